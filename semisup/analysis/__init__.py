@@ -1,0 +1,26 @@
+"""Figures that show what a network has learnt: thesis chapter 3, figures 3.2 to 3.4, and t-SNE.
+
+Every function takes NumPy arrays and returns a `matplotlib.figure.Figure` of its own: pyplot and
+its global state stay out, so figures can be drawn in threads, in notebooks and without a display.
+Write one with `save`, or hand `to_image` to TensorBoard.
+"""
+
+from semisup.analysis.associations import AssociationPanel, association_graph, association_graphs
+from semisup.analysis.confusion import confusion_figure
+from semisup.analysis.drawing import save, to_image
+from semisup.analysis.neighbours import nearest_neighbours, nearest_neighbours_figure
+from semisup.analysis.projection import effective_perplexity, tsne, tsne_figure
+
+__all__ = [
+    "AssociationPanel",
+    "association_graph",
+    "association_graphs",
+    "confusion_figure",
+    "effective_perplexity",
+    "nearest_neighbours",
+    "nearest_neighbours_figure",
+    "save",
+    "to_image",
+    "tsne",
+    "tsne_figure",
+]

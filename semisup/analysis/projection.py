@@ -1,0 +1,154 @@
+"""The structure of an embedding in two dimensions, by t-SNE (thesis section 2.4)."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from semisup.analysis.drawing import DPI, abbreviate
+
+# M. Petroff, "Accessible color sequences for data visualization", 2021: ten colours that are
+# told apart under the common colour vision deficiencies.
+_COLOURS = (
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+)
+_MARKERS = "o^sDvPX<>*"
+_FONT_SIZE = 9
+_LEGEND_ROWS = 22
+
+_logger = logging.getLogger(__name__)
+
+
+def effective_perplexity(points: int, perplexity: float = 35.0) -> float:
+    """Returns the perplexity that t-SNE uses on a number of points.
+
+    The perplexity is about the number of neighbours that a point keeps close, and t-SNE looks at
+    three times as many: it has to stay at or below a third of the other points.
+    """
+    return min(perplexity, (points - 1) / 3)
+
+
+def tsne(embeddings: np.ndarray, seed: int, perplexity: float = 35.0) -> np.ndarray:
+    """Projects embeddings to two dimensions by t-SNE.
+
+    With few points the perplexity is reduced to `effective_perplexity`, and a warning is logged.
+    Distances between far clusters, and the sizes of clusters, mean little in the result. One
+    thread computes it: with several, the order of summation would vary, and with it the picture.
+
+    Args:
+        embeddings: (n, d) float, n ≥ 3 and d ≥ 2; a few thousand points take some seconds to a
+            minute.
+        seed: Same seed, same points.
+        perplexity: About the number of neighbours that a point keeps close.
+
+    Returns:
+        (n, 2) float32.
+
+    Raises:
+        ValueError: If the embeddings are too few, of another shape or not finite.
+    """
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    embeddings = np.asarray(embeddings, np.float32)
+    if embeddings.ndim != 2 or embeddings.shape[0] < 3 or embeddings.shape[1] < 2:
+        raise ValueError(f"t-SNE needs (n ≥ 3, d ≥ 2) embeddings, got shape {embeddings.shape}")
+    if not np.all(np.isfinite(embeddings)):
+        raise ValueError("t-SNE needs finite embeddings")
+    used = effective_perplexity(len(embeddings), perplexity)
+    if used < perplexity:
+        _logger.warning(
+            "t-SNE of %d points: perplexity reduced from %g to %.3g",
+            len(embeddings),
+            perplexity,
+            used,
+        )
+    with threadpool_limits(limits=1):
+        return TSNE(perplexity=used, init="pca", random_state=seed).fit_transform(embeddings)
+
+
+def tsne_figure(
+    points: np.ndarray, labels: np.ndarray, class_names: Sequence[str], title: str = ""
+) -> Figure:
+    """Draws projected embeddings, coloured by class.
+
+    Ten colours serve for the first ten classes; further classes repeat them with other markers.
+
+    Args:
+        points: (n, 2) float, for example from `tsne`.
+        labels: (n,) int indices into `class_names`.
+        class_names: The names in the legend, which lists the classes that occur. Anything that
+            groups points can be a class: domains, clusters.
+        title: Written above the points.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If shapes do not fit or a label has no name.
+    """
+    points, labels = np.asarray(points), np.asarray(labels)
+    if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
+        raise ValueError(
+            f"points must be (n, 2) and labels (n,), got {points.shape} and {labels.shape}"
+        )
+    if not len(points) or labels.min() < 0 or labels.max() >= len(class_names):
+        raise ValueError(f"labels must be in [0, {len(class_names)}), at least one")
+    if len(class_names) > len(_COLOURS) * len(_MARKERS):
+        raise ValueError(f"{len(class_names)} classes cannot be told apart in one figure")
+
+    colours = np.array(_COLOURS)[labels % len(_COLOURS)]
+    marker_of = labels // len(_COLOURS)
+    area = float(np.clip(12_000 / len(points), 4, 30))
+
+    figure = Figure(figsize=(7, 5.6), dpi=DPI, facecolor="white", layout="constrained")
+    axes = figure.add_subplot(aspect="equal", adjustable="datalim", xticks=[], yticks=[])
+    axes.spines[:].set_color("0.8")
+    if title:
+        axes.set_title(title, size=_FONT_SIZE + 2, loc="left")
+    # By marker, not by class: the points of one class do not cover those of all before it.
+    for marker in np.unique(marker_of):
+        chosen = marker_of == marker
+        axes.scatter(
+            *points[chosen].T,
+            c=colours[chosen],
+            s=area,
+            marker=_MARKERS[marker],
+            linewidths=0,
+            alpha=0.85,
+        )
+    present = np.unique(labels)
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=_COLOURS[label % len(_COLOURS)],
+            marker=_MARKERS[label // len(_COLOURS)],
+            linestyle="none",
+            markersize=6,
+            markeredgewidth=0,
+            label=abbreviate(class_names[label], 24),
+        )
+        for label in present
+    ]
+    figure.legend(
+        handles=handles,
+        loc="outside right upper",
+        fontsize=_FONT_SIZE,
+        frameon=False,
+        ncols=-(-len(present) // _LEGEND_ROWS),
+        handletextpad=0.2,
+        columnspacing=0.8,
+    )
+    return figure

@@ -1,0 +1,275 @@
+"""Learning by association: walks from labelled to unlabelled embeddings and back.
+
+A walker starts at a labelled example, steps to an unlabelled one along softmaxed similarities, and
+steps back. The *walker loss* asks that it ends in the class it began in; the *visit loss* asks that
+every unlabelled example is visited equally often (thesis chapter 3, section 3.1).
+
+Notation, as in the thesis: `a` (n, d) labelled embeddings, `b` (m, d) unlabelled embeddings, `p_ab`
+(n, m) the probabilities of the first step, `p_ba` (m, n) those of the step back, `p_aba` (n, n) those
+of the round trip. Everything is computed in float32, whatever the type of the embeddings.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from semisup import choices
+
+EPSILON = 1e-8
+"""Added to a probability before its logarithm, as in the authors' code; caps a row's loss at 18.4."""
+
+
+def similarities(a, b, measure="dot", temperature=1.0):
+    """Similarity of every pair of embeddings (eq. 1), divided by a temperature.
+
+    Args:
+        a: (n, d) float embeddings.
+        b: (m, d) float embeddings.
+        measure: "dot" for the dot product, "cosine" for its cosine, "euclidean" for the negative
+            squared Euclidean distance.
+        temperature: positive number that divides the similarities; smaller makes walks sharper.
+
+    Returns:
+        (n, m) float32 similarities.
+
+    Raises:
+        ValueError: if the measure is unknown, the temperature is not positive, or the embeddings
+            are not matrices of the same width.
+    """
+    if measure not in choices.SIMILARITY_MEASURES:
+        raise ValueError(f"measure {measure!r} is none of {', '.join(choices.SIMILARITY_MEASURES)}")
+    if not temperature > 0:
+        raise ValueError(f"temperature {temperature} is not positive")
+    a, b = ops.convert_to_tensor(a), ops.convert_to_tensor(b)
+    if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[1] != b.shape[1]:
+        raise ValueError(
+            "embeddings must be matrices of the same width, "
+            f"not of shapes {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+    a, b = ops.cast(a, "float32"), ops.cast(b, "float32")
+    if measure == "cosine":
+        a, b = ops.normalize(a), ops.normalize(b)
+    products = ops.matmul(a, ops.transpose(b))
+    if measure == "euclidean":
+        norms_a = ops.sum(ops.square(a), axis=1)[:, None]
+        norms_b = ops.sum(ops.square(b), axis=1)[None, :]
+        # Rounding may leave a tiny negative distance between equal embeddings.
+        products = -ops.maximum(norms_a + norms_b - 2.0 * products, 0.0)
+    return products / temperature
+
+
+def transition_probabilities(a, b, measure="dot", temperature=1.0):
+    """Probabilities of stepping from labelled to unlabelled examples, and back (eq. 2).
+
+    Args:
+        a: (n, d) float embeddings of labelled examples.
+        b: (m, d) float embeddings of unlabelled examples.
+        measure: similarity, see `similarities`.
+        temperature: see `similarities`.
+
+    Returns:
+        `p_ab` (n, m) and `p_ba` (m, n), float32; the rows of each sum to 1.
+    """
+    matrix = similarities(a, b, measure, temperature)
+    return ops.softmax(matrix, axis=1), ops.softmax(ops.transpose(matrix), axis=1)
+
+
+def round_trip_probabilities(p_ab, p_ba):
+    """Probabilities of starting at one labelled example and ending at another (eq. 3).
+
+    Args:
+        p_ab: (n, m) probabilities of the step to the unlabelled examples.
+        p_ba: (m, n) probabilities of the step back.
+
+    Returns:
+        `p_aba` (n, n); its rows sum to 1.
+    """
+    return ops.matmul(p_ab, p_ba)
+
+
+def visit_probabilities(p_ab):
+    """Probability of visiting each unlabelled example from a labelled one drawn uniformly (eq. 9).
+
+    Args:
+        p_ab: (n, m) probabilities of the step to the unlabelled examples.
+
+    Returns:
+        (m,) probabilities that sum to 1.
+    """
+    return ops.mean(p_ab, axis=0)
+
+
+def target_distribution(labels):
+    """Uniform distribution over the labelled examples of the same class (eq. 7).
+
+    Args:
+        labels: (n,) integers, in any order, with any number of examples of a class.
+
+    Returns:
+        (n, n) float32; its rows sum to 1.
+    """
+    same_class = _same_class(labels)
+    return same_class / ops.sum(same_class, axis=1, keepdims=True)
+
+
+def walker_loss(a, b, labels, measure="dot", temperature=1.0):
+    """Cross-entropy of round trips against walks that end in the class they began in (eq. 6-7).
+
+    Args:
+        a: (n, d) float embeddings of labelled examples.
+        b: (m, d) float embeddings of unlabelled examples.
+        labels: (n,) integer classes of `a`.
+        measure: similarity, see `similarities`.
+        temperature: see `similarities`.
+
+    Returns:
+        Scalar float32, at least H(T), the entropy of the target: log 10 with ten examples of
+        each class.
+    """
+    p_ab, p_ba = transition_probabilities(a, b, measure, temperature)
+    return _walker_loss(round_trip_probabilities(p_ab, p_ba), target_distribution(labels))
+
+
+def visit_loss(a, b, measure="dot", temperature=1.0):
+    """Cross-entropy of the visits against visiting all unlabelled examples alike (eq. 8-10).
+
+    Args:
+        a: (n, d) float embeddings of labelled examples.
+        b: (m, d) float embeddings of unlabelled examples.
+        measure: similarity, see `similarities`.
+        temperature: see `similarities`.
+
+    Returns:
+        Scalar float32, at least log m.
+    """
+    p_ab, _ = transition_probabilities(a, b, measure, temperature)
+    return _visit_loss(p_ab)
+
+
+def association_loss(
+    a, b, labels, walker_weight=1.0, visit_weight=1.0, measure="dot", temperature=1.0
+):
+    """Weighted sum of walker and visit loss (eq. 5 without the classification loss).
+
+    Args:
+        a: (n, d) float embeddings of labelled examples.
+        b: (m, d) float embeddings of unlabelled examples.
+        labels: (n,) integer classes of `a`.
+        walker_weight: weight of the walker loss.
+        visit_weight: weight of the visit loss; lower it where the classes of the unlabelled
+            examples differ from those of the labelled ones.
+        measure: similarity, see `similarities`.
+        temperature: see `similarities`.
+
+    Returns:
+        Scalar float32.
+    """
+    p_ab, p_ba = transition_probabilities(a, b, measure, temperature)
+    p_aba = round_trip_probabilities(p_ab, p_ba)
+    walker = _walker_loss(p_aba, target_distribution(labels))
+    return walker_weight * walker + visit_weight * _visit_loss(p_ab)
+
+
+def round_trip_accuracy(p_aba, labels):
+    """Mean square root of the probability that a round trip ends in the right class.
+
+    The square root makes it an estimate of the accuracy of one step, since a round trip takes two.
+
+    Args:
+        p_aba: (n, n) round-trip probabilities.
+        labels: (n,) integer classes.
+
+    Returns:
+        Scalar float32 in [0, 1].
+    """
+    return ops.mean(ops.sqrt(ops.sum(p_aba * _same_class(labels), axis=1)))
+
+
+@keras.saving.register_keras_serializable(package="semisup")
+class Association:
+    """The association of a labelled with an unlabelled batch, as a similarity term of a model.
+
+    A similarity term compares the embeddings of two batches. `AssociativeModel` adds its losses,
+    each times its weight, to the classification loss; anything with the same attributes and call
+    can take its place.
+
+    Args:
+        walker_weight: weight of the walker loss: a number, or a schedule of the step.
+        visit_weight: likewise, of the visit loss.
+        measure: similarity, see `similarities`.
+        temperature: see `similarities`.
+
+    Attributes:
+        weights: weights of the losses, by their names.
+        statistics_names: names of the statistics that a call returns beside the losses.
+    """
+
+    statistics_names = ("walker_loss_above_floor", "visit_loss_above_floor", "round_trip_accuracy")
+
+    def __init__(self, walker_weight=1.0, visit_weight=1.0, measure="dot", temperature=1.0):
+        self.weights = {"walker_loss": walker_weight, "visit_loss": visit_weight}
+        self.measure = measure
+        self.temperature = temperature
+
+    def __call__(self, a, b, labels):
+        """Losses and statistics of one pair of batches.
+
+        Args:
+            a: (n, d) float embeddings of labelled examples.
+            b: (m, d) float embeddings of unlabelled examples.
+            labels: (n,) integer classes of `a`.
+
+        Returns:
+            Two dictionaries of float32 scalars: the unweighted losses, and the statistics. Each
+            loss above its floor (walker - H(T), visit - log m) is 0 at best whatever the sizes of
+            the batches.
+        """
+        p_ab, p_ba = transition_probabilities(a, b, self.measure, self.temperature)
+        p_aba = round_trip_probabilities(p_ab, p_ba)
+        target = target_distribution(labels)
+        walker, visit = _walker_loss(p_aba, target), _visit_loss(p_ab)
+        # The target is uniform over its support, so its entropy is the log of the support's size.
+        target_entropy = ops.mean(-ops.log(ops.max(target, axis=1)))
+        losses = {"walker_loss": walker, "visit_loss": visit}
+        floor = math.log(b.shape[0]) if b.shape[0] else ops.log(ops.cast(ops.shape(b)[0], "float32"))
+        statistics = (walker - target_entropy, visit - floor, round_trip_accuracy(p_aba, labels))
+        return losses, dict(zip(self.statistics_names, statistics, strict=True))
+
+    def get_config(self):
+        """Arguments of the constructor, schedules serialised."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "walker_weight": serialize(self.weights["walker_loss"]),
+            "visit_weight": serialize(self.weights["visit_loss"]),
+            "measure": self.measure,
+            "temperature": self.temperature,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Inverse of `get_config`."""
+        deserialize = keras.saving.deserialize_keras_object
+        config = dict(config)
+        for name in ("walker_weight", "visit_weight"):
+            config[name] = deserialize(config[name])
+        return cls(**config)
+
+
+def _same_class(labels):
+    labels = ops.reshape(ops.cast(labels, "int32"), (-1,))
+    return ops.cast(ops.equal(labels[:, None], labels[None, :]), "float32")
+
+
+def _cross_entropy(target, probabilities):
+    # Probabilities plus epsilon don't sum to 1: the authors' code normalises them again.
+    log_probabilities = ops.log_softmax(ops.log(probabilities + EPSILON), axis=-1)
+    return ops.mean(-ops.sum(target * log_probabilities, axis=-1))
+
+
+def _walker_loss(p_aba, target):
+    return _cross_entropy(target, p_aba)
+
+
+def _visit_loss(p_ab):
+    return -ops.mean(ops.log_softmax(ops.log(visit_probabilities(p_ab) + EPSILON)))

@@ -1,0 +1,22 @@
+"""The values that flags accept, in a module that imports nothing: `--help` has to answer at once."""
+
+AUGMENTATIONS = ("none", "affine", "inversion", "stl10", "svhn")
+
+NORMALIZATIONS = ("auto", "unit", "range", "channel", "pixel", "image", "image_variance")
+
+SIMILARITY_TERMS = ("association", "none")
+
+SIMILARITY_MEASURES = ("dot", "cosine", "euclidean")
+
+ENVELOPES = ("none", "linear", "sigmoid")
+
+PRECISIONS = ("float32", "bfloat16")
+
+JIT_COMPILE = ("auto", "on", "off")
+
+DATASET_ALIASES = {
+    "svhn": "svhn_cropped",
+    "mnist3": "mnist",
+    "mnistm": "mnist_m",
+    "synth": "synth_digits",
+}

@@ -1,0 +1,364 @@
+"""The settings of a run: one frozen dataclass, from which the flags are made.
+
+Each field carries its help, its section of `--help` and its range, so that a setting is described in
+one place. Nothing here imports Keras.
+"""
+
+import dataclasses
+import math
+import os
+
+from semisup import choices
+from semisup.errors import UserError
+
+DATA_DIR_VARIABLE = "SEMISUP_DATA_DIR"
+
+
+def option(default, section, help, *, one_of=None, least=None, most=None, above=None, resume=False):
+    """A dataclass field that becomes a flag.
+
+    Args:
+        default: default value; its type is the flag's type.
+        section: heading under which `--help` lists it.
+        help: one or two sentences for `--help`.
+        one_of: allowed values.
+        least: least allowed number.
+        most: greatest allowed number.
+        above: number that the value has to exceed.
+        resume: whether the value may differ when a run is resumed.
+
+    Returns:
+        A `dataclasses.field`.
+    """
+    metadata = {
+        "section": section,
+        "help": help,
+        "one_of": one_of,
+        "least": least,
+        "most": most,
+        "above": above,
+        "resume": resume,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """All settings of a training run (see the help of each field's flag).
+
+    Raises:
+        UserError: on construction, if a value is out of its range or two values contradict.
+    """
+
+    # Data
+    dataset: str = option(
+        "mnist_5k",
+        "Data",
+        "Data set: mnist_5k (embedded, needs no download), a TFDS name (mnist, svhn_cropped, "
+        "stl10, cifar10, ...), or folder:PATH with PATH/train/CLASS/*, PATH/test/CLASS/* and "
+        "optionally PATH/unlabeled/*.",
+    )
+    data_dir: str = option(
+        "",
+        "Data",
+        "Folder of TFDS data sets; default: the environment variable SEMISUP_DATA_DIR, else TFDS' "
+        "own folder.",
+        resume=True,
+    )
+    cache_dir: str = option(
+        "",
+        "Data",
+        "Folder for decoded copies of data sets larger than memory; default: semisup in the "
+        "user's cache folder.",
+        resume=True,
+    )
+    sup_per_class: int = option(
+        10, "Data", "Labelled training images of each class; -1: all.", least=-1
+    )
+    sup_seed: int = option(
+        -1, "Data", "Seed of the choice of labelled images; -1: the value of --seed.", least=-1
+    )
+    unsup_split: str = option(
+        "train",
+        "Data",
+        "Split that unlabelled batches are drawn from, labelled images included: train, or one "
+        "that the data set has (extra for svhn_cropped, unlabelled for stl10 and folders).",
+    )
+    unsup_samples: int = option(
+        -1, "Data", "Images of that split to use, drawn by --seed; -1: all.", least=-1
+    )
+    validation_samples: int = option(
+        0,
+        "Data",
+        "Training images to hold out and to measure the error on, instead of the test images "
+        "(for choosing settings); 0: use the test images.",
+        least=0,
+    )
+    sup_per_batch: int = option(
+        10, "Data", "Labelled images of each class in a batch.", least=1, most=100_000
+    )
+    unsup_batch_size: int = option(
+        100, "Data", "Unlabelled images in a batch.", least=1, most=1_000_000
+    )
+    new_size: int = option(
+        0, "Data", "Resize all images to this height and width in pixels; 0: keep.", least=0
+    )
+    augmentation: str = option(
+        "none",
+        "Data",
+        "Random changes of each training image, labelled or not.",
+        one_of=choices.AUGMENTATIONS,
+    )
+
+    # Network
+    architecture: str = option(
+        "mnist_model",
+        "Network",
+        "Network by name, any keras.applications network, or a .keras file; help: list them.",
+    )
+    emb_size: int = option(128, "Network", "Width of the embeddings.", least=1)
+    normalization: str = option(
+        "auto",
+        "Network",
+        "Scaling of the pixels; auto: the architecture's own.",
+        one_of=choices.NORMALIZATIONS,
+    )
+    pretrained: bool = option(
+        False, "Network", "Start a keras.applications network from its ImageNet weights."
+    )
+    l2_weight: float = option(
+        -1.0,
+        "Network",
+        "Weight of the L2 regularisation, half the sum of squares; -1: the architecture's own.",
+        least=-1.0,
+    )
+    joint_batch_statistics: bool = option(
+        False,
+        "Network",
+        "Batch normalisation over labelled and unlabelled images together, instead of a pass each.",
+    )
+
+    # Loss
+    similarity: str = option(
+        "association",
+        "Loss",
+        "Similarity term; none: train on the labels alone.",
+        one_of=choices.SIMILARITY_TERMS,
+    )
+    similarity_measure: str = option(
+        "dot",
+        "Loss",
+        "Similarity of two embeddings: dot product, its cosine, or negative squared Euclidean "
+        "distance.",
+        one_of=choices.SIMILARITY_MEASURES,
+    )
+    temperature: float = option(1.0, "Loss", "Number that divides the similarities.", above=0)
+    walker_weight: float = option(1.0, "Loss", "Weight of the walker loss.", least=0)
+    visit_weight: float = option(1.0, "Loss", "Weight of the visit loss.", least=0)
+    logit_weight: float = option(1.0, "Loss", "Weight of the classification loss.", least=0)
+    walker_weight_envelope: str = option(
+        "none", "Loss", "Growth of the walker weight.", one_of=choices.ENVELOPES
+    )
+    walker_weight_envelope_steps: int = option(
+        1, "Loss", "Steps in which the walker weight grows to its full value.", least=1
+    )
+    walker_weight_envelope_delay: int = option(
+        0, "Loss", "Step at which the walker weight begins to grow.", least=0
+    )
+    visit_weight_envelope: str = option(
+        "none", "Loss", "Growth of the visit weight.", one_of=choices.ENVELOPES
+    )
+    visit_weight_envelope_steps: int = option(
+        1, "Loss", "Steps in which the visit weight grows to its full value.", least=1
+    )
+    visit_weight_envelope_delay: int = option(
+        0, "Loss", "Step at which the visit weight begins to grow.", least=0
+    )
+    logit_weight_envelope: str = option(
+        "none", "Loss", "Growth of the classification weight.", one_of=choices.ENVELOPES
+    )
+    logit_weight_envelope_steps: int = option(
+        1, "Loss", "Steps in which the classification weight grows to its full value.", least=1
+    )
+    logit_weight_envelope_delay: int = option(
+        0, "Loss", "Step at which the classification weight begins to grow.", least=0
+    )
+
+    # Optimisation
+    learning_rate: float = option(1e-3, "Optimisation", "Learning rate of Adam.", above=0)
+    minimum_learning_rate: float = option(
+        1e-6, "Optimisation", "Floor of the decayed learning rate.", least=0
+    )
+    decay_factor: float = option(
+        0.33, "Optimisation", "Factor of each decay of the learning rate.", above=0, most=1
+    )
+    decay_steps: int = option(
+        5000, "Optimisation", "Steps between two decays of the learning rate.", least=1
+    )
+    average_decay: float = option(
+        0.0,
+        "Optimisation",
+        "Decay of a moving average of the weights, which is then evaluated and exported in place "
+        "of the weights (0.999, say); 0: no average.",
+        least=0,
+        most=0.999999,
+    )
+    max_steps: int = option(2000, "Optimisation", "Training steps.", least=1, resume=True)
+    seed: int = option(
+        0, "Optimisation", "Seed of everything random.", least=0, most=2**31 - 1
+    )
+
+    # Run
+    logdir: str = option(
+        "", "Run", "Folder of the run; default: runs/ and the data set's name.", resume=True
+    )
+    overwrite: bool = option(
+        False, "Run", "Delete an earlier run in --logdir first.", resume=True
+    )
+    eval_interval: int = option(
+        500, "Run", "Steps between two evaluations.", least=1, resume=True
+    )
+    eval_batch_size: int = option(
+        500, "Run", "Images in a batch of an evaluation.", least=1, resume=True
+    )
+    checkpoint_interval: int = option(
+        500, "Run", "Steps between two checkpoints.", least=1, resume=True
+    )
+    max_checkpoints: int = option(5, "Run", "Checkpoints to keep.", least=1, resume=True)
+    log_interval: int = option(
+        50, "Run", "Steps between two entries of the log and of TensorBoard.", least=1, resume=True
+    )
+    projector: bool = option(
+        False,
+        "Run",
+        "Write test embeddings for TensorBoard's projector when training ends.",
+        resume=True,
+    )
+    progress: bool = option(True, "Run", "Show a progress bar.", resume=True)
+
+    # Speed
+    precision: str = option(
+        "float32",
+        "Speed",
+        "Precision of the network's arithmetic; losses and weights are always float32.",
+        one_of=choices.PRECISIONS,
+    )
+    jit_compile: str = option(
+        "auto",
+        "Speed",
+        "Compile the training step with XLA. TensorFlow: auto is off (on a CPU, XLA's convolutions "
+        "are slower). JAX: auto is on, and off runs every operation by itself, for debugging.",
+        one_of=choices.JIT_COMPILE,
+    )
+    steps_per_execution: int = option(
+        1,
+        "Speed",
+        "Steps between two returns to Python; has to divide every interval and --max_steps.",
+        least=1,
+    )
+    deterministic: bool = option(
+        True,
+        "Speed",
+        "On GPUs, only use kernels that give the same bits every time, even if slower.",
+    )
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+        self._check_steps_per_execution()
+        if self.minimum_learning_rate > self.learning_rate:
+            raise UserError(
+                f"--minimum_learning_rate={self.minimum_learning_rate} is above "
+                f"--learning_rate={self.learning_rate}"
+            )
+        for name in ("walker", "visit", "logit"):
+            steps = getattr(self, f"{name}_weight_envelope_steps")
+            if getattr(self, f"{name}_weight_envelope") == "none" and steps != 1:
+                raise UserError(
+                    f"--{name}_weight_envelope_steps={steps} has no effect without "
+                    f"--{name}_weight_envelope=linear or sigmoid"
+                )
+        if self.sup_per_class == 0:
+            raise UserError("--sup_per_class=0: give at least 1, or -1 for all training images")
+        if self.unsup_samples == 0:
+            raise UserError(
+                "--unsup_samples=0: give at least 1, -1 for all, or --similarity=none to train on "
+                "the labels alone"
+            )
+        if self.l2_weight < 0 and self.l2_weight != -1:
+            raise UserError(f"--l2_weight={self.l2_weight}: give at least 0, or -1")
+
+    def _check_steps_per_execution(self):
+        steps = self.steps_per_execution
+        for name in ("max_steps", "eval_interval", "checkpoint_interval", "log_interval"):
+            interval = getattr(self, name)
+            if interval % steps:
+                nearest = min(_divisors(interval), key=lambda divisor: abs(divisor - steps))
+                raise UserError(
+                    f"--steps_per_execution={steps} does not divide --{name}={interval}; "
+                    f"the nearest that does is {nearest}"
+                )
+
+    @property
+    def resolved_data_dir(self):
+        """Folder of TFDS data sets, or None for TFDS' own."""
+        return self.data_dir or os.environ.get(DATA_DIR_VARIABLE) or None
+
+    @property
+    def resolved_logdir(self):
+        """Folder of the run."""
+        name = self.dataset.removeprefix("folder:").rstrip("/").split("/")[-1]
+        return self.logdir or os.path.join("runs", name)
+
+    @property
+    def resolved_sup_seed(self):
+        """Seed of the choice of labelled images."""
+        return self.seed if self.sup_seed < 0 else self.sup_seed
+
+    def to_dict(self):
+        """Settings by name, for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings):
+        """Inverse of `to_dict`.
+
+        Raises:
+            UserError: if a setting is unknown or out of range.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(settings) - names)
+        if unknown:
+            raise UserError(f"unknown settings in the saved configuration: {', '.join(unknown)}")
+        return cls(**settings)
+
+    def differences(self, other):
+        """Settings that keep `other` from resuming a run made with these.
+
+        Returns:
+            Lines `--name=theirs (the run has ours)`.
+        """
+        return [
+            f"--{field.name}={getattr(other, field.name)} (the run has {getattr(self, field.name)})"
+            for field in dataclasses.fields(self)
+            if not field.metadata["resume"]
+            and getattr(self, field.name) != getattr(other, field.name)
+        ]
+
+
+def _check(field, value):
+    limits = field.metadata
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"--{field.name}={value} is not a finite number")
+    if limits["one_of"] and value not in limits["one_of"]:
+        raise UserError(f"--{field.name}={value} is none of {', '.join(limits['one_of'])}")
+    if limits["least"] is not None and value < limits["least"]:
+        raise UserError(f"--{field.name}={value} is below the least value, {limits['least']}")
+    if limits["most"] is not None and value > limits["most"]:
+        raise UserError(f"--{field.name}={value} is above the greatest value, {limits['most']}")
+    if limits["above"] is not None and value <= limits["above"]:
+        raise UserError(f"--{field.name}={value} has to be greater than {limits['above']}")
+
+
+def _divisors(number):
+    return [divisor for divisor in range(1, number + 1) if number % divisor == 0]

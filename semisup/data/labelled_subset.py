@@ -1,0 +1,83 @@
+"""Choosing which images of a training set are labelled, and which are held out for validation."""
+
+import numpy as np
+
+from semisup.errors import UserError
+
+
+def choose_labelled(labels, per_class, num_classes, seed):
+    """Indices of a random labelled subset with the same number of images of each class.
+
+    Args:
+        labels: (n,) integer classes.
+        per_class: images of each class, or -1 for all images.
+        num_classes: number of classes; every class needs an image.
+        seed: seed of the choice.
+
+    Returns:
+        A list with, for each class, the sorted indices (int64 array) of its labelled images.
+
+    Raises:
+        UserError: if a class has fewer images than asked for, or none.
+    """
+    generator = np.random.default_rng([seed, 0x1ABE1])
+    chosen = []
+    for label in range(num_classes):
+        members = np.flatnonzero(labels == label)
+        if len(members) < max(per_class, 1):
+            raise UserError(
+                f"class {label} has {len(members)} training images, "
+                f"fewer than --sup_per_class={per_class}; ask for at most {len(members)}"
+                if len(members)
+                else f"class {label} has no training image; every class needs at least one"
+            )
+        if per_class >= 0:
+            members = generator.choice(members, per_class, replace=False)
+        chosen.append(np.sort(members))
+    return chosen
+
+
+def choose_pool(num_images, samples, seed):
+    """Indices of the images from which unlabelled batches are drawn.
+
+    Args:
+        num_images: images that there are.
+        samples: how many to use, or -1 for all.
+        seed: seed of the choice.
+
+    Returns:
+        Sorted int64 indices.
+
+    Raises:
+        UserError: if there are fewer images than asked for.
+    """
+    if samples < 0:
+        return np.arange(num_images)
+    if samples > num_images:
+        raise UserError(
+            f"--unsup_samples={samples} is more than the {num_images} images that there are"
+        )
+    generator = np.random.default_rng([seed, 0x900])
+    return np.sort(generator.choice(num_images, samples, replace=False))
+
+
+def hold_out(num_images, samples, seed):
+    """Splits the indices of a training set into those to train on and those to validate on.
+
+    Args:
+        num_images: images of the training set.
+        samples: images to hold out, at least 1.
+        seed: seed of the choice.
+
+    Returns:
+        Two sorted int64 arrays: to train on, and held out.
+
+    Raises:
+        UserError: if nothing would be left to train on.
+    """
+    if samples >= num_images:
+        raise UserError(
+            f"--validation_samples={samples} leaves none of the {num_images} training images"
+        )
+    permutation = np.random.default_rng([seed, 0x7E57]).permutation(num_images)
+    return np.sort(permutation[samples:]), np.sort(permutation[:samples])

@@ -1,0 +1,13 @@
+"""The two ways in which a run ends early, each with one line for the person at the shell."""
+
+
+class UserError(Exception):
+    """A mistake of the user: bad flag, missing data, damaged file.
+
+    Binaries print it as one line and exit with status 2. The message names the offending value and
+    says what would be right.
+    """
+
+
+class TrainingError(Exception):
+    """Training cannot go on, for example because a loss is not finite. Binaries exit with status 1."""

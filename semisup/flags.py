@@ -1,0 +1,157 @@
+"""From the command line to a configuration, and from an error to an exit status.
+
+The one entry point of all binaries: it parses flags made from a configuration's fields, answers
+`--help`, and prints every mistake of the user as one line with exit status 2.
+"""
+
+import dataclasses
+import os
+import sys
+import textwrap
+
+from absl import flags
+
+from semisup.errors import TrainingError, UserError
+
+RECIPE_HELP = (
+    "Settings of a row of a published table, by name; flags that follow it override it. "
+    "help: list the recipes."
+)
+
+
+def run(main, config_class, *, program, summary, recipes=None, hints=None, argv=None):
+    """Runs a binary and exits.
+
+    Args:
+        main: called with the configuration; may raise `UserError` or `TrainingError`, and may
+            return an exit status.
+        config_class: frozen dataclass with fields made by `config.option`.
+        program: name of the binary.
+        summary: what it does, for `--help`.
+        recipes: folder of flagfiles `NAME.flags`, or None if the binary has no `--recipe`.
+        hints: lines to print for flags of other binaries, by the flags' names.
+        argv: command line, by default that of the process.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    try:
+        if any(argument in ("--help", "-help", "-h", "--h") for argument in argv[1:]):
+            print(_help(config_class, program, summary, recipes))
+            sys.exit(0)
+        status = main(_parse(argv, config_class, recipes, hints or {}))
+    except UserError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except TrainingError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(f"\n{program}: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of the output has gone (`| head`): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(status or 0)
+
+
+def _parse(argv, config_class, recipes, hints):
+    values = _flag_values(config_class)
+    argv = _expand_recipes(argv, recipes)
+    for argument in argv[1:]:
+        name = argument.lstrip("-").split("=")[0]
+        if argument.startswith("-") and name in hints and name not in values:
+            raise UserError(hints[name])
+    try:
+        stray = values(argv)[1:]
+    except flags.Error as error:
+        raise UserError(" ".join(str(error).split())) from None
+    except OSError as error:
+        raise UserError(f"--flagfile: {error.strerror}: {error.filename}") from None
+    if stray:
+        raise UserError(f"unexpected argument {stray[0]!r}: settings are given as --name=value")
+    return config_class(
+        **{field.name: values[field.name].value for field in dataclasses.fields(config_class)}
+    )
+
+
+def _flag_values(config_class):
+    values = flags.FlagValues()
+    flags.DEFINE_string("flagfile", "", "File of flags, one a line.", flag_values=values)
+    flags.DEFINE_string("undefok", "", "Flags that need not exist.", flag_values=values)
+    define = {
+        bool: flags.DEFINE_bool,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+    }
+    for field in dataclasses.fields(config_class):
+        define[field.type](
+            field.name, field.default, field.metadata["help"], flag_values=values
+        )
+    return values
+
+
+def _expand_recipes(argv, recipes):
+    """Replaces `--recipe=NAME` by the flagfile of that name."""
+    expanded, arguments = [], iter(argv)
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        if name not in ("--recipe", "-recipe") or recipes is None:
+            expanded.append(argument)
+            continue
+        value = value or next(arguments, "")
+        names = recipe_names(recipes)
+        if value == "help":
+            print("\n".join(_recipe_list(recipes)))
+            sys.exit(0)
+        if value not in names:
+            import difflib
+
+            nearest = difflib.get_close_matches(value, names, n=1)
+            hint = f"did you mean {nearest[0]}? " if nearest else ""
+            raise UserError(f"no recipe is called {value!r}; {hint}--recipe=help lists them")
+        expanded.append(f"--flagfile={os.path.join(recipes, value + '.flags')}")
+    return expanded
+
+
+def recipe_names(recipes):
+    """Names of the recipes in a folder, sorted."""
+    return sorted(
+        name.removesuffix(".flags") for name in os.listdir(recipes) if name.endswith(".flags")
+    )
+
+
+def _recipe_list(recipes):
+    names = recipe_names(recipes)
+    width = max(map(len, names), default=0)
+    for name in names:
+        with open(os.path.join(recipes, f"{name}.flags"), encoding="utf-8") as file:
+            first = file.readline().lstrip("# ").rstrip()
+        yield f"{name:<{width}}  {first}"
+
+
+def _help(config_class, program, summary, recipes):
+    lines = [summary, "", f"usage: {program} [--name=value ...]", ""]
+    entries = {}
+    if recipes is not None:
+        entries["Recipes"] = [("--recipe=NAME", RECIPE_HELP)]
+    entries.setdefault("Recipes", []).append(("--flagfile=FILE", "Read flags from a file."))
+    for field in dataclasses.fields(config_class):
+        if field.type is bool:
+            usage = f"--[no]{field.name}"
+        else:
+            usage = f"--{field.name}={field.default}"
+        text = field.metadata["help"]
+        if field.metadata["one_of"]:
+            text += f" One of: {', '.join(field.metadata['one_of'])}."
+        if field.type is bool:
+            text += f" Default: {'on' if field.default else 'off'}."
+        entries.setdefault(field.metadata["section"], []).append((usage, text))
+    for section, section_entries in entries.items():
+        lines.append(f"{section}:")
+        for usage, text in section_entries:
+            lines.append(f"  {usage}")
+            lines += textwrap.wrap(text, 92, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        lines.append("")
+    lines.append("The value shown with each flag is its default.")
+    return "\n".join(lines)
