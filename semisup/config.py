@@ -290,13 +290,15 @@ class TrainConfig:
 
     def _check_steps_per_execution(self):
         steps = self.steps_per_execution
-        for name in ("max_steps", "eval_interval", "checkpoint_interval", "log_interval"):
-            interval = getattr(self, name)
+        names = ("max_steps", "eval_interval", "checkpoint_interval", "log_interval")
+        intervals = {name: getattr(self, name) for name in names}
+        for name, interval in intervals.items():
             if interval % steps:
-                nearest = min(_divisors(interval), key=lambda divisor: abs(divisor - steps))
+                divisors = _divisors(math.gcd(*intervals.values()))
+                nearest = min(divisors, key=lambda divisor: abs(divisor - steps))
                 raise UserError(
                     f"--steps_per_execution={steps} does not divide --{name}={interval}; "
-                    f"the nearest that does is {nearest}"
+                    f"the nearest that divides every interval is {nearest}"
                 )
 
     @property

@@ -77,7 +77,6 @@ def _parse(argv, config_class, recipes, hints):
 def _flag_values(config_class):
     values = flags.FlagValues()
     flags.DEFINE_string("flagfile", "", "File of flags, one a line.", flag_values=values)
-    flags.DEFINE_string("undefok", "", "Flags that need not exist.", flag_values=values)
     define = {
         bool: flags.DEFINE_bool,
         int: flags.DEFINE_integer,

@@ -116,11 +116,12 @@ class AssociativeModel(keras.Model):
         )
 
         values = [*self.loss_names, *(f"{name}_weight" for name in self.loss_weights)]
-        self._pair_values = set()
+        pair_values = []
         if similarity is not None:
             values += similarity.statistics_names
-            self._pair_values.update(similarity.statistics_names, similarity.weights)
-            self._pair_values.update(f"{name}_weight" for name in similarity.weights)
+            pair_values = [*similarity.weights, *similarity.statistics_names]
+            pair_values += [f"{name}_weight" for name in similarity.weights]
+        self._pair_values = frozenset(pair_values)
         self.values = {name: LatestValue(name) for name in values}
 
     def _add_state(self, name, dtype, initializer="zeros", shape=()):

@@ -54,7 +54,8 @@ class AssociationPanel:
                     f"{name} has shape {np.shape(p)}, but there are {n} labelled and "
                     f"{m} unlabelled images"
                 )
-            if not np.all((np.asarray(p) >= 0) & (np.asarray(p) <= 1)):
+            # A softmax may round to a little above 1.
+            if not np.all((np.asarray(p) >= 0) & (np.asarray(p) <= 1.001)):
                 raise ValueError(f"{name} must hold probabilities, in [0, 1]")
 
 
@@ -128,7 +129,7 @@ def association_graphs(panels: Sequence[AssociationPanel], scale: float | None =
 
 def _image_size(images: np.ndarray, row_width: float) -> tuple[float, float]:
     count, height, width = np.shape(images)[:3]
-    image_width = min(_IMAGE_WIDTH, 0.86 * row_width / count)
+    image_width = min(_IMAGE_WIDTH, 0.84 * row_width / count)
     return image_width, image_width * height / width
 
 
@@ -170,7 +171,9 @@ def _draw_panel(
         edges.append((centres, row_top, row_top + image_height))
         row_top += image_height + _LINE_HEIGHT
 
-    for probabilities, start, end in zip((panel.p_ab, panel.p_ba), edges, edges[1:], strict=False):
+    for probabilities, start, end in zip(
+        (panel.p_ab, panel.p_ba), edges[:2], edges[1:], strict=True
+    ):
         _draw_lines(axes, np.asarray(probabilities), start, end, scale)
 
 
@@ -185,7 +188,7 @@ def _draw_lines(axes: Axes, probabilities: np.ndarray, start, end, scale: float)
         for source, target in zip(sources[order], targets[order], strict=True)
     ]
     colours = _line_colours(values[order], scale)
-    axes.add_collection(LineCollection(segments, colors=colours, linewidths=0.9), autolim=False)
+    axes.add_collection(LineCollection(segments, colors=colours, linewidths=0.75), autolim=False)
 
 
 def _line_colours(probabilities: np.ndarray, scale: float) -> np.ndarray:

@@ -23,6 +23,8 @@ _HEADING = 0.24
 _LABELLED_PER_CLASS = 10
 _MIN_CONTENT_HEIGHT = 4.6
 _MIN_LEFT_WIDTH = 4.6
+_MIN_RIGHT_WIDTH = 1.5
+_MISTAKE_GAP = 0.1
 _MISTAKE_WIDTH = 0.42
 _NAME_LENGTH = 16
 _TITLE = 0.36
@@ -74,12 +76,15 @@ def confusion_figure(
     name_width = text_width(names, name_size)
     vertical_names = name_width > 0.85 * cell
     names_height = (name_width if vertical_names else name_size / 72) + 0.1
-    axis_label = _FONT_SIZE / 72 + 0.12
+    axis_label = _FONT_SIZE / 72 + 0.15
 
     left_width = max(_MIN_LEFT_WIDTH, side)
     content_height = max(_MIN_CONTENT_HEIGHT, side + names_height + axis_label + _HEADING)
     matrix_left = MARGIN + left_width + _COLUMN_GAP + axis_label + name_width + 0.08
-    figure, axes = new_page(matrix_left + side + MARGIN, MARGIN + _TITLE + content_height + MARGIN)
+    figure, axes = new_page(
+        matrix_left + max(side, _MIN_RIGHT_WIDTH) + MARGIN,
+        MARGIN + _TITLE + content_height + MARGIN,
+    )
 
     wrong, total = int(confusion.sum() - np.trace(confusion)), int(confusion.sum())
     axes.text(
@@ -136,18 +141,18 @@ def _checked_confusion(confusion, class_names) -> np.ndarray:
 
 
 def _checked_mistakes(images, labels, predictions, confusion):
-    images, labels, predictions = (
-        as_rgb(images, "mistake_images"),
-        *map(np.asarray, (labels, predictions)),
-    )
+    """Returns images, labels and predictions, checked and sorted by kind of mistake."""
+    images = as_rgb(images, "mistake_images")
+    labels, predictions = np.asarray(labels, np.int64), np.asarray(predictions, np.int64)
     if labels.shape != (len(images),) or predictions.shape != (len(images),):
         raise ValueError(
             f"{len(images)} mistake_images, but labels of shape {labels.shape} and predictions "
             f"of shape {predictions.shape}"
         )
-    given = np.zeros_like(confusion)
-    np.add.at(given, (labels, predictions), 1)
-    if np.any(labels == predictions) or np.any(given > confusion):
+    pairs, counts = np.unique(np.stack([labels, predictions]), axis=1, return_counts=True)
+    if np.any((pairs < 0) | (pairs >= len(confusion))):
+        raise ValueError(f"classes of mistakes must be in [0, {len(confusion)})")
+    if np.any(pairs[0] == pairs[1]) or np.any(counts > confusion[pairs[0], pairs[1]]):
         raise ValueError("mistakes must be misclassified examples that confusion counts")
     order = np.lexsort((predictions, labels))
     return images[order], labels[order], predictions[order]
@@ -245,7 +250,9 @@ def _draw_labelled_set(
         by_width = width / (columns * (longest + 0.5) - 0.5)
         return min(by_width, height / (-(-len(rows) // columns) * aspect), 0.4)
 
-    columns = max(range(1, len(rows) + 1), key=cell_width)
+    # Of the arrangements with about the largest images, the one that leaves most room below.
+    widest = max(map(cell_width, range(1, len(rows) + 1)))
+    columns = max(c for c in range(1, len(rows) + 1) if cell_width(c) >= 0.85 * widest)
     cell = cell_width(columns)
     for index, row in enumerate(rows):
         line, column = divmod(index, columns)
@@ -269,18 +276,19 @@ def _draw_mistakes(
         _heading(axes, MARGIN, top, "No mistakes")
         return
     size = _FONT_SIZE - 2
-    captions = [f"{names[i]}→{names[j]}" for i, j in zip(labels, predictions, strict=True)]
-    lines = 1
-    if text_width(set(captions), size) > 1.5 * _MISTAKE_WIDTH:
-        captions = [caption.replace("→", "\n→") for caption in captions]
-        lines = 2
-    caption_width = text_width({line for text in captions for line in text.split("\n")}, size)
+    name_width = text_width(names, size)
+    arrow_width = text_width(["→"], size) + 0.03
+    one_line = 2 * name_width + arrow_width <= 1.5 * _MISTAKE_WIDTH
+    arrow, lines = ("→", 1) if one_line else ("\n→", 2)
+    captions = [f"{names[i]}{arrow}{names[j]}" for i, j in zip(labels, predictions, strict=True)]
+    caption_width = name_width * (3 - lines) + arrow_width
     caption_height = lines * 1.25 * size / 72 + 0.03
-    cell_width = max(_MISTAKE_WIDTH, caption_width) + 0.08
-    image_height = _MISTAKE_WIDTH * images.shape[1] / images.shape[2]
-    cell_height = caption_height + image_height + 0.08
-    columns = max(1, int((width + 0.08) / cell_width))
-    rows = max(1, int((height - _HEADING + 0.08) / cell_height))
+    image_width = float(np.clip(caption_width, _MISTAKE_WIDTH, 0.6))
+    image_height = image_width * images.shape[1] / images.shape[2]
+    cell_width = max(image_width, caption_width) + _MISTAKE_GAP
+    cell_height = caption_height + image_height + _MISTAKE_GAP
+    columns = max(1, int((width + _MISTAKE_GAP) / cell_width))
+    rows = max(1, int((height - _HEADING + _MISTAKE_GAP) / cell_height))
 
     shown = min(len(images), columns * rows)
     _heading(axes, MARGIN, top, f"Mistakes, true→predicted ({_shown(shown, total)})")
@@ -289,4 +297,4 @@ def _draw_mistakes(
         row, column = divmod(place, columns)
         left, cell_top = MARGIN + column * cell_width, top + row * cell_height
         axes.text(left, cell_top, captions[index], size=size, va="top", linespacing=1.05)
-        draw_image(axes, images[index], left, cell_top + caption_height, _MISTAKE_WIDTH)
+        draw_image(axes, images[index], left, cell_top + caption_height, image_width)

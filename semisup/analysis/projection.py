@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from semisup.analysis.drawing import DPI, abbreviate
+from semisup.analysis.drawing import DPI, MARGIN, abbreviate, text_width
 
 # M. Petroff, "Accessible color sequences for data visualization", 2021: ten colours that are
 # told apart under the common colour vision deficiencies.
@@ -26,6 +26,7 @@ _COLOURS = (
 _MARKERS = "o^sDvPX<>*"
 _FONT_SIZE = 9
 _LEGEND_ROWS = 22
+_PLOT_WIDTH = 5.6
 
 _logger = logging.getLogger(__name__)
 
@@ -74,8 +75,10 @@ def tsne(embeddings: np.ndarray, seed: int, perplexity: float = 35.0) -> np.ndar
             perplexity,
             used,
         )
+    # A collapsed network's embeddings are all equal: they have no principal components.
+    init = "pca" if np.any(np.ptp(embeddings, axis=0)) else "random"
     with threadpool_limits(limits=1):
-        return TSNE(perplexity=used, init="pca", random_state=seed).fit_transform(embeddings)
+        return TSNE(perplexity=used, init=init, random_state=seed).fit_transform(embeddings)
 
 
 def tsne_figure(
@@ -112,7 +115,13 @@ def tsne_figure(
     marker_of = labels // len(_COLOURS)
     area = float(np.clip(12_000 / len(points), 4, 30))
 
-    figure = Figure(figsize=(7, 5.6), dpi=DPI, facecolor="white", layout="constrained")
+    present = np.unique(labels)
+    names = [abbreviate(class_names[label], 24) for label in present]
+    legend_columns = -(-len(names) // _LEGEND_ROWS)
+    legend_width = legend_columns * (text_width(names, _FONT_SIZE) + 0.35)
+
+    figure = Figure((_PLOT_WIDTH + legend_width, _PLOT_WIDTH), dpi=DPI, facecolor="white")
+    figure.set_layout_engine("constrained", w_pad=MARGIN, h_pad=MARGIN)
     axes = figure.add_subplot(aspect="equal", adjustable="datalim", xticks=[], yticks=[])
     axes.spines[:].set_color("0.8")
     if title:
@@ -128,7 +137,6 @@ def tsne_figure(
             linewidths=0,
             alpha=0.85,
         )
-    present = np.unique(labels)
     handles = [
         Line2D(
             [],
@@ -138,16 +146,16 @@ def tsne_figure(
             linestyle="none",
             markersize=6,
             markeredgewidth=0,
-            label=abbreviate(class_names[label], 24),
+            label=name,
         )
-        for label in present
+        for label, name in zip(present, names, strict=True)
     ]
     figure.legend(
         handles=handles,
         loc="outside right upper",
         fontsize=_FONT_SIZE,
         frameon=False,
-        ncols=-(-len(present) // _LEGEND_ROWS),
+        ncols=legend_columns,
         handletextpad=0.2,
         columnspacing=0.8,
     )

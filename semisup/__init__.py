@@ -1,0 +1,35 @@
+"""Learning by association: train image classifiers with few labels, on Keras 3.
+
+The losses, the model and the loading of trained runs are available from here, and imported when they
+are first used: `semisup.walker_loss`, `semisup.AssociativeModel`, `semisup.load_run`, ...
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "transition_probabilities": "association",
+    "round_trip_probabilities": "association",
+    "visit_probabilities": "association",
+    "round_trip_accuracy": "association",
+    "walker_loss": "association",
+    "visit_loss": "association",
+    "association_loss": "association",
+    "Association": "association",
+    "AssociativeModel": "model",
+    "Envelope": "schedules",
+    "load_run": "runs",
+}
+
+__all__ = sorted(_EXPORTS)  # noqa: PLE0605
+
+
+def __getattr__(name):
+    if name in _EXPORTS:
+        return getattr(importlib.import_module(f"semisup.{_EXPORTS[name]}"), name)
+    raise AttributeError(f"module 'semisup' has no attribute {name!r}")
+
+
+def __dir__():
+    return [*globals(), *_EXPORTS]

@@ -1,0 +1,94 @@
+"""Augmentation of images on the device: layers, and pipelines of them by name (thesis 2.1.3).
+
+All layers take and return float32 images (n, height, width, channels) in [0, 255], draw for every
+image on its own, and act in training only.
+"""
+
+import keras
+import numpy as np
+
+from semisup import choices
+from semisup.augmentation.appearance import (
+    RandomFog,
+    RandomGaussianBlur,
+    RandomGrayscale,
+    RandomHue,
+    RandomNoise,
+    RandomSaturation,
+)
+from semisup.augmentation.base import Augmentation
+from semisup.augmentation.geometry import RandomAffine, RandomNormalAffine
+
+__all__ = [
+    "Augmentation",
+    "RandomAffine",
+    "RandomFog",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomNoise",
+    "RandomNormalAffine",
+    "RandomSaturation",
+    "build",
+    "chain",
+]
+
+PIPELINES = {
+    # Mild enough for digits, which neither flips nor large turns leave valid.
+    "affine": (
+        (RandomAffine, {"rotation": 10.0, "scale": (0.9, 1.1), "shear": 0.1, "translation": 0.07}),
+    ),
+    # MNIST to MNIST-M: digits that are always white on black, inverted half of the time.
+    "inversion": ((keras.layers.RandomInvert, {"factor": (0.5, 0.5)}),),
+    # The authors' parameters. Their largest change of brightness, 1.3, is on a scale of -1 to 1.
+    "stl10": (
+        (RandomAffine, {"rotation": 10.0, "crop": 0.2, "interpolation": "nearest"}),
+        (keras.layers.RandomFlip, {"mode": "horizontal"}),
+        (RandomSaturation, {"factor": (0.5, 1.2)}),
+        (keras.layers.RandomBrightness, {"factor": 0.65}),
+        (RandomHue, {"factor": 0.1}),
+        (RandomGrayscale, {"probability": 0.5}),
+    ),
+    "svhn": (
+        (RandomNormalAffine, {"matrix_stddev": 0.15, "translation_stddev": 2.0}),
+        (RandomGaussianBlur, {"probability": 0.5, "kernel_size": 7}),
+    ),
+}
+
+
+def build(name, seed):
+    """The augmentation pipeline of a name.
+
+    Args:
+        name: one of `choices.AUGMENTATIONS`.
+        seed: integer, 0 or more; the seeds of the pipeline's layers derive from it.
+
+    Returns:
+        A layer from float32 images (n, height, width, channels) in [0, 255] to such images, or None
+        for "none".
+
+    Raises:
+        ValueError: if the name is unknown, or the seed is negative.
+    """
+    if name not in choices.AUGMENTATIONS:
+        raise ValueError(f"augmentation {name!r} is none of {', '.join(choices.AUGMENTATIONS)}")
+    return None if name == "none" else chain(PIPELINES[name], seed, name=f"{name}_augmentation")
+
+
+def chain(steps, seed, name=None):
+    """A pipeline of layers, each with a seed of its own.
+
+    Args:
+        steps: (layer class, its arguments without seed) in the order of application.
+        seed: integer, 0 or more, that the layers' seeds derive from.
+        name: name of the pipeline, or None.
+
+    Returns:
+        An `Augmentation`.
+    """
+    seeds = np.random.SeedSequence(seed).generate_state(len(steps)).tolist()
+    layers = [
+        layer(**arguments, seed=layer_seed, dtype="float32")
+        for (layer, arguments), layer_seed in zip(steps, seeds, strict=True)
+    ]
+    return Augmentation(layers, name=name)

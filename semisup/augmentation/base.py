@@ -1,0 +1,123 @@
+"""What the augmentation layers have in common, and the layer that chains them."""
+
+import operator
+
+import keras
+from keras import ops
+
+MAX_PIXEL = 255.0
+
+
+class RandomImageLayer(keras.layers.Layer):
+    """Base of the layers that change every image of a batch by a draw of its own.
+
+    Takes and returns float32 images (n, height, width, channels) in [0, 255] of a known height,
+    width and number of channels, whatever the global precision. Acts with `training=True` only;
+    otherwise images pass as they are and no random number is spent, so that an evaluation leaves
+    the training that follows as it was.
+
+    Subclasses implement `augment`, and name the arguments of their constructor, other than the
+    seed, in `arguments`; each is kept in an attribute of the same name.
+
+    Args:
+        seed: integer in [0, 2**32). The state of the generator is one of the layer's variables.
+
+    Raises:
+        TypeError: if the seed is not an integer.
+    """
+
+    arguments = ()
+
+    def __init__(self, seed, **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.seed = operator.index(seed)
+        self.generator = keras.random.SeedGenerator(self.seed)
+
+    def augment(self, images):
+        """Changed images, of the same shape and of any range."""
+        raise NotImplementedError
+
+    def call(self, images, training=False):
+        """Changed images in training, and the images themselves otherwise."""
+        if not training:
+            return images
+        return ops.clip(self.augment(images), 0.0, MAX_PIXEL)
+
+    def draw(self, images, low, high):
+        """A uniform number in [low, high) for each image, (n, 1, 1, 1) float32."""
+        shape = (ops.shape(images)[0], 1, 1, 1)
+        return keras.random.uniform(shape, low, high, dtype="float32", seed=self.generator)
+
+    def choose(self, images, probability):
+        """Whether an image is chosen, (n, 1, 1, 1) bool, True with the given probability."""
+        return self.draw(images, 0.0, 1.0) < probability
+
+    def compute_output_shape(self, input_shape):
+        """The shape of the input."""
+        return input_shape
+
+    def get_config(self):
+        """Arguments of the constructor."""
+        values = {name: getattr(self, name) for name in self.arguments}
+        return {**super().get_config(), **values, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="semisup")
+class Augmentation(keras.layers.Layer):
+    """A chain of augmentation layers that acts with `training=True` only.
+
+    Unlike `keras.layers.Pipeline`, it is idle unless told otherwise, and stays float32 under mixed
+    precision.
+
+    Args:
+        layers: layers from float32 images (n, height, width, channels) in [0, 255] to such images.
+    """
+
+    def __init__(self, layers, **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.layers = list(layers)
+
+    def build(self, input_shape):
+        """Builds the layers; none of them changes the shape."""
+        for layer in self.layers:
+            layer.build(input_shape)
+        self.built = True
+
+    def call(self, images, training=False):
+        """Changed images in training, and the images themselves otherwise."""
+        if training:
+            for layer in self.layers:
+                images = layer(images, training=True)
+        return images
+
+    def compute_output_shape(self, input_shape):
+        """The shape of the input."""
+        return input_shape
+
+    def get_config(self):
+        """Arguments of the constructor."""
+        layers = [keras.saving.serialize_keras_object(layer) for layer in self.layers]
+        return {**super().get_config(), "layers": layers}
+
+    @classmethod
+    def from_config(cls, config):
+        """The chain that `get_config` describes."""
+        layers = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
+        return cls(**{**config, "layers": layers})
+
+
+def check_range(name, value, lowest, highest=float("inf")):
+    """A pair of ordered numbers within bounds; a programmer's mistake raises ValueError."""
+    low, high = value
+    if not lowest <= low <= high <= highest:
+        raise ValueError(f"{name} is {value}; needs {lowest} <= low <= high <= {highest}")
+    return (low, high)
+
+
+def check_number(name, value, lowest, highest=float("inf")):
+    """A number within bounds; a programmer's mistake raises ValueError."""
+    if not lowest <= value <= highest:
+        raise ValueError(f"{name} is {value}; needs a number from {lowest} to {highest}")
+    return value

@@ -1,0 +1,165 @@
+"""Checkpoints: every variable of model and optimizer, written so that a kill loses one at most.
+
+A checkpoint is a NumPy archive `step_NNNNNNNN.npz` with an entry for each variable: the weights, the
+step, the states of the seed generators, and the optimizer's. It is written under a temporary name,
+flushed to the disk and renamed, so a file with the final name is whole; the archive's checksums tell
+one that was damaged later.
+"""
+
+import os
+import re
+import warnings
+import zipfile
+
+import keras
+import numpy as np
+
+from semisup.errors import TrainingError, UserError
+
+_NAME = re.compile(r"step_(\d{8,})\.npz")
+
+
+class CheckpointDamaged(Exception):
+    """A checkpoint that cannot be read, or does not fit the model."""
+
+
+def named_variables(model):
+    """Variables of a model and its optimizer, by names that are the same in every process.
+
+    Keras numbers layers and seed generators by a counter of the process (`dropout_3`). The numbers
+    are left out here, and variables that then share a name are numbered in the model's own order.
+
+    Args:
+        model: a compiled model; its optimizer's variables are created if they don't exist yet.
+
+    Returns:
+        Dictionary from names to `keras.Variable`s.
+    """
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    named = {}
+    for owner, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
+        for variable in variables:
+            name = f"{owner}/" + re.sub(r"_\d+(?=/|$)", "", variable.path)
+            number = 1
+            while (unique := name if number == 1 else f"{name}#{number}") in named:
+                number += 1
+            named[unique] = variable
+    return named
+
+
+def save(model, folder, step, keep):
+    """Writes a checkpoint and removes the oldest ones.
+
+    Args:
+        model: a compiled model.
+        folder: folder of the checkpoints, created if need be.
+        step: training step.
+        keep: number of checkpoints to keep, at least 1.
+
+    Returns:
+        Path of the checkpoint.
+
+    Raises:
+        TrainingError: if a variable is not finite; nothing is written then.
+    """
+    arrays = {
+        name: keras.ops.convert_to_numpy(variable)
+        for name, variable in named_variables(model).items()
+    }
+    for name, array in arrays.items():
+        if not np.all(np.isfinite(array)):
+            raise TrainingError(f"at step {step}, {name} is not finite; no checkpoint is written")
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, f"step_{step:08d}.npz")
+    temporary = f"{path}.tmp"
+    with open(temporary, "wb") as file:
+        np.savez(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    _flush_folder(folder)
+    for old in list_steps(folder)[:-keep]:
+        os.remove(os.path.join(folder, f"step_{old:08d}.npz"))
+    return path
+
+
+def list_steps(folder):
+    """Steps of the checkpoints in a folder, ascending; empty if there is none."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
+
+
+def restore(model, folder, step):
+    """Sets the variables of a model and its optimizer to those of a checkpoint.
+
+    Args:
+        model: a compiled and built model.
+        folder: folder of the checkpoints.
+        step: step of the checkpoint.
+
+    Raises:
+        CheckpointDamaged: if the file cannot be read, or an entry is missing, left over or of
+            another shape; the model is then as it was.
+    """
+    path = os.path.join(folder, f"step_{step:08d}.npz")
+    try:
+        with np.load(path) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CheckpointDamaged(f"{path} cannot be read ({error})") from None
+    variables = named_variables(model)
+    missing = sorted(variables.keys() - arrays.keys())
+    extra = sorted(arrays.keys() - variables.keys())
+    if missing or extra:
+        raise CheckpointDamaged(
+            f"{path} does not fit the model: it lacks {missing[:3]} and has {extra[:3]} besides"
+        )
+    for name, variable in variables.items():
+        if arrays[name].shape != tuple(variable.shape):
+            raise CheckpointDamaged(
+                f"{path} does not fit the model: {name} has shape {arrays[name].shape}, "
+                f"not {tuple(variable.shape)}"
+            )
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+
+
+def restore_latest(model, folder):
+    """Restores the newest checkpoint that is whole, warning of those that aren't.
+
+    Args:
+        model: a compiled and built model.
+        folder: folder of the checkpoints.
+
+    Returns:
+        Step of the checkpoint, or 0 if there is none.
+
+    Raises:
+        UserError: if there are checkpoints, and none can be restored.
+    """
+    steps = list_steps(folder)
+    damage = None
+    for step in reversed(steps):
+        try:
+            restore(model, folder, step)
+        except CheckpointDamaged as error:
+            damage = error
+            warnings.warn(f"{error}; falling back to the one before", stacklevel=2)
+        else:
+            return step
+    if damage is not None:
+        raise UserError(f"no checkpoint can be restored: {damage}; start again with --overwrite")
+    return 0
+
+
+def _flush_folder(folder):
+    """Makes a rename in a folder survive a crash of the machine."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,76 @@
+"""How an image file becomes a uint8 array, with Pillow: grey or RGB, upright, resized."""
+
+import numpy as np
+from PIL import ExifTags, Image
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def describe(image: Image.Image) -> tuple[tuple[int, int], int]:
+    """What the header says of an opened image, without decoding it.
+
+    Returns:
+        (width, height) in pixels when upright, and the channels needed: 1 if the file's mode or
+        palette is grey, else 3.
+    """
+    width, height = image.size
+    size = (height, width) if _orientation(image) >= 5 else (width, height)
+    return size, 1 if _is_grey(image) else 3
+
+
+def to_array(image: Image.Image, channels: int, image_size: int = 0) -> np.ndarray:
+    """Decodes an opened image.
+
+    It is turned upright as its EXIF orientation says, laid over white where it is transparent, and
+    16-bit grey keeps its upper 8 bits. Of an animation, the first frame.
+
+    Args:
+        image: an opened Pillow image.
+        channels: 1 (grey) or 3 (RGB).
+        image_size: if not 0, the image is resized to image_size x image_size, whatever its
+            proportions (bilinear, antialiased).
+
+    Returns:
+        (height, width, channels) uint8.
+    """
+    orientation = _orientation(image)
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert(mode)
+    if orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[orientation])
+    if image_size and image.size != (image_size, image_size):
+        image = image.resize((image_size, image_size), Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+def resized(image: np.ndarray, image_size: int) -> np.ndarray:
+    """As `to_array` with `image_size`, from (height, width, 1 or 3) uint8."""
+    channels = image.shape[-1]
+    return to_array(
+        Image.fromarray(image[..., 0] if channels == 1 else image), channels, image_size
+    )
+
+
+def _orientation(image: Image.Image) -> int:
+    # PNG's own getexif decodes the whole file to look behind the pixels for a late EXIF chunk.
+    return Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode in ("P", "PA"):
+        palette = np.reshape(image.getpalette("RGB"), (-1, 3))
+        return bool((palette == palette[:, :1]).all())
+    return image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")

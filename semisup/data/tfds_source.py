@@ -1,0 +1,188 @@
+"""Image classification data sets of TensorFlow Datasets (TFDS), stock or prepared on disk."""
+
+import contextlib
+import logging
+import math
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from semisup.data import pixels
+from semisup.data.cache import Blocks, Source
+from semisup.errors import UserError
+
+_BLOCK_BYTES = 2**20
+
+# The default of 10 keeps a user without a network waiting for more than three minutes.
+_DOWNLOAD_RETRIES = 5
+
+
+def open_tfds(
+    name: str, *, data_dir: str | os.PathLike | None = None, image_size: int = 0
+) -> tuple[tuple[str, ...], dict[str, Source]]:
+    """Finds a data set of TFDS, and prepares it if it is a stock one that is not there yet.
+
+    What is prepared in `data_dir` is read as it is, whether or not TFDS has a builder for it, and
+    whichever version it is. Examples come in the order of the files.
+
+    Args:
+        name: name as TFDS has it; a configuration or version may follow (`emnist/letters:3.1.0`).
+        data_dir: TFDS' data_dir; `None` is its own default.
+        image_size: if not 0, all images are resized to image_size x image_size.
+
+    Returns:
+        The class names, and a source for each split.
+
+    Raises:
+        UserError: there is no such data set, it could not be prepared, it is not one of images
+            with labels, or its images differ in size and there is no `image_size`.
+    """
+    # absl, TFDS and TensorFlow take seconds to import: only who reads such a set waits for them.
+    import tensorflow_datasets as tfds
+
+    data_dir = data_dir and os.path.expanduser(data_dir)
+    where = data_dir or tfds.core.constants.DATA_DIR
+    with _quiet():
+        builder = _builder(tfds, name, data_dir, where)
+        features = builder.info.features
+        if not _is_image_classification(tfds, features):
+            raise UserError(
+                f"data set {name!r} is not one of images (`image`, uint8, grey or RGB) with one "
+                f"class each (`label`); it has {', '.join(features)}"
+            )
+        if not builder.is_prepared():
+            _prepare(builder, name, where)
+    sources = {
+        split: _source(tfds, builder, split, image_size)
+        for split, info in builder.info.splits.items()
+        if info.num_examples
+    }
+    return tuple(features["label"].names), sources
+
+
+def _is_image_classification(tfds: Any, features: Any) -> bool:
+    return (
+        isinstance(features, tfds.features.FeaturesDict)
+        and {"image", "label"} <= set(features)
+        and isinstance(features["image"], tfds.features.Image)
+        and isinstance(features["label"], tfds.features.ClassLabel)
+        and features["image"].np_dtype == np.uint8
+        and features["image"].shape[-1] in (1, 3)
+    )
+
+
+def _builder(tfds: Any, name: str, data_dir: str | None, where: str) -> Any:
+    try:
+        # Files first: a stock builder would pass over data that another version of it prepared.
+        return tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir)
+    except tfds.core.registered.DatasetNotFoundError:
+        pass
+    except Exception as error:
+        raise UserError(
+            f"cannot read data set {name!r} in {where}: {_first_line(error)}"
+        ) from error
+    try:
+        return tfds.builder(name, data_dir=data_dir)
+    except Exception as error:
+        raise UserError(
+            f"unknown data set {name!r}: it is not prepared in {where}, and tensorflow-datasets "
+            "has none of that name; pass --data_dir if it is prepared elsewhere, or use mnist_5k "
+            "or folder:PATH"
+        ) from error
+
+
+def _prepare(builder: Any, name: str, where: str) -> None:
+    try:
+        with _fewer_retries():
+            builder.download_and_prepare()
+    except Exception as error:  # of the network, of the disk, of TFDS, of each builder
+        raise UserError(
+            f"data set {name!r} is not in {where}, and downloading it failed "
+            f"({type(error).__name__}: {_first_line(error)}); prepare it where there is a network "
+            f"(`tfds build {name}`) and pass that folder as --data_dir"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences warnings about TFDS' own code and each retried connection, but not its progress."""
+    loggers = [logging.getLogger(name) for name in ("absl", "urllib3")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _fewer_retries() -> Iterator[None]:
+    from tensorflow_datasets.core.download import downloader
+
+    retries = downloader.MAX_RETRIES
+    downloader.MAX_RETRIES = _DOWNLOAD_RETRIES
+    try:
+        yield
+    finally:
+        downloader.MAX_RETRIES = retries
+
+
+def _source(tfds: Any, builder: Any, split: str, image_size: int) -> Source:
+    info = builder.info.splits[split]
+    shape = builder.info.features["image"].shape
+    if None in shape:
+        shape = next(_examples(tfds, builder, f"{split}[:1]"))[0].shape[1:]
+    if image_size:
+        shape = (image_size, image_size, shape[-1])
+    stats = [(path.name, path.stat().length, path.stat().mtime) for path in info.filepaths]
+    return Source(
+        name=f"{builder.info.name}-{split}",
+        key=repr((builder.info.full_name, split, image_size, stats)),
+        shape=(info.num_examples, *shape),
+        blocks=lambda: _blocks(tfds, builder, split, shape, image_size),
+    )
+
+
+def _blocks(
+    tfds: Any, builder: Any, split: str, shape: tuple[int, int, int], image_size: int
+) -> Blocks:
+    for images, labels in _examples(tfds, builder, split):
+        if image_size:
+            images = np.stack([pixels.resized(image, image_size) for image in images])
+        if images.shape[1:] != shape:
+            raise UserError(
+                f"images of {builder.info.name}-{split} differ in shape: {shape} and "
+                f"{images.shape[1:]}; pass --new_size=N to resize all to N x N"
+            )
+        yield images, labels
+
+
+def _examples(tfds: Any, builder: Any, split: str) -> Blocks:
+    """Images as TFDS has them, in blocks; one by one if their sizes may differ."""
+    import tensorflow as tf
+
+    shape = builder.info.features["image"].shape
+    block = 1 if None in shape else max(1, _BLOCK_BYTES // math.prod(shape))
+    try:
+        with _quiet():
+            dataset = builder.as_dataset(
+                split=split,
+                decoders=tfds.decode.PartialDecoding({"image": True, "label": True}),
+                read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+                shuffle_files=False,
+            )
+        for batch in dataset.batch(block).as_numpy_iterator():
+            yield batch["image"], batch["label"]
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"cannot read {builder.info.name}-{split} in {builder.data_dir}: "
+            f"{_first_line(error)}; prepare it anew"
+        ) from error

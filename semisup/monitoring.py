@@ -1,0 +1,269 @@
+"""What is seen of a training while it runs: log, TensorBoard, progress bar.
+
+The log `metrics.jsonl` is the source: TensorBoard's scalars are written from its entries, and
+written anew from them when a run is resumed.
+"""
+
+import math
+import os
+import shutil
+import sys
+import time
+
+import keras
+import numpy as np
+
+
+class StepCallback(keras.callbacks.Callback):
+    """A callback that knows the training step.
+
+    It counts, since reading the step from the model would synchronise the JAX backend's state.
+
+    Args:
+        step: steps taken before the training goes on.
+        steps_per_execution: steps between two calls.
+    """
+
+    def __init__(self, step, steps_per_execution):
+        super().__init__()
+        self.step = step
+        self.steps_per_execution = steps_per_execution
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Counts the steps, and calls `on_step`."""
+        self.step += self.steps_per_execution
+        self.on_step(logs)
+
+    def on_step(self, logs):
+        """Called after `self.step` steps with the values of the latest one."""
+
+
+class Recorder:
+    """Writes entries to the log of a run and to TensorBoard.
+
+    Args:
+        run: the `RunDirectory`.
+    """
+
+    def __init__(self, run):
+        import tensorflow as tf
+
+        self._run = run
+        self._started = time.monotonic()
+        self._earlier_seconds = 0.0
+        # The scalars of a run that was killed reach beyond its checkpoint: write them anew.
+        shutil.rmtree(run.file("train"), ignore_errors=True)
+        self.writer = tf.summary.create_file_writer(run.file("train"))
+        for entry in run.read_metrics():
+            self._write_scalars(entry)
+            self._earlier_seconds = entry["seconds"]
+
+    @property
+    def seconds(self):
+        """Time that the run has taken, in seconds, earlier processes included."""
+        return self._earlier_seconds + time.monotonic() - self._started
+
+    def record(self, step, values):
+        """Adds an entry.
+
+        Args:
+            step: training step.
+            values: floats by their names; the names are TensorBoard's tags.
+        """
+        entry = {"step": step, "seconds": round(self.seconds, 3), **values}
+        self._run.append_metrics(entry)
+        self._write_scalars(entry)
+
+    def _write_scalars(self, entry):
+        import tensorflow as tf
+
+        with self.writer.as_default():
+            for name, value in entry.items():
+                if name not in ("step", "seconds"):
+                    tf.summary.scalar(name, value, step=entry["step"])
+
+    def close(self):
+        """Writes what is buffered."""
+        self.writer.close()
+
+
+class Logging(StepCallback):
+    """Records the losses, their weights, the learning rate and the speed every so many steps."""
+
+    def __init__(self, recorder, interval, step, steps_per_execution):
+        super().__init__(step, steps_per_execution)
+        self.recorder = recorder
+        self.interval = interval
+        self._mark = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Forgets the time spent in an evaluation."""
+        self._mark = None
+
+    def on_step(self, logs):
+        """Records an entry if it is time."""
+        if self.step % self.interval == 0:
+            values = {tag(name): float(value) for name, value in logs.items() if name != "loss"}
+            # Reading the model synchronises the backend's state; `self.model` does that on JAX.
+            values["learning_rate"] = float(self.model.optimizer.learning_rate)
+            now = time.monotonic()
+            if self._mark is not None:
+                mark_step, mark = self._mark
+                values["steps_per_second"] = (self.step - mark_step) / (now - mark)
+            self.recorder.record(self.step, values)
+            self._mark = (self.step, time.monotonic())
+            self.recorder.writer.flush()
+        elif self._mark is None:
+            self._mark = (self.step, time.monotonic())
+
+
+def tag(name):
+    """TensorBoard tag of a value, so that losses, weights and statistics stand together."""
+    if name.endswith("_weight"):
+        return f"weights/{name.removesuffix('_weight')}"
+    if name.endswith(("_loss", "_above_floor")):
+        return f"losses/{name}"
+    return name
+
+
+class ProgressBar(StepCallback):
+    """One bar over all steps of a training; where nobody watches, a line for every evaluation.
+
+    Args:
+        max_steps: steps in all.
+        step: see `StepCallback`.
+        steps_per_execution: see `StepCallback`.
+    """
+
+    SHOWN = ("total_loss", "classification_loss", "walker_loss", "visit_loss")
+
+    def __init__(self, max_steps, step, steps_per_execution):
+        super().__init__(step, steps_per_execution)
+        self.max_steps = max_steps
+        self._bar = None
+        if sys.stdout.isatty():
+            names = [self._short(name) for name in self.SHOWN]
+            self._bar = keras.utils.Progbar(max_steps, stateful_metrics=[*names, "test_error"])
+            self._bar.update(step)
+
+    @staticmethod
+    def _short(name):
+        return name.removesuffix("_loss")
+
+    def on_step(self, logs):
+        """Moves the bar."""
+        # The bar's last update ends its line, and belongs to the evaluation.
+        if self._bar is not None and self.step < self.max_steps:
+            self._bar.update(self.step, self._shown(logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Shows the test error."""
+        if "test_error" not in (logs or {}):
+            return
+        values = [*self._shown(logs), ("test_error", logs["test_error"])]
+        if self._bar is not None:
+            self._bar.update(self.step, values)
+        else:
+            text = " - ".join(f"{name}: {value:.4f}" for name, value in values)
+            print(f"step {self.step}/{self.max_steps} - {text}", flush=True)
+
+    def _shown(self, logs):
+        return [(self._short(name), logs[name]) for name in self.SHOWN if name in logs]
+
+
+def write_model_graph(writer, network):
+    """Writes the graph of a functional network for TensorBoard's graph page.
+
+    Args:
+        writer: a TensorFlow summary writer.
+        network: a Keras model; one that is not functional has no graph, and is left out.
+    """
+    import tensorflow as tf
+    from tensorboard.compat.proto.summary_pb2 import SummaryMetadata
+
+    try:
+        description = network.to_json()
+    except (NotImplementedError, TypeError, ValueError):
+        return
+    metadata = SummaryMetadata(
+        plugin_data=SummaryMetadata.PluginData(plugin_name="graph_keras_model", content=b"1")
+    )
+    with writer.as_default():
+        tf.summary.write(
+            tag="network", tensor=description, step=0, metadata=metadata.SerializeToString()
+        )
+
+
+def write_input_images(writer, model, batch, step, count=16):
+    """Writes training images as the network sees them, after augmentation and before scaling.
+
+    Args:
+        writer: a TensorFlow summary writer.
+        model: an `AssociativeModel`.
+        batch: a training batch.
+        step: training step of the batch.
+        count: how many images of the labelled and of the unlabelled batch to write.
+    """
+    import tensorflow as tf
+
+    inputs, _ = batch
+    names = ("labelled", "unlabelled") if isinstance(inputs, tuple) else ("labelled",)
+    for name, images in zip(names, inputs if isinstance(inputs, tuple) else (inputs,), strict=True):
+        images = np.asarray(images)
+        chosen = images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
+        shown = model.prepare(chosen)
+        if model.augmentation is not None:
+            with kept_states(model.augmentation):
+                shown = model.augmentation(shown, training=True)
+        shown = np.clip(keras.ops.convert_to_numpy(shown), 0, 255).astype(np.uint8)
+        with writer.as_default():
+            tf.summary.image(f"inputs/{name}", shown, step=step, max_outputs=count)
+
+
+class kept_states:  # noqa: N801 (a context manager)
+    """Puts back the variables of a layer at the end: looking at it must not change a training."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def __enter__(self):
+        self.values = [keras.ops.convert_to_numpy(variable) for variable in self.layer.variables]
+
+    def __exit__(self, *error):
+        for variable, value in zip(self.layer.variables, self.values, strict=True):
+            variable.assign(value)
+
+
+def write_projector(folder, embeddings, labels, class_names, images):
+    """Writes embeddings for TensorBoard's projector, with their classes and pictures.
+
+    Args:
+        folder: TensorBoard folder.
+        embeddings: (n, d) float32.
+        labels: (n,) integers.
+        class_names: names of the classes.
+        images: (n, height, width, channels) uint8.
+    """
+    from PIL import Image
+    from tensorboard.plugins import projector
+
+    os.makedirs(folder, exist_ok=True)
+    np.savetxt(os.path.join(folder, "embeddings.tsv"), embeddings, fmt="%.6g", delimiter="\t")
+    with open(os.path.join(folder, "classes.tsv"), "w", encoding="utf-8") as file:
+        file.writelines(f"{class_names[label]}\n" for label in labels)
+    side = math.ceil(math.sqrt(len(images)))
+    height, width, channels = images.shape[1:]
+    sprite = np.zeros((side, side, height, width, channels), np.uint8)
+    sprite.reshape(side * side, height, width, channels)[: len(images)] = images
+    sprite = sprite.swapaxes(1, 2).reshape(side * height, side * width, channels)
+    Image.fromarray(sprite.squeeze(-1) if channels == 1 else sprite).save(
+        os.path.join(folder, "sprite.png")
+    )
+    config = projector.ProjectorConfig()
+    entry = config.embeddings.add()
+    entry.tensor_name = "test_embeddings"
+    entry.tensor_path = "embeddings.tsv"
+    entry.metadata_path = "classes.tsv"
+    entry.sprite.image_path = "sprite.png"
+    entry.sprite.single_image_dim.extend([width, height])
+    projector.visualize_embeddings(folder, config)

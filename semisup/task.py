@@ -1,0 +1,209 @@
+"""Semi-supervised classification: the data and the model that a configuration stands for."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from semisup.data import labelled_subset, sampling
+from semisup.data.datasets import Split, fingerprint, load_dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskData:
+    """What a training needs of its data.
+
+    Attributes:
+        batches: function from a first step to a `tf.data.Dataset` of training batches.
+        evaluation: images and labels on which the error is measured.
+        class_names: names of the classes, in the order of the labels.
+        image_shape: (height, width, channels) of an image.
+        labelled: images and labels of the labelled subset, ordered by class.
+        normalization_images: images (n, height, width, channels) whose statistics normalise.
+        record: what is saved in the run directory as `data.json`.
+    """
+
+    batches: Callable
+    evaluation: Split
+    class_names: tuple
+    image_shape: tuple
+    labelled: Split
+    normalization_images: np.ndarray
+    record: dict
+
+
+def load_data(config):
+    """Loads and splits the data of a configuration.
+
+    Args:
+        config: a `TrainConfig`.
+
+    Returns:
+        A `TaskData`.
+
+    Raises:
+        UserError: if data is missing, or there are fewer images than asked for.
+    """
+    association = config.similarity != "none"
+    splits = {"train", "test"} | ({config.unsup_split} if association else set())
+    data = load_dataset(
+        config.dataset,
+        data_dir=config.resolved_data_dir,
+        cache_dir=config.cache_dir or None,
+        image_size=config.new_size,
+        splits=tuple(sorted(splits)),
+    )
+    train, evaluation = data.splits["train"], data.splits["test"]
+    usable = np.arange(len(train.labels))
+    if config.validation_samples:
+        usable, held_out = labelled_subset.hold_out(
+            len(train.labels), config.validation_samples, config.resolved_sup_seed
+        )
+        evaluation = Split(train.images[held_out], train.labels[held_out])
+    chosen = labelled_subset.choose_labelled(
+        train.labels[usable], config.sup_per_class, data.num_classes, config.resolved_sup_seed
+    )
+    class_pools = [usable[members] for members in chosen]
+    labelled = np.concatenate(class_pools)
+
+    unlabelled = pool = None
+    if association:
+        unlabelled = data.splits[config.unsup_split].images
+        members = usable if unlabelled is train.images else np.arange(len(unlabelled))
+        samples = labelled_subset.choose_pool(len(members), config.unsup_samples, config.seed)
+        pool = members[samples]
+
+    def batches(first_step):
+        return sampling.training_batches(
+            sampling.labelled_batches(
+                train.images, class_pools, config.sup_per_batch, config.seed, first_step
+            ),
+            None
+            if pool is None
+            else sampling.unlabelled_batches(
+                unlabelled, pool, config.unsup_batch_size, config.seed, first_step
+            ),
+        )
+
+    return TaskData(
+        batches=batches,
+        evaluation=evaluation,
+        class_names=data.class_names,
+        image_shape=tuple(train.images.shape[1:]),
+        labelled=Split(train.images[labelled], train.labels[labelled]),
+        normalization_images=train.images,
+        record={
+            "class_names": list(data.class_names),
+            "image_shape": list(train.images.shape[1:]),
+            "labelled_indices": labelled.tolist(),
+            "unlabelled_images": 0 if pool is None else len(pool),
+            "evaluation_images": len(evaluation.labels),
+            "evaluation_fingerprint": fingerprint(evaluation),
+        },
+    )
+
+
+def build_model(config, image_shape, num_classes, normalization_images=None):
+    """Builds and compiles the model of a configuration.
+
+    Args:
+        config: a `TrainConfig`.
+        image_shape: (height, width, channels).
+        num_classes: number of classes.
+        normalization_images: images whose statistics normalise; None where the statistics are
+            restored from a checkpoint afterwards.
+
+    Returns:
+        A built and compiled `AssociativeModel`.
+
+    Raises:
+        UserError: if the architecture is unknown or does not fit the images.
+    """
+    import keras
+
+    from semisup import architectures, augmentation, normalization
+    from semisup.model import AssociativeModel
+    from semisup.optimizers import SteerableAdam
+    from semisup.schedules import StaircaseDecay
+
+    with dtype_policy("mixed_bfloat16" if config.precision == "bfloat16" else "float32"):
+        network = architectures.build(
+            config.architecture,
+            image_shape,
+            embedding_size=config.emb_size,
+            normalization=None
+            if config.normalization == "auto"
+            else normalization.build(config.normalization, normalization_images, image_shape),
+            l2_weight=None if config.l2_weight < 0 else config.l2_weight,
+            pretrained=config.pretrained,
+        )
+        model = AssociativeModel(
+            network,
+            num_classes,
+            similarity=_similarity(config),
+            augmentation=augmentation.build(config.augmentation, config.seed),
+            classification_weight=_envelope(config, "logit"),
+            # The logit layer's L2 in the authors' code, whatever the network's: 1e-4 times half the
+            # sum of squares, which Keras takes without the half.
+            classifier_regularizer=keras.regularizers.L2(0.5e-4),
+            joint_batch_statistics=config.joint_batch_statistics,
+            name="model",
+        )
+        model.build((None, *image_shape))
+    model.compile(
+        optimizer=SteerableAdam(
+            StaircaseDecay(
+                config.learning_rate,
+                config.decay_factor,
+                config.decay_steps,
+                config.minimum_learning_rate,
+            ),
+            epsilon=1e-8,
+            use_ema=config.average_decay > 0,
+            ema_momentum=config.average_decay or 0.99,
+            name="adam",
+        ),
+        jit_compile=config.jit_compile == "on"
+        or (config.jit_compile == "auto" and keras.backend.backend() == "jax"),
+        steps_per_execution=config.steps_per_execution,
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _similarity(config):
+    from semisup.association import Association
+
+    if config.similarity == "none":
+        return None
+    return Association(
+        walker_weight=_envelope(config, "walker"),
+        visit_weight=_envelope(config, "visit"),
+        measure=config.similarity_measure,
+        temperature=config.temperature,
+    )
+
+
+def _envelope(config, name):
+    from semisup.schedules import Envelope
+
+    return Envelope(
+        getattr(config, f"{name}_weight"),
+        kind=getattr(config, f"{name}_weight_envelope"),
+        steps=getattr(config, f"{name}_weight_envelope_steps"),
+        delay=getattr(config, f"{name}_weight_envelope_delay"),
+    )
+
+
+@contextlib.contextmanager
+def dtype_policy(name):
+    """Sets Keras' dtype policy for the layers made inside, and puts the old one back."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

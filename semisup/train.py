@@ -1,0 +1,41 @@
+"""Trains an image classifier with few labels: `semisup-train --help`."""
+
+import os
+
+from semisup import flags
+from semisup.config import TrainConfig
+
+SUMMARY = (
+    "Trains an image classifier on a few labelled and many unlabelled images, by association.\n"
+    "Without any flag: on 5,000 MNIST digits that need no download, with 10 labels a class."
+)
+
+
+def main():
+    """Entry point of the binary."""
+    flags.run(
+        _train,
+        TrainConfig,
+        program="semisup-train",
+        summary=SUMMARY,
+        recipes=os.path.join(os.path.dirname(__file__), "recipes"),
+        hints={
+            "target_dataset": "--target_dataset is a flag of domain-adaptation-train, which adapts "
+            "a classifier from one domain to another"
+        },
+    )
+
+
+def _train(config):
+    if config.architecture == "help":
+        from semisup import architectures
+
+        print(architectures.describe())
+        return 0
+    from semisup import task, training
+
+    return training.train(config, task)
+
+
+if __name__ == "__main__":
+    main()

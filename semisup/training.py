@@ -1,0 +1,319 @@
+"""From a configuration to a trained run directory: training, stopping and resuming.
+
+Shared by all tasks: a task is a module with `load_data(config)` and `build_model(config, ...)`.
+"""
+
+import math
+import signal
+import sys
+
+import keras
+import numpy as np
+
+from semisup import checkpoints, evaluation, monitoring, optimizers, run_directory
+from semisup.errors import TrainingError, UserError
+from semisup.monitoring import StepCallback
+
+
+def train(config, task):
+    """Trains, or goes on training, the model of a configuration.
+
+    Args:
+        config: a `TrainConfig`.
+        task: module with the task's `load_data` and `build_model`.
+
+    Returns:
+        Exit status: 0 when the training is complete, 128 plus the signal's number when a signal
+        stopped it.
+
+    Raises:
+        UserError: if the data is missing or the run directory cannot be used.
+        TrainingError: if a loss is no longer finite.
+    """
+    run = run_directory.RunDirectory(config.resolved_logdir)
+    with run.lock():
+        if not config.overwrite:
+            run.check(config)
+        set_up_backend(config)
+        data = task.load_data(config)
+        model = task.build_model(
+            config, data.image_shape, len(data.class_names), data.normalization_images
+        )
+        # Nothing is deleted or written before data and model are known to be right.
+        run.begin(config, config.overwrite)
+        check_same_data(run, data.record)
+        step = checkpoints.restore_latest(model, run.checkpoints)
+        run.cut_metrics(step)
+        if step:
+            print(f"Resuming {run.path} at step {step}.")
+        if step >= config.max_steps and run.read_json("results.json"):
+            print(f"{run.path} is complete: {config.max_steps} steps.")
+            return 0
+        # Only now: what comes before has nothing to save, and stops at once.
+        with StopSignals() as signals:
+            session = _Session(config, run, data, model, step, signals)
+            session.fit()
+        if signals.received and session.step < config.max_steps:
+            print(
+                f"\nStopped at step {session.step} of {config.max_steps}; "
+                "the same command goes on from there."
+            )
+            return 128 + signals.received
+        session.finish()
+    return 0
+
+
+def set_up_backend(config):
+    """Seeds the backend, and shares out the accelerators between it and the input pipeline.
+
+    Args:
+        config: a `TrainConfig`.
+    """
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(config.seed)
+    if keras.backend.backend() != "tensorflow":
+        # TensorFlow only feeds: it must not take the accelerator's memory.
+        tf.config.set_visible_devices([], "GPU")
+    elif config.deterministic and tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()
+
+
+def check_same_data(run, record):
+    """Saves the record of the data with a new run, and compares it with that of a resumed one.
+
+    Args:
+        run: the `RunDirectory`.
+        record: dictionary of what the data is.
+
+    Raises:
+        UserError: if the run was made with other data.
+    """
+    saved = run.read_json("data.json")
+    if saved is None:
+        run.write_json("data.json", record)
+        return
+    changed = sorted(name for name in record if saved.get(name) != record[name])
+    if changed:
+        raise UserError(
+            f"the data is not what {run.path} was trained on: {', '.join(changed)} differ; "
+            "restore the data, or start again with --overwrite"
+        )
+
+
+class StopSignals:
+    """Notes SIGINT and SIGTERM, so that a training can save before it stops.
+
+    A second signal of the same kind acts as it would have without this.
+
+    Attributes:
+        received: number of the signal, or 0.
+    """
+
+    def __init__(self):
+        self.received = 0
+        self._earlier = {}
+
+    def __enter__(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._earlier[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *error):
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, frame):
+        self.received = number
+        signal.signal(number, self._earlier[number])
+
+
+class _Session:
+    """One process' share of a run: from a step to the last one, or to a signal."""
+
+    def __init__(self, config, run, data, model, step, signals):
+        self.config = config
+        self.run = run
+        self.data = data
+        self.model = model
+        self.signals = signals
+        self.first_step = step
+        self.recorder = monitoring.Recorder(run)
+        spe = config.steps_per_execution
+        self.callbacks = [
+            StopWhenNotFinite(run, step, spe),
+            monitoring.Logging(self.recorder, config.log_interval, step, spe),
+            Checkpointing(run, config, signals, step, spe),
+            Evaluation(self.evaluate, step, spe),
+        ]
+        if config.progress:
+            self.callbacks.append(monitoring.ProgressBar(config.max_steps, step, spe))
+
+    @property
+    def step(self):
+        """Steps taken."""
+        return self.callbacks[0].step
+
+    def fit(self):
+        """Trains to the last step, or until a signal."""
+        step = self.first_step
+        self._write_start(step)
+        if step and step % self.config.eval_interval == 0 and not self._evaluated(step):
+            self.evaluate(step)
+        for start, length, epochs in segments(
+            step, self.config.max_steps, self.config.eval_interval
+        ):
+            if self.signals.received:
+                break
+            self.model.fit(
+                self.data.batches(start),
+                steps_per_epoch=length,
+                epochs=epochs,
+                shuffle=False,
+                verbose=0,
+                callbacks=self.callbacks,
+            )
+
+    def _write_start(self, step):
+        writer = self.recorder.writer
+        monitoring.write_model_graph(writer, self.model.network)
+        batch = next(iter(self.data.batches(step).as_numpy_iterator()))
+        monitoring.write_input_images(writer, self.model, batch, step)
+        writer.flush()
+
+    def _evaluated(self, step):
+        return any(
+            entry["step"] == step and "test_error" in entry for entry in self.run.read_metrics()
+        )
+
+    def evaluate(self, step):
+        """Measures and records the test error, and returns it."""
+        with optimizers.averaged_weights(self.model):
+            predicted = evaluation.predict_labels(
+                self.model, self.data.evaluation.images, self.config.eval_batch_size
+            )
+        error = float(np.mean(predicted != self.data.evaluation.labels))
+        self.recorder.record(step, {"test_error": error})
+        return error
+
+    def finish(self):
+        """Writes results, export and projector of the trained model."""
+        config, run, images = self.config, self.run, self.data.evaluation.images
+        if not self._evaluated(config.max_steps):
+            self.evaluate(config.max_steps)
+        optimizers.put_average(self.model)
+        self.model.save(run.file("model.keras"))
+        if config.projector:
+            monitoring.write_projector(
+                run.file("train"),
+                evaluation.embed(self.model, images[:1000], config.eval_batch_size),
+                self.data.evaluation.labels[:1000],
+                self.data.class_names,
+                images[:1000],
+            )
+        entries = run.read_metrics()
+        speeds = [entry["steps_per_second"] for entry in entries if "steps_per_second" in entry]
+        error = next(entry["test_error"] for entry in reversed(entries) if "test_error" in entry)
+        run.write_json(
+            "results.json",
+            {
+                "command": " ".join(["python", "-m", "semisup.train", *sys.argv[1:]]),
+                "settings": config.to_dict(),
+                "step": config.max_steps,
+                "test_error": error,
+                "evaluated_on": "validation images" if config.validation_samples else "test images",
+                "images": len(images),
+                "wall_time_seconds": round(self.recorder.seconds, 1),
+                "median_steps_per_second": float(np.median(speeds)) if speeds else None,
+                "git_commit": run_directory.git_commit(),
+                "backend": keras.backend.backend(),
+                "versions": run_directory.versions(),
+                "hardware": run_directory.hardware(),
+            },
+        )
+        self.recorder.close()
+        print(
+            f"\n{'Validation' if config.validation_samples else 'Test'} error "
+            f"{100 * error:.2f} % after {config.max_steps} steps. "
+            f"Results, figures and TensorBoard log: {run.path}"
+        )
+
+
+def segments(step, max_steps, interval):
+    """Calls of `fit` that end an epoch at every multiple of an interval, and at the last step.
+
+    Args:
+        step: step to begin at.
+        max_steps: last step.
+        interval: steps of an epoch.
+
+    Returns:
+        List of (first step, steps of an epoch, epochs), without empty ones.
+    """
+    calls = []
+    if step % interval and step < max_steps:
+        length = min(math.ceil(step / interval) * interval, max_steps) - step
+        calls.append((step, length, 1))
+        step += length
+    epochs = max(0, (max_steps - step) // interval)
+    if epochs:
+        calls.append((step, interval, epochs))
+        step += epochs * interval
+    if step < max_steps:
+        calls.append((step, max_steps - step, 1))
+    return calls
+
+
+class StopWhenNotFinite(StepCallback):
+    """Stops with a `TrainingError` when a loss is NaN or infinite."""
+
+    def __init__(self, run, step, steps_per_execution):
+        super().__init__(step, steps_per_execution)
+        self.run = run
+
+    def on_step(self, logs):
+        """Raises if a loss of the latest step is not finite."""
+        if math.isfinite(logs["total_loss"]):
+            return
+        model = self.model
+        steps = keras.ops.convert_to_numpy(model.nonfinite_steps)
+        first = min((step, name) for step, name in zip(steps, model.loss_names, strict=True) if step)
+        saved = checkpoints.list_steps(self.run.checkpoints)
+        last = f"step {saved[-1]} in {self.run.checkpoints}" if saved else "none"
+        raise TrainingError(
+            f"{first[1]} is not finite at step {first[0]}; the last good checkpoint is {last}. "
+            "A lower --learning_rate or loss weight may help."
+        )
+
+
+class Checkpointing(StepCallback):
+    """Saves every so many steps, at the last one, and when a signal asks to stop."""
+
+    def __init__(self, run, config, signals, step, steps_per_execution):
+        super().__init__(step, steps_per_execution)
+        self.run = run
+        self.config = config
+        self.signals = signals
+
+    def on_step(self, logs):
+        """Saves if it is time."""
+        due = self.step % self.config.checkpoint_interval == 0
+        if due or self.step == self.config.max_steps or self.signals.received:
+            checkpoints.save(
+                self.model, self.run.checkpoints, self.step, self.config.max_checkpoints
+            )
+        if self.signals.received:
+            self.model.stop_training = True
+
+
+class Evaluation(StepCallback):
+    """Measures the test error at the end of each epoch."""
+
+    def __init__(self, evaluate, step, steps_per_execution):
+        super().__init__(step, steps_per_execution)
+        self.evaluate = evaluate
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Evaluates, unless the epoch was cut short."""
+        if not self.model.stop_training:
+            logs["test_error"] = self.evaluate(self.step)

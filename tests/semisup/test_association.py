@@ -1,0 +1,227 @@
+"""Tests of the association losses against naive loops, closed forms and finite differences."""
+
+import keras
+import numpy as np
+import pytest
+
+from semisup import association
+
+pytestmark = pytest.mark.backend
+
+RNG = np.random.default_rng(0)
+LABELS = np.array([7, 3, 3, 100, 7, 3])
+
+
+def embeddings(n, d=5, scale=1.0):
+    return (scale * RNG.normal(size=(n, d))).astype("float32")
+
+
+def number(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def naive_similarity(x, y, measure):
+    if measure == "dot":
+        return sum(p * q for p, q in zip(x, y, strict=True))
+    if measure == "cosine":
+        norms = [sum(p * p for p in v) ** 0.5 for v in (x, y)]
+        return naive_similarity(x, y, "dot") / (norms[0] * norms[1])
+    return -sum((p - q) ** 2 for p, q in zip(x, y, strict=True))
+
+
+def naive_softmax(row):
+    exponentials = [np.exp(value - max(row)) for value in row]
+    return [value / sum(exponentials) for value in exponentials]
+
+
+def naive_association(a, b, labels, measure="dot", temperature=1.0):
+    """Walker and visit loss by loops in float64, after equations 1-10."""
+    a, b = a.astype("float64"), b.astype("float64")
+    m = [[naive_similarity(x, y, measure) / temperature for y in b] for x in a]
+    p_ab = [naive_softmax(row) for row in m]
+    p_ba = [naive_softmax([m[i][k] for i in range(len(a))]) for k in range(len(b))]
+    walker = 0.0
+    for i in range(len(a)):
+        row = [sum(p_ab[i][k] * p_ba[k][j] for k in range(len(b))) for j in range(len(a))]
+        same = [j for j in range(len(a)) if labels[j] == labels[i]]
+        total = sum(p + 1e-8 for p in row)
+        walker -= sum(np.log((row[j] + 1e-8) / total) for j in same) / len(same) / len(a)
+    visits = [sum(p_ab[i][k] for i in range(len(a))) / len(a) for k in range(len(b))]
+    total = sum(p + 1e-8 for p in visits)
+    visit = -sum(np.log((p + 1e-8) / total) for p in visits) / len(b)
+    return walker, visit
+
+
+@pytest.mark.parametrize("measure", ["dot", "cosine", "euclidean"])
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+def test_losses_equal_a_naive_loop_for_unsorted_unbalanced_labels(measure, temperature):
+    a, b = embeddings(6), embeddings(4)
+    walker, visit = naive_association(a, b, LABELS, measure, temperature)
+    settings = {"measure": measure, "temperature": temperature}
+    np.testing.assert_allclose(
+        number(association.walker_loss(a, b, LABELS, **settings)), walker, rtol=1e-5
+    )
+    np.testing.assert_allclose(number(association.visit_loss(a, b, **settings)), visit, rtol=1e-5)
+    np.testing.assert_allclose(
+        number(association.association_loss(a, b, LABELS, 2.0, 0.5, **settings)),
+        2.0 * walker + 0.5 * visit,
+        rtol=1e-5,
+    )
+
+
+def test_probabilities_of_each_step_and_of_the_round_trip_sum_to_one():
+    p_ab, p_ba = association.transition_probabilities(embeddings(6), embeddings(4))
+    p_aba = association.round_trip_probabilities(p_ab, p_ba)
+    assert p_ab.shape == (6, 4)
+    assert p_ba.shape == (4, 6)
+    assert p_aba.shape == (6, 6)
+    for rows in (p_ab, p_ba, p_aba):
+        np.testing.assert_allclose(number(rows).sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(number(association.visit_probabilities(p_ab)).sum(), 1, rtol=1e-5)
+
+
+def test_target_is_uniform_over_the_examples_of_the_same_class():
+    target = number(association.target_distribution(LABELS))
+    np.testing.assert_allclose(target[1], [0, 1 / 3, 1 / 3, 0, 0, 1 / 3])
+    np.testing.assert_allclose(target[3], [0, 0, 0, 1, 0, 0])
+
+
+def test_losses_of_equal_similarities_are_the_logs_of_the_batch_sizes():
+    a, b = np.zeros((6, 3), "float32"), np.zeros((4, 3), "float32")
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    np.testing.assert_allclose(number(association.walker_loss(a, b, labels)), np.log(6), rtol=1e-6)
+    np.testing.assert_allclose(number(association.visit_loss(a, b)), np.log(4), rtol=1e-6)
+    p_aba = association.round_trip_probabilities(*association.transition_probabilities(a, b))
+    np.testing.assert_allclose(
+        number(association.round_trip_accuracy(p_aba, labels)), np.sqrt(2 / 6), rtol=1e-6
+    )
+
+
+def test_separated_classes_reach_the_floors_with_zero_gradient_of_the_walker_loss():
+    labels = np.repeat([0, 1, 2], 4)
+    a, b = 30 * np.eye(3, dtype="float32")[labels], 30 * np.eye(3, dtype="float32")[labels]
+    losses, statistics = association.Association()(a, b, labels)
+    np.testing.assert_allclose(number(losses["walker_loss"]), np.log(4), atol=1e-6)
+    np.testing.assert_allclose(number(losses["visit_loss"]), np.log(12), atol=1e-6)
+    np.testing.assert_allclose(number(statistics["walker_loss_above_floor"]), 0, atol=1e-6)
+    np.testing.assert_allclose(number(statistics["visit_loss_above_floor"]), 0, atol=1e-6)
+    np.testing.assert_allclose(number(statistics["round_trip_accuracy"]), 1, atol=1e-6)
+    gradient = gradient_of(lambda x: association.walker_loss(x, b, labels), a)
+    np.testing.assert_allclose(gradient, 0, atol=1e-6)
+
+
+def test_losses_above_their_floors_equal_losses_minus_entropies():
+    a, b = embeddings(6), embeddings(4)
+    losses, statistics = association.Association()(a, b, LABELS)
+    entropy = (2 * np.log(2) + 3 * np.log(3) + 1 * np.log(1)) / 6
+    np.testing.assert_allclose(
+        number(statistics["walker_loss_above_floor"]),
+        number(losses["walker_loss"]) - entropy,
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(
+        number(statistics["visit_loss_above_floor"]),
+        number(losses["visit_loss"]) - np.log(4),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_losses_do_not_depend_on_the_order_of_either_batch():
+    a, b = embeddings(6), embeddings(4)
+    order, other = RNG.permutation(6), RNG.permutation(4)
+    np.testing.assert_allclose(
+        number(association.walker_loss(a, b, LABELS)),
+        number(association.walker_loss(a[order], b[other], LABELS[order])),
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(
+        number(association.visit_loss(a, b)),
+        number(association.visit_loss(a[order], b[other])),
+        rtol=1e-5,
+    )
+
+
+def test_dot_product_walks_change_when_all_embeddings_are_shifted():
+    a, b = embeddings(6), embeddings(4)
+    shifted = number(association.walker_loss(a + 1, b + 1, LABELS))
+    assert abs(shifted - number(association.walker_loss(a, b, LABELS))) > 1e-3
+
+
+def gradient_of(function, x):
+    """Gradient of a scalar function of one array, by the backend's own differentiation."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return np.asarray(jax.grad(lambda value: function(value))(x))
+    import tensorflow as tf
+
+    value = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(value)
+        result = function(value)
+    return tape.gradient(result, value).numpy()
+
+
+@pytest.mark.parametrize("measure", ["dot", "cosine", "euclidean"])
+@pytest.mark.parametrize("side", ["labelled", "unlabelled"])
+def test_gradients_equal_finite_differences_of_the_naive_losses(measure, side):
+    a, b = embeddings(6, d=3), embeddings(4, d=3)
+
+    def naive(x):
+        pair = (x, b) if side == "labelled" else (a, x)
+        return sum(naive_association(*pair, LABELS, measure))
+
+    def ours(x):
+        pair = (x, b) if side == "labelled" else (a, x)
+        return association.association_loss(*pair, LABELS, measure=measure)
+
+    x = a if side == "labelled" else b
+    gradient = gradient_of(ours, x)
+    for index in np.ndindex(x.shape):
+        step = np.zeros_like(x, dtype="float64")
+        step[index] = 1e-4
+        difference = (naive(x + step) - naive(x - step)) / 2e-4
+        np.testing.assert_allclose(gradient[index], difference, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("measure", ["dot", "cosine", "euclidean"])
+def test_losses_and_gradients_are_finite_for_embeddings_of_norm_1000(measure):
+    a, b = embeddings(6), embeddings(4)
+    a *= 1000 / np.linalg.norm(a, axis=1, keepdims=True)
+    b *= 1000 / np.linalg.norm(b, axis=1, keepdims=True)
+    loss = number(association.association_loss(a, b, LABELS, measure=measure))
+    assert np.isfinite(loss)
+    gradient = gradient_of(lambda x: association.association_loss(x, b, LABELS, measure=measure), a)
+    assert np.all(np.isfinite(gradient))
+
+
+def test_walker_loss_of_a_row_that_never_returns_is_capped_by_epsilon():
+    a = np.array([[100.0, 0], [0, 100.0]], "float32")
+    b = np.array([[100.0, 0], [100.0, 0]], "float32")
+    # Both walks end at the first labelled example.
+    expected = -(np.log(1 / (1 + 2e-8)) + np.log(1e-8)) / 2
+    np.testing.assert_allclose(
+        number(association.walker_loss(a, b, np.array([0, 1]))), expected, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_losses_of_low_precision_embeddings_are_computed_in_float32(dtype):
+    a, b = (keras.ops.cast(x, dtype) for x in (embeddings(6), embeddings(4)))
+    rounded = [number(keras.ops.cast(x, "float32")) for x in (a, b)]
+    loss = association.association_loss(a, b, LABELS)
+    assert keras.backend.standardize_dtype(loss.dtype) == "float32"
+    np.testing.assert_allclose(number(loss), sum(naive_association(*rounded, LABELS)), rtol=1e-5)
+
+
+def test_embeddings_of_different_widths_are_refused_with_both_shapes():
+    with pytest.raises(ValueError, match=r"\(6, 5\) and \(4, 3\)"):
+        association.walker_loss(embeddings(6), embeddings(4, d=3), LABELS)
+
+
+def test_an_unknown_measure_and_a_temperature_of_zero_are_refused():
+    with pytest.raises(ValueError, match="manhattan"):
+        association.visit_loss(embeddings(6), embeddings(4), measure="manhattan")
+    with pytest.raises(ValueError, match="temperature"):
+        association.visit_loss(embeddings(6), embeddings(4), temperature=0)
