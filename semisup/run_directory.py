@@ -226,5 +226,5 @@ def hardware():
     return {
         "processor": name.strip(),
         "cores": os.cpu_count(),
-        "accelerators": keras.distribution.list_devices("gpu"),
+        "accelerators": [name for name in keras.distribution.list_devices() if "cpu" not in name],
     }

@@ -108,7 +108,7 @@ class RandomGaussianBlur(RandomImageLayer):
 
     Args:
         probability: of an image to be blurred.
-        kernel_size: pixels along a side of the kernel, odd; half of it must fit into an image.
+        kernel_size: pixels along a side of the kernel, odd.
         sigma: (low, high) standard deviation of the Gaussian in pixels, positive. By default 1.4,
             which OpenCV takes for a kernel of 7 pixels.
         seed: see `RandomImageLayer`.
@@ -129,19 +129,16 @@ class RandomGaussianBlur(RandomImageLayer):
 
     def augment(self, images):
         """Images of which some are blurred."""
-        sigma = self.draw(images, *self.sigma)
-        reach = self.kernel_size // 2
-        weights = [ops.exp(-0.5 * ops.square(step / sigma)) for step in range(-reach, reach + 1)]
-        total = sum(weights)
-        blurred = images
-        for axis in (1, 2):
-            padding = [(reach, reach) if each == axis else (0, 0) for each in range(4)]
-            padded = ops.pad(blurred, padding, mode="symmetric")
-            size = images.shape[axis]
-            blurred = 0.0
-            for start, weight in enumerate(weights):
-                window = (slice(None),) * axis + (slice(start, start + size),)
-                blurred = blurred + weight / total * padded[window]
+        sigma = self.draw(images, *self.sigma)[:, :, 0, 0]
+        steps = np.arange(self.kernel_size, dtype="float32") - self.kernel_size // 2
+        weights = ops.exp(-0.5 * ops.square(steps / sigma))
+        weights = weights / ops.sum(weights, axis=1, keepdims=True)
+        # A matrix for each axis: compilers that fuse sums of shifted images would evaluate whatever
+        # gave the images again for each shift.
+        rows = ops.tensordot(weights, _shift_matrices(images.shape[1], self.kernel_size), 1)
+        columns = ops.tensordot(weights, _shift_matrices(images.shape[2], self.kernel_size), 1)
+        blurred = ops.einsum("nij,njwc->niwc", rows, images)
+        blurred = ops.einsum("nij,nhjc->nhic", columns, blurred)
         return ops.where(self.choose(images, self.probability), blurred, images)
 
 
@@ -204,6 +201,13 @@ class RandomFog(RandomImageLayer):
         fog = fog[..., None] / sum(1 / points for points in FOG_GRIDS)
         veil = self.draw(images, 0.0, self.density) * fog
         return images + veil * (MAX_PIXEL - images)
+
+
+def _shift_matrices(size, count):
+    """For each of an odd number of shifts about 0, the (size, size) matrix of a reflected shift."""
+    positions = np.arange(size) + np.arange(count)[:, None] - count // 2
+    period = positions % (2 * size)
+    return np.eye(size, dtype="float32")[np.minimum(period, 2 * size - 1 - period)]
 
 
 def _interpolation_matrix(size, points):

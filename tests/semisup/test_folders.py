@@ -1,0 +1,286 @@
+"""Tests of data sets made of image files in folders."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from semisup.data import folders
+from semisup.data.datasets import load_dataset
+from semisup.errors import UserError
+
+
+def save(path, pixels, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.save(path, **options)
+
+
+def colour(seed, height=6, width=5):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def grey(seed, height=6, width=5):
+    return np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes, two and one colour images to train with, one to test on, two without label."""
+    save(tmp_path / "train" / "dog" / "a.png", colour(2))
+    save(tmp_path / "train" / "cat" / "b.png", colour(1))
+    save(tmp_path / "train" / "cat" / "a.png", colour(0))
+    save(tmp_path / "test" / "dog" / "x.png", colour(3))
+    save(tmp_path / "unlabeled" / "y.png", colour(4))
+    save(tmp_path / "unlabeled" / "deep" / "er" / "x.bmp", colour(5))
+    return tmp_path
+
+
+def load(folder, **options):
+    return load_dataset(f"folder:{folder}", **options)
+
+
+def load_one(tmp_path, *images, image_size=0, **options):
+    """The training images of a folder that holds just these."""
+    for i, image in enumerate(images):
+        save(tmp_path / "train" / "only" / f"{i}.png", image, **options)
+    return load(tmp_path, splits=["train"], image_size=image_size).splits["train"].images
+
+
+def test_classes_and_images_come_sorted_by_name(folder):
+    data = load(folder)
+    assert data.name == f"folder:{folder}"
+    assert data.class_names == ("cat", "dog")
+    assert data.num_classes == 2
+    train, test = data.splits["train"], data.splits["test"]
+    np.testing.assert_array_equal(train.images, np.stack([colour(0), colour(1), colour(2)]))
+    np.testing.assert_array_equal(train.labels, [0, 0, 1])
+    np.testing.assert_array_equal(test.images, colour(3)[None])
+    np.testing.assert_array_equal(test.labels, [1])
+    assert train.images.dtype == np.uint8
+    assert train.labels.dtype == np.int32
+
+
+@pytest.mark.parametrize("on_disk", ["unlabeled", "unlabelled"])
+@pytest.mark.parametrize("asked", ["unlabeled", "unlabelled"])
+def test_unlabelled_images_lie_at_any_depth_under_either_spelling(folder, on_disk, asked):
+    (folder / "unlabeled").rename(folder / on_disk)
+    split = load(folder, splits=[asked]).splits[asked]
+    assert split.labels is None
+    np.testing.assert_array_equal(split.images, np.stack([colour(5), colour(4)]))
+
+
+def test_unlabelled_images_alone_are_a_data_set_without_classes(tmp_path):
+    save(tmp_path / "unlabelled" / "a.png", colour(0))
+    data = load(tmp_path, splits=["unlabelled"])
+    assert data.num_classes == 0
+    assert data.splits["unlabelled"].images.shape == (1, 6, 5, 3)
+
+
+def test_hidden_files_and_files_of_other_kinds_are_skipped(folder):
+    save(folder / "train" / "cat" / ".hidden.png", colour(6))
+    save(folder / "train" / "cat" / ".thumbnails" / "a.png", colour(6))
+    save(folder / "train" / ".cache" / "a.png", colour(6))
+    (folder / "train" / "cat" / "notes.txt").write_text("of mine")
+    (folder / "train" / "labels.csv").write_text("a,b")
+    data = load(folder)
+    assert data.class_names == ("cat", "dog")
+    assert len(data.splits["train"].images) == 3
+
+
+@pytest.mark.parametrize("name", ["0.jpg", "0.JPEG", "0.PNG", "0.bmp", "0.webp"])
+def test_all_formats_are_read(tmp_path, name):
+    save(tmp_path / "train" / "a" / name, np.full((8, 8, 3), (200, 40, 90), np.uint8))
+    images = load(tmp_path, splits=["train"]).splits["train"].images
+    assert images.shape == (1, 8, 8, 3)
+    assert np.abs(images.astype(int) - (200, 40, 90)).max() < 8
+
+
+def test_the_first_frame_of_an_animation_is_taken(tmp_path):
+    first, second = (Image.new("RGB", (4, 4), name) for name in ("red", "blue"))
+    path = tmp_path / "train" / "a" / "0.gif"
+    save(path, first, save_all=True, append_images=[second])
+    images = load(tmp_path, splits=["train"]).splits["train"].images
+    np.testing.assert_array_equal(images, np.broadcast_to([255, 0, 0], (1, 4, 4, 3)))
+
+
+def test_grey_images_have_one_channel(tmp_path):
+    images = load_one(tmp_path, grey(0), grey(1))
+    np.testing.assert_array_equal(images, np.stack([grey(0), grey(1)])[..., None])
+
+
+def test_one_colour_image_in_any_split_makes_all_rgb(tmp_path):
+    save(tmp_path / "train" / "a" / "0.png", grey(0))
+    save(tmp_path / "test" / "a" / "0.png", colour(0))
+    images = load(tmp_path, splits=["train"]).splits["train"].images
+    np.testing.assert_array_equal(images, np.repeat(grey(0)[None, ..., None], 3, -1))
+
+
+@pytest.mark.parametrize("entry", [(9, 9, 9), (9, 9, 8)])
+def test_a_palette_is_grey_if_all_its_colours_are(tmp_path, entry):
+    image = Image.new("P", (2, 2), 1)
+    image.putpalette([0, 0, 0, *entry])
+    images = load_one(tmp_path, image)
+    expected = entry if len(set(entry)) > 1 else entry[:1]
+    np.testing.assert_array_equal(images, np.broadcast_to(expected, (1, 2, 2, len(expected))))
+
+
+def test_sixteen_bit_grey_keeps_its_upper_eight_bits(tmp_path):
+    wide = grey(0).astype(np.uint16) * 256 + 77
+    np.testing.assert_array_equal(load_one(tmp_path, wide)[0, ..., 0], grey(0))
+
+
+def test_transparency_is_laid_over_white(tmp_path):
+    pixels = np.dstack([colour(0), np.full((6, 5), 255, np.uint8)])
+    pixels[0, 0] = (10, 20, 30, 0)
+    expected = colour(0)
+    expected[0, 0] = 255
+    np.testing.assert_array_equal(load_one(tmp_path, pixels)[0], expected)
+
+
+def test_transparent_grey_stays_grey(tmp_path):
+    pixels = np.dstack([grey(0), np.full((6, 5), 255, np.uint8)])
+    pixels[0, 0] = (10, 0)
+    expected = grey(0)
+    expected[0, 0] = 255
+    np.testing.assert_array_equal(load_one(tmp_path, pixels)[0, ..., 0], expected)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [
+        (1, lambda x: x),
+        (2, np.fliplr),
+        (3, lambda x: np.rot90(x, 2)),
+        (4, np.flipud),
+        (5, lambda x: x.swapaxes(0, 1)),
+        (6, lambda x: np.rot90(x, -1)),
+        (7, lambda x: np.rot90(x, 2).swapaxes(0, 1)),
+        (8, lambda x: np.rot90(x, 1)),
+    ],
+)
+def test_exif_orientation_is_respected(tmp_path, orientation, upright):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    images = load_one(tmp_path, colour(0), exif=exif)
+    np.testing.assert_array_equal(images[0], upright(colour(0)))
+
+
+def test_images_turned_upright_to_one_size_are_of_one_size(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(tmp_path / "train" / "a" / "1.png", colour(1, height=5, width=6), exif=exif)
+    assert load_one(tmp_path, colour(0)).shape == (2, 6, 5, 3)
+
+
+def test_images_of_different_sizes_are_a_user_error_that_names_two(folder):
+    save(folder / "test" / "cat" / "big.png", colour(0, height=7, width=9))
+    message = r"a\.png is 5 x 6, .*big\.png is 9 x 7; pass --new_size=N"
+    with pytest.raises(UserError, match=message):
+        load(folder, splits=["train"])
+
+
+def test_image_size_resizes_images_of_any_size(folder):
+    save(folder / "test" / "cat" / "big.png", np.full((70, 9, 3), 123, np.uint8))
+    data = load(folder, image_size=8)
+    assert data.splits["train"].images.shape == (3, 8, 8, 3)
+    np.testing.assert_array_equal(data.splits["test"].images[0], np.full((8, 8, 3), 123))
+
+
+def test_resizing_is_antialiased(tmp_path):
+    stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))
+    resized = load_one(tmp_path, stripes, image_size=8)[0, 1:-1, 1:-1]
+    assert np.abs(resized.astype(int) - 127).max() < 16
+
+
+def test_resizing_to_the_same_size_changes_nothing(tmp_path):
+    pixels = colour(0, height=6, width=6)
+    np.testing.assert_array_equal(load_one(tmp_path, pixels, image_size=6)[0], pixels)
+
+
+def write_folder(root, *names):
+    for name in names:
+        save(root / name, colour(0))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "none of the folders train, test and unlabelled"),
+        (["train/a.png"], "train has no class folders"),
+        (["train/a/0.png"], "no split 'test'; its splits are train"),
+        (["test/a/0.png"], "no class 'a' in .*train, whose classes are missing"),
+        (["train/a/0.png", "test/b/0.png"], "test/b: there is no class 'b' .* classes are a"),
+    ],
+)
+def test_a_misshapen_folder_is_a_user_error(tmp_path, names, message):
+    write_folder(tmp_path, *names)
+    with pytest.raises(UserError, match=message):
+        load(tmp_path)
+
+
+def test_a_missing_folder_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match=r"there is no folder .*nowhere"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_an_empty_class_is_a_user_error(folder, split):
+    (folder / split / "cat").mkdir(exist_ok=True)
+    for file in (folder / split / "cat").iterdir():
+        file.unlink()
+    with pytest.raises(UserError, match=rf"{split}/cat has no images; \.jpg"):
+        load(folder)
+
+
+def test_a_class_with_files_of_other_kinds_only_hints_at_them(folder):
+    (folder / "train" / "cow").mkdir()
+    (folder / "train" / "cow" / "a.tif").touch()
+    with pytest.raises(UserError, match=r"cow has no images, only other files such as a\.tif"):
+        load(folder)
+
+
+def test_a_file_that_is_no_image_is_a_user_error_that_names_it(folder):
+    (folder / "test" / "dog" / "broken.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"cannot read the image .*broken\.png"):
+        load(folder)
+
+
+def test_a_truncated_image_is_a_user_error_that_names_it(folder):
+    path = folder / "train" / "cat" / "a.png"
+    os.truncate(path, path.stat().st_size - 40)
+    with pytest.raises(UserError, match=r"cannot read the image .*cat/a\.png"):
+        load(folder)
+
+
+def test_a_large_folder_is_decoded_once_until_a_file_changes(folder, tmp_path, monkeypatch):
+    options = {"splits": ["train"], "cache_dir": tmp_path / "cache", "memory_limit": 100}
+    first = load(folder, **options).splits["train"]
+    assert isinstance(first.images, np.memmap)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folders.pixels, "to_array", None)
+        second = load(folder, **options).splits["train"]
+    np.testing.assert_array_equal(second.images, first.images)
+    np.testing.assert_array_equal(second.labels, [0, 0, 1])
+
+    save(folder / "train" / "cat" / "a.png", colour(9))
+    os.utime(folder / "train" / "cat" / "a.png", (1, 1))
+    third = load(folder, **options).splits["train"]
+    np.testing.assert_array_equal(third.images[0], colour(9))
+    resized = load(folder, image_size=3, **options).splits["train"]
+    assert resized.images.shape == (3, 3, 3, 3)
+
+
+def test_folders_load_without_tensorflow_or_keras(folder):
+    script = f"""
+import sys
+sys.path[:0] = {sys.path!r}
+from semisup.data.datasets import load_dataset
+load_dataset("folder:{folder}")
+print([name for name in ("tensorflow", "tensorflow_datasets", "keras") if name in sys.modules])
+"""
+    assert subprocess.check_output([sys.executable, "-c", script]).strip() == b"[]"
