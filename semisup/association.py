@@ -232,7 +232,9 @@ class Association:
         # The target is uniform over its support, so its entropy is the log of the support's size.
         target_entropy = ops.mean(-ops.log(ops.max(target, axis=1)))
         losses = {"walker_loss": walker, "visit_loss": visit}
-        floor = math.log(b.shape[0]) if b.shape[0] else ops.log(ops.cast(ops.shape(b)[0], "float32"))
+        floor = (
+            math.log(b.shape[0]) if b.shape[0] else ops.log(ops.cast(ops.shape(b)[0], "float32"))
+        )
         statistics = (walker - target_entropy, visit - floor, round_trip_accuracy(p_aba, labels))
         return losses, dict(zip(self.statistics_names, statistics, strict=True))
 

@@ -55,7 +55,8 @@ def save(model, folder, step, keep):
         model: a compiled model.
         folder: folder of the checkpoints, created if need be.
         step: training step.
-        keep: number of checkpoints to keep, at least 1.
+        keep: number of newest checkpoints to keep, at least 1; the very first is kept besides, to
+            show what training began with.
 
     Returns:
         Path of the checkpoint.
@@ -79,7 +80,7 @@ def save(model, folder, step, keep):
         os.fsync(file.fileno())
     os.replace(temporary, path)
     _flush_folder(folder)
-    for old in list_steps(folder)[:-keep]:
+    for old in list_steps(folder)[1:-keep]:
         os.remove(os.path.join(folder, f"step_{old:08d}.npz"))
     return path
 

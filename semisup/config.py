@@ -204,27 +204,28 @@ class TrainConfig:
         most=0.999999,
     )
     max_steps: int = option(2000, "Optimisation", "Training steps.", least=1, resume=True)
-    seed: int = option(
-        0, "Optimisation", "Seed of everything random.", least=0, most=2**31 - 1
-    )
+    seed: int = option(0, "Optimisation", "Seed of everything random.", least=0, most=2**31 - 1)
 
     # Run
     logdir: str = option(
         "", "Run", "Folder of the run; default: runs/ and the data set's name.", resume=True
     )
-    overwrite: bool = option(
-        False, "Run", "Delete an earlier run in --logdir first.", resume=True
-    )
-    eval_interval: int = option(
-        500, "Run", "Steps between two evaluations.", least=1, resume=True
-    )
+    overwrite: bool = option(False, "Run", "Delete an earlier run in --logdir first.", resume=True)
+    eval_interval: int = option(500, "Run", "Steps between two evaluations.", least=1, resume=True)
     eval_batch_size: int = option(
         500, "Run", "Images in a batch of an evaluation.", least=1, resume=True
     )
     checkpoint_interval: int = option(
         500, "Run", "Steps between two checkpoints.", least=1, resume=True
     )
-    max_checkpoints: int = option(5, "Run", "Checkpoints to keep.", least=1, resume=True)
+    max_checkpoints: int = option(
+        5,
+        "Run",
+        "Newest checkpoints to keep, beside the very first (of step --log_interval), which the "
+        "figures compare with the last.",
+        least=1,
+        resume=True,
+    )
     log_interval: int = option(
         50, "Run", "Steps between two entries of the log and of TensorBoard.", least=1, resume=True
     )
@@ -263,8 +264,7 @@ class TrainConfig:
     )
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
+        check_ranges(self)
         self._check_steps_per_execution()
         if self.minimum_learning_rate > self.learning_rate:
             raise UserError(
@@ -346,6 +346,19 @@ class TrainConfig:
             if not field.metadata["resume"]
             and getattr(self, field.name) != getattr(other, field.name)
         ]
+
+
+def check_ranges(config):
+    """Checks every value of a configuration against the range of its option.
+
+    Args:
+        config: dataclass with fields made by `option`.
+
+    Raises:
+        UserError: if a value is out of its range.
+    """
+    for field in dataclasses.fields(config):
+        _check(field, getattr(config, field.name))
 
 
 def _check(field, value):

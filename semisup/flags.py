@@ -84,9 +84,7 @@ def _flag_values(config_class):
         str: flags.DEFINE_string,
     }
     for field in dataclasses.fields(config_class):
-        define[field.type](
-            field.name, field.default, field.metadata["help"], flag_values=values
-        )
+        define[field.type](field.name, field.default, field.metadata["help"], flag_values=values)
     return values
 
 

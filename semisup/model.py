@@ -242,7 +242,8 @@ class AssociativeModel(keras.Model):
 
         step = ops.convert_to_tensor(self.step)
         weights = {
-            name: _value_at(self.loss_weights[name], step) * ops.convert_to_tensor(self.scales[name])
+            name: _value_at(self.loss_weights[name], step)
+            * ops.convert_to_tensor(self.scales[name])
             for name in losses
         }
         total = sum(weights[name] * losses[name] for name in losses)
@@ -261,7 +262,9 @@ class AssociativeModel(keras.Model):
         return total
 
     def _record_nonfinite(self, losses, step):
-        finite = [ops.isfinite(losses[name]) if name in losses else True for name in self.loss_names]
+        finite = [
+            ops.isfinite(losses[name]) if name in losses else True for name in self.loss_names
+        ]
         recorded = ops.convert_to_tensor(self.nonfinite_steps)
         first = ops.logical_and(ops.equal(recorded, 0), ops.logical_not(ops.stack(finite)))
         self.nonfinite_steps.assign(ops.where(first, step, recorded))

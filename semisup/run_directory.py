@@ -1,11 +1,11 @@
 """The directory of a run: its configuration, lock, log and results.
 
-    config.json     every setting, versions, git commit, what the data was
-    metrics.jsonl   one line an entry: the step and its values, only ever appended to
-    results.json    metrics at the last step, time, hardware
-    checkpoints/    see `checkpoints`
-    train/, eval/   TensorBoard
-    figures/        PNG files
+config.json     every setting, versions, git commit, what the data was
+metrics.jsonl   one line an entry: the step and its values, only ever appended to
+results.json    metrics at the last step, time, hardware
+checkpoints/    see `checkpoints`
+train/, eval/   TensorBoard
+figures/        PNG files
 """
 
 import contextlib

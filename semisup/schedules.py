@@ -38,7 +38,9 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
         if kind not in choices.ENVELOPES:
             raise ValueError(f"envelope {kind!r} is none of {', '.join(choices.ENVELOPES)}")
         if steps < 1 or delay < 0:
-            raise ValueError(f"an envelope needs steps >= 1 and delay >= 0, not {steps} and {delay}")
+            raise ValueError(
+                f"an envelope needs steps >= 1 and delay >= 0, not {steps} and {delay}"
+            )
         self.weight = weight
         self.kind = kind
         self.steps = steps

@@ -277,7 +277,9 @@ class StopWhenNotFinite(StepCallback):
             return
         model = self.model
         steps = keras.ops.convert_to_numpy(model.nonfinite_steps)
-        first = min((step, name) for step, name in zip(steps, model.loss_names, strict=True) if step)
+        first = min(
+            (step, name) for step, name in zip(steps, model.loss_names, strict=True) if step
+        )
         saved = checkpoints.list_steps(self.run.checkpoints)
         last = f"step {saved[-1]} in {self.run.checkpoints}" if saved else "none"
         raise TrainingError(
@@ -287,7 +289,7 @@ class StopWhenNotFinite(StepCallback):
 
 
 class Checkpointing(StepCallback):
-    """Saves every so many steps, at the last one, and when a signal asks to stop."""
+    """Saves every so many steps, early on, at the last step, and when a signal asks to stop."""
 
     def __init__(self, run, config, signals, step, steps_per_execution):
         super().__init__(step, steps_per_execution)
@@ -297,11 +299,11 @@ class Checkpointing(StepCallback):
 
     def on_step(self, logs):
         """Saves if it is time."""
-        due = self.step % self.config.checkpoint_interval == 0
-        if due or self.step == self.config.max_steps or self.signals.received:
-            checkpoints.save(
-                self.model, self.run.checkpoints, self.step, self.config.max_checkpoints
-            )
+        config = self.config
+        due = self.step % config.checkpoint_interval == 0
+        first_or_last = self.step in (config.log_interval, config.max_steps)
+        if due or first_or_last or self.signals.received:
+            checkpoints.save(self.model, self.run.checkpoints, self.step, config.max_checkpoints)
         if self.signals.received:
             self.model.stop_training = True
 

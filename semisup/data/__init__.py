@@ -1,0 +1,1 @@
+"""Data sets, labelled subsets and batches."""

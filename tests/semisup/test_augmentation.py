@@ -182,7 +182,7 @@ def test_pipelines_run_in_fit_under_mixed_precision(jit_compile):
         model = keras.Model(inputs, outputs)
         before = [ops.convert_to_numpy(state) for layer in layers for state in layer.variables]
         model.compile("sgd", "mse", jit_compile=jit_compile)
-        history = model.fit(some_images(8), np.zeros((8, 2)), batch_size=4, verbose=0)
+        history = model.fit(some_images(4), np.zeros((4, 2)), batch_size=4, verbose=0)
     finally:
         keras.mixed_precision.set_global_policy("float32")
     after = [ops.convert_to_numpy(state) for layer in layers for state in layer.variables]

@@ -1,0 +1,56 @@
+"""Evaluates a trained or training run: `semisup-eval --help`."""
+
+import dataclasses
+
+from semisup import flags
+from semisup.config import check_ranges, option
+from semisup.errors import UserError
+
+SUMMARY = "Evaluates the checkpoints of a run on every test image, and draws its figures."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """Settings of an evaluation (see the help of each field's flag)."""
+
+    logdir: str = option("", "Run", "Folder of the run (required).")
+    data_dir: str = option(
+        "", "Run", "Folder of TFDS data sets, where it is not that of the training any more."
+    )
+    step: int = option(-1, "Run", "Step of the checkpoint to evaluate; -1: the newest.", least=-1)
+    follow: bool = option(
+        False,
+        "Run",
+        "Evaluate each new checkpoint of a running training, until the training is complete.",
+    )
+    poll_seconds: float = option(
+        10.0, "Run", "Seconds between two looks for a new checkpoint.", above=0
+    )
+    eval_batch_size: int = option(500, "Run", "Images in a batch.", least=1)
+    figures: bool = option(
+        False,
+        "Run",
+        "Draw associations, confusion matrix, nearest neighbours and t-SNE into figures/.",
+    )
+
+    def __post_init__(self):
+        check_ranges(self)
+        if not self.logdir:
+            raise UserError("--logdir is required: the folder of a run")
+        if self.follow and self.step >= 0:
+            raise UserError("--follow evaluates every new checkpoint: leave --step out")
+
+
+def main():
+    """Entry point of the binary."""
+    flags.run(_eval, EvalConfig, program="semisup-eval", summary=SUMMARY)
+
+
+def _eval(config):
+    from semisup import reporting
+
+    reporting.evaluate_run(config)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The report on a run: metrics of its checkpoints on the screen, as JSON and in TensorBoard."""
+
+import dataclasses
+import time
+
+import keras
+
+from semisup import checkpoints, evaluation, optimizers, runs, task
+from semisup.data.datasets import fingerprint
+from semisup.errors import UserError
+
+
+def evaluate_run(settings):
+    """Evaluates one checkpoint of a run, or each new one until its training is complete.
+
+    Args:
+        settings: the binary's configuration, an `EvalConfig`.
+
+    Raises:
+        UserError: if the run, a checkpoint or the data is missing or damaged.
+    """
+    run, config = runs.open_run(settings.logdir)
+    if settings.data_dir:
+        config = dataclasses.replace(config, data_dir=settings.data_dir)
+    if settings.follow:
+        _wait_for_checkpoint(run, settings.poll_seconds)
+    steps = checkpoints.list_steps(run.checkpoints)
+    first = None if settings.step < 0 else settings.step
+    model = runs.restore_model(run, config, first)
+    data = task.load_data(config)
+    record = run.read_json("data.json")
+    if fingerprint(data.evaluation) != record["evaluation_fingerprint"]:
+        raise UserError(
+            f"the evaluation images of {config.dataset} are not those of the training in {run.path}"
+        )
+    report = _Reporter(run, config, data, settings.eval_batch_size)
+    step = runs.step_of(model)
+    report.write(model, step)
+    while settings.follow:
+        # Asked first: a checkpoint may appear between the two looks.
+        complete = run.read_json("results.json") is not None
+        steps = [new for new in checkpoints.list_steps(run.checkpoints) if new > step]
+        for step in steps:
+            try:
+                checkpoints.restore(model, run.checkpoints, step)
+            except checkpoints.CheckpointDamaged:
+                # Deleted by the trainer while it was read.
+                continue
+            report.write(model, step)
+        if not steps:
+            if complete:
+                break
+            time.sleep(settings.poll_seconds)
+    if settings.figures:
+        from semisup import figures
+
+        optimizers.put_average(model)
+        for path in figures.draw(run, config, data, model):
+            print(f"wrote {path}")
+
+
+def _wait_for_checkpoint(run, seconds):
+    if not checkpoints.list_steps(run.checkpoints):
+        print(f"Waiting for a checkpoint in {run.path} ...", flush=True)
+    while not checkpoints.list_steps(run.checkpoints):
+        time.sleep(seconds)
+
+
+class _Reporter:
+    def __init__(self, run, config, data, batch_size):
+        import tensorflow as tf
+
+        self.run = run
+        self.config = config
+        self.data = data
+        self.batch_size = batch_size
+        self.writer = tf.summary.create_file_writer(run.file("eval"))
+
+    def write(self, model, step):
+        """Evaluates a model and reports its metrics."""
+        import tensorflow as tf
+
+        with optimizers.averaged_weights(model):
+            predicted = evaluation.predict_labels(
+                model, self.data.evaluation.images, self.batch_size
+            )
+        metrics = evaluation.metrics(self.data.evaluation.labels, predicted, self.data.class_names)
+        content = {"step": step, "dataset": self.config.dataset, **metrics}
+        self.run.write_json("evaluation.json", content)
+        with self.writer.as_default():
+            tf.summary.scalar("test_error", metrics["error"], step=step)
+            for name, accuracy in metrics["per_class_accuracy"].items():
+                if accuracy is not None:
+                    tf.summary.scalar(f"accuracy/{name}", accuracy, step=step)
+        self.writer.flush()
+        print(table(content), flush=True)
+
+
+def table(content):
+    """Metrics as a table for the screen.
+
+    Args:
+        content: what `evaluation.metrics` returned, with the `step`.
+
+    Returns:
+        Lines of text: the error, and for each class its accuracy and its row of the confusion
+        matrix.
+    """
+    names = list(content["per_class_accuracy"])
+    matrix = content["confusion_matrix"]
+    width = max(5, *(len(name) for name in names))
+    cells = max(4, *(len(str(count)) for row in matrix for count in row)) + 1
+    lines = [
+        f"step {content['step']}: error {100 * content['error']:.2f} % "
+        f"of {content['images']} images",
+        "",
+        f"{'class':<{width}} accuracy   predicted as "
+        + ("" if len(names) > 20 else "".join(f"{name[: cells - 1]:>{cells}}" for name in names)),
+    ]
+    for name, row in zip(names, matrix, strict=True):
+        accuracy = content["per_class_accuracy"][name]
+        shown = "      - " if accuracy is None else f"{100 * accuracy:6.2f} %"
+        counts = "" if len(names) > 20 else "".join(f"{count:>{cells}}" for count in row)
+        lines.append(f"{name:<{width}} {shown:>8}                {counts}")
+    return "\n".join(lines)
