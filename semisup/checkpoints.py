@@ -40,7 +40,7 @@ def named_variables(model):
     named = {}
     for owner, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
         for variable in variables:
-            name = f"{owner}/" + re.sub(r"_\d+(?=/|$)", "", variable.path)
+            name = f"{owner}/" + re.sub(r"_\d+(?=[_/]|$)", "", variable.path)
             number = 1
             while (unique := name if number == 1 else f"{name}#{number}") in named:
                 number += 1

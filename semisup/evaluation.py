@@ -40,7 +40,7 @@ class _Embedder(keras.Model):
     """The embeddings of an `AssociativeModel`, for `predict`."""
 
     def __init__(self, model):
-        super().__init__()
+        super().__init__(name="embedder")
         self.model = model
 
     def call(self, images):
