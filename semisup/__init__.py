@@ -22,7 +22,7 @@ _EXPORTS = {
     "load_run": "runs",
 }
 
-__all__ = sorted(_EXPORTS)  # noqa: PLE0605
+__all__ = sorted(_EXPORTS)
 
 
 def __getattr__(name):

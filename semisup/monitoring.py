@@ -220,7 +220,7 @@ def write_input_images(writer, model, batch, step, count=16):
             tf.summary.image(f"inputs/{name}", shown, step=step, max_outputs=count)
 
 
-class kept_states:  # noqa: N801 (a context manager)
+class kept_states:
     """Puts back the variables of a layer at the end: looking at it must not change a training."""
 
     def __init__(self, layer):

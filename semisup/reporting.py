@@ -3,8 +3,6 @@
 import dataclasses
 import time
 
-import keras
-
 from semisup import checkpoints, evaluation, optimizers, runs, task
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError

@@ -1,0 +1,26 @@
+"""What all architectures share."""
+
+import keras
+
+from semisup.errors import UserError
+
+
+def half_squares(weight):
+    """Regulariser `weight` times half the sum of squares, as the authors' L2; None for weight 0."""
+    return keras.regularizers.L2(weight / 2) if weight else None
+
+
+def check_size(name, input_shape, least_size):
+    """Raises a UserError if images are smaller than a network can take.
+
+    Args:
+        name: name of the network.
+        input_shape: (height, width, channels).
+        least_size: least height and width.
+    """
+    height, width, _ = input_shape
+    if min(height, width) < least_size:
+        raise UserError(
+            f"images of {height}x{width} pixels are too small for {name}: it takes "
+            f"{least_size}x{least_size} or more; --new_size={least_size} enlarges them"
+        )
