@@ -1,7 +1,7 @@
 """Learning by association: train image classifiers with few labels, on Keras 3.
 
-The losses, the model and the loading of trained runs are available from here, and imported when they
-are first used: `semisup.walker_loss`, `semisup.AssociativeModel`, `semisup.load_run`, ...
+The losses, the model and the loading of trained runs are available from here, and imported when
+they are first used: `semisup.walker_loss`, `semisup.AssociativeModel`, `semisup.load_run`, ...
 """
 
 import importlib

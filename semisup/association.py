@@ -4,9 +4,9 @@ A walker starts at a labelled example, steps to an unlabelled one along softmaxe
 steps back. The *walker loss* asks that it ends in the class it began in; the *visit loss* asks that
 every unlabelled example is visited equally often (thesis chapter 3, section 3.1).
 
-Notation, as in the thesis: `a` (n, d) labelled embeddings, `b` (m, d) unlabelled embeddings, `p_ab`
-(n, m) the probabilities of the first step, `p_ba` (m, n) those of the step back, `p_aba` (n, n) those
-of the round trip. Everything is computed in float32, whatever the type of the embeddings.
+Notation, as in the thesis: `a` (n, d) labelled embeddings, `b` (m, d) unlabelled embeddings,
+`p_ab` (n, m) the probabilities of the first step, `p_ba` (m, n) those of the step back, `p_aba`
+(n, n) those of the round trip. Everything is computed in float32, whatever the embeddings' type.
 """
 
 import math
@@ -17,7 +17,7 @@ from keras import ops
 from semisup import choices
 
 EPSILON = 1e-8
-"""Added to a probability before its logarithm, as in the authors' code; caps a row's loss at 18.4."""
+"""Added to a probability before its logarithm, as the authors did; caps a row's loss at 18.4."""
 
 
 def similarities(a, b, measure="dot", temperature=1.0):

@@ -1,9 +1,9 @@
 """Checkpoints: every variable of model and optimizer, written so that a kill loses one at most.
 
-A checkpoint is a NumPy archive `step_NNNNNNNN.npz` with an entry for each variable: the weights, the
-step, the states of the seed generators, and the optimizer's. It is written under a temporary name,
-flushed to the disk and renamed, so a file with the final name is whole; the archive's checksums tell
-one that was damaged later.
+A checkpoint is a NumPy archive `step_NNNNNNNN.npz` with an entry for each variable: the weights,
+the step, the states of the seed generators, and the optimizer's. It is written under a temporary
+name, flushed to the disk and renamed, so a file with the final name is whole; the archive's
+checksums tell one that was damaged later.
 """
 
 import os
@@ -108,7 +108,8 @@ def restore(model, folder, step):
     """
     path = os.path.join(folder, f"step_{step:08d}.npz")
     try:
-        with np.load(path) as archive:
+        # Opened here, since NumPy leaves a damaged file open.
+        with open(path, "rb") as file, np.load(file) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CheckpointDamaged(f"{path} cannot be read ({error})") from None

@@ -1,4 +1,4 @@
-"""The values that flags accept, in a module that imports nothing: `--help` has to answer at once."""
+"""The values that flags accept, in a module that imports nothing: `--help` answers at once."""
 
 AUGMENTATIONS = ("none", "affine", "inversion", "stl10", "svhn")
 

@@ -1,7 +1,7 @@
 """The settings of a run: one frozen dataclass, from which the flags are made.
 
-Each field carries its help, its section of `--help` and its range, so that a setting is described in
-one place. Nothing here imports Keras.
+Each field carries its help, its section of `--help` and its range, so that a setting is described
+in one place. Nothing here imports Keras.
 """
 
 import dataclasses

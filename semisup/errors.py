@@ -10,4 +10,4 @@ class UserError(Exception):
 
 
 class TrainingError(Exception):
-    """Training cannot go on, for example because a loss is not finite. Binaries exit with status 1."""
+    """Training cannot go on, because a loss is not finite, say. Binaries exit with status 1."""

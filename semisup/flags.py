@@ -134,14 +134,12 @@ def _help(config_class, program, summary, recipes):
         entries["Recipes"] = [("--recipe=NAME", RECIPE_HELP)]
     entries.setdefault("Recipes", []).append(("--flagfile=FILE", "Read flags from a file."))
     for field in dataclasses.fields(config_class):
-        if field.type is bool:
-            usage = f"--[no]{field.name}"
-        else:
-            usage = f"--{field.name}={field.default}"
+        is_bool = field.type is bool
+        usage = f"--[no]{field.name}" if is_bool else f"--{field.name}={field.default}"
         text = field.metadata["help"]
         if field.metadata["one_of"]:
             text += f" One of: {', '.join(field.metadata['one_of'])}."
-        if field.type is bool:
+        if is_bool:
             text += f" Default: {'on' if field.default else 'off'}."
         entries.setdefault(field.metadata["section"], []).append((usage, text))
     for section, section_entries in entries.items():

@@ -1,13 +1,14 @@
 """The fit-able model: network, classifier and similarity term.
 
-The loss is the classification loss of the labelled batch, plus the losses of a similarity term that
-compares the labelled with the unlabelled embeddings, plus the network's regularisation (thesis eq. 5
-and chapter 4, eq. 1). Each loss weight may follow a schedule of the step.
+The loss is the classification loss of the labelled batch, plus the losses of a similarity term
+that compares the labelled with the unlabelled embeddings, plus the network's regularisation (thesis
+eq. 5 and chapter 4, eq. 1). Each loss weight may follow a schedule of the step.
 """
 
 import keras
 from keras import ops
 
+from semisup.architectures import uses_batch_statistics
 from semisup.association import Association
 
 CLASSIFICATION_LOSS = "classification_loss"
@@ -66,8 +67,8 @@ class AssociativeModel(keras.Model):
         scales: float32 weights by the names of the losses, 1 at first; each multiplies the weight
             of its loss, so that a running training can be steered.
         loss_names: names of the losses in the order of `nonfinite_steps`.
-        nonfinite_steps: int32 weight; for each loss, the first step (counted from 1) at which it was
-            not finite, or 0.
+        nonfinite_steps: int32 weight; for each loss, the first step (counted from 1) at which it
+            was not finite, or 0.
 
     Raises:
         ValueError: if `num_classes` is below 2, or `similarity` is an unknown name.
@@ -202,7 +203,7 @@ class AssociativeModel(keras.Model):
         if not isinstance(inputs, (tuple, list)):
             return self._classify(self.embed(inputs, training))
         labelled, unlabelled = (self.prepare(images) for images in inputs)
-        if self._normalizes_batches() and not self.joint_batch_statistics:
+        if not self.joint_batch_statistics and uses_batch_statistics(self.network):
             a = self._embed_prepared(labelled, training)
             b = self._embed_prepared(unlabelled, training)
         else:
@@ -213,12 +214,6 @@ class AssociativeModel(keras.Model):
 
     def _classify(self, embeddings):
         return ops.cast(self.classifier(embeddings), "float32")
-
-    def _normalizes_batches(self):
-        return any(
-            isinstance(layer, keras.layers.BatchNormalization)
-            for layer in self.network._flatten_layers()
-        )
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Total loss of a batch; in training, also advances the step.

@@ -68,10 +68,7 @@ def build(
             or is no such model, or weights cannot be downloaded.
     """
     input_shape = tuple(input_shape)
-    if name.endswith(".keras"):
-        known = None
-    else:
-        known = _known_name(name)
+    known = None if name.endswith(".keras") else _known_name(name)
     if pretrained and (known is None or known in NETWORKS):
         raise UserError(
             f"--pretrained is for the networks of keras.applications; {name} is none of them"

@@ -122,3 +122,6 @@ def _scale_in_float32(body):
         if not isinstance(layer, keras.layers.InputLayer):
             for part in layer._flatten_layers():
                 part.dtype_policy = "float32"
+                if isinstance(part, keras.layers.Normalization) and part.input_mean is not None:
+                    # Given statistics were rounded when the layer was built.
+                    part.build(layer.input.shape)

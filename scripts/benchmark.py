@@ -1,0 +1,511 @@
+"""Measures how fast the training is, against what the machine can do.
+
+    python scripts/benchmark.py --precision=bfloat16 --output=benchmark.json
+    python scripts/benchmark.py --recipe=svhn_1000 --data_dir=DIR
+
+The training of `semisup-train`, with its pipeline, metrics, log and checkpoints, takes turns with a
+bare step, with `Model.fit` on a constant batch, with the pipeline alone and with matrix products:
+where others use the machine too, single timings mean little, and ratios within a round do.
+"""
+
+import dataclasses
+import functools
+import json
+import math
+import os
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+# What is measured is the source tree of this script, installed or not.
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+
+from semisup import flags
+from semisup.config import TrainConfig, option
+from semisup.errors import UserError
+
+SUMMARY = (
+    "Measures training steps a second, beside a bare step, the pipeline alone and the machine's\n"
+    "peak. Takes the flags of semisup-train, for a step depends on most of them; but trains in a\n"
+    "temporary folder, for as long as --rounds and --steps say. Without any flag: the step of the\n"
+    "MNIST recipes, on digits that need no download."
+)
+
+TRAINING = "training"
+BARE = "bare step, constant batch"
+FIT = "fit, constant batch"
+OTHER_JIT = "fit, constant batch, other jit_compile"
+PIPELINE = "input pipeline alone"
+
+# A batch takes the pipeline far less time than a step takes, and a few wait in its buffer.
+_BATCHES_A_STEP = 20
+_PRODUCT_SECONDS = 0.1
+_PRODUCTS_A_ROUND = 10
+_PATHS = ("logdir", "data_dir", "cache_dir")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig(TrainConfig):
+    """Settings of a training, and of its measurement (see the help of each field's flag)."""
+
+    rounds: int = option(
+        5, "Benchmark", "Rounds to measure, after one that only warms up.", least=1
+    )
+    steps: int = option(50, "Benchmark", "Training steps in a round.", least=1)
+    compare_jit: bool = option(
+        False,
+        "Benchmark",
+        "Measure the fit on a constant batch with the opposite of --jit_compile, too.",
+    )
+    output: str = option("", "Benchmark", "JSON file to write the measurements to.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.steps % self.steps_per_execution:
+            raise UserError(
+                f"--steps_per_execution={self.steps_per_execution} does not divide "
+                f"--steps={self.steps}"
+            )
+
+    def training_config(self, logdir):
+        """The `TrainConfig` of a training in a folder, with a round to an evaluation interval."""
+        settings = {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(TrainConfig)
+        }
+        settings.update(
+            logdir=logdir,
+            max_steps=self.steps * (self.rounds + 1),
+            eval_interval=self.steps,
+            progress=False,
+        )
+        return TrainConfig(**settings)
+
+
+def main():
+    """Entry point of the script."""
+    flags.run(
+        _benchmark,
+        BenchmarkConfig,
+        program="benchmark",
+        summary=SUMMARY,
+        recipes=os.path.join(os.path.dirname(flags.__file__), "recipes"),
+    )
+
+
+def _benchmark(config):
+    if config.output:
+        try:
+            open(config.output, "a").close()
+        except OSError as error:
+            raise UserError(f"--output={config.output}: {error.strerror}") from None
+    with tempfile.TemporaryDirectory(prefix="semisup-benchmark-") as logdir:
+        benchmark = Benchmark(config, config.training_config(logdir))
+        benchmark.run()
+    report = benchmark.report()
+    print(describe(report))
+    if config.output:
+        with open(config.output, "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=1)
+            file.write("\n")
+
+
+class Benchmark:
+    """A training in which the other contestants take the place of each evaluation.
+
+    Args:
+        config: a `BenchmarkConfig`.
+        training_config: the `TrainConfig` of the training.
+    """
+
+    def __init__(self, config, training_config):
+        self.config = config
+        self.training_config = training_config
+        self.rates = {}
+        self.memory = {}
+        self._others = {}
+
+    def run(self):
+        """Measures all rounds."""
+        from semisup import run_directory, task, training
+
+        config = self.training_config
+        run = run_directory.RunDirectory(config.logdir)
+        training.set_up_backend(config)
+        self.data = task.load_data(config)
+        self.model = self._build_model(config)
+        run.begin(config, overwrite=False)
+        session = training._Session(config, run, self.data, self.model, 0, training.StopSignals())
+        session.callbacks = [
+            epoch_timer(self._finish_round)
+            if isinstance(callback, training.Evaluation)
+            else callback
+            for callback in session.callbacks
+        ]
+        session.fit()
+        session.recorder.close()
+        self.memory["all contestants"] = memory_in_use()
+
+    def _build_model(self, config):
+        from semisup import task
+
+        data = self.data
+        return task.build_model(
+            config, data.image_shape, len(data.class_names), data.normalization_images
+        )
+
+    def _finish_round(self, seconds):
+        """Called when the training has had its turn in a round."""
+        if not self._others:
+            self.memory["training alone"] = memory_in_use()
+            self._others = self._prepare_others()
+        self._add(TRAINING, self.config.steps / seconds)
+        for name, turn in self._others.items():
+            self._add(name, turn())
+        number = len(self.rates[TRAINING]) - 1
+        rates = ", ".join(f"{self.rates[name][-1]:.2f}" for name in (TRAINING, FIT, BARE))
+        text = f"round {number} of {self.config.rounds}: {rates} steps a second"
+        print(text if number else "warmed up", flush=True)
+
+    def _add(self, name, rate):
+        self.rates.setdefault(name, []).append(rate)
+
+    def _prepare_others(self):
+        """Functions by the contestants' names; each takes a turn and returns its rate."""
+        import keras
+
+        config, steps = self.training_config, self.config.steps
+        batches = iter(self.data.batches(0))
+        batch = keras.tree.map_structure(np.asarray, next(batches))
+        take_steps = bare_steps(self._build_model(config), config, batch)
+        turns = {
+            BARE: lambda: rate(take_steps, steps),
+            FIT: functools.partial(fit_rate, self._build_model(config), batch, steps),
+        }
+        if self.config.compare_jit:
+            other = "off" if self.model.jit_compile else "on"
+            model = self._build_model(dataclasses.replace(config, jit_compile=other))
+            turns[OTHER_JIT] = functools.partial(fit_rate, model, batch, steps)
+        turns[PIPELINE] = lambda: rate(
+            lambda count: [next(batches) for _ in range(count)][-1], steps * _BATCHES_A_STEP
+        )
+        for dtype in dict.fromkeys(("float32", config.precision)):
+            size = fastest_size(dtype)
+            turns[_product_name(dtype)] = functools.partial(
+                product_rate, dtype, size, _PRODUCTS_A_ROUND
+            )
+        return turns
+
+    def report(self):
+        """Everything measured, ready for JSON."""
+        import keras
+
+        from semisup import run_directory
+
+        config = self.training_config
+        labelled = config.sup_per_batch * len(self.data.class_names)
+        unlabelled = 0 if self.model.similarity is None else config.unsup_batch_size
+        flops = step_flops(self.model, labelled, unlabelled)
+        measured = {name: np.array(values[1:]) for name, values in self.rates.items()}
+        peak = measured[_product_name(config.precision)]
+        ratios = {
+            "training / bare step": measured[TRAINING] / measured[BARE],
+            "fit / bare step": measured[FIT] / measured[BARE],
+            "pipeline / training": measured[PIPELINE] / measured[TRAINING],
+            "training / peak": measured[TRAINING] * flops / peak,
+            "bare step / peak": measured[BARE] * flops / peak,
+        }
+        if OTHER_JIT in measured:
+            ratios["other jit_compile / fit"] = measured[OTHER_JIT] / measured[FIT]
+        return {
+            "settings": {
+                name: value for name, value in config.to_dict().items() if name not in _PATHS
+            },
+            "jit_compile": bool(self.model.jit_compile),
+            "steps_per_round": self.config.steps,
+            "images_per_step": [labelled, unlabelled],
+            "flop_per_step": flops,
+            "rates_per_second": {name: _summary(values) for name, values in measured.items()},
+            "ratios": {name: _summary(values) for name, values in ratios.items()},
+            "memory_mib": self.memory,
+            "backend": keras.backend.backend(),
+            "versions": run_directory.versions(),
+            "hardware": run_directory.hardware(),
+            "git_commit": run_directory.git_commit(),
+        }
+
+
+def _product_name(dtype):
+    return f"matrix product, {dtype}"
+
+
+def _summary(values):
+    low, median, high = np.percentile(values, [25, 50, 75])
+    return {"median": median, "quartiles": [low, high], "rounds": values.tolist()}
+
+
+def describe(report):
+    """The report as a table for the screen."""
+    settings, flops = report["settings"], report["flop_per_step"]
+    hardware = report["hardware"]
+    lines = [
+        "",
+        f"{settings['architecture']}, {' + '.join(map(str, report['images_per_step']))} images, "
+        f"{flops / 1e9:.2f} GFLOP a step; {settings['precision']}, {report['backend']}, "
+        f"jit_compile {'on' if report['jit_compile'] else 'off'}",
+        f"{hardware['processor']}, {hardware['cores']} cores"
+        + "".join(f", {name}" for name in hardware["accelerators"]),
+        "",
+        f"{'':40}{'median':>10}{'quartiles':>20}",
+    ]
+    for name, rate in report["rates_per_second"].items():
+        if name.startswith("matrix product"):
+            lines.append(_line(f"{name}, GFLOP/s", rate, 1e-9, ".1f"))
+            continue
+        lines.append(_line(f"{name}, 1/s", rate, 1, ".2f"))
+        if name != PIPELINE:
+            lines.append(_line("    GFLOP/s", rate, flops * 1e-9, ".1f"))
+    lines += [_line(name, ratio, 1, ".3f") for name, ratio in report["ratios"].items()]
+    for name, memory in report["memory_mib"].items():
+        parts = ", ".join(f"{kind} {mib:.0f}" for kind, mib in memory.items())
+        lines.append(f"{f'memory of {name}, MiB':40}  {parts}")
+    return "\n".join(lines)
+
+
+def _line(name, summary, factor, form):
+    low, high = (format(factor * value, form) for value in summary["quartiles"])
+    return f"{name:40}{format(factor * summary['median'], form):>10}{f'{low} - {high}':>20}"
+
+
+def rate(function, count):
+    """How many of something a second, for a function that takes how many to do."""
+    started = time.perf_counter()
+    function(count)
+    return count / (time.perf_counter() - started)
+
+
+def epoch_timer(report_seconds):
+    """Callback that calls a function with the time that each epoch took.
+
+    Args:
+        report_seconds: function of a time in seconds.
+    """
+    import keras
+
+    began = [0.0]
+
+    def begin(epoch, logs):
+        began[0] = time.perf_counter()
+
+    return keras.callbacks.LambdaCallback(
+        on_epoch_begin=begin,
+        on_epoch_end=lambda epoch, logs: report_seconds(time.perf_counter() - began[0]),
+    )
+
+
+def fit_rate(model, batch, steps):
+    """Steps a second of `Model.fit`, less the time that the call itself takes.
+
+    Args:
+        model: a compiled model.
+        batch: NumPy batch ((labelled_images, unlabelled_images), labels), or (images, labels).
+        steps: steps to take, a multiple of the model's steps per execution.
+    """
+    import tensorflow as tf
+
+    taken = []
+    model.fit(
+        tf.data.Dataset.from_tensors(batch).repeat(),
+        steps_per_epoch=steps,
+        verbose=0,
+        callbacks=[epoch_timer(taken.append)],
+    )
+    return steps / taken[0]
+
+
+def bare_steps(model, config, batch):
+    """The same step without `fit`, metrics and statistics, loss weights at their full values.
+
+    Args:
+        model: a compiled `AssociativeModel`, which is trained.
+        config: its `TrainConfig`.
+        batch: NumPy batch ((labelled_images, unlabelled_images), labels), or (images, labels).
+
+    Returns:
+        Function that takes a number of steps and returns the last loss.
+    """
+    import keras
+
+    inputs, labels = keras.tree.map_structure(keras.ops.convert_to_tensor, batch)
+    make = _bare_jax_step if keras.backend.backend() == "jax" else _bare_tensorflow_step
+    step = make(model, functools.partial(_total_loss, config))
+
+    def take(count):
+        for _ in range(count):
+            loss = step(inputs, labels)
+        # An accelerator works on after the call returned: wait for the last step.
+        return float(keras.ops.convert_to_numpy(loss))
+
+    return take
+
+
+def _total_loss(config, labels, outputs, regularization):
+    from keras import ops
+
+    from semisup import association
+
+    pair = isinstance(outputs, dict)
+    logits = outputs["logits"] if pair else outputs
+    total = config.logit_weight * ops.mean(
+        ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    )
+    if pair:
+        total += association.association_loss(
+            outputs["labelled"],
+            outputs["unlabelled"],
+            labels,
+            config.walker_weight,
+            config.visit_weight,
+            config.similarity_measure,
+            config.temperature,
+        )
+    return total + sum(ops.cast(loss, "float32") for loss in regularization)
+
+
+def _bare_tensorflow_step(model, total_loss):
+    import tensorflow as tf
+
+    @tf.function(jit_compile=model.jit_compile)
+    def step(inputs, labels):
+        variables = model.trainable_variables
+        with tf.GradientTape() as tape:
+            outputs = model(inputs, training=True)
+            loss = total_loss(labels, outputs, model.losses)
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        model.optimizer.apply(gradients, variables)
+        return loss
+
+    return step
+
+
+def _bare_jax_step(model, total_loss):
+    import jax
+
+    def values(variables):
+        return [variable.value for variable in variables]
+
+    state = (
+        values(model.trainable_variables),
+        values(model.non_trainable_variables),
+        values(model.optimizer.variables),
+    )
+
+    def update(state, inputs, labels):
+        trainable, others, slots = state
+
+        def loss_and_state(trainable):
+            outputs, new_others, regularization = model.stateless_call(
+                trainable, others, inputs, training=True, return_losses=True
+            )
+            return total_loss(labels, outputs, regularization), new_others
+
+        (loss, others), gradients = jax.value_and_grad(loss_and_state, has_aux=True)(trainable)
+        trainable, slots = model.optimizer.stateless_apply(slots, gradients, trainable)
+        return loss, (trainable, others, slots)
+
+    if model.jit_compile:
+        update = jax.jit(update, donate_argnums=0)
+
+    def step(inputs, labels):
+        nonlocal state
+        loss, state = update(state, inputs, labels)
+        return loss
+
+    return step
+
+
+def product_rate(dtype, size, count):
+    """FLOP a second of products of square matrices, each with the result of the one before.
+
+    Args:
+        dtype: type of the matrices.
+        size: rows of a matrix.
+        count: products to compute.
+    """
+    from keras import ops
+
+    random = np.random.default_rng(0).standard_normal((size, size), "float32")
+    # Of this scale, a product is about as large as its other factor.
+    factor = ops.convert_to_tensor(random / math.sqrt(size), dtype)
+
+    def multiply(count):
+        product = factor
+        for _ in range(count):
+            product = ops.matmul(product, factor)
+        return float(ops.convert_to_numpy(ops.cast(product[0, 0], "float32")))
+
+    multiply(1)
+    return 2 * size**3 * rate(multiply, count)
+
+
+def fastest_size(dtype):
+    """Size of the square matrices, a power of 2, that are multiplied at the highest rate."""
+    rates, size = {}, 512
+    while True:
+        rates[size] = product_rate(dtype, size, 3)
+        if 2 * size**3 / rates[size] > _PRODUCT_SECONDS:
+            return max(rates, key=rates.get)
+        size *= 2
+
+
+def step_flops(model, labelled, unlabelled):
+    """Floating-point operations of a training step, counting those of matrix products alone.
+
+    That is, of convolutions and dense layers, forward and for the gradients of kernels and inputs
+    (save the pixels), and of the association; an addition or a multiplication is one.
+
+    Args:
+        model: a built `AssociativeModel`.
+        labelled: labelled images in a batch.
+        unlabelled: unlabelled images in a batch.
+
+    Returns:
+        A number.
+    """
+    flops = 0
+    for layer in _leaves(model.network):
+        kernels = [weight for weight in layer.trainable_variables if weight.name.endswith("kernel")]
+        if kernels:
+            multiplied = sum(math.prod(kernel.shape) for kernel in kernels)
+            forward = 2 * multiplied * math.prod(layer.output.shape[1:-1])
+            flops += (labelled + unlabelled) * forward * (3 if flops else 2)
+    embedding_size, num_classes = model.classifier.kernel.shape
+    flops += 3 * 2 * labelled * embedding_size * num_classes
+    # Similarities, and round trips.
+    flops += 3 * 2 * labelled * unlabelled * (embedding_size + labelled)
+    return flops
+
+
+def _leaves(model):
+    """Layers of a model and of the models in it, in their order."""
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _leaves(layer)
+        else:
+            yield layer
+
+
+def memory_in_use():
+    """Memory of this process in MiB, where the system tells: peak and current, and unshared."""
+    names = {"VmHWM": "peak", "VmRSS": "resident", "RssAnon": "anonymous"}
+    try:
+        with open("/proc/self/status", encoding="utf-8") as file:
+            fields = dict(line.split(":", 1) for line in file)
+    except OSError:
+        return {}
+    return {text: int(fields[name].split()[0]) / 1024 for name, text in names.items()}
+
+
+if __name__ == "__main__":
+    main()

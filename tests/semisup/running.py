@@ -1,0 +1,140 @@
+"""Running trainings in tests: tiny networks, subprocesses, what they left behind."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+
+from semisup import task, training
+from semisup.config import TrainConfig
+from semisup.run_directory import RunDirectory
+
+# Small, and with all that a resumed training has to restore: dropout, augmentation, schedules.
+SETTINGS = {
+    "max_steps": 60,
+    "eval_interval": 20,
+    "checkpoint_interval": 10,
+    "log_interval": 10,
+    "eval_batch_size": 300,
+    "sup_per_batch": 3,
+    "unsup_batch_size": 20,
+    "augmentation": "affine",
+    "walker_weight_envelope": "linear",
+    "walker_weight_envelope_steps": 30,
+    "learning_rate": 3e-3,
+    "decay_steps": 25,
+    "progress": False,
+}
+
+
+def tiny_network(folder):
+    """Path of a small network with dropout."""
+    path = os.path.join(folder, "tiny.keras")
+    if not os.path.exists(path):
+        layers = keras.layers
+        keras.Sequential(
+            [
+                keras.Input((28, 28, 1)),
+                layers.Rescaling(1 / 255),
+                layers.AveragePooling2D(4),
+                layers.Flatten(),
+                layers.Dense(32, activation="elu"),
+                layers.Dropout(0.3),
+                layers.Dense(16),
+            ]
+        ).save(path)
+    return path
+
+
+def config(folder, logdir, **settings):
+    """A configuration for a short training in `folder/logdir`."""
+    values = {
+        "architecture": tiny_network(folder),
+        "logdir": os.path.join(folder, logdir),
+        **SETTINGS,
+        **settings,
+    }
+    return TrainConfig(**values)
+
+
+def train(folder, logdir="run", **settings):
+    """Trains in this process.
+
+    Returns:
+        The exit status and the `RunDirectory`.
+    """
+    settings = config(folder, logdir, **settings)
+    return training.train(settings, task), RunDirectory(settings.logdir)
+
+
+def weights(run, step):
+    """Arrays of a checkpoint by their names."""
+    with np.load(os.path.join(run.checkpoints, f"step_{step:08d}.npz")) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def assert_same_weights(one, other, step):
+    """The checkpoints of two runs hold the same bits."""
+    ours, theirs = weights(one, step), weights(other, step)
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def losses(run):
+    """Entries of the log without those that depend on time."""
+    return [
+        {
+            name: value
+            for name, value in entry.items()
+            if name not in ("seconds", "steps_per_second")
+        }
+        for entry in run.read_metrics()
+    ]
+
+
+def arguments(settings):
+    """A configuration as flags."""
+    return [f"--{name}={value}" for name, value in settings.to_dict().items() if value != ""]
+
+
+def start(binary, *flags, **environment):
+    """Starts a binary of the package, its output captured."""
+    return subprocess.Popen(
+        [sys.executable, "-m", f"semisup.{binary}", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def finish(process, timeout=300):
+    """Waits for a binary.
+
+    Returns:
+        Exit status, standard output and standard error.
+    """
+    out, err = process.communicate(timeout=timeout)
+    return process.returncode, out, err
+
+
+def interrupt(process, number, run, step):
+    """Sends a signal when the checkpoint of a step is there."""
+    deadline = time.monotonic() + 240
+    path = os.path.join(run.checkpoints, f"step_{step:08d}.npz")
+    while not os.path.exists(path):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "no checkpoint appeared"
+        time.sleep(0.005)
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+    return finish(process)
+
+
+KILL, INT = signal.SIGKILL, signal.SIGINT

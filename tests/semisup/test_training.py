@@ -1,0 +1,272 @@
+"""Tests of training as a whole: resuming bit for bit, stopping, refusing, recording."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import running
+
+from semisup import checkpoints, monitoring, training
+from semisup.errors import TrainingError, UserError
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("steps_per_execution", [1, 5])
+def test_a_killed_training_resumes_to_the_same_bits(tmp_path, steps_per_execution):
+    settings = {"steps_per_execution": steps_per_execution, "max_steps": 200}
+    status, whole = running.train(tmp_path, "whole", **settings)
+    assert status == 0
+    killed = running.config(tmp_path, "killed", **settings)
+    run = running.RunDirectory(killed.logdir)
+    process = running.start("train", *running.arguments(killed))
+    status, _, _ = running.interrupt(process, running.KILL, run, 70)
+    assert status == -running.KILL
+    reached = checkpoints.list_steps(run.checkpoints)[-1]
+    assert 70 <= reached < 200, "the kill came too late to test anything"
+    status, out, err = running.finish(running.start("train", *running.arguments(killed)))
+    assert status == 0, err
+    assert f"at step {reached}" in out
+    running.assert_same_weights(whole, run, 200)
+    assert running.losses(whole) == running.losses(run)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    settings = running.config(tmp_path, "stopped", max_steps=5000)
+    run = running.RunDirectory(settings.logdir)
+    process = running.start("train", *running.arguments(settings))
+    status, out, err = running.interrupt(process, running.INT, run, 10)
+    assert status == 128 + running.INT, err
+    stopped = checkpoints.list_steps(run.checkpoints)[-1]
+    assert f"Stopped at step {stopped} of 5000; the same command goes on" in out
+    assert "Traceback" not in err
+
+
+@pytest.mark.backend
+def test_a_training_stopped_between_intervals_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    _, whole = running.train(tmp_path, "whole")
+    log = monitoring.Logging.on_step
+
+    def terminate(callback, logs):
+        log(callback, logs)
+        if callback.step == 27:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(monitoring.Logging, "on_step", terminate)
+        status, stopped = running.train(tmp_path, "stopped")
+    assert status == 128 + signal.SIGTERM
+    assert checkpoints.list_steps(stopped.checkpoints)[-1] == 27
+    status, resumed = running.train(tmp_path, "stopped")
+    assert status == 0
+    running.assert_same_weights(whole, resumed, 60)
+    # The evaluations are at the same steps, though an epoch of fit was cut in two.
+    assert running.losses(whole) == running.losses(resumed)
+
+
+def test_one_seed_gives_the_same_bits_and_another_seed_others(tmp_path):
+    runs = [
+        running.train(tmp_path, name, seed=seed)[1] for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    running.assert_same_weights(runs[0], runs[1], 60)
+    kernel = "model/dense/kernel"
+    one, other = (running.weights(run, 60) for run in (runs[0], runs[2]))
+    name = next(name for name in one if name.endswith("dense/kernel"))
+    assert not np.array_equal(one[name], other[name]), kernel
+    indices = [run.read_json("data.json")["labelled_indices"] for run in runs]
+    assert indices[0] == indices[1] != indices[2]
+
+
+def test_a_longer_training_goes_on_from_a_shorter_one(tmp_path):
+    _, whole = running.train(tmp_path, "whole", max_steps=60)
+    running.train(tmp_path, "longer", max_steps=30)
+    status, longer = running.train(tmp_path, "longer", max_steps=60)
+    assert status == 0
+    running.assert_same_weights(whole, longer, 60)
+    assert longer.read_json("results.json")["step"] == 60
+
+
+def test_a_complete_training_is_not_repeated(tmp_path, capsys):
+    _, run = running.train(tmp_path)
+    before = os.stat(run.file("results.json")).st_mtime_ns
+    status, _ = running.train(tmp_path)
+    assert status == 0
+    assert "is complete" in capsys.readouterr().out
+    assert os.stat(run.file("results.json")).st_mtime_ns == before
+
+
+def test_a_run_directory_holds_config_log_results_export_and_events(tmp_path):
+    _, run = running.train(tmp_path)
+    entries = run.read_metrics()
+    assert [entry["step"] for entry in entries if "test_error" in entry] == [20, 40, 60]
+    logged = [entry for entry in entries if "learning_rate" in entry]
+    assert [entry["step"] for entry in logged] == [10, 20, 30, 40, 50, 60]
+    np.testing.assert_allclose(
+        [entry["learning_rate"] for entry in logged],
+        3e-3 * 0.33 ** np.array([0, 0, 1, 1, 2, 2]),
+        rtol=1e-5,
+    )
+    # The weight of the step that was just taken, counted from 0.
+    np.testing.assert_allclose(
+        [entry["weights/walker_loss"] for entry in logged[:3]],
+        [9 / 30, 19 / 30, 29 / 30],
+        rtol=1e-5,
+    )
+    for name in (
+        "losses/total_loss",
+        "losses/walker_loss",
+        "losses/walker_loss_above_floor",
+        "losses/visit_loss",
+        "losses/visit_loss_above_floor",
+        "losses/classification_loss",
+        "round_trip_accuracy",
+        "weights/visit_loss",
+    ):
+        assert all(np.isfinite(entry[name]) for entry in logged), name
+    results = run.read_json("results.json")
+    assert results["test_error"] == entries[-1]["test_error"]
+    assert results["step"] == 60
+    assert results["images"] == 1000
+    assert {"python", "keras", "numpy"} <= results["versions"].keys()
+    assert os.path.isfile(run.file("model.keras"))
+    assert any(name.startswith("events") for name in os.listdir(run.file("train")))
+    record = run.read_json("data.json")
+    assert len(set(record["labelled_indices"])) == 100
+
+
+def test_max_checkpoints_are_kept_beside_the_first(tmp_path):
+    _, run = running.train(tmp_path, max_checkpoints=2)
+    assert checkpoints.list_steps(run.checkpoints) == [10, 50, 60]
+
+
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path):
+    _, whole = running.train(tmp_path, "whole")
+    _, run = running.train(tmp_path, "damaged", max_steps=40)
+    newest = os.path.join(run.checkpoints, "step_00000040.npz")
+    size = os.path.getsize(newest)
+    for damage in ("truncated", "flipped"):
+        with open(newest, "r+b") as file:
+            if damage == "truncated":
+                file.truncate(size // 2)
+            else:
+                file.seek(size // 2)
+                byte = file.read(1)
+                file.seek(size // 2)
+                file.write(bytes([byte[0] ^ 0xFF]))
+        with pytest.warns(UserWarning, match=r"step_00000040.*falling back"):
+            running.train(tmp_path, "damaged", max_steps=40 if damage == "truncated" else 60)
+    running.assert_same_weights(whole, run, 60)
+
+
+def test_a_checkpoint_of_another_network_is_refused_with_the_entry(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20)
+    path = os.path.join(run.checkpoints, "step_00000020.npz")
+    arrays = running.weights(run, 20)
+    name = next(name for name in arrays if name.endswith("dense/kernel"))
+    np.savez(path, **{**arrays, name: arrays[name][:-1]})
+    with pytest.warns(UserWarning, match=r"dense/kernel has shape \(48, 32\), not \(49, 32\)"):
+        running.train(tmp_path, max_steps=20)
+    arrays.pop(name)
+    np.savez(path, **arrays)
+    with pytest.warns(UserWarning, match="lacks .*dense/kernel"):
+        running.train(tmp_path, max_steps=30)
+
+
+def test_a_run_whose_every_checkpoint_is_damaged_is_refused(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20)
+    for step in checkpoints.list_steps(run.checkpoints):
+        with open(os.path.join(run.checkpoints, f"step_{step:08d}.npz"), "wb") as file:
+            file.write(b"nothing")
+    with (
+        pytest.warns(UserWarning, match="falling back"),
+        pytest.raises(UserError, match="--overwrite"),
+    ):
+        running.train(tmp_path, max_steps=40)
+
+
+def test_other_settings_are_refused_with_their_list_unless_overwritten(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20)
+    with pytest.raises(UserError) as refusal:
+        running.train(tmp_path, max_steps=20, seed=3, visit_weight=0.5)
+    assert "--seed=3 (the run has 0)" in str(refusal.value)
+    assert "--visit_weight=0.5 (the run has 1.0)" in str(refusal.value)
+    assert run.read_json("config.json")["settings"]["seed"] == 0
+    status, _ = running.train(tmp_path, max_steps=20, seed=3, overwrite=True)
+    assert status == 0
+    assert run.read_json("config.json")["settings"]["seed"] == 3
+
+
+def test_an_overwrite_that_fails_deletes_nothing(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20)
+    with pytest.raises(UserError, match="sup_per_class"):
+        running.train(tmp_path, max_steps=20, sup_per_class=401, overwrite=True)
+    assert checkpoints.list_steps(run.checkpoints) == [10, 20]
+    assert run.read_json("config.json")["settings"]["sup_per_class"] == 10
+
+
+def test_a_folder_that_holds_no_run_is_left_alone(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"thesis\.txt"):
+        running.train(tmp_path)
+    assert [path.name for path in folder.iterdir() if path.name != ".lock"] == ["thesis.txt"]
+
+
+def test_a_second_trainer_is_kept_out_while_the_first_lives(tmp_path):
+    run = running.RunDirectory(tmp_path / "run")
+    with run.lock(), pytest.raises(UserError, match="another process"):
+        running.train(tmp_path)
+    status, _ = running.train(tmp_path, max_steps=20)
+    assert status == 0
+
+
+def test_a_log_line_cut_short_by_a_kill_is_dropped(tmp_path):
+    _, whole = running.train(tmp_path, "whole")
+    _, run = running.train(tmp_path, "cut", max_steps=40)
+    with open(run.file("metrics.jsonl"), "a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": 50, "seconds": 1.0, "x": 1.0}) + "\n")
+        file.write('{"step": 60, "sec')
+    running.train(tmp_path, "cut", max_steps=60)
+    assert running.losses(run) == running.losses(whole)
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_name_and_last_checkpoint(tmp_path):
+    with pytest.raises(TrainingError) as stop:
+        running.train(
+            tmp_path, learning_rate=1e30, minimum_learning_rate=1e30, checkpoint_interval=2
+        )
+    assert "_loss is not finite at step" in str(stop.value)
+    assert "the last good checkpoint is" in str(stop.value)
+    run = running.RunDirectory(tmp_path / "run")
+    for step in checkpoints.list_steps(run.checkpoints):
+        assert all(np.all(np.isfinite(array)) for array in running.weights(run, step).values())
+
+
+def test_the_error_is_measured_on_held_out_training_images_when_asked(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20, validation_samples=300)
+    results = run.read_json("results.json")
+    assert results["evaluated_on"] == "validation images"
+    assert results["images"] == 300
+
+
+def test_training_on_the_labels_alone_writes_no_association(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20, similarity="none")
+    assert all("losses/walker_loss" not in entry for entry in run.read_metrics())
+    assert run.read_json("data.json")["unlabelled_images"] == 0
+
+
+@pytest.mark.parametrize(
+    ("step", "last", "interval", "expected"),
+    [
+        (0, 100, 20, [(0, 20, 5)]),
+        (0, 50, 20, [(0, 20, 2), (40, 10, 1)]),
+        (7, 50, 20, [(7, 13, 1), (20, 20, 1), (40, 10, 1)]),
+        (45, 50, 20, [(45, 5, 1)]),
+        (50, 50, 20, []),
+        (0, 10, 20, [(0, 10, 1)]),
+    ],
+)
+def test_segments_end_epochs_at_the_intervals_and_at_the_last_step(step, last, interval, expected):
+    assert training.segments(step, last, interval) == expected
