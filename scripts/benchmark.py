@@ -20,7 +20,7 @@ import time
 import numpy as np
 
 # What is measured is the source tree of this script, installed or not.
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from semisup import flags
 from semisup.config import TrainConfig, option
@@ -36,13 +36,13 @@ SUMMARY = (
 TRAINING = "training"
 BARE = "bare step, constant batch"
 FIT = "fit, constant batch"
-OTHER_JIT = "fit, constant batch, other jit_compile"
+OTHER_JIT = "fit, other jit_compile"
 PIPELINE = "input pipeline alone"
 
 # A batch takes the pipeline far less time than a step takes, and a few wait in its buffer.
 _BATCHES_A_STEP = 20
-_PRODUCT_SECONDS = 0.1
-_PRODUCTS_A_ROUND = 10
+# What the matrix products of a turn take, about.
+_PRODUCT_SECONDS = 1.0
 _PATHS = ("logdir", "data_dir", "cache_dir")
 
 
@@ -50,9 +50,7 @@ _PATHS = ("logdir", "data_dir", "cache_dir")
 class BenchmarkConfig(TrainConfig):
     """Settings of a training, and of its measurement (see the help of each field's flag)."""
 
-    rounds: int = option(
-        5, "Benchmark", "Rounds to measure, after one that only warms up.", least=1
-    )
+    rounds: int = option(5, "Benchmark", "Rounds to measure, after one to warm up.", least=1)
     steps: int = option(50, "Benchmark", "Training steps in a round.", least=1)
     compare_jit: bool = option(
         False,
@@ -71,20 +69,18 @@ class BenchmarkConfig(TrainConfig):
 
     def training_config(self, logdir):
         """The `TrainConfig` of a training in a folder, with a round to an evaluation interval."""
+        names = [field.name for field in dataclasses.fields(TrainConfig)]
         settings = {
-            field.name: getattr(self, field.name) for field in dataclasses.fields(TrainConfig)
+            **{name: getattr(self, name) for name in names},
+            "logdir": logdir,
+            "max_steps": self.steps * (self.rounds + 1),
+            "eval_interval": self.steps,
+            "progress": False,
         }
-        settings.update(
-            logdir=logdir,
-            max_steps=self.steps * (self.rounds + 1),
-            eval_interval=self.steps,
-            progress=False,
-        )
         return TrainConfig(**settings)
 
 
 def main():
-    """Entry point of the script."""
     flags.run(
         _benchmark,
         BenchmarkConfig,
@@ -100,6 +96,9 @@ def _benchmark(config):
             open(config.output, "a").close()
         except OSError as error:
             raise UserError(f"--output={config.output}: {error.strerror}") from None
+    from semisup import terminal
+
+    terminal.import_quietly()
     with tempfile.TemporaryDirectory(prefix="semisup-benchmark-") as logdir:
         benchmark = Benchmark(config, config.training_config(logdir))
         benchmark.run()
@@ -131,6 +130,7 @@ class Benchmark:
         from semisup import run_directory, task, training
 
         config = self.training_config
+        # What `training.train` does for a new run, less the evaluations and the results.
         run = run_directory.RunDirectory(config.logdir)
         training.set_up_backend(config)
         self.data = task.load_data(config)
@@ -164,8 +164,8 @@ class Benchmark:
         for name, turn in self._others.items():
             self._add(name, turn())
         number = len(self.rates[TRAINING]) - 1
-        rates = ", ".join(f"{self.rates[name][-1]:.2f}" for name in (TRAINING, FIT, BARE))
-        text = f"round {number} of {self.config.rounds}: {rates} steps a second"
+        shown = ", ".join(f"{name}: {self.rates[name][-1]:.2f}" for name in (TRAINING, FIT, BARE))
+        text = f"round {number} of {self.config.rounds}, steps a second: {shown}"
         print(text if number else "warmed up", flush=True)
 
     def _add(self, name, rate):
@@ -191,10 +191,8 @@ class Benchmark:
             lambda count: [next(batches) for _ in range(count)][-1], steps * _BATCHES_A_STEP
         )
         for dtype in dict.fromkeys(("float32", config.precision)):
-            size = fastest_size(dtype)
-            turns[_product_name(dtype)] = functools.partial(
-                product_rate, dtype, size, _PRODUCTS_A_ROUND
-            )
+            size, count = fastest_products(dtype, _PRODUCT_SECONDS)
+            turns[_product_name(dtype)] = functools.partial(product_rate, dtype, size, count)
         return turns
 
     def report(self):
@@ -241,22 +239,19 @@ def _product_name(dtype):
 
 
 def _summary(values):
-    low, median, high = np.percentile(values, [25, 50, 75])
-    return {"median": median, "quartiles": [low, high], "rounds": values.tolist()}
+    quartiles = np.percentile(values, [25, 50, 75])
+    low, median, high, *values = (float(f"{value:.6g}") for value in (*quartiles, *values))
+    return {"median": median, "quartiles": [low, high], "rounds": values}
 
 
 def describe(report):
     """The report as a table for the screen."""
-    settings, flops = report["settings"], report["flop_per_step"]
-    hardware = report["hardware"]
+    settings, flops, hardware = (report[name] for name in ("settings", "flop_per_step", "hardware"))
     lines = [
-        "",
-        f"{settings['architecture']}, {' + '.join(map(str, report['images_per_step']))} images, "
+        f"\n{settings['architecture']}, {' + '.join(map(str, report['images_per_step']))} images, "
         f"{flops / 1e9:.2f} GFLOP a step; {settings['precision']}, {report['backend']}, "
         f"jit_compile {'on' if report['jit_compile'] else 'off'}",
-        f"{hardware['processor']}, {hardware['cores']} cores"
-        + "".join(f", {name}" for name in hardware["accelerators"]),
-        "",
+        ", ".join([hardware["processor"], f"{hardware['cores']} cores", *hardware["accelerators"]]),
         f"{'':40}{'median':>10}{'quartiles':>20}",
     ]
     for name, rate in report["rates_per_second"].items():
@@ -268,7 +263,7 @@ def describe(report):
             lines.append(_line("    GFLOP/s", rate, flops * 1e-9, ".1f"))
     lines += [_line(name, ratio, 1, ".3f") for name, ratio in report["ratios"].items()]
     for name, memory in report["memory_mib"].items():
-        parts = ", ".join(f"{kind} {mib:.0f}" for kind, mib in memory.items())
+        parts = ", ".join(f"{kind} {mib}" for kind, mib in memory.items())
         lines.append(f"{f'memory of {name}, MiB':40}  {parts}")
     return "\n".join(lines)
 
@@ -286,42 +281,29 @@ def rate(function, count):
 
 
 def epoch_timer(report_seconds):
-    """Callback that calls a function with the time that each epoch took.
-
-    Args:
-        report_seconds: function of a time in seconds.
-    """
+    """Callback that calls a function with the time that each epoch took, in seconds."""
     import keras
 
-    began = [0.0]
-
-    def begin(epoch, logs):
-        began[0] = time.perf_counter()
-
+    began = []
     return keras.callbacks.LambdaCallback(
-        on_epoch_begin=begin,
-        on_epoch_end=lambda epoch, logs: report_seconds(time.perf_counter() - began[0]),
+        on_epoch_begin=lambda epoch, logs: began.append(time.perf_counter()),
+        on_epoch_end=lambda epoch, logs: report_seconds(time.perf_counter() - began.pop()),
     )
 
 
 def fit_rate(model, batch, steps):
-    """Steps a second of `Model.fit`, less the time that the call itself takes.
-
-    Args:
-        model: a compiled model.
-        batch: NumPy batch ((labelled_images, unlabelled_images), labels), or (images, labels).
-        steps: steps to take, a multiple of the model's steps per execution.
-    """
+    """Steps a second of `Model.fit` on a constant batch, less what the call itself takes."""
     import tensorflow as tf
 
-    taken = []
+    seconds = []
     model.fit(
         tf.data.Dataset.from_tensors(batch).repeat(),
         steps_per_epoch=steps,
+        shuffle=False,
         verbose=0,
-        callbacks=[epoch_timer(taken.append)],
+        callbacks=[epoch_timer(seconds.append)],
     )
-    return steps / taken[0]
+    return steps / seconds[0]
 
 
 def bare_steps(model, config, batch):
@@ -426,13 +408,7 @@ def _bare_jax_step(model, total_loss):
 
 
 def product_rate(dtype, size, count):
-    """FLOP a second of products of square matrices, each with the result of the one before.
-
-    Args:
-        dtype: type of the matrices.
-        size: rows of a matrix.
-        count: products to compute.
-    """
+    """FLOP a second of products of square matrices, each with the result of the one before."""
     from keras import ops
 
     random = np.random.default_rng(0).standard_normal((size, size), "float32")
@@ -449,14 +425,24 @@ def product_rate(dtype, size, count):
     return 2 * size**3 * rate(multiply, count)
 
 
-def fastest_size(dtype):
-    """Size of the square matrices, a power of 2, that are multiplied at the highest rate."""
+def fastest_products(dtype, seconds):
+    """Size, a power of 2, at which square matrices are multiplied at the highest rate.
+
+    Args:
+        dtype: type of the matrices.
+        seconds: how long to multiply.
+
+    Returns:
+        The size, and how many such products take that long, at least one.
+    """
     rates, size = {}, 512
     while True:
         rates[size] = product_rate(dtype, size, 3)
-        if 2 * size**3 / rates[size] > _PRODUCT_SECONDS:
-            return max(rates, key=rates.get)
+        if 2 * size**3 / rates[size] > seconds / 10:
+            break
         size *= 2
+    best = max(rates, key=rates.get)
+    return best, math.ceil(seconds * rates[best] / (2 * best**3))
 
 
 def step_flops(model, labelled, unlabelled):
@@ -504,7 +490,7 @@ def memory_in_use():
             fields = dict(line.split(":", 1) for line in file)
     except OSError:
         return {}
-    return {text: int(fields[name].split()[0]) / 1024 for name, text in names.items()}
+    return {text: int(fields[name].split()[0]) // 1024 for name, text in names.items()}
 
 
 if __name__ == "__main__":

@@ -47,6 +47,9 @@ def main():
 
 
 def _eval(config):
+    from semisup import terminal
+
+    terminal.import_quietly()
     from semisup import reporting
 
     reporting.evaluate_run(config)

@@ -33,11 +33,27 @@ def run(main, config_class, *, program, summary, recipes=None, hints=None, argv=
         argv: command line, by default that of the process.
     """
     argv = list(sys.argv if argv is None else argv)
-    try:
+
+    def parse_and_run():
         if any(argument in ("--help", "-help", "-h", "--h") for argument in argv[1:]):
             print(_help(config_class, program, summary, recipes))
-            sys.exit(0)
-        status = main(_parse(argv, config_class, recipes, hints or {}))
+            return 0
+        return main(parse(argv, config_class, recipes, hints))
+
+    guard(parse_and_run, program)
+
+
+def guard(main, program):
+    """Runs a function and exits, with one line for whatever the user did wrong.
+
+    Args:
+        main: function without arguments; may raise `UserError` or `TrainingError`, and may return
+            an exit status.
+        program: name to print before a message.
+    """
+    try:
+        status = main()
+        sys.stdout.flush()
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
         sys.exit(2)
@@ -54,7 +70,22 @@ def run(main, config_class, *, program, summary, recipes=None, hints=None, argv=
     sys.exit(status or 0)
 
 
-def _parse(argv, config_class, recipes, hints):
+def parse(argv, config_class, recipes=None, hints=None):
+    """Configuration that a command line stands for.
+
+    Args:
+        argv: the program's name and its arguments.
+        config_class: see `run`.
+        recipes: see `run`.
+        hints: see `run`.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        UserError: if a flag is unknown, or its value is not allowed.
+    """
+    hints = hints or {}
     values = _flag_values(config_class)
     argv = _expand_recipes(argv, recipes)
     for argument in argv[1:]:

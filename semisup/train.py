@@ -27,6 +27,9 @@ def main():
 
 
 def _train(config):
+    from semisup import terminal
+
+    terminal.import_quietly()
     if config.architecture == "help":
         from semisup import architectures
 

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Installs what the tests need, then runs ruff, the tests on TensorFlow, and on JAX those that do not
+# depend on the backend. Real data is tested where SEMISUP_DATA_DIR names a folder of TFDS data sets.
+# usage: bash scripts/test.sh [pytest argument ...]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/environment.sh
+install_project test
+
+export TF_CPP_MIN_LOG_LEVEL=3 PYTHONDONTWRITEBYTECODE=1
+"$PYTHON" -m ruff check .
+"$PYTHON" -m ruff format --check .
+echo "== TensorFlow =="
+KERAS_BACKEND=tensorflow "$PYTHON" -m pytest -m "not slow" "$@"
+echo "== JAX =="
+KERAS_BACKEND=jax "$PYTHON" -m pytest -m "backend and not slow" "$@"

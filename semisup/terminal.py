@@ -1,0 +1,41 @@
+"""A terminal without the chatter of the libraries."""
+
+import contextlib
+import importlib
+import os
+import sys
+import tempfile
+
+
+def import_quietly():
+    """Imports TensorFlow and Keras, and hides what TensorFlow then prints unless it fails.
+
+    Its native code writes about missing drivers and processor features to the process' standard
+    error, whatever its own settings say. Nothing is hidden where TF_CPP_MIN_LOG_LEVEL is set to 0.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _hidden_stderr():
+        importlib.import_module("keras")
+        tensorflow = importlib.import_module("tensorflow")
+        # Looking for devices is what complains.
+        tensorflow.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def _hidden_stderr():
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            hidden.seek(0)
+            os.write(kept, hidden.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)

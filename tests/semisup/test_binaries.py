@@ -1,0 +1,253 @@
+"""Tests of the commands as a user meets them: help, mistakes, evaluation, following."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import running
+from PIL import Image
+
+from semisup import runs
+from semisup.data.datasets import load_dataset
+
+
+def call(binary, *arguments, **environment):
+    return running.finish(running.start(binary, *arguments, **environment))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A complete run of 40 steps."""
+    folder = tmp_path_factory.mktemp("trained")
+    status, run = running.train(folder, max_steps=40)
+    assert status == 0
+    return run
+
+
+@pytest.mark.parametrize("binary", ["train", "eval"])
+def test_help_names_the_flags_and_imports_nothing_heavy(binary):
+    script = (
+        f"import sys; sys.argv = ['x', '--help']\nfrom semisup import {binary}\n"
+        f"try: {binary}.main()\nexcept SystemExit as end: assert not end.code\n"
+        "heavy = {'keras', 'tensorflow', 'numpy', 'jax'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "--logdir" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--walker_wieght=3"], "Unknown command line flag 'walker_wieght'. Did you mean"),
+        (["--sup_per_class=ten"], "--sup_per_class=ten"),
+        (["--sup_per_class=0"], "--sup_per_class=0"),
+        (["--visit_weight=-1"], "--visit_weight=-1.0 is below the least value"),
+        (["--learning_rate=nan"], "--learning_rate=nan is not a finite number"),
+        (["--learning_rate=inf"], "is not a finite number"),
+        (["--similarity_measure=manhattan"], "is none of dot, cosine, euclidean"),
+        (["--steps_per_execution=7"], "the nearest that divides every interval is 10"),
+        (["mnist"], "unexpected argument 'mnist'"),
+        (["--target_dataset=mnist_m"], "domain-adaptation-train"),
+        (["--recipe=mnist_10"], "did you mean mnist_100?"),
+        (["--flagfile=missing.flags"], "missing.flags"),
+        (["--minimum_learning_rate=1"], "is above --learning_rate"),
+        (["--walker_weight_envelope_steps=9"], "has no effect"),
+    ],
+)
+def test_a_wrong_flag_exits_2_with_one_line_and_imports_nothing_heavy(arguments, message):
+    script = (
+        f"import sys; sys.argv = ['x', *{arguments!r}]\nfrom semisup import train\n"
+        "try: train.main()\nexcept SystemExit as end:\n"
+        "  assert not {'keras', 'tensorflow'} & set(sys.modules)\n  raise"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode == 2, result.stderr
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset=folder:/nowhere"], "/nowhere"),
+        (["--architecture=mnist_modle"], "did you mean mnist_model"),
+        (["--sup_per_class=401"], "400 training images"),
+        (["--unsup_split=extra"], "extra"),
+    ],
+)
+def test_wrong_data_exits_2_with_one_line_and_leaves_no_run(tmp_path, arguments, message):
+    status, _, err = call("train", f"--logdir={tmp_path / 'run'}", *arguments)
+    assert status == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+    assert set(os.listdir(tmp_path / "run")) <= {".lock"}
+
+
+def test_evaluation_counts_every_test_image_once(trained):
+    status, out, err = call("eval", f"--logdir={trained.path}", "--eval_batch_size=333")
+    assert status == 0, err
+    content = trained.read_json("evaluation.json")
+    assert content["step"] == 40
+    assert content["images"] == 1000
+    matrix = np.array(content["confusion_matrix"])
+    np.testing.assert_array_equal(matrix.sum(axis=1), np.full(10, 100))
+    np.testing.assert_allclose(content["error"], 1 - np.trace(matrix) / 1000)
+    np.testing.assert_allclose(content["error"], trained.read_json("results.json")["test_error"])
+    for label, accuracy in enumerate(content["per_class_accuracy"].values()):
+        np.testing.assert_allclose(accuracy, matrix[label, label] / 100)
+    assert f"{100 * content['error']:.2f} %" in out
+
+
+def test_evaluation_of_an_earlier_checkpoint_and_of_one_that_is_missing(trained):
+    status, out, _ = call("eval", f"--logdir={trained.path}", "--step=20")
+    assert status == 0
+    assert "step 20:" in out
+    status, _, err = call("eval", f"--logdir={trained.path}", "--step=21")
+    assert status == 2
+    assert "there are 10, 20, 30, 40" in err
+
+
+def test_figures_are_drawn_from_the_run_directory_alone(trained, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(trained.path, moved)
+    status, out, err = call("eval", f"--logdir={moved}", "--figures")
+    assert status == 0, err
+    names = {"associations.png", "confusion.png", "neighbours.png", "tsne.png"}
+    assert set(os.listdir(moved / "figures")) == names
+    for name in names:
+        with Image.open(moved / "figures" / name) as image:
+            assert image.size[0] > 400
+            assert np.asarray(image.convert("L")).std() > 5
+        assert name in out
+
+
+def test_following_evaluates_each_new_checkpoint_until_the_training_is_complete(tmp_path):
+    settings = running.config(tmp_path, "run", max_steps=60, checkpoint_interval=20)
+    follower = running.start(
+        "eval", f"--logdir={settings.logdir}", "--follow", "--poll_seconds=0.1"
+    )
+    time.sleep(0.5)
+    if follower.poll() is not None:
+        # There is no run yet: the follower says so.
+        status, _, err = running.finish(follower)
+        assert (status, "holds no run" in err) == (2, True)
+        trainer = running.start("train", *running.arguments(settings))
+        run = running.RunDirectory(settings.logdir)
+        while not os.path.exists(run.file("data.json")):
+            assert trainer.poll() is None, trainer.communicate()
+            time.sleep(0.05)
+        follower = running.start(
+            "eval", f"--logdir={settings.logdir}", "--follow", "--poll_seconds=0.1"
+        )
+    assert running.finish(trainer)[0] == 0
+    status, out, err = running.finish(follower)
+    assert status == 0, err
+    steps = [int(step) for step in re.findall(r"^step (\d+):", out, flags=re.MULTILINE)]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 60
+
+
+def test_evaluation_refuses_other_data_than_that_of_the_training(trained, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(trained.path, moved)
+    record = json.loads((moved / "data.json").read_text())
+    record["evaluation_fingerprint"] = "0" * 16
+    (moved / "data.json").write_text(json.dumps(record))
+    status, _, err = call("eval", f"--logdir={moved}")
+    assert status == 2
+    assert "not those of the training" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_loaded_run_predicts_with_the_error_that_it_recorded(trained):
+    model, config = runs.load_run(trained.path)
+    assert config.max_steps == 40
+    test = load_dataset("mnist_5k", splits=("test",)).splits["test"]
+    predicted = model.predict(test.images, verbose=0).argmax(axis=1)
+    assert np.mean(predicted != test.labels) == trained.read_json("results.json")["test_error"]
+
+
+def test_the_exported_model_predicts_like_the_run(trained):
+    import keras
+
+    import semisup.model  # noqa: F401 (registers the classes)
+
+    test = load_dataset("mnist_5k", splits=("test",)).splits["test"]
+    exported = keras.saving.load_model(trained.file("model.keras"))
+    model, _ = runs.load_run(trained.path)
+    np.testing.assert_array_equal(
+        exported.predict(test.images[:50], verbose=0), model.predict(test.images[:50], verbose=0)
+    )
+
+
+def write_photos(folder):
+    """Images of two classes, bright at the top or at the bottom, of one size."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 6), ("test", 4), ("unlabeled", 20)):
+        for index in range(count if split != "unlabeled" else count // 2):
+            for label in (0, 1):
+                pixels = generator.integers(0, 60, (16, 16, 3))
+                pixels[8 * label : 8 * label + 8] += 150
+                name = ("top", "bottom")[label]
+                target = folder / split / ("" if split == "unlabeled" else name)
+                target.mkdir(parents=True, exist_ok=True)
+                image = Image.fromarray(pixels.astype("uint8"))
+                image.save(target / f"{name}{index}.png")
+
+
+def test_a_folder_of_images_is_learnt_from_a_keras_applications_like_command(tmp_path):
+    write_photos(tmp_path / "photos")
+    logdir = tmp_path / "run"
+    flags = [
+        f"--dataset=folder:{tmp_path / 'photos'}",
+        "--unsup_split=unlabeled",
+        "--sup_per_class=-1",
+        "--sup_per_batch=4",
+        "--unsup_batch_size=8",
+        "--architecture=svhn_model",
+        "--augmentation=affine",
+        "--max_steps=60",
+        "--eval_interval=20",
+        f"--logdir={logdir}",
+        "--projector",
+    ]
+    status, out, err = call("train", *flags)
+    assert status == 0, err
+    results = json.loads((logdir / "results.json").read_text())
+    assert results["test_error"] == 0
+    assert json.loads((logdir / "data.json").read_text())["class_names"] == ["bottom", "top"]
+    assert {"embeddings.tsv", "classes.tsv", "sprite.png", "projector_config.pbtxt"} <= set(
+        os.listdir(logdir / "train")
+    )
+    assert "Test error 0.00 %" in out
+
+
+def test_precision_bfloat16_trains_and_evaluates(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20, precision="bfloat16")
+    model, _ = runs.load_run(run.path)
+    assert model.network.layers[-1].compute_dtype == "float32" or model.network.dtype_policy
+    assert np.isfinite(run.read_json("results.json")["test_error"])
+
+
+def test_averaged_weights_are_evaluated_and_exported_while_training_goes_on(tmp_path):
+    _, whole = running.train(tmp_path, "whole", average_decay=0.9)
+    running.train(tmp_path, "parts", max_steps=30, average_decay=0.9)
+    _, parts = running.train(tmp_path, "parts", average_decay=0.9)
+    running.assert_same_weights(whole, parts, 60)
+    _, plain = running.train(tmp_path, "plain")
+    kernel = next(name for name in running.weights(plain, 60) if name.endswith("dense/kernel"))
+    np.testing.assert_array_equal(
+        running.weights(plain, 60)[kernel], running.weights(whole, 60)[kernel]
+    )
+    averaged, raw = (runs.load_run(run.path)[0] for run in (whole, plain))
+    assert not np.array_equal(
+        np.asarray(averaged.trainable_variables[0]), np.asarray(raw.trainable_variables[0])
+    )

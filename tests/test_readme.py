@@ -1,0 +1,96 @@
+"""Tests of what the README shows: its snippets run, its commands parse, its files exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from semisup import flags
+from semisup.config import TrainConfig
+from semisup.eval import EvalConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+RECIPES = ROOT / "semisup" / "recipes"
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.backend
+def test_the_snippets_for_a_keras_model_run_and_learn():
+    rng = np.random.default_rng(0)
+
+    def images(classes):
+        """A bright row at the height of the class, in noise."""
+        pictures = rng.integers(0, 100, (len(classes), 10, 10, 1))
+        pictures[np.arange(len(classes)), classes] += 150
+        return pictures.astype("uint8")
+
+    labels, test_labels = np.arange(100) % 10, np.arange(200) % 10
+    network = keras.Sequential(
+        [
+            keras.Input((10, 10, 1)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(16, activation="elu"),
+        ]
+    )
+    names = {
+        "labelled_images": images(labels),
+        "labels": labels,
+        "unlabelled_images": images(rng.integers(0, 10, 500)),
+        "test_images": images(test_labels),
+        "test_labels": test_labels,
+        "network": network,
+    }
+    training, loss = blocks("python")
+    assert len([line for line in training.splitlines() if line.strip()]) <= 12
+    exec(training, names)
+    accuracy = names["model"].evaluate(
+        names["test_images"], test_labels, verbose=0, return_dict=True
+    )["accuracy"]
+    assert accuracy > 0.9
+    names["a"], names["b"] = (rng.normal(size=(n, 4)).astype("float32") for n in (100, 30))
+    exec(loss, names)
+    assert np.isfinite(float(names["loss"]))
+
+
+def commands(program):
+    text = "\n".join(blocks("bash")).replace("\\\n", " ")
+    lines = [line.split("#")[0] for line in text.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith(program)]
+
+
+def test_every_train_and_eval_command_of_the_readme_has_valid_flags():
+    train, evaluate = commands("semisup-train"), commands("semisup-eval")
+    assert len(train) >= 3
+    assert len(evaluate) >= 2
+    for arguments in train:
+        assert isinstance(
+            flags.parse(["train", *arguments], TrainConfig, recipes=RECIPES), TrainConfig
+        )
+    for arguments in evaluate:
+        assert isinstance(flags.parse(["eval", *arguments], EvalConfig), EvalConfig)
+
+
+def test_files_and_scripts_that_the_readme_names_exist():
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    scripts = re.findall(r"(scripts/\w+\.\w+)", README)
+    assert "docs/associations.png" in links
+    for name in {*links, *scripts}:
+        assert (ROOT / name).exists(), name
+
+
+def test_defaults_in_the_readme_are_those_of_the_flags():
+    rows = re.findall(r"^\| (`--[^|]+) \| ([^|]+) \|", README, flags=re.MULTILINE)
+    assert len(rows) >= 10
+    for names, values in rows:
+        flag_names = re.findall(r"--(\w+)", names)
+        for name, value in zip(flag_names, re.split(r", (?!\d{3})", values.strip()), strict=True):
+            default = TrainConfig.__dataclass_fields__[name].default
+            assert float(value.replace(",", "")) == float(default), name
