@@ -136,7 +136,7 @@ class Benchmark:
         self.data = task.load_data(config)
         self.model = self._build_model(config)
         run.begin(config, overwrite=False)
-        session = training._Session(config, run, self.data, self.model, 0, training.StopSignals())
+        session = training.Session(config, run, self.data, self.model, 0, training.StopSignals())
         session.callbacks = [
             epoch_timer(self._finish_round)
             if isinstance(callback, training.Evaluation)

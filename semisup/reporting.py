@@ -6,6 +6,7 @@ import time
 from semisup import checkpoints, evaluation, optimizers, runs, task
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError
+from semisup.run_directory import RunDirectory
 
 
 def evaluate_run(settings):
@@ -17,12 +18,11 @@ def evaluate_run(settings):
     Raises:
         UserError: if the run, a checkpoint or the data is missing or damaged.
     """
+    if settings.follow:
+        _wait_for_checkpoint(RunDirectory(settings.logdir), settings.poll_seconds)
     run, config = runs.open_run(settings.logdir)
     if settings.data_dir:
         config = dataclasses.replace(config, data_dir=settings.data_dir)
-    if settings.follow:
-        _wait_for_checkpoint(run, settings.poll_seconds)
-    steps = checkpoints.list_steps(run.checkpoints)
     first = None if settings.step < 0 else settings.step
     model = runs.restore_model(run, config, first)
     data = task.load_data(config)

@@ -51,7 +51,7 @@ def train(config, task):
             return 0
         # Only now: what comes before has nothing to save, and stops at once.
         with StopSignals() as signals:
-            session = _Session(config, run, data, model, step, signals)
+            session = Session(config, run, data, model, step, signals)
             session.fit()
         if signals.received and session.step < config.max_steps:
             print(
@@ -128,7 +128,7 @@ class StopSignals:
         signal.signal(number, self._earlier[number])
 
 
-class _Session:
+class Session:
     """One process' share of a run: from a step to the last one, or to a signal."""
 
     def __init__(self, config, run, data, model, step, signals):
