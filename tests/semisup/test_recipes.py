@@ -1,4 +1,4 @@
-"""Tests of the recipes: each parses, says what it reproduces, and together they cover the tables."""
+"""Tests of the recipes: each parses and says what it reproduces; they cover the tables."""
 
 from pathlib import Path
 
