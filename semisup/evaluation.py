@@ -36,31 +36,33 @@ def predict_labels(model, images, batch_size=500):
     return np.argmax(model.predict(image_batches(images, batch_size), verbose=0), axis=1)
 
 
-class _Embedder(keras.Model):
-    """The embeddings of an `AssociativeModel`, for `predict`."""
+class Embedder(keras.Model):
+    """The embeddings of an `AssociativeModel`, by a compiled function that is traced once.
+
+    Args:
+        model: an `AssociativeModel`.
+    """
 
     def __init__(self, model):
         super().__init__(name="embedder")
         self.model = model
+        self.compile(jit_compile=keras.backend.backend() == "jax")
 
     def call(self, images):
+        """Float32 embeddings (n, d) of images (n, height, width, channels)."""
         return keras.ops.cast(self.model.embed(images, training=False), "float32")
 
+    def embed(self, images, batch_size=500):
+        """Embeddings of an array of images.
 
-def embed(model, images, batch_size=500):
-    """Embeddings of images.
+        Args:
+            images: (n, height, width, channels) uint8.
+            batch_size: images in a batch.
 
-    Args:
-        model: an `AssociativeModel`.
-        images: (n, height, width, channels) uint8.
-        batch_size: images in a batch.
-
-    Returns:
-        (n, d) float32.
-    """
-    embedder = _Embedder(model)
-    embedder.compile(jit_compile=keras.backend.backend() == "jax")
-    return embedder.predict(image_batches(images, batch_size), verbose=0)
+        Returns:
+            (n, d) float32.
+        """
+        return self.predict(image_batches(images, batch_size), verbose=0)
 
 
 def confusion_matrix(labels, predicted, num_classes):

@@ -26,13 +26,16 @@ def draw(run, config, data, model):
     """
     import tensorflow as tf
 
+    images, labels = _sample(config, data, POINTS)
+    embedder = evaluation.Embedder(model)
+    embeddings = embedder.embed(images)
     figures = {
-        "confusion": _confusion(config, data, model),
-        "neighbours": _neighbours(config, data, model),
-        "tsne": _tsne(config, data, model),
+        "confusion": _confusion(data, model),
+        "neighbours": _neighbours(images, embeddings),
+        "tsne": _tsne(config, data, embeddings, labels),
     }
     if config.similarity != "none":
-        figures["associations"] = _associations(run, config, data, model)
+        figures["associations"] = _associations(run, config, data, runs.step_of(model), embedder)
     step = runs.step_of(model)
     paths = []
     with tf.summary.create_file_writer(run.file("eval")).as_default():
@@ -42,7 +45,7 @@ def draw(run, config, data, model):
     return paths
 
 
-def _confusion(config, data, model):
+def _confusion(data, model):
     images, labels = data.evaluation.images, data.evaluation.labels
     predicted = evaluation.predict_labels(model, images)
     matrix = evaluation.confusion_matrix(labels, predicted, len(data.class_names))
@@ -66,9 +69,7 @@ def _sample(config, data, count):
     return data.evaluation.images[chosen], data.evaluation.labels[chosen]
 
 
-def _neighbours(config, data, model):
-    images, _ = _sample(config, data, POINTS)
-    embeddings = evaluation.embed(model, images)
+def _neighbours(images, embeddings):
     queries = np.arange(min(QUERIES, len(images) - 1))
     count = min(NEIGHBOURS, len(images) - 1)
     indices, similarities = analysis.nearest_neighbours(
@@ -77,20 +78,20 @@ def _neighbours(config, data, model):
     return analysis.nearest_neighbours_figure(images[queries], images[indices], similarities)
 
 
-def _tsne(config, data, model):
-    images, labels = _sample(config, data, POINTS)
-    points = analysis.tsne(evaluation.embed(model, images), seed=config.seed)
-    perplexity = analysis.effective_perplexity(len(images))
-    title = f"t-SNE of {len(images)} test embeddings (perplexity {perplexity:g})"
+def _tsne(config, data, embeddings, labels):
+    points = analysis.tsne(embeddings, seed=config.seed)
+    perplexity = analysis.effective_perplexity(len(embeddings))
+    title = f"t-SNE of {len(embeddings)} test embeddings (perplexity {perplexity:g})"
     return analysis.tsne_figure(points, labels, data.class_names, title=title)
 
 
-def _associations(run, config, data, model):
-    """Associations at the run's first checkpoint and at the model's."""
-    first, step = checkpoints.list_steps(run.checkpoints)[0], runs.step_of(model)
-    moments = [(step, model)]
+def _associations(run, config, data, step, embedder):
+    """Associations at the run's first checkpoint and at that of the model."""
+    first = checkpoints.list_steps(run.checkpoints)[0]
+    moments = [(step, embedder)]
     if first < step:
-        moments.insert(0, (first, runs.load_run(run.path, first)[0]))
+        early, _ = runs.load_run(run.path, first)
+        moments.insert(0, (first, evaluation.Embedder(early)))
     labelled = np.concatenate(
         [
             np.flatnonzero(data.labelled.labels == label)[:LABELLED_PER_CLASS]
@@ -102,7 +103,7 @@ def _associations(run, config, data, model):
     unlabelled = batch[:UNLABELLED]
     panels = []
     for moment, trained in moments:
-        a, b = evaluation.embed(trained, labelled), evaluation.embed(trained, unlabelled)
+        a, b = trained.embed(labelled), trained.embed(unlabelled)
         p_ab, p_ba = association.transition_probabilities(
             a, b, config.similarity_measure, config.temperature
         )

@@ -21,6 +21,7 @@ def import_quietly():
         tensorflow = importlib.import_module("tensorflow")
         # Looking for devices is what complains.
         tensorflow.config.list_physical_devices()
+    tensorflow.get_logger().setLevel("ERROR")
 
 
 @contextlib.contextmanager

@@ -206,7 +206,7 @@ class Session:
         if config.projector:
             monitoring.write_projector(
                 run.file("train"),
-                evaluation.embed(self.model, images[:1000], config.eval_batch_size),
+                evaluation.Embedder(self.model).embed(images[:1000], config.eval_batch_size),
                 self.data.evaluation.labels[:1000],
                 self.data.class_names,
                 images[:1000],
