@@ -195,6 +195,13 @@ class TrainConfig:
     decay_steps: int = option(
         5000, "Optimisation", "Steps between two decays of the learning rate.", least=1
     )
+    adam_epsilon: float = option(
+        1e-8,
+        "Optimisation",
+        "Epsilon of Adam; a larger one (1e-5, say) keeps weights whose gradients have been tiny "
+        "from leaping when a rare batch has large ones.",
+        above=0,
+    )
     average_decay: float = option(
         0.0,
         "Optimisation",

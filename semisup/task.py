@@ -159,7 +159,7 @@ def build_model(config, image_shape, num_classes, normalization_images=None):
                 config.decay_steps,
                 config.minimum_learning_rate,
             ),
-            epsilon=1e-8,
+            epsilon=config.adam_epsilon,
             use_ema=config.average_decay > 0,
             ema_momentum=config.average_decay or 0.99,
             name="adam",
