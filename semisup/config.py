@@ -195,12 +195,12 @@ class TrainConfig:
     decay_steps: int = option(
         5000, "Optimisation", "Steps between two decays of the learning rate.", least=1
     )
-    adam_epsilon: float = option(
-        1e-8,
+    clip_norm: float = option(
+        0.0,
         "Optimisation",
-        "Epsilon of Adam; a larger one (1e-5, say) keeps weights whose gradients have been tiny "
-        "from leaping when a rare batch has large ones.",
-        above=0,
+        "Greatest norm of the gradient of all weights together; a longer one is scaled down to it. "
+        "0: no limit.",
+        least=0,
     )
     average_decay: float = option(
         0.0,
