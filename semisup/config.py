@@ -196,9 +196,10 @@ class TrainConfig:
         5000, "Optimisation", "Steps between two decays of the learning rate.", least=1
     )
     clip_norm: float = option(
-        0.0,
+        1.0,
         "Optimisation",
-        "Greatest norm of the gradient of all weights together; a longer one is scaled down to it. "
+        "Greatest norm of the gradient of all weights together; a longer one is scaled down to it, "
+        "so that a rare batch (one in which a class is missing) cannot undo the training. "
         "0: no limit.",
         least=0,
     )
