@@ -1,0 +1,227 @@
+"""What `benchmark.py` measures: fits, bare steps, matrix products, memory, FLOP of a step."""
+
+import functools
+import math
+import time
+
+import numpy as np
+
+
+def rate(function, count):
+    """How many of something a second, for a function that takes how many to do."""
+    started = time.perf_counter()
+    function(count)
+    return count / (time.perf_counter() - started)
+
+
+def epoch_timer(report_seconds):
+    """Callback that calls a function with the time that each epoch took, in seconds."""
+    import keras
+
+    began = []
+    return keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: began.append(time.perf_counter()),
+        on_epoch_end=lambda epoch, logs: report_seconds(time.perf_counter() - began.pop()),
+    )
+
+
+def fit_rate(model, batch, steps):
+    """Steps a second of `Model.fit` on a constant batch, less what the call itself takes."""
+    import tensorflow as tf
+
+    seconds = []
+    model.fit(
+        tf.data.Dataset.from_tensors(batch).repeat(),
+        steps_per_epoch=steps,
+        shuffle=False,
+        verbose=0,
+        callbacks=[epoch_timer(seconds.append)],
+    )
+    return steps / seconds[0]
+
+
+def bare_steps(model, config, batch):
+    """The same step without `fit`, metrics and statistics, loss weights at their full values.
+
+    Args:
+        model: a compiled `AssociativeModel`, which is trained.
+        config: its `TrainConfig`.
+        batch: NumPy batch ((labelled_images, unlabelled_images), labels), or (images, labels).
+
+    Returns:
+        Function that takes a number of steps and returns the last loss.
+    """
+    import keras
+
+    inputs, labels = keras.tree.map_structure(keras.ops.convert_to_tensor, batch)
+    make = _bare_jax_step if keras.backend.backend() == "jax" else _bare_tensorflow_step
+    step = make(model, functools.partial(_total_loss, config))
+
+    def take(count):
+        for _ in range(count):
+            loss = step(inputs, labels)
+        # An accelerator works on after the call returned: wait for the last step.
+        return float(keras.ops.convert_to_numpy(loss))
+
+    return take
+
+
+def _total_loss(config, labels, outputs, regularization):
+    from keras import ops
+
+    from semisup import association
+
+    pair = isinstance(outputs, dict)
+    logits = outputs["logits"] if pair else outputs
+    total = config.logit_weight * ops.mean(
+        ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    )
+    if pair:
+        total += association.association_loss(
+            outputs["labelled"],
+            outputs["unlabelled"],
+            labels,
+            config.walker_weight,
+            config.visit_weight,
+            config.similarity_measure,
+            config.temperature,
+        )
+    return total + sum(ops.cast(loss, "float32") for loss in regularization)
+
+
+def _bare_tensorflow_step(model, total_loss):
+    import tensorflow as tf
+
+    @tf.function(jit_compile=model.jit_compile)
+    def step(inputs, labels):
+        variables = model.trainable_variables
+        with tf.GradientTape() as tape:
+            outputs = model(inputs, training=True)
+            loss = total_loss(labels, outputs, model.losses)
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        model.optimizer.apply(gradients, variables)
+        return loss
+
+    return step
+
+
+def _bare_jax_step(model, total_loss):
+    import jax
+
+    def values(variables):
+        return [variable.value for variable in variables]
+
+    state = (
+        values(model.trainable_variables),
+        values(model.non_trainable_variables),
+        values(model.optimizer.variables),
+    )
+
+    def update(state, inputs, labels):
+        trainable, others, slots = state
+
+        def loss_and_state(trainable):
+            outputs, new_others, regularization = model.stateless_call(
+                trainable, others, inputs, training=True, return_losses=True
+            )
+            return total_loss(labels, outputs, regularization), new_others
+
+        (loss, others), gradients = jax.value_and_grad(loss_and_state, has_aux=True)(trainable)
+        trainable, slots = model.optimizer.stateless_apply(slots, gradients, trainable)
+        return loss, (trainable, others, slots)
+
+    if model.jit_compile:
+        update = jax.jit(update, donate_argnums=0)
+
+    def step(inputs, labels):
+        nonlocal state
+        loss, state = update(state, inputs, labels)
+        return loss
+
+    return step
+
+
+def product_rate(dtype, size, count):
+    """FLOP a second of products of square matrices, each with the result of the one before."""
+    from keras import ops
+
+    random = np.random.default_rng(0).standard_normal((size, size), "float32")
+    # Of this scale, a product is about as large as its other factor.
+    factor = ops.convert_to_tensor(random / math.sqrt(size), dtype)
+
+    def multiply(count):
+        product = factor
+        for _ in range(count):
+            product = ops.matmul(product, factor)
+        return float(ops.convert_to_numpy(ops.cast(product[0, 0], "float32")))
+
+    multiply(1)
+    return 2 * size**3 * rate(multiply, count)
+
+
+def fastest_products(dtype, seconds):
+    """Size, a power of 2, at which square matrices are multiplied at the highest rate.
+
+    Args:
+        dtype: type of the matrices.
+        seconds: how long to multiply.
+
+    Returns:
+        The size, and how many such products take that long, at least one.
+    """
+    rates, size = {}, 512
+    while True:
+        rates[size] = product_rate(dtype, size, 3)
+        if 2 * size**3 / rates[size] > seconds / 10:
+            break
+        size *= 2
+    best = max(rates, key=rates.get)
+    return best, math.ceil(seconds * rates[best] / (2 * best**3))
+
+
+def step_flops(model, labelled, unlabelled):
+    """Floating-point operations of a training step, counting those of matrix products alone.
+
+    That is, of convolutions and dense layers, forward and for the gradients of kernels and inputs
+    (save the pixels), and of the association; an addition or a multiplication is one.
+
+    Args:
+        model: a built `AssociativeModel`.
+        labelled: labelled images in a batch.
+        unlabelled: unlabelled images in a batch.
+
+    Returns:
+        A number.
+    """
+    flops = 0
+    for layer in _leaves(model.network):
+        kernels = [weight for weight in layer.trainable_variables if weight.name.endswith("kernel")]
+        if kernels:
+            multiplied = sum(math.prod(kernel.shape) for kernel in kernels)
+            forward = 2 * multiplied * math.prod(layer.output.shape[1:-1])
+            flops += (labelled + unlabelled) * forward * (3 if flops else 2)
+    embedding_size, num_classes = model.classifier.kernel.shape
+    flops += 3 * 2 * labelled * embedding_size * num_classes
+    # Similarities, and round trips.
+    flops += 3 * 2 * labelled * unlabelled * (embedding_size + labelled)
+    return flops
+
+
+def _leaves(model):
+    """Layers of a model and of the models in it, in their order."""
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _leaves(layer)
+        else:
+            yield layer
+
+
+def memory_in_use():
+    """Memory of this process in MiB, where the system tells: peak and current, and unshared."""
+    names = {"VmHWM": "peak", "VmRSS": "resident", "RssAnon": "anonymous"}
+    try:
+        with open("/proc/self/status", encoding="utf-8") as file:
+            fields = dict(line.split(":", 1) for line in file)
+    except OSError:
+        return {}
+    return {text: int(fields[name].split()[0]) // 1024 for name, text in names.items()}
