@@ -202,6 +202,8 @@ class AssociativeModel(keras.Model):
         """
         if not isinstance(inputs, (tuple, list)):
             return self._classify(self.embed(inputs, training))
+        if self.similarity is None:
+            raise ValueError("a model without similarity term takes labelled images alone")
         labelled, unlabelled = (self.prepare(images) for images in inputs)
         if not self.joint_batch_statistics and uses_batch_statistics(self.network):
             a = self._embed_prepared(labelled, training)

@@ -172,26 +172,33 @@ class ProgressBar(StepCallback):
 
 
 def write_model_graph(writer, network):
-    """Writes the graph of a functional network for TensorBoard's graph page.
+    """Writes the layers of a functional network for TensorBoard's graph page.
+
+    The nodes are Keras layers, not a backend's operations, so the page is the same on all backends
+    and readable. (TensorBoard's own reading of Keras models does not understand Keras 3.)
 
     Args:
         writer: a TensorFlow summary writer.
         network: a Keras model; one that is not functional has no graph, and is left out.
     """
     import tensorflow as tf
-    from tensorboard.compat.proto.summary_pb2 import SummaryMetadata
 
-    try:
-        description = network.to_json()
-    except (NotImplementedError, TypeError, ValueError):
-        return
-    metadata = SummaryMetadata(
-        plugin_data=SummaryMetadata.PluginData(plugin_name="graph_keras_model", content=b"1")
-    )
+    graph, names = tf.compat.v1.GraphDef(), {}
+    by_depth = getattr(network, "_functional", network)
+    by_depth = getattr(by_depth, "_nodes_by_depth", {})
+    for depth in sorted(by_depth, reverse=True):
+        for call in by_depth[depth]:
+            name = call.operation.name
+            # A layer that is called twice is two nodes.
+            repeats = sum(used.split("_call")[0] == name for used in names.values())
+            names[id(call)] = f"{name}_call{repeats + 1}" if repeats else name
+            node = graph.node.add(name=names[id(call)], op=type(call.operation).__name__)
+            node.input.extend(names[id(parent)] for parent in call.parent_nodes)
+            shapes = node.attr["_output_shapes"].list.shape
+            for tensor in call.outputs:
+                shapes.append(tf.TensorShape(tensor.shape).as_proto())
     with writer.as_default():
-        tf.summary.write(
-            tag="network", tensor=description, step=0, metadata=metadata.SerializeToString()
-        )
+        tf.summary.graph(graph)
 
 
 def write_input_images(writer, model, batch, step, count=16):
