@@ -136,12 +136,15 @@ class Benchmark:
 
     def run(self):
         """Measures all rounds."""
-        from semisup import run_directory, task, training
+        import keras
+
+        from semisup import backend, run_directory, task, training
 
         config = self.training_config
         # What `training.train` does for a new run, less the evaluations and the results.
         run = run_directory.RunDirectory(config.logdir)
-        training.set_up_backend(config)
+        backend.set_up(config.deterministic)
+        keras.utils.set_random_seed(config.seed)
         self.data = task.load_data(config)
         self.model = self._build_model(config)
         run.begin(config, overwrite=False)

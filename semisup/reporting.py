@@ -3,7 +3,7 @@
 import dataclasses
 import time
 
-from semisup import checkpoints, evaluation, optimizers, runs, task
+from semisup import backend, checkpoints, evaluation, optimizers, runs, task
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError
 from semisup.run_directory import RunDirectory
@@ -21,6 +21,7 @@ def evaluate_run(settings):
     if settings.follow:
         _wait_for_checkpoint(RunDirectory(settings.logdir), settings.poll_seconds)
     run, config = runs.open_run(settings.logdir)
+    backend.set_up(config.deterministic)
     if settings.data_dir:
         config = dataclasses.replace(config, data_dir=settings.data_dir)
     first = None if settings.step < 0 else settings.step

@@ -10,7 +10,7 @@ import sys
 import keras
 import numpy as np
 
-from semisup import checkpoints, evaluation, monitoring, optimizers, run_directory
+from semisup import backend, checkpoints, evaluation, monitoring, optimizers, run_directory
 from semisup.errors import TrainingError, UserError
 from semisup.monitoring import StepCallback
 
@@ -34,7 +34,8 @@ def train(config, task):
     with run.lock():
         if not config.overwrite:
             run.check(config)
-        set_up_backend(config)
+        backend.set_up(config.deterministic)
+        keras.utils.set_random_seed(config.seed)
         data = task.load_data(config)
         model = task.build_model(
             config, data.image_shape, len(data.class_names), data.normalization_images
@@ -61,22 +62,6 @@ def train(config, task):
             return 128 + signals.received
         session.finish()
     return 0
-
-
-def set_up_backend(config):
-    """Seeds the backend, and shares out the accelerators between it and the input pipeline.
-
-    Args:
-        config: a `TrainConfig`.
-    """
-    import tensorflow as tf
-
-    keras.utils.set_random_seed(config.seed)
-    if keras.backend.backend() != "tensorflow":
-        # TensorFlow only feeds: it must not take the accelerator's memory.
-        tf.config.set_visible_devices([], "GPU")
-    elif config.deterministic and tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.enable_op_determinism()
 
 
 def check_same_data(run, record):
