@@ -143,7 +143,7 @@ class Benchmark:
         config = self.training_config
         # What `training.train` does for a new run, less the evaluations and the results.
         run = run_directory.RunDirectory(config.logdir)
-        backend.set_up(config.deterministic)
+        backend.set_up(config)
         keras.utils.set_random_seed(config.seed)
         self.data = task.load_data(config)
         self.model = self._build_model(config)
@@ -163,9 +163,7 @@ class Benchmark:
         from semisup import task
 
         data = self.data
-        return task.build_model(
-            config, data.image_shape, len(data.class_names), data.normalization_images
-        )
+        return task.build_model(config, data.image_shape, len(data.class_names), data.train.images)
 
     def _finish_round(self, seconds):
         """Called when the training has had its turn in a round."""

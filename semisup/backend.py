@@ -4,13 +4,18 @@ import os
 
 import keras
 
+from semisup.errors import UserError
 
-def set_up(deterministic):
+
+def set_up(config):
     """Shares out the accelerators between backend and input pipeline, and makes them repeatable.
 
     Args:
-        deterministic: whether to take only kernels that give the same bits every time. Processors
-            do so anyway.
+        config: a `TrainConfig`; with `deterministic`, only kernels are taken that give the same
+            bits every time. Processors do so anyway.
+
+    Raises:
+        UserError: if XLA on a GPU is asked for, which has no such kernel for max pooling.
     """
     import tensorflow as tf
 
@@ -18,11 +23,18 @@ def set_up(deterministic):
         for gpu in tf.config.list_physical_devices("GPU"):
             # So that a training and its evaluation fit on one GPU.
             tf.config.experimental.set_memory_growth(gpu, True)
-            if deterministic:
+            if config.deterministic:
+                if config.jit_compile == "on":
+                    raise UserError(
+                        "--jit_compile=on has no deterministic max pooling on a GPU under "
+                        "TensorFlow; add --nodeterministic"
+                    )
                 tf.config.experimental.enable_op_determinism()
         return
     # TensorFlow only feeds: it must not take the accelerator's memory.
     tf.config.set_visible_devices([], "GPU")
+    # JAX would take three quarters of a GPU, and leave no room for an evaluation beside a training.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     flag = "--xla_gpu_deterministic_ops=true"
-    if deterministic and flag not in os.environ.get("XLA_FLAGS", ""):
+    if config.deterministic and flag not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()

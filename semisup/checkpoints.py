@@ -6,10 +6,10 @@ name, flushed to the disk and renamed, so a file with the final name is whole; t
 checksums tell one that was damaged later.
 """
 
+import contextlib
 import os
 import re
 import warnings
-import zipfile
 
 import keras
 import numpy as np
@@ -74,12 +74,21 @@ def save(model, folder, step, keep):
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"step_{step:08d}.npz")
     temporary = f"{path}.tmp"
-    with open(temporary, "wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        raise
     os.replace(temporary, path)
     _flush_folder(folder)
+    for later in (other for other in list_steps(folder) if other > step):
+        # Training came back here because it could not be restored.
+        damaged = os.path.join(folder, f"step_{later:08d}.npz")
+        os.replace(damaged, f"{damaged}.damaged")
     for old in list_steps(folder)[1:-keep]:
         os.remove(os.path.join(folder, f"step_{old:08d}.npz"))
     return path
@@ -111,7 +120,8 @@ def restore(model, folder, step):
         # Opened here, since NumPy leaves a damaged file open.
         with open(path, "rb") as file, np.load(file) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:
+        # A flipped bit in an archive's headers can raise nearly anything.
         raise CheckpointDamaged(f"{path} cannot be read ({error})") from None
     variables = named_variables(model)
     missing = sorted(variables.keys() - arrays.keys())

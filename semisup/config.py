@@ -11,6 +11,7 @@ import os
 from semisup import choices
 from semisup.errors import UserError
 
+FOLDER = "folder:"
 DATA_DIR_VARIABLE = "SEMISUP_DATA_DIR"
 
 
@@ -218,7 +219,12 @@ class TrainConfig:
     logdir: str = option(
         "", "Run", "Folder of the run; default: runs/ and the data set's name.", resume=True
     )
-    overwrite: bool = option(False, "Run", "Delete an earlier run in --logdir first.", resume=True)
+    overwrite: bool = option(
+        False,
+        "Run",
+        "Delete an earlier run in --logdir first; leave this out to go on with the new one.",
+        resume=True,
+    )
     eval_interval: int = option(500, "Run", "Steps between two evaluations.", least=1, resume=True)
     eval_batch_size: int = option(
         500, "Run", "Images in a batch of an evaluation.", least=1, resume=True
@@ -262,7 +268,8 @@ class TrainConfig:
     steps_per_execution: int = option(
         1,
         "Speed",
-        "Steps between two returns to Python; has to divide every interval and --max_steps.",
+        "Steps between two returns to Python; has to divide every interval and --max_steps. On a "
+        "GPU, where a step of a small network takes little time, try 50.",
         least=1,
     )
     deterministic: bool = option(
@@ -272,6 +279,10 @@ class TrainConfig:
     )
 
     def __post_init__(self):
+        if self.dataset.startswith(FOLDER):
+            # Absolute, so that the run can be evaluated from any folder.
+            path = os.path.abspath(os.path.expanduser(self.dataset.removeprefix(FOLDER)))
+            object.__setattr__(self, "dataset", FOLDER + path)
         check_ranges(self)
         self._check_steps_per_execution()
         if self.minimum_learning_rate > self.learning_rate:
@@ -292,6 +303,11 @@ class TrainConfig:
             raise UserError(
                 "--unsup_samples=0: give at least 1, -1 for all, or --similarity=none to train on "
                 "the labels alone"
+            )
+        if self.architecture.endswith(".keras") and self.precision != "float32":
+            raise UserError(
+                f"--precision={self.precision} does not reach the layers of {self.architecture}, "
+                "which keep the precision that they were saved with"
             )
         if self.l2_weight < 0 and self.l2_weight != -1:
             raise UserError(f"--l2_weight={self.l2_weight}: give at least 0, or -1")
@@ -317,8 +333,7 @@ class TrainConfig:
     @property
     def resolved_logdir(self):
         """Folder of the run."""
-        name = self.dataset.removeprefix("folder:").rstrip("/").split("/")[-1]
-        return self.logdir or os.path.join("runs", name)
+        return self.logdir or os.path.join("runs", os.path.basename(self.dataset))
 
     @property
     def resolved_sup_seed(self):
@@ -342,17 +357,22 @@ class TrainConfig:
             raise UserError(f"unknown settings in the saved configuration: {', '.join(unknown)}")
         return cls(**settings)
 
-    def differences(self, other):
-        """Settings that keep `other` from resuming a run made with these.
+    def differences(self, saved):
+        """What keeps this configuration from resuming a run.
+
+        Args:
+            saved: the run's settings by name.
 
         Returns:
-            Lines `--name=theirs (the run has ours)`.
+            Texts `--name=ours (the run has theirs)`; a setting that did not exist yet when the run
+            began is one of them.
         """
         return [
-            f"--{field.name}={getattr(other, field.name)} (the run has {getattr(self, field.name)})"
+            f"--{field.name}={getattr(self, field.name)} "
+            f"(the run has {saved.get(field.name, 'none: it is older')})"
             for field in dataclasses.fields(self)
             if not field.metadata["resume"]
-            and getattr(self, field.name) != getattr(other, field.name)
+            and (field.name not in saved or getattr(self, field.name) != saved[field.name])
         ]
 
 

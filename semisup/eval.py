@@ -15,7 +15,10 @@ class EvalConfig:
 
     logdir: str = option("", "Run", "Folder of the run (required).")
     data_dir: str = option(
-        "", "Run", "Folder of TFDS data sets, where it is not that of the training any more."
+        "",
+        "Run",
+        "Folder of TFDS data sets, or of the images of a folder: data set, where it is not that of "
+        "the training any more.",
     )
     step: int = option(-1, "Run", "Step of the checkpoint to evaluate; -1: the newest.", least=-1)
     follow: bool = option(

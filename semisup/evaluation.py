@@ -18,51 +18,43 @@ def image_batches(images, batch_size):
     """
     import tensorflow as tf
 
+    source = sampling.source(images)
     indices = tf.data.Dataset.range(len(images)).batch(batch_size)
-    return indices.map(lambda chosen: sampling.gather(images, chosen)).prefetch(tf.data.AUTOTUNE)
+    return indices.map(lambda chosen: sampling.gather(source, chosen)).prefetch(tf.data.AUTOTUNE)
 
 
-def predict_labels(model, images, batch_size=500):
-    """Predicted classes.
+class Predictor(keras.Model):
+    """Logits and embeddings of an `AssociativeModel`, by a function that is traced once.
 
-    Args:
-        model: an `AssociativeModel`, or any model from images to logits.
-        images: (n, height, width, channels) uint8.
-        batch_size: images in a batch.
-
-    Returns:
-        (n,) int64.
-    """
-    return np.argmax(model.predict(image_batches(images, batch_size), verbose=0), axis=1)
-
-
-class Embedder(keras.Model):
-    """The embeddings of an `AssociativeModel`, by a compiled function that is traced once.
+    It has its own compilation: under the model's `steps_per_execution`, Keras would put as many
+    forward passes into one graph.
 
     Args:
         model: an `AssociativeModel`.
+        batch_size: images in a batch.
     """
 
-    def __init__(self, model):
-        super().__init__(name="embedder")
+    def __init__(self, model, batch_size=500):
+        super().__init__(name="predictor")
         self.model = model
+        self.batch_size = batch_size
         self.compile(jit_compile=keras.backend.backend() == "jax")
 
     def call(self, images):
-        """Float32 embeddings (n, d) of images (n, height, width, channels)."""
-        return keras.ops.cast(self.model.embed(images, training=False), "float32")
+        """Float32 logits (n, classes) and embeddings (n, d) of images."""
+        embeddings = self.model.embed(images, training=False)
+        return self.model.classify(embeddings), keras.ops.cast(embeddings, "float32")
 
-    def embed(self, images, batch_size=500):
-        """Embeddings of an array of images.
+    def labels(self, images):
+        """Predicted classes (n,), int64, of uint8 images (n, height, width, channels)."""
+        return np.argmax(self._outputs(images)[0], axis=1)
 
-        Args:
-            images: (n, height, width, channels) uint8.
-            batch_size: images in a batch.
+    def embeddings(self, images):
+        """Embeddings (n, d), float32, of uint8 images (n, height, width, channels)."""
+        return self._outputs(images)[1]
 
-        Returns:
-            (n, d) float32.
-        """
-        return self.predict(image_batches(images, batch_size), verbose=0)
+    def _outputs(self, images):
+        return self.predict(image_batches(images, self.batch_size), verbose=0)
 
 
 def confusion_matrix(labels, predicted, num_classes):

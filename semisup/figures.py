@@ -5,21 +5,22 @@ import numpy as np
 
 from semisup import analysis, association, checkpoints, evaluation, runs
 
-LABELLED_PER_CLASS = 2
-UNLABELLED = 40
+LABELLED_IN_CONFUSION = 10
+LABELLED_IN_GRAPH = 2
+UNLABELLED_IN_GRAPH = 40
 QUERIES = 8
 NEIGHBOURS = 5
 POINTS = 1000
 
 
-def draw(run, config, data, model):
+def draw(run, config, data, predictor):
     """Draws the figures of a run into `figures/`, and as images for TensorBoard.
 
     Args:
         run: a `RunDirectory`.
         config: its configuration.
         data: its `TaskData`.
-        model: the model, with the weights that the run is evaluated with.
+        predictor: a `Predictor` of its model, with the weights that the run is evaluated with.
 
     Returns:
         Paths of the PNG files.
@@ -27,16 +28,22 @@ def draw(run, config, data, model):
     import tensorflow as tf
 
     images, labels = _sample(config, data, POINTS)
-    embedder = evaluation.Embedder(model)
-    embeddings = embedder.embed(images)
-    figures = {
-        "confusion": _confusion(data, model),
-        "neighbours": _neighbours(images, embeddings),
-        "tsne": _tsne(config, data, embeddings, labels),
+    embeddings = predictor.embeddings(images)
+    drawings = {
+        "confusion": lambda: _confusion(data, predictor),
+        "neighbours": lambda: _neighbours(images, embeddings),
+        "tsne": lambda: _tsne(config, data, embeddings, labels),
     }
+    step = runs.step_of(predictor.model)
     if config.similarity != "none":
-        figures["associations"] = _associations(run, config, data, runs.step_of(model), embedder)
-    step = runs.step_of(model)
+        drawings["associations"] = lambda: _associations(run, config, data, step, predictor)
+    figures = {}
+    for name, draw_one in drawings.items():
+        try:
+            figures[name] = draw_one()
+        except ValueError as error:
+            # Too few images for a figure, or too many classes, is no reason to draw no other.
+            print(f"figure {name} is left out: {error}")
     paths = []
     with tf.summary.create_file_writer(run.file("eval")).as_default():
         for name, figure in sorted(figures.items()):
@@ -45,9 +52,9 @@ def draw(run, config, data, model):
     return paths
 
 
-def _confusion(data, model):
+def _confusion(data, predictor):
     images, labels = data.evaluation.images, data.evaluation.labels
-    predicted = evaluation.predict_labels(model, images)
+    predicted = predictor.labels(images)
     matrix = evaluation.confusion_matrix(labels, predicted, len(data.class_names))
     wrong = np.flatnonzero(predicted != labels)
     return analysis.confusion_figure(
@@ -56,9 +63,18 @@ def _confusion(data, model):
         images[wrong],
         labels[wrong],
         predicted[wrong],
-        labelled_images=data.labelled.images,
-        labelled_labels=data.labelled.labels,
+        **_labelled(data, LABELLED_IN_CONFUSION),
+        labelled_total=sum(map(len, data.class_pools)),
     )
+
+
+def _labelled(data, per_class):
+    """Images and classes of up to so many labelled images of each class."""
+    indices = np.concatenate([pool[:per_class] for pool in data.class_pools])
+    return {
+        "labelled_images": data.train.images[indices],
+        "labelled_labels": data.train.labels[indices],
+    }
 
 
 def _sample(config, data, count):
@@ -85,27 +101,23 @@ def _tsne(config, data, embeddings, labels):
     return analysis.tsne_figure(points, labels, data.class_names, title=title)
 
 
-def _associations(run, config, data, step, embedder):
+def _associations(run, config, data, step, predictor):
     """Associations at the run's first checkpoint and at that of the model."""
     first = checkpoints.list_steps(run.checkpoints)[0]
-    moments = [(step, embedder)]
+    moments = [(step, predictor)]
     if first < step:
         early, _ = runs.load_run(run.path, first)
-        moments.insert(0, (first, evaluation.Embedder(early)))
-    labelled = np.concatenate(
-        [
-            np.flatnonzero(data.labelled.labels == label)[:LABELLED_PER_CLASS]
-            for label in range(len(data.class_names))
-        ]
-    )
-    labelled = data.labelled.images[labelled]
+        moments.insert(0, (first, evaluation.Predictor(early, predictor.batch_size)))
+    labelled = _labelled(data, LABELLED_IN_GRAPH)["labelled_images"]
     (_, batch), _ = next(iter(data.batches(0).as_numpy_iterator()))
-    unlabelled = batch[:UNLABELLED]
+    unlabelled = batch[:UNLABELLED_IN_GRAPH]
     panels = []
     for moment, trained in moments:
-        a, b = trained.embed(labelled), trained.embed(unlabelled)
         p_ab, p_ba = association.transition_probabilities(
-            a, b, config.similarity_measure, config.temperature
+            trained.embeddings(labelled),
+            trained.embeddings(unlabelled),
+            config.similarity_measure,
+            config.temperature,
         )
         panels.append(
             analysis.AssociationPanel(

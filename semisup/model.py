@@ -201,7 +201,7 @@ class AssociativeModel(keras.Model):
             of the labelled images, and the embeddings `labelled` (n, d) and `unlabelled` (m, d).
         """
         if not isinstance(inputs, (tuple, list)):
-            return self._classify(self.embed(inputs, training))
+            return self.classify(self.embed(inputs, training))
         if self.similarity is None:
             raise ValueError("a model without similarity term takes labelled images alone")
         labelled, unlabelled = (self.prepare(images) for images in inputs)
@@ -212,9 +212,10 @@ class AssociativeModel(keras.Model):
             count = ops.shape(labelled)[0]
             both = self._embed_prepared(ops.concatenate([labelled, unlabelled]), training)
             a, b = both[:count], both[count:]
-        return {"logits": self._classify(a), "labelled": a, "unlabelled": b}
+        return {"logits": self.classify(a), "labelled": a, "unlabelled": b}
 
-    def _classify(self, embeddings):
+    def classify(self, embeddings):
+        """Float32 logits (n, num_classes) of embeddings (n, d)."""
         return ops.cast(self.classifier(embeddings), "float32")
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

@@ -105,7 +105,7 @@ class Logging(StepCallback):
         if self.step % self.interval == 0:
             values = {tag(name): float(value) for name, value in logs.items() if name != "loss"}
             # Reading the model synchronises the backend's state; `self.model` does that on JAX.
-            values["learning_rate"] = float(self.model.optimizer.learning_rate)
+            values["learning_rate"] = self.model.optimizer.learning_rate_at(self.step - 1)
             now = time.monotonic()
             if self._mark is not None:
                 mark_step, mark = self._mark

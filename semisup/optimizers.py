@@ -33,6 +33,14 @@ class SteerableAdam(keras.optimizers.Adam):
             return rate
         return rate * ops.convert_to_tensor(self.learning_rate_scale)
 
+    def learning_rate_at(self, step):
+        """Learning rate of a step, counted from 0, as a float; the optimizer is built."""
+        rate = self._learning_rate
+        rate = rate(step) if callable(rate) else rate
+        return float(ops.convert_to_numpy(rate)) * float(
+            ops.convert_to_numpy(self.learning_rate_scale)
+        )
+
     def finalize_variable_values(self, var_list):
         """Keeps the weights: a training that goes on needs them, not their average."""
 

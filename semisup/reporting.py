@@ -4,6 +4,7 @@ import dataclasses
 import time
 
 from semisup import backend, checkpoints, evaluation, optimizers, runs, task
+from semisup.config import FOLDER
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError
 from semisup.run_directory import RunDirectory
@@ -21,23 +22,26 @@ def evaluate_run(settings):
     if settings.follow:
         _wait_for_checkpoint(RunDirectory(settings.logdir), settings.poll_seconds)
     run, config = runs.open_run(settings.logdir)
-    backend.set_up(config.deterministic)
+    backend.set_up(config)
     if settings.data_dir:
-        config = dataclasses.replace(config, data_dir=settings.data_dir)
+        in_folder = config.dataset.startswith(FOLDER)
+        moved = {"dataset": FOLDER + settings.data_dir} if in_folder else {}
+        config = dataclasses.replace(config, data_dir=settings.data_dir, **moved)
     first = None if settings.step < 0 else settings.step
     model = runs.restore_model(run, config, first)
     data = task.load_data(config)
-    record = run.read_json("data.json")
+    record = run.read_record()
     if fingerprint(data.evaluation) != record["evaluation_fingerprint"]:
         raise UserError(
             f"the evaluation images of {config.dataset} are not those of the training in {run.path}"
         )
-    report = _Reporter(run, config, data, settings.eval_batch_size)
+    predictor = evaluation.Predictor(model, settings.eval_batch_size)
+    report = _Reporter(run, config, data, predictor)
     step = runs.step_of(model)
-    report.write(model, step)
+    report.write(step)
     while settings.follow:
         # Asked first: a checkpoint may appear between the two looks.
-        complete = run.read_json("results.json") is not None
+        training = run.is_training()
         steps = [new for new in checkpoints.list_steps(run.checkpoints) if new > step]
         for step in steps:
             try:
@@ -45,16 +49,18 @@ def evaluate_run(settings):
             except checkpoints.CheckpointDamaged:
                 # Deleted by the trainer while it was read.
                 continue
-            report.write(model, step)
+            report.write(step)
         if not steps:
-            if complete:
+            if not training:
                 break
             time.sleep(settings.poll_seconds)
+    if settings.follow and run.completed_step() < step:
+        print(f"Nobody trains in {run.path} any more, at step {step} of {config.max_steps}.")
     if settings.figures:
         from semisup import figures
 
         optimizers.put_average(model)
-        for path in figures.draw(run, config, data, model):
+        for path in figures.draw(run, config, data, predictor):
             print(f"wrote {path}")
 
 
@@ -66,23 +72,21 @@ def _wait_for_checkpoint(run, seconds):
 
 
 class _Reporter:
-    def __init__(self, run, config, data, batch_size):
+    def __init__(self, run, config, data, predictor):
         import tensorflow as tf
 
         self.run = run
         self.config = config
         self.data = data
-        self.batch_size = batch_size
+        self.predictor = predictor
         self.writer = tf.summary.create_file_writer(run.file("eval"))
 
-    def write(self, model, step):
-        """Evaluates a model and reports its metrics."""
+    def write(self, step):
+        """Evaluates the model, which is at a step, and reports its metrics."""
         import tensorflow as tf
 
-        with optimizers.averaged_weights(model):
-            predicted = evaluation.predict_labels(
-                model, self.data.evaluation.images, self.batch_size
-            )
+        with optimizers.averaged_weights(self.predictor.model):
+            predicted = self.predictor.labels(self.data.evaluation.images)
         metrics = evaluation.metrics(self.data.evaluation.labels, predicted, self.data.class_names)
         content = {"step": step, "dataset": self.config.dataset, **metrics}
         self.run.write_json("evaluation.json", content)

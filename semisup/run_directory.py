@@ -1,37 +1,47 @@
 """The directory of a run: its configuration, lock, log and results.
 
-config.json     every setting, versions, git commit, what the data was
-metrics.jsonl   one line an entry: the step and its values, only ever appended to
-results.json    metrics at the last step, time, hardware
-checkpoints/    see `checkpoints`
-train/, eval/   TensorBoard
-figures/        PNG files
+config.json       every setting, versions, git commit
+data.json         what the data was: labelled indices, classes, fingerprints
+metrics.jsonl     one line an entry: the step and its values; appended to, and cut back to the
+                  checkpoint's step on a resume
+results.json      metrics at the last step, time, hardware
+evaluation.json   what `semisup-eval` measured last
+model.keras       the trained model, for export
+network.keras     a copy of the network, where --architecture names a file
+checkpoints/      see `checkpoints`
+train/, eval/     TensorBoard
+figures/          PNG files
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
 import platform
 import shutil
 import subprocess
+import time
 from importlib import metadata
 
 from semisup.errors import UserError
 
+OUTCOMES = ("results.json", "evaluation.json", "model.keras")
+# The configuration last: as long as it is there, what is left is known to be a run.
 PARTS = (
-    "config.json",
+    *OUTCOMES,
     "metrics.jsonl",
-    "results.json",
-    "evaluation.json",
     "data.json",
-    "model.keras",
+    "network.keras",
     "checkpoints",
     "train",
     "eval",
     "figures",
+    "config.json",
 )
+NETWORK = "network.keras"
 _LOCK = ".lock"
+_LOCK_PATIENCE_SECONDS = 1.0
 _PACKAGES = ("semisup", "tensorflow", "keras", "jax", "numpy", "tensorflow-datasets")
 
 
@@ -67,28 +77,60 @@ class RunDirectory:
         except OSError as error:
             raise UserError(f"--logdir={self.path}: {error.strerror}") from None
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"another process is training in {self.path}; wait for it, or give another "
-                    "--logdir"
-                ) from None
+            deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
+            while not _take(file, fcntl.LOCK_EX):
+                # An evaluation that asks whether somebody trains holds the lock for an instant.
+                if time.monotonic() > deadline:
+                    raise UserError(
+                        f"another process is training in {self.path}; wait for it, or give another "
+                        "--logdir"
+                    )
+                time.sleep(0.05)
             yield
 
-    def read_json(self, name):
-        """Content of a JSON file, or None if it does not exist.
+    def is_training(self):
+        """Whether a process trains in this directory."""
+        try:
+            with open(self.file(_LOCK)) as file:
+                return not _take(file, fcntl.LOCK_SH)
+        except OSError:
+            return False
+
+    def read_json(self, name, keys=()):
+        """Content of a JSON file with an object, or None if it does not exist.
+
+        Args:
+            name: name of the file.
+            keys: names that the object needs to have.
 
         Raises:
             UserError: if the file is damaged.
         """
         try:
             with open(self.file(name), encoding="utf-8") as file:
-                return json.load(file)
+                content = json.load(file)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise UserError(f"{self.file(name)} cannot be read: {error}") from None
+        missing = [key for key in keys if not isinstance(content, dict) or key not in content]
+        if missing:
+            raise UserError(f"{self.file(name)} is damaged: it lacks {', '.join(missing)}")
+        return content
+
+    def read_config(self):
+        """Content of `config.json`, or None if it does not exist."""
+        return self.read_json("config.json", keys=("settings", "backend"))
+
+    def read_record(self):
+        """Content of `data.json`, or None if it does not exist."""
+        return self.read_json(
+            "data.json", keys=("class_names", "image_shape", "evaluation_fingerprint")
+        )
+
+    def completed_step(self):
+        """Step of the results, or 0 if there are none."""
+        return (self.read_json("results.json", keys=("step",)) or {"step": 0})["step"]
 
     def write_json(self, name, content):
         """Writes a JSON file under a temporary name and renames it."""
@@ -99,25 +141,28 @@ class RunDirectory:
             file.write("\n")
         os.replace(temporary, self.file(name))
 
-    def check(self, config):
+    def check(self, config, overwrite=False):
         """Makes sure that the directory is free for a configuration, or holds a run of it.
 
         Args:
             config: the configuration.
+            overwrite: whether it may hold any run.
 
         Raises:
             UserError: if it holds a run of another configuration, or other files.
         """
-        saved = self.read_json("config.json")
+        if overwrite and os.path.exists(self.file("config.json")):
+            return
+        saved = self.read_config()
         if saved is None:
-            strangers = sorted(set(os.listdir(self.path)) - {_LOCK})
+            strangers = sorted(set(os.listdir(self.path)) - {_LOCK, "config.json.tmp"})
             if strangers:
                 raise UserError(
                     f"{self.path} is not empty ({', '.join(strangers[:3])}) and holds no run; give "
                     "another --logdir"
                 )
             return
-        differences = type(config).from_dict(saved["settings"]).differences(config)
+        differences = config.differences(saved["settings"])
         if saved["backend"] != _backend():
             differences.append(f"KERAS_BACKEND={_backend()} (the run has {saved['backend']})")
         if differences:
@@ -127,14 +172,13 @@ class RunDirectory:
             )
 
     def begin(self, config, overwrite):
-        """Writes the configuration of a run that begins or goes on.
+        """Writes the configuration of a run that begins or goes on, and removes old results.
 
         Args:
             config: the configuration.
             overwrite: whether to delete an earlier run first.
         """
-        if overwrite:
-            self._clear()
+        self._remove(PARTS if overwrite else OUTCOMES)
         self.write_json(
             "config.json",
             {
@@ -145,8 +189,33 @@ class RunDirectory:
             },
         )
 
-    def _clear(self):
-        for part in PARTS:
+    def keep_network(self, config):
+        """Copies a network that is read from a file, so that the run does not depend on the file.
+
+        Args:
+            config: the configuration.
+        """
+        if config.architecture.endswith(".keras") and not os.path.exists(self.file(NETWORK)):
+            shutil.copyfile(config.architecture, self.file(f"{NETWORK}.tmp"))
+            os.replace(self.file(f"{NETWORK}.tmp"), self.file(NETWORK))
+
+    def self_contained(self, config):
+        """Configuration that rebuilds the run's model from this directory alone.
+
+        Args:
+            config: the run's configuration.
+
+        Returns:
+            A configuration with the copy of the network, and without pretrained weights: the
+            checkpoint's replace them.
+        """
+        changes = {"pretrained": False}
+        if os.path.exists(self.file(NETWORK)):
+            changes["architecture"] = self.file(NETWORK)
+        return dataclasses.replace(config, **changes)
+
+    def _remove(self, parts):
+        for part in parts:
             path = self.file(part)
             if os.path.isdir(path):
                 shutil.rmtree(path)
@@ -161,14 +230,16 @@ class RunDirectory:
     def read_metrics(self):
         """Entries of the log; a line that a kill left unfinished is not one."""
         try:
-            with open(self.file("metrics.jsonl"), encoding="utf-8") as file:
+            with open(self.file("metrics.jsonl"), encoding="utf-8", errors="replace") as file:
                 lines = file.readlines()
         except FileNotFoundError:
             return []
         entries = []
         for line in lines:
             with contextlib.suppress(ValueError):
-                entries.append(json.loads(line))
+                entry = json.loads(line)
+                if isinstance(entry, dict) and {"step", "seconds"} <= entry.keys():
+                    entries.append(entry)
         return entries
 
     def cut_metrics(self, step):
@@ -178,6 +249,14 @@ class RunDirectory:
         with open(temporary, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(entry) + "\n" for entry in kept)
         os.replace(temporary, self.file("metrics.jsonl"))
+
+
+def _take(file, kind):
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _backend():

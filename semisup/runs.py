@@ -42,7 +42,7 @@ def open_run(logdir):
         UserError: if the directory holds no run, or a damaged one.
     """
     run = RunDirectory(logdir)
-    saved = run.read_json("config.json")
+    saved = run.read_config()
     if saved is None:
         raise UserError(f"--logdir={logdir} holds no run: it has no config.json")
     return run, TrainConfig.from_dict(saved["settings"])
@@ -62,7 +62,7 @@ def restore_model(run, config, step=None):
     Raises:
         UserError: if there is no such checkpoint, or it is damaged.
     """
-    data = run.read_json("data.json")
+    data = run.read_record()
     steps = checkpoints.list_steps(run.checkpoints)
     if data is None or not steps:
         raise UserError(f"{run.path} has no checkpoint yet")
@@ -70,7 +70,9 @@ def restore_model(run, config, step=None):
         raise UserError(
             f"{run.path} has no checkpoint of step {step}; there are {', '.join(map(str, steps))}"
         )
-    model = task.build_model(config, tuple(data["image_shape"]), len(data["class_names"]))
+    model = task.build_model(
+        run.self_contained(config), tuple(data["image_shape"]), len(data["class_names"])
+    )
     if step is None:
         checkpoints.restore_latest(model, run.checkpoints)
     else:

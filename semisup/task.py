@@ -8,6 +8,7 @@ import numpy as np
 
 from semisup.data import labelled_subset, sampling
 from semisup.data.datasets import Split, fingerprint, load_dataset
+from semisup.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +20,8 @@ class TaskData:
         evaluation: images and labels on which the error is measured.
         class_names: names of the classes, in the order of the labels.
         image_shape: (height, width, channels) of an image.
-        labelled: images and labels of the labelled subset, ordered by class.
-        normalization_images: images (n, height, width, channels) whose statistics normalise.
+        train: images and labels of the training split.
+        class_pools: for each class, the indices of its labelled images in the training split.
         record: what is saved in the run directory as `data.json`.
     """
 
@@ -28,8 +29,8 @@ class TaskData:
     evaluation: Split
     class_names: tuple
     image_shape: tuple
-    labelled: Split
-    normalization_images: np.ndarray
+    train: Split
+    class_pools: list
     record: dict
 
 
@@ -54,6 +55,8 @@ def load_data(config):
         image_size=config.new_size,
         splits=tuple(sorted(splits)),
     )
+    if data.num_classes < 2:
+        raise UserError(f"{config.dataset} has {data.num_classes} class; a classifier needs two")
     train, evaluation = data.splits["train"], data.splits["test"]
     usable = np.arange(len(train.labels))
     if config.validation_samples:
@@ -65,24 +68,26 @@ def load_data(config):
         train.labels[usable], config.sup_per_class, data.num_classes, config.resolved_sup_seed
     )
     class_pools = [usable[members] for members in chosen]
-    labelled = np.concatenate(class_pools)
+    train_source = sampling.source(train.images)
 
-    unlabelled = pool = None
+    unlabelled = unlabelled_source = pool = None
     if association:
-        unlabelled = data.splits[config.unsup_split].images
-        members = usable if unlabelled is train.images else np.arange(len(unlabelled))
+        unlabelled = data.splits[config.unsup_split]
+        same = unlabelled is train
+        unlabelled_source = train_source if same else sampling.source(unlabelled.images)
+        members = usable if same else np.arange(len(unlabelled.images))
         samples = labelled_subset.choose_pool(len(members), config.unsup_samples, config.seed)
         pool = members[samples]
 
     def batches(first_step):
         return sampling.training_batches(
             sampling.labelled_batches(
-                train.images, class_pools, config.sup_per_batch, config.seed, first_step
+                train_source, class_pools, config.sup_per_batch, config.seed, first_step
             ),
             None
             if pool is None
             else sampling.unlabelled_batches(
-                unlabelled, pool, config.unsup_batch_size, config.seed, first_step
+                unlabelled_source, pool, config.unsup_batch_size, config.seed, first_step
             ),
         )
 
@@ -91,13 +96,15 @@ def load_data(config):
         evaluation=evaluation,
         class_names=data.class_names,
         image_shape=tuple(train.images.shape[1:]),
-        labelled=Split(train.images[labelled], train.labels[labelled]),
-        normalization_images=train.images,
+        train=train,
+        class_pools=class_pools,
         record={
             "class_names": list(data.class_names),
             "image_shape": list(train.images.shape[1:]),
-            "labelled_indices": labelled.tolist(),
+            "labelled_indices": np.concatenate(class_pools).tolist(),
             "unlabelled_images": 0 if pool is None else len(pool),
+            "train_fingerprint": fingerprint(train),
+            "unlabelled_fingerprint": fingerprint(unlabelled) if association else None,
             "evaluation_images": len(evaluation.labels),
             "evaluation_fingerprint": fingerprint(evaluation),
         },

@@ -1,10 +1,12 @@
 """A terminal without the chatter of the libraries."""
 
 import contextlib
-import importlib
+import importlib.util
 import os
 import sys
 import tempfile
+
+from semisup.errors import UserError
 
 
 def import_quietly():
@@ -12,10 +14,16 @@ def import_quietly():
 
     Its native code writes about missing drivers and processor features to the process' standard
     error, whatever its own settings say. Nothing is hidden where TF_CPP_MIN_LOG_LEVEL is set to 0.
+
+    Raises:
+        UserError: if KERAS_BACKEND names a backend that is unknown or not installed.
     """
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend not in ("tensorflow", "jax") or importlib.util.find_spec(backend) is None:
+        raise UserError(f"KERAS_BACKEND={backend} has to be tensorflow or jax, and be installed")
     with _hidden_stderr():
         importlib.import_module("keras")
         tensorflow = importlib.import_module("tensorflow")

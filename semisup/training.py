@@ -32,32 +32,44 @@ def train(config, task):
     """
     run = run_directory.RunDirectory(config.resolved_logdir)
     with run.lock():
-        if not config.overwrite:
-            run.check(config)
-        backend.set_up(config.deterministic)
+        run.check(config, config.overwrite)
+        backend.set_up(config)
         keras.utils.set_random_seed(config.seed)
         data = task.load_data(config)
+        resumed = bool(checkpoints.list_steps(run.checkpoints)) and not config.overwrite
         model = task.build_model(
-            config, data.image_shape, len(data.class_names), data.normalization_images
+            run.self_contained(config) if resumed else config,
+            data.image_shape,
+            len(data.class_names),
+            data.train.images,
         )
+        step = 0
+        if resumed:
+            check_same_data(run, data.record)
+            step = checkpoints.restore_latest(model, run.checkpoints)
+            if step > config.max_steps:
+                raise UserError(
+                    f"--max_steps={config.max_steps} is less than the {step} steps that {run.path} "
+                    "has taken"
+                )
+            if step == config.max_steps == run.completed_step():
+                print(f"{run.path} is complete: {step} steps.")
+                return 0
+            print(f"Resuming {run.path} at step {step}.")
         # Nothing is deleted or written before data and model are known to be right.
         run.begin(config, config.overwrite)
-        check_same_data(run, data.record)
-        step = checkpoints.restore_latest(model, run.checkpoints)
+        run.keep_network(config)
+        run.write_json("data.json", data.record)
         run.cut_metrics(step)
-        if step:
-            print(f"Resuming {run.path} at step {step}.")
-        if step >= config.max_steps and run.read_json("results.json"):
-            print(f"{run.path} is complete: {config.max_steps} steps.")
-            return 0
         # Only now: what comes before has nothing to save, and stops at once.
         with StopSignals() as signals:
             session = Session(config, run, data, model, step, signals)
             session.fit()
         if signals.received and session.step < config.max_steps:
+            without = " without --overwrite" if config.overwrite else ""
             print(
                 f"\nStopped at step {session.step} of {config.max_steps}; "
-                "the same command goes on from there."
+                f"the same command{without} goes on from there."
             )
             return 128 + signals.received
         session.finish()
@@ -65,7 +77,7 @@ def train(config, task):
 
 
 def check_same_data(run, record):
-    """Saves the record of the data with a new run, and compares it with that of a resumed one.
+    """Compares the data with that of a run that is to be resumed.
 
     Args:
         run: the `RunDirectory`.
@@ -74,10 +86,7 @@ def check_same_data(run, record):
     Raises:
         UserError: if the run was made with other data.
     """
-    saved = run.read_json("data.json")
-    if saved is None:
-        run.write_json("data.json", record)
-        return
+    saved = run.read_record() or {}
     changed = sorted(name for name in record if saved.get(name) != record[name])
     if changed:
         raise UserError(
@@ -123,6 +132,7 @@ class Session:
         self.model = model
         self.signals = signals
         self.first_step = step
+        self.predictor = evaluation.Predictor(model, config.eval_batch_size)
         self.recorder = monitoring.Recorder(run)
         spe = config.steps_per_execution
         self.callbacks = [
@@ -149,6 +159,8 @@ class Session:
             step, self.config.max_steps, self.config.eval_interval
         ):
             if self.signals.received:
+                # It came while the last call evaluated, after its last chance to save.
+                self._save()
                 break
             self.model.fit(
                 self.data.batches(start),
@@ -157,6 +169,12 @@ class Session:
                 shuffle=False,
                 verbose=0,
                 callbacks=self.callbacks,
+            )
+
+    def _save(self):
+        if self.step not in checkpoints.list_steps(self.run.checkpoints):
+            checkpoints.save(
+                self.model, self.run.checkpoints, self.step, self.config.max_checkpoints
             )
 
     def _write_start(self, step):
@@ -174,9 +192,7 @@ class Session:
     def evaluate(self, step):
         """Measures and records the test error, and returns it."""
         with optimizers.averaged_weights(self.model):
-            predicted = evaluation.predict_labels(
-                self.model, self.data.evaluation.images, self.config.eval_batch_size
-            )
+            predicted = self.predictor.labels(self.data.evaluation.images)
         error = float(np.mean(predicted != self.data.evaluation.labels))
         self.recorder.record(step, {"test_error": error})
         return error
@@ -191,7 +207,7 @@ class Session:
         if config.projector:
             monitoring.write_projector(
                 run.file("train"),
-                evaluation.Embedder(self.model).embed(images[:1000], config.eval_batch_size),
+                self.predictor.embeddings(images[:1000]),
                 self.data.evaluation.labels[:1000],
                 self.data.class_names,
                 images[:1000],
@@ -220,7 +236,7 @@ class Session:
         print(
             f"\n{'Validation' if config.validation_samples else 'Test'} error "
             f"{100 * error:.2f} % after {config.max_steps} steps. "
-            f"Results, figures and TensorBoard log: {run.path}"
+            f"Results and TensorBoard log: {run.path}"
         )
 
 

@@ -38,6 +38,7 @@ def confusion_figure(
     mistake_predictions: np.ndarray,
     labelled_images: np.ndarray | None = None,
     labelled_labels: np.ndarray | None = None,
+    labelled_total: int | None = None,
     title: str = "Test error",
 ) -> Figure:
     """Draws the labelled set, misclassified examples and the confusion matrix (figure 3.3).
@@ -55,6 +56,7 @@ def confusion_figure(
         mistake_predictions: (k,) int, the predicted classes.
         labelled_images: uint8 (n, h, w, 1 or 3), the labelled training set; None leaves it out.
         labelled_labels: (n,) int, its classes.
+        labelled_total: Size of the labelled set, where only some of it is given.
         title: What the title calls the error.
 
     Returns:
@@ -121,7 +123,14 @@ def confusion_figure(
     if labelled_images is not None:
         height = 0.45 * content_height - _HEADING
         top = _draw_labelled_set(
-            axes, labelled_images, labelled_labels, classes, top, left_width, height
+            axes,
+            labelled_images,
+            labelled_labels,
+            labelled_total or len(labelled_images),
+            classes,
+            top,
+            left_width,
+            height,
         )
     _draw_mistakes(axes, mistakes, names, wrong, top, left_width, bottom - top)
     return figure
@@ -220,6 +229,7 @@ def _draw_labelled_set(
     axes: Axes,
     images: np.ndarray,
     labels: np.ndarray,
+    total: int,
     classes: int,
     top: float,
     width: float,
@@ -237,7 +247,7 @@ def _draw_labelled_set(
             f"{labels.shape}"
         )
     rows = [images[labels == label][:_LABELLED_PER_CLASS] for label in np.unique(labels)]
-    _heading(axes, MARGIN, top, f"Labelled set ({_shown(sum(map(len, rows)), len(images))})")
+    _heading(axes, MARGIN, top, f"Labelled set ({_shown(sum(map(len, rows)), total)})")
     top += _HEADING
     if not rows:
         return top

@@ -45,11 +45,28 @@ def draw_indices(pool, draws, seed, stream, first_step=0):
     return epochs.flat_map(epoch).skip(skipped).batch(draws, drop_remainder=True)
 
 
+def source(images):
+    """Images as a pipeline gathers from them: copied once, however many pipelines do.
+
+    Args:
+        images: (n, height, width, channels) uint8, in memory or memory-mapped.
+
+    Returns:
+        A tensor in the processor's memory; a memory-mapped array as it is.
+    """
+    import tensorflow as tf
+
+    if isinstance(images, np.memmap):
+        return images
+    with tf.device("CPU:0"):
+        return tf.constant(images)
+
+
 def gather(images, indices):
     """Rows of an image array inside a `tf.data` pipeline.
 
     Args:
-        images: (n, height, width, channels) uint8, in memory or memory-mapped.
+        images: what `source` returned for (n, height, width, channels) uint8 images.
         indices: (k,) int64 tensor.
 
     Returns:
@@ -59,7 +76,6 @@ def gather(images, indices):
 
     if not isinstance(images, np.memmap):
         return tf.gather(images, indices)
-    # Sorted reads keep close to the disk's order.
     rows = tf.numpy_function(lambda chosen: images[chosen], [indices], tf.uint8, stateful=False)
     return tf.ensure_shape(rows, (indices.shape[0], *images.shape[1:]))
 
@@ -68,7 +84,7 @@ def labelled_batches(images, class_pools, per_class, seed, first_step=0):
     """Endless labelled batches with a set number of images of each class, ordered by class.
 
     Args:
-        images: (n, height, width, channels) uint8.
+        images: what `source` returned for (n, height, width, channels) uint8 images.
         class_pools: for each class, the (n_c,) indices of its labelled images.
         per_class: images of each class in a batch.
         seed: seed of the training.
@@ -85,10 +101,9 @@ def labelled_batches(images, class_pools, per_class, seed, first_step=0):
         draw_indices(pool, per_class, seed, stream=1 + label, first_step=first_step)
         for label, pool in enumerate(class_pools)
     )
-    source = _source(images)
 
     def batch(*indices):
-        return gather(source, tf.concat(indices, axis=0)), labels
+        return gather(images, tf.concat(indices, axis=0)), labels
 
     return tf.data.Dataset.zip(streams).map(batch)
 
@@ -97,7 +112,7 @@ def unlabelled_batches(images, pool, size, seed, first_step=0):
     """Endless batches of unlabelled images.
 
     Args:
-        images: (n, height, width, channels) uint8.
+        images: what `source` returned for (n, height, width, channels) uint8 images.
         pool: (k,) indices to draw from.
         size: images in a batch.
         seed: seed of the training.
@@ -106,9 +121,8 @@ def unlabelled_batches(images, pool, size, seed, first_step=0):
     Returns:
         A `tf.data.Dataset` of (size, height, width, channels) uint8 tensors.
     """
-    source = _source(images)
     indices = draw_indices(pool, size, seed, stream=0, first_step=first_step)
-    return indices.map(lambda chosen: gather(source, chosen))
+    return indices.map(lambda chosen: gather(images, chosen))
 
 
 def training_batches(labelled, unlabelled=None):
@@ -132,10 +146,3 @@ def training_batches(labelled, unlabelled=None):
     options = tf.data.Options()
     options.deterministic = True
     return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
-
-
-def _source(images):
-    """Images as a pipeline captures them: a tensor, unless they are mapped from disk."""
-    import tensorflow as tf
-
-    return images if isinstance(images, np.memmap) else tf.constant(np.ascontiguousarray(images))

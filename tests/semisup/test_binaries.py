@@ -12,8 +12,10 @@ import pytest
 import running
 from PIL import Image
 
-from semisup import runs
+from semisup import flags, runs, task
+from semisup.config import TrainConfig
 from semisup.data.datasets import load_dataset
+from semisup.errors import TrainingError, UserError
 
 
 def call(binary, *arguments, **environment):
@@ -190,7 +192,7 @@ def write_photos(folder):
                 image.save(target / f"{name}{index}.png")
 
 
-def test_a_folder_of_images_is_learnt_from_a_keras_applications_like_command(tmp_path):
+def test_a_folder_of_images_is_learnt_and_evaluated_after_it_has_moved(tmp_path):
     write_photos(tmp_path / "photos")
     logdir = tmp_path / "run"
     flags = [
@@ -215,15 +217,72 @@ def test_a_folder_of_images_is_learnt_from_a_keras_applications_like_command(tmp
         os.listdir(logdir / "train")
     )
     assert "Test error 0.00 %" in out
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    status, _, err = call("eval", f"--logdir={logdir}", f"--data_dir={tmp_path / 'moved'}")
+    assert status == 0, err
 
 
-def test_precision_bfloat16_trains_and_evaluates(tmp_path):
-    _, run = running.train(tmp_path, max_steps=20, precision="bfloat16")
-    model, _ = runs.load_run(run.path)
-    assert model.network.layers[-1].compute_dtype == "float32" or model.network.dtype_policy
-    assert np.isfinite(run.read_json("results.json")["test_error"])
+def test_a_folder_with_one_class_is_refused(tmp_path):
+    write_photos(tmp_path / "photos")
+    for split in ("train", "test"):
+        shutil.rmtree(tmp_path / "photos" / split / "top")
+    with pytest.raises(UserError, match="1 class; a classifier needs two"):
+        running.train(tmp_path, dataset=f"folder:{tmp_path / 'photos'}")
 
 
+def test_precision_bfloat16_computes_in_it_and_keeps_float32_weights(tmp_path):
+    config = running.config(
+        tmp_path, "run", architecture="mnist_model", precision="bfloat16", max_steps=10
+    )
+    model = task.build_model(config, (28, 28, 1), 10)
+    layer = model.network.get_layer("conv2_1")
+    assert layer.compute_dtype == "bfloat16"
+    assert layer.kernel.dtype == "float32"
+    assert model.classifier.compute_dtype == "bfloat16"
+    assert model.network.get_layer("normalization").compute_dtype == "float32"
+
+
+def test_precision_bfloat16_is_refused_for_a_saved_network():
+    with pytest.raises(UserError, match="--precision=bfloat16"):
+        TrainConfig(architecture="mine.keras", precision="bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (UserError("--x=1 is wrong"), 2, "program: --x=1 is wrong"),
+        (TrainingError("no longer finite"), 1, "program: no longer finite"),
+        (OSError(28, "No space left on device", "a/b"), 1, "program: a/b: No space left on device"),
+        (KeyboardInterrupt(), 130, "program: interrupted"),
+    ],
+)
+def test_errors_become_a_line_and_an_exit_status(capsys, error, status, line):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit) as stopped:
+        flags.guard(fail, "program")
+    assert stopped.value.code == status
+    assert capsys.readouterr().err.strip() == line
+
+
+def test_an_unknown_backend_exits_2_with_one_line(tmp_path):
+    status, _, err = call("train", f"--logdir={tmp_path / 'run'}", KERAS_BACKEND="jaxx")
+    assert (status, err.strip()) == (
+        2,
+        "semisup-train: KERAS_BACKEND=jaxx has to be tensorflow or jax, and be installed",
+    )
+
+
+def test_following_ends_when_nobody_trains_any_more(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20)
+    os.remove(run.file("results.json"))
+    status, out, err = call("eval", f"--logdir={run.path}", "--follow", "--poll_seconds=0.1")
+    assert status == 0, err
+    assert "Nobody trains" in out
+
+
+@pytest.mark.backend
 def test_averaged_weights_are_evaluated_and_exported_while_training_goes_on(tmp_path):
     _, whole = running.train(tmp_path, "whole", average_decay=0.9)
     running.train(tmp_path, "parts", max_steps=30, average_decay=0.9)

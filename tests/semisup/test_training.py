@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import running
 
-from semisup import checkpoints, monitoring, training
+from semisup import checkpoints, monitoring, runs, task, training
 from semisup.errors import TrainingError, UserError
 
 
@@ -104,7 +104,7 @@ def test_a_run_directory_holds_config_log_results_export_and_events(tmp_path):
     assert [entry["step"] for entry in logged] == [10, 20, 30, 40, 50, 60]
     np.testing.assert_allclose(
         [entry["learning_rate"] for entry in logged],
-        3e-3 * 0.33 ** np.array([0, 0, 1, 1, 2, 2]),
+        3e-3 * 0.33 ** np.array([0, 0, 1, 1, 1, 2]),
         rtol=1e-5,
     )
     # The weight of the step that was just taken, counted from 0.
@@ -205,13 +205,128 @@ def test_an_overwrite_that_fails_deletes_nothing(tmp_path):
     assert run.read_json("config.json")["settings"]["sup_per_class"] == 10
 
 
-def test_a_folder_that_holds_no_run_is_left_alone(tmp_path):
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "thesis.txt").write_text("mine")
-    with pytest.raises(UserError, match=r"thesis\.txt"):
-        running.train(tmp_path)
-    assert [path.name for path in folder.iterdir() if path.name != ".lock"] == ["thesis.txt"]
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_that_holds_no_run_is_left_alone(tmp_path, overwrite):
+    photos = tmp_path / "run" / "train"
+    photos.mkdir(parents=True)
+    (photos / "cat.png").write_text("mine")
+    with pytest.raises(UserError, match=r"not empty \(train\) and holds no run"):
+        running.train(tmp_path, overwrite=overwrite)
+    assert (photos / "cat.png").read_text() == "mine"
+
+
+def test_what_a_kill_left_of_the_first_file_does_not_bar_a_run(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json.tmp").write_text("{")
+    status, _ = running.train(tmp_path, max_steps=10)
+    assert status == 0
+
+
+def test_fewer_steps_than_were_taken_are_refused_and_nothing_is_rewritten(tmp_path):
+    _, run = running.train(tmp_path, max_steps=40)
+    with pytest.raises(UserError, match="--max_steps=20 is less than the 40 steps"):
+        running.train(tmp_path, max_steps=20)
+    assert run.read_json("results.json")["step"] == 40
+    assert run.read_config()["settings"]["max_steps"] == 40
+
+
+def test_results_of_a_shorter_training_are_gone_while_it_is_extended(tmp_path, monkeypatch):
+    running.train(tmp_path, max_steps=20)
+
+    def stop(session):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Session, "finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            running.train(tmp_path, max_steps=40)
+    _, run = running.train(tmp_path, max_steps=40)
+    assert run.read_json("results.json")["step"] == 40
+
+
+def test_a_signal_during_an_evaluation_saves_too(tmp_path, monkeypatch):
+    evaluate = training.Session.evaluate
+
+    def terminate(session, step):
+        signal.raise_signal(signal.SIGTERM)
+        return evaluate(session, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Session, "evaluate", terminate)
+        # The first call of fit ends with the evaluation at 40.
+        status, run = running.train(
+            tmp_path, max_steps=50, eval_interval=20, checkpoint_interval=50
+        )
+    assert status == 128 + signal.SIGTERM
+    reached = checkpoints.list_steps(run.checkpoints)[-1]
+    assert reached in (21, 40)
+    _, whole = running.train(tmp_path, "whole", max_steps=50)
+    _, resumed = running.train(tmp_path, max_steps=50, checkpoint_interval=50)
+    running.assert_same_weights(whole, resumed, 50)
+
+
+def test_a_run_from_before_a_setting_existed_is_refused_with_its_name(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20)
+    saved = run.read_config()
+    del saved["settings"]["clip_norm"]
+    run.write_json("config.json", saved)
+    with pytest.raises(UserError, match=r"--clip_norm=1.0 \(the run has none: it is older\)"):
+        running.train(tmp_path, max_steps=40)
+
+
+@pytest.mark.parametrize("name", ["train_fingerprint", "unlabelled_fingerprint"])
+def test_a_resume_with_other_training_images_is_refused(tmp_path, name):
+    _, run = running.train(tmp_path, max_steps=20)
+    record = run.read_record()
+    assert len(record[name]) >= 8
+    run.write_json("data.json", {**record, name: "0" * 16})
+    with pytest.raises(UserError, match=name):
+        running.train(tmp_path, max_steps=40)
+
+
+@pytest.mark.parametrize("name", ["config.json", "data.json"])
+@pytest.mark.parametrize("content", ["{}", "[]", "{", "\xff"])
+def test_a_damaged_file_of_a_run_is_named(tmp_path, name, content):
+    _, run = running.train(tmp_path, max_steps=20)
+    with open(run.file(name), "w", encoding="latin-1") as file:
+        file.write(content)
+    with pytest.raises(UserError, match=name):
+        running.train(tmp_path, max_steps=40)
+    with pytest.raises(UserError, match=name):
+        runs.load_run(run.path)
+
+
+def test_a_full_disk_leaves_no_half_written_checkpoint(tmp_path, monkeypatch):
+    def full(*arguments, **arrays):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.np, "savez", full)
+        with pytest.raises(OSError, match="No space left"):
+            running.train(tmp_path, max_steps=20)
+    assert os.listdir(running.RunDirectory(tmp_path / "run").checkpoints) == []
+    status, _ = running.train(tmp_path, max_steps=20)
+    assert status == 0
+
+
+def test_checkpoints_newer_than_the_one_gone_back_to_are_put_aside(tmp_path):
+    _, run = running.train(tmp_path, max_steps=40)
+    newest = os.path.join(run.checkpoints, "step_00000040.npz")
+    with open(newest, "wb") as file:
+        file.write(b"nothing")
+    with pytest.warns(UserWarning, match="falling back"):
+        running.train(tmp_path, max_steps=60, checkpoint_interval=35, max_checkpoints=1)
+    assert checkpoints.list_steps(run.checkpoints) == [10, 60]
+    assert os.path.exists(f"{newest}.damaged")
+
+
+def test_a_run_does_not_depend_on_the_file_of_its_network(tmp_path):
+    _, whole = running.train(tmp_path, "whole", max_steps=40)
+    _, run = running.train(tmp_path, max_steps=20)
+    os.remove(tmp_path / "tiny.keras")
+    settings = running.TrainConfig(**{**run.read_config()["settings"], "max_steps": 40})
+    assert training.train(settings, task) == 0
+    running.assert_same_weights(whole, run, 40)
 
 
 def test_a_second_trainer_is_kept_out_while_the_first_lives(tmp_path):
