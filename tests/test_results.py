@@ -1,0 +1,94 @@
+"""Tests of the results script: what it keeps, what it leaves out, its table; and of the results."""
+
+import importlib.util
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from semisup import flags
+from semisup.config import TrainConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """The script, writing into a folder of the test."""
+    monkeypatch.setattr("sys.path", [*__import__("sys").path])
+    spec = importlib.util.spec_from_file_location("results", ROOT / "scripts" / "results.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+    return module
+
+
+def run_directory(folder, *arguments, error=0.01):
+    argv = ["train", *arguments]
+    settings = flags.parse(argv, TrainConfig, recipes=ROOT / "semisup" / "recipes").to_dict()
+    folder.mkdir()
+    result = {
+        "command": " ".join(["python", "-m", "semisup.train", *arguments]),
+        "settings": settings,
+        "step": settings["max_steps"],
+        "test_error": error,
+        "wall_time_seconds": 600.0,
+        "hardware": {"cores": 2, "accelerators": []},
+    }
+    (folder / "results.json").write_text(json.dumps(result))
+    return folder
+
+
+def test_a_result_keeps_settings_and_command_and_loses_paths(results, tmp_path):
+    run = run_directory(
+        tmp_path / "run", "--recipe=mnist_100", "--seed=3", "--data_dir=/d", "--logdir=/l"
+    )
+    path = results.collect("mnist_100", run)
+    assert path == tmp_path / "results" / "mnist_100" / "seed3.json"
+    result = json.loads(path.read_text())
+    assert result["command"] == "python -m semisup.train --recipe=mnist_100 --seed=3"
+    assert "data_dir" not in result["settings"]
+    assert result["settings"]["seed"] == 3
+    assert result["changed"] == []
+
+
+def test_cells_of_a_grid_are_rows_of_their_own_with_mean_and_deviation(results, tmp_path):
+    for index, (weight, seed, error) in enumerate(
+        [("0.25", 0, 0.01), ("0.25", 1, 0.03), ("0.5", 0, 0.5)]
+    ):
+        run = run_directory(
+            tmp_path / str(index),
+            "--recipe=mnist_visit",
+            f"--visit_weight={weight}",
+            f"--seed={seed}",
+            error=error,
+        )
+        results.collect("mnist_visit", run)
+    rows = results.table().splitlines()[2:]
+    assert len(rows) == 2
+    assert "`--visit_weight=0.25`" in rows[0]
+    assert f"**2.00 %** ± {statistics.stdev([1, 3]):.2f} | 2 (1.00, 3.00)" in rows[0]
+    assert "**50.00 %** | 1 (50.00)" in rows[1]
+
+
+def test_an_incomplete_run_is_refused(results, tmp_path):
+    with pytest.raises(SystemExit, match=r"no results\.json"):
+        results.collect("mnist_100", tmp_path)
+
+
+def test_committed_results_are_whole_and_the_tables_show_them(results, monkeypatch):
+    monkeypatch.setattr(results, "RESULTS", ROOT / "results")
+    files = sorted((ROOT / "results").rglob("seed*.json"))
+    assert files
+    for path in files:
+        result = json.loads(path.read_text())
+        assert {"recipe", "command", "settings", "git_commit", "versions", "hardware"} <= set(
+            result
+        )
+        assert result["evaluated_on"] == "test images"
+        assert result["git_commit"]
+        assert not result["git_commit"].endswith("-dirty"), path
+        assert "/" not in result["command"]
+    for readme in ("README.md", "results/README.md"):
+        assert results.table() in (ROOT / readme).read_text(encoding="utf-8")
