@@ -37,7 +37,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
         "jax": ["jax>=0.5,<0.11"],
         "jax-gpu": ["jax[cuda13]>=0.5,<0.11"],
-        "test": ["jax>=0.5,<0.11", "pytest>=8,<10", "ruff>=0.9,<0.18"],
+        "test": ["jax>=0.5,<0.11", "pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff>=0.9,<0.18"],
     },
     entry_points={
         "console_scripts": [

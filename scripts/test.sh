@@ -11,6 +11,7 @@ export TF_CPP_MIN_LOG_LEVEL=3 PYTHONDONTWRITEBYTECODE=1
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
 echo "== TensorFlow =="
-KERAS_BACKEND=tensorflow "$PYTHON" -m pytest -m "not slow" "$@"
+KERAS_BACKEND=tensorflow "$PYTHON" -m pytest -n auto --maxprocesses=4 -m "not slow" "$@"
 echo "== JAX =="
-KERAS_BACKEND=jax "$PYTHON" -m pytest -m "backend and not slow" "$@"
+KERAS_BACKEND=jax "$PYTHON" -m pytest -n auto --maxprocesses=4 \
+  -m "backend and not slow" "$@"
