@@ -58,7 +58,7 @@ def averaged_weights(model):
     if not optimizer.use_ema:
         yield
         return
-    weights = [ops.convert_to_numpy(variable) for variable in model.trainable_variables]
+    weights = [ops.copy(variable) for variable in model.trainable_variables]
     put_average(model)
     try:
         yield
@@ -69,5 +69,9 @@ def averaged_weights(model):
 
 def put_average(model):
     """Replaces a model's weights by their moving average, where its optimizer keeps one."""
-    if model.optimizer.use_ema:
-        model.optimizer._overwrite_model_variables_with_average_value(model.trainable_variables)
+    if not model.optimizer.use_ema:
+        return
+    averages = model.optimizer._model_variables_moving_average
+    for variable, average in zip(model.trainable_variables, averages, strict=True):
+        # A copy, since JAX' compiled functions give away the buffers of the weights they are given.
+        variable.assign(ops.copy(average))
