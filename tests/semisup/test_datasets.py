@@ -1,6 +1,5 @@
 """Tests of data sets by name: mnist_5k, and those of TensorFlow Datasets."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,14 +10,6 @@ import pytest
 from semisup.data import tfds_source
 from semisup.data.datasets import Split, fingerprint, load_dataset
 from semisup.errors import UserError
-
-
-@pytest.fixture
-def data_dir():
-    path = os.environ.get("SEMISUP_DATA_DIR")
-    if not path:
-        pytest.skip("SEMISUP_DATA_DIR names no folder of prepared data sets")
-    return path
 
 
 def run_python(script):
