@@ -1,7 +1,6 @@
 """Loading what a training left behind."""
 
 import keras
-import numpy as np
 
 from semisup import checkpoints, optimizers, task
 from semisup.config import TrainConfig
@@ -85,4 +84,4 @@ def restore_model(run, config, step=None):
 
 def step_of(model):
     """Training steps that a model has taken."""
-    return int(np.asarray(keras.ops.convert_to_numpy(model.step)))
+    return int(keras.ops.convert_to_numpy(model.step))

@@ -18,12 +18,12 @@ def import_quietly():
     Raises:
         UserError: if KERAS_BACKEND names a backend that is unknown or not installed.
     """
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
-        return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend not in ("tensorflow", "jax") or importlib.util.find_spec(backend) is None:
         raise UserError(f"KERAS_BACKEND={backend} has to be tensorflow or jax, and be installed")
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _hidden_stderr():
         importlib.import_module("keras")
         tensorflow = importlib.import_module("tensorflow")
