@@ -32,8 +32,9 @@ from contestants import (
 )
 
 from semisup import flags
-from semisup.config import TrainConfig, option
+from semisup.config import TrainConfig
 from semisup.errors import UserError
+from semisup.options import option
 
 SUMMARY = (
     "Measures training steps a second, beside a bare step, the pipeline alone and the machine's\n"

@@ -95,10 +95,10 @@ def _speed(precision):
 
 
 def _draw(logdir):
-    from semisup import reporting
+    from semisup import reporting, task
     from semisup.eval import EvalConfig
 
-    reporting.evaluate_run(EvalConfig(logdir=logdir, figures=True))
+    reporting.evaluate_run(EvalConfig(logdir=logdir, figures=True), task)
 
 
 if __name__ == "__main__":

@@ -201,14 +201,14 @@ class Association:
         temperature: see `similarities`.
 
     Attributes:
-        weights: weights of the losses, by their names.
+        loss_weights: weights of the losses, by their names.
         statistics_names: names of the statistics that a call returns beside the losses.
     """
 
     statistics_names = ("walker_loss_above_floor", "visit_loss_above_floor", "round_trip_accuracy")
 
     def __init__(self, walker_weight=1.0, visit_weight=1.0, measure="dot", temperature=1.0):
-        self.weights = {"walker_loss": walker_weight, "visit_loss": visit_weight}
+        self.loss_weights = {"walker_loss": walker_weight, "visit_loss": visit_weight}
         self.measure = measure
         self.temperature = temperature
 
@@ -242,8 +242,8 @@ class Association:
         """Arguments of the constructor, schedules serialised."""
         serialize = keras.saving.serialize_keras_object
         return {
-            "walker_weight": serialize(self.weights["walker_loss"]),
-            "visit_weight": serialize(self.weights["visit_loss"]),
+            "walker_weight": serialize(self.loss_weights["walker_loss"]),
+            "visit_weight": serialize(self.loss_weights["visit_loss"]),
             "measure": self.measure,
             "temperature": self.temperature,
         }

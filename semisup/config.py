@@ -1,46 +1,29 @@
 """The settings of a run: one frozen dataclass, from which the flags are made.
 
-Each field carries its help, its section of `--help` and its range, so that a setting is described
-in one place. Nothing here imports Keras.
+Nothing here imports Keras.
 """
 
 import dataclasses
 import math
 import os
+from typing import ClassVar
 
 from semisup import choices
 from semisup.errors import UserError
+from semisup.options import check_ranges, option
 
 FOLDER = "folder:"
 DATA_DIR_VARIABLE = "SEMISUP_DATA_DIR"
 
 
-def option(default, section, help, *, one_of=None, least=None, most=None, above=None, resume=False):
-    """A dataclass field that becomes a flag.
+def absolute_dataset(name):
+    """The name of a data set, with the whole path where it is a folder.
 
-    Args:
-        default: default value; its type is the flag's type.
-        section: heading under which `--help` lists it.
-        help: one or two sentences for `--help`.
-        one_of: allowed values.
-        least: least allowed number.
-        most: greatest allowed number.
-        above: number that the value has to exceed.
-        resume: whether the value may differ when a run is resumed.
-
-    Returns:
-        A `dataclasses.field`.
+    So a run can be evaluated from any folder.
     """
-    metadata = {
-        "section": section,
-        "help": help,
-        "one_of": one_of,
-        "least": least,
-        "most": most,
-        "above": above,
-        "resume": resume,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
+    if not name.startswith(FOLDER):
+        return name
+    return FOLDER + os.path.abspath(os.path.expanduser(name.removeprefix(FOLDER)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,6 +109,11 @@ class TrainConfig:
     )
     pretrained: bool = option(
         False, "Network", "Start a keras.applications network from its ImageNet weights."
+    )
+    initial_run: str = option(
+        "",
+        "Network",
+        "Folder of a completed run whose trained network and classifier this training begins with.",
     )
     l2_weight: float = option(
         -1.0,
@@ -278,11 +266,14 @@ class TrainConfig:
         "On GPUs, only use kernels that give the same bits every time, even if slower.",
     )
 
+    WEIGHTS: ClassVar[tuple[str, ...]] = ("walker", "visit", "logit")
+    """Losses with a weight, an envelope and its steps and delay, as the flags name them."""
+
     def __post_init__(self):
-        if self.dataset.startswith(FOLDER):
-            # Absolute, so that the run can be evaluated from any folder.
-            path = os.path.abspath(os.path.expanduser(self.dataset.removeprefix(FOLDER)))
-            object.__setattr__(self, "dataset", FOLDER + path)
+        object.__setattr__(self, "dataset", absolute_dataset(self.dataset))
+        if self.initial_run:
+            path = os.path.abspath(os.path.expanduser(self.initial_run))
+            object.__setattr__(self, "initial_run", path)
         check_ranges(self)
         self._check_steps_per_execution()
         if self.minimum_learning_rate > self.learning_rate:
@@ -290,11 +281,12 @@ class TrainConfig:
                 f"--minimum_learning_rate={self.minimum_learning_rate} is above "
                 f"--learning_rate={self.learning_rate}"
             )
-        for name in ("walker", "visit", "logit"):
-            steps = getattr(self, f"{name}_weight_envelope_steps")
-            if getattr(self, f"{name}_weight_envelope") == "none" and steps != 1:
+        for name in self.WEIGHTS:
+            steps = f"{name}_weight_envelope_steps"
+            given = getattr(self, steps) != self.__dataclass_fields__[steps].default
+            if getattr(self, f"{name}_weight_envelope") == "none" and given:
                 raise UserError(
-                    f"--{name}_weight_envelope_steps={steps} has no effect without "
+                    f"--{steps}={getattr(self, steps)} has no effect without "
                     f"--{name}_weight_envelope=linear or sigmoid"
                 )
         if self.sup_per_class == 0:
@@ -374,33 +366,6 @@ class TrainConfig:
             if not field.metadata["resume"]
             and (field.name not in saved or getattr(self, field.name) != saved[field.name])
         ]
-
-
-def check_ranges(config):
-    """Checks every value of a configuration against the range of its option.
-
-    Args:
-        config: dataclass with fields made by `option`.
-
-    Raises:
-        UserError: if a value is out of its range.
-    """
-    for field in dataclasses.fields(config):
-        _check(field, getattr(config, field.name))
-
-
-def _check(field, value):
-    limits = field.metadata
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"--{field.name}={value} is not a finite number")
-    if limits["one_of"] and value not in limits["one_of"]:
-        raise UserError(f"--{field.name}={value} is none of {', '.join(limits['one_of'])}")
-    if limits["least"] is not None and value < limits["least"]:
-        raise UserError(f"--{field.name}={value} is below the least value, {limits['least']}")
-    if limits["most"] is not None and value > limits["most"]:
-        raise UserError(f"--{field.name}={value} is above the greatest value, {limits['most']}")
-    if limits["above"] is not None and value <= limits["above"]:
-        raise UserError(f"--{field.name}={value} has to be greater than {limits['above']}")
 
 
 def _divisors(number):

@@ -3,8 +3,9 @@
 import dataclasses
 
 from semisup import flags
-from semisup.config import check_ranges, option
+from semisup.config import FOLDER
 from semisup.errors import UserError
+from semisup.options import check_ranges, option
 
 SUMMARY = "Evaluates the checkpoints of a run on every test image, and draws its figures."
 
@@ -43,6 +44,13 @@ class EvalConfig:
         if self.follow and self.step >= 0:
             raise UserError("--follow evaluates every new checkpoint: leave --step out")
 
+    def relocated(self, config):
+        """The configuration of a run whose data may have moved, with the data where it is now."""
+        if not self.data_dir:
+            return config
+        moved = {"dataset": FOLDER + self.data_dir} if config.dataset.startswith(FOLDER) else {}
+        return dataclasses.replace(config, data_dir=self.data_dir, **moved)
+
 
 def main():
     """Entry point of the binary."""
@@ -53,9 +61,9 @@ def _eval(config):
     from semisup import terminal
 
     terminal.import_quietly()
-    from semisup import reporting
+    from semisup import reporting, task
 
-    reporting.evaluate_run(config)
+    reporting.evaluate_run(config, task)
 
 
 if __name__ == "__main__":

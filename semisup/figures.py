@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from semisup import analysis, association, checkpoints, evaluation, runs
+from semisup.data.datasets import sample
 
 LABELLED_IN_CONFUSION = 10
 LABELLED_IN_GRAPH = 2
@@ -13,30 +14,45 @@ NEIGHBOURS = 5
 POINTS = 1000
 
 
-def draw(run, config, data, predictor):
-    """Draws the figures of a run into `figures/`, and as images for TensorBoard.
+def drawings(run, config, task, data, predictor):
+    """The figures that every run has.
 
     Args:
         run: a `RunDirectory`.
         config: its configuration.
+        task: module of its task.
         data: its `TaskData`.
         predictor: a `Predictor` of its model, with the weights that the run is evaluated with.
+
+    Returns:
+        Dictionary from names to functions without arguments that draw a figure; such a function
+        raises `ValueError` if there are too few images or too many classes for its figure.
+    """
+    shown = sample(data.evaluation, POINTS, config.seed)
+    embeddings = predictor.embeddings(shown.images)
+    result = {
+        "confusion": lambda: _confusion(data, predictor),
+        "neighbours": lambda: _neighbours(shown.images, embeddings),
+        "tsne": lambda: _tsne(config, data, embeddings, shown.labels),
+    }
+    if config.similarity == "association":
+        result["associations"] = lambda: _associations(run, config, task, data, predictor)
+    return result
+
+
+def draw(run, step, drawings):
+    """Draws figures of a run into `figures/`, and as images for TensorBoard.
+
+    Args:
+        run: a `RunDirectory`.
+        step: training step of the model that they show.
+        drawings: see `drawings`.
 
     Returns:
         Paths of the PNG files.
     """
     import tensorflow as tf
 
-    images, labels = _sample(config, data, POINTS)
-    embeddings = predictor.embeddings(images)
-    drawings = {
-        "confusion": lambda: _confusion(data, predictor),
-        "neighbours": lambda: _neighbours(images, embeddings),
-        "tsne": lambda: _tsne(config, data, embeddings, labels),
-    }
-    step = runs.step_of(predictor.model)
-    if config.similarity != "none":
-        drawings["associations"] = lambda: _associations(run, config, data, step, predictor)
     figures = {}
     for name, draw_one in drawings.items():
         try:
@@ -77,14 +93,6 @@ def _labelled(data, per_class):
     }
 
 
-def _sample(config, data, count):
-    """Evaluation images drawn by the run's seed, with their labels."""
-    total = len(data.evaluation.labels)
-    generator = np.random.default_rng([config.seed, 0xF16])
-    chosen = np.sort(generator.choice(total, min(count, total), replace=False))
-    return data.evaluation.images[chosen], data.evaluation.labels[chosen]
-
-
 def _neighbours(images, embeddings):
     queries = np.arange(min(QUERIES, len(images) - 1))
     count = min(NEIGHBOURS, len(images) - 1)
@@ -101,12 +109,13 @@ def _tsne(config, data, embeddings, labels):
     return analysis.tsne_figure(points, labels, data.class_names, title=title)
 
 
-def _associations(run, config, data, step, predictor):
+def _associations(run, config, task, data, predictor):
     """Associations at the run's first checkpoint and at that of the model."""
+    step = runs.step_of(predictor.model)
     first = checkpoints.list_steps(run.checkpoints)[0]
     moments = [(step, predictor)]
     if first < step:
-        early, _ = runs.load_run(run.path, first)
+        early, _ = runs.load_run(run.path, first, task)
         moments.insert(0, (first, evaluation.Predictor(early, predictor.batch_size)))
     labelled = _labelled(data, LABELLED_IN_GRAPH)["labelled_images"]
     (_, batch), _ = next(iter(data.batches(0).as_numpy_iterator()))

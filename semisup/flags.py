@@ -25,7 +25,7 @@ def run(main, config_class, *, program, summary, recipes=None, hints=None, argv=
     Args:
         main: called with the configuration; may raise `UserError` or `TrainingError`, and may
             return an exit status.
-        config_class: frozen dataclass with fields made by `config.option`.
+        config_class: frozen dataclass with fields made by `options.option`.
         program: name of the binary.
         summary: what it does, for `--help`.
         recipes: folder of flagfiles `NAME.flags`, or None if the binary has no `--recipe`.

@@ -106,7 +106,7 @@ class AssociativeModel(keras.Model):
 
         self.loss_weights = {CLASSIFICATION_LOSS: classification_weight}
         if similarity is not None:
-            self.loss_weights.update(similarity.weights)
+            self.loss_weights.update(similarity.loss_weights)
         self.loss_names = [*self.loss_weights, REGULARIZATION_LOSS, TOTAL_LOSS]
         self.step = self._add_state("step", "int32")
         self.scales = {
@@ -120,8 +120,8 @@ class AssociativeModel(keras.Model):
         pair_values = []
         if similarity is not None:
             values += similarity.statistics_names
-            pair_values = [*similarity.weights, *similarity.statistics_names]
-            pair_values += [f"{name}_weight" for name in similarity.weights]
+            pair_values = [*similarity.loss_weights, *similarity.statistics_names]
+            pair_values += [f"{name}_weight" for name in similarity.loss_weights]
         self._pair_values = frozenset(pair_values)
         self.values = {name: LatestValue(name) for name in values}
 

@@ -1,44 +1,40 @@
 """The report on a run: metrics of its checkpoints on the screen, as JSON and in TensorBoard."""
 
-import dataclasses
 import time
 
-from semisup import backend, checkpoints, evaluation, optimizers, runs, task
-from semisup.config import FOLDER
+from semisup import backend, checkpoints, evaluation, optimizers, runs
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError
 from semisup.run_directory import RunDirectory
 
 
-def evaluate_run(settings):
+def evaluate_run(settings, task, reporter_class=None):
     """Evaluates one checkpoint of a run, or each new one until its training is complete.
 
     Args:
         settings: the binary's configuration, an `EvalConfig`.
+        task: module of the run's task.
+        reporter_class: `Reporter`, or a subclass that measures more.
 
     Raises:
         UserError: if the run, a checkpoint or the data is missing or damaged.
     """
     if settings.follow:
         _wait_for_checkpoint(RunDirectory(settings.logdir), settings.poll_seconds)
-    run, config = runs.open_run(settings.logdir)
+    run, config = runs.open_run(settings.logdir, task)
+    config = settings.relocated(config)
     backend.set_up(config)
-    if settings.data_dir:
-        in_folder = config.dataset.startswith(FOLDER)
-        moved = {"dataset": FOLDER + settings.data_dir} if in_folder else {}
-        config = dataclasses.replace(config, data_dir=settings.data_dir, **moved)
     first = None if settings.step < 0 else settings.step
-    model = runs.restore_model(run, config, first)
+    model = runs.restore_model(run, config, task, first)
     data = task.load_data(config)
     record = run.read_record()
     if fingerprint(data.evaluation) != record["evaluation_fingerprint"]:
         raise UserError(
             f"the evaluation images of {config.dataset} are not those of the training in {run.path}"
         )
-    predictor = evaluation.Predictor(model, settings.eval_batch_size)
-    report = _Reporter(run, config, data, predictor)
+    reporter = (reporter_class or Reporter)(settings, run, config, task, data, model)
     step = runs.step_of(model)
-    report.write(step)
+    reporter.write(step)
     while settings.follow:
         # Asked first: a checkpoint may appear between the two looks.
         training = run.is_training()
@@ -49,7 +45,7 @@ def evaluate_run(settings):
             except checkpoints.CheckpointDamaged:
                 # Deleted by the trainer while it was read.
                 continue
-            report.write(step)
+            reporter.write(step)
         if not steps:
             if not training:
                 break
@@ -57,10 +53,11 @@ def evaluate_run(settings):
     if settings.follow and run.completed_step() < step:
         print(f"Nobody trains in {run.path} any more, at step {step} of {config.max_steps}.")
     if settings.figures:
+        # Only here: matplotlib takes a second to import.
         from semisup import figures
 
         optimizers.put_average(model)
-        for path in figures.draw(run, config, data, predictor):
+        for path in figures.draw(run, step, reporter.drawings()):
             print(f"wrote {path}")
 
 
@@ -71,14 +68,27 @@ def _wait_for_checkpoint(run, seconds):
         time.sleep(seconds)
 
 
-class _Reporter:
-    def __init__(self, run, config, data, predictor):
+class Reporter:
+    """Measures the model of a run, and reports what it measures.
+
+    Args:
+        settings: the binary's configuration.
+        run: the `RunDirectory`.
+        config: the run's configuration.
+        task: module of its task.
+        data: its `TaskData`.
+        model: its model.
+    """
+
+    def __init__(self, settings, run, config, task, data, model):
         import tensorflow as tf
 
+        self.settings = settings
         self.run = run
         self.config = config
+        self.task = task
         self.data = data
-        self.predictor = predictor
+        self.predictor = evaluation.Predictor(model, settings.eval_batch_size)
         self.writer = tf.summary.create_file_writer(run.file("eval"))
 
     def write(self, step):
@@ -86,24 +96,47 @@ class _Reporter:
         import tensorflow as tf
 
         with optimizers.averaged_weights(self.predictor.model):
-            predicted = self.predictor.labels(self.data.evaluation.images)
-        metrics = evaluation.metrics(self.data.evaluation.labels, predicted, self.data.class_names)
-        content = {"step": step, "dataset": self.config.dataset, **metrics}
+            content = {"step": step, "dataset": self.config.dataset, **self.measure()}
         self.run.write_json("evaluation.json", content)
         with self.writer.as_default():
-            tf.summary.scalar("test_error", metrics["error"], step=step)
-            for name, accuracy in metrics["per_class_accuracy"].items():
-                if accuracy is not None:
-                    tf.summary.scalar(f"accuracy/{name}", accuracy, step=step)
+            for name, value in self.scalars(content).items():
+                tf.summary.scalar(name, value, step=step)
         self.writer.flush()
-        print(table(content), flush=True)
+        print(self.text(content), flush=True)
+
+    def measure(self):
+        """Metrics of the model, ready for JSON."""
+        predicted = self.predictor.labels(self.data.evaluation.images)
+        return evaluation.metrics(self.data.evaluation.labels, predicted, self.data.class_names)
+
+    def scalars(self, content):
+        """Numbers for TensorBoard by their tags.
+
+        Args:
+            content: the metrics with the `step`.
+        """
+        accuracies = content["per_class_accuracy"].items()
+        return {
+            "test_error": content["error"],
+            **{f"accuracy/{name}": value for name, value in accuracies if value is not None},
+        }
+
+    def text(self, content):
+        """What is printed: see `scalars`."""
+        return f"step {content['step']}: {table(content)}"
+
+    def drawings(self):
+        """Functions that draw the run's figures, by their names: see `figures.drawings`."""
+        from semisup import figures
+
+        return figures.drawings(self.run, self.config, self.task, self.data, self.predictor)
 
 
 def table(content):
     """Metrics as a table for the screen.
 
     Args:
-        content: what `evaluation.metrics` returned, with the `step`.
+        content: what `evaluation.metrics` returned.
 
     Returns:
         Lines of text: the error, and for each class its accuracy and its row of the confusion
@@ -114,8 +147,7 @@ def table(content):
     width = max(5, *(len(name) for name in names))
     cells = max(4, *(len(str(count)) for row in matrix for count in row)) + 1
     lines = [
-        f"step {content['step']}: error {100 * content['error']:.2f} % "
-        f"of {content['images']} images",
+        f"error {100 * content['error']:.2f} % of {content['images']} images",
         "",
         f"{'class':<{width}} accuracy   predicted as "
         + ("" if len(names) > 20 else "".join(f"{name[: cells - 1]:>{cells}}" for name in names)),

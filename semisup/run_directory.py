@@ -120,7 +120,7 @@ class RunDirectory:
 
     def read_config(self):
         """Content of `config.json`, or None if it does not exist."""
-        return self.read_json("config.json", keys=("settings", "backend"))
+        return self.read_json("config.json", keys=("task", "settings", "backend"))
 
     def read_record(self):
         """Content of `data.json`, or None if it does not exist."""
@@ -141,11 +141,12 @@ class RunDirectory:
             file.write("\n")
         os.replace(temporary, self.file(name))
 
-    def check(self, config, overwrite=False):
+    def check(self, config, task_name, overwrite=False):
         """Makes sure that the directory is free for a configuration, or holds a run of it.
 
         Args:
             config: the configuration.
+            task_name: name of its task.
             overwrite: whether it may hold any run.
 
         Raises:
@@ -162,6 +163,11 @@ class RunDirectory:
                     "another --logdir"
                 )
             return
+        if saved["task"] != task_name:
+            raise UserError(
+                f"{self.path} holds a run of {saved['task']}, not of {task_name}; give another "
+                "--logdir, or --overwrite to delete it"
+            )
         differences = config.differences(saved["settings"])
         if saved["backend"] != _backend():
             differences.append(f"KERAS_BACKEND={_backend()} (the run has {saved['backend']})")
@@ -171,17 +177,19 @@ class RunDirectory:
                 "another --logdir, or --overwrite to delete it"
             )
 
-    def begin(self, config, overwrite):
+    def begin(self, config, task_name, overwrite):
         """Writes the configuration of a run that begins or goes on, and removes old results.
 
         Args:
             config: the configuration.
+            task_name: name of its task.
             overwrite: whether to delete an earlier run first.
         """
         self._remove(PARTS if overwrite else OUTCOMES)
         self.write_json(
             "config.json",
             {
+                "task": task_name,
                 "settings": config.to_dict(),
                 "backend": _backend(),
                 "versions": versions(),
@@ -206,10 +214,10 @@ class RunDirectory:
             config: the run's configuration.
 
         Returns:
-            A configuration with the copy of the network, and without pretrained weights: the
+            A configuration with the copy of the network, and without other initial weights: the
             checkpoint's replace them.
         """
-        changes = {"pretrained": False}
+        changes = {"pretrained": False, "initial_run": ""}
         if os.path.exists(self.file(NETWORK)):
             changes["architecture"] = self.file(NETWORK)
         return dataclasses.replace(config, **changes)

@@ -1,58 +1,64 @@
 """Loading what a training left behind."""
 
+import os
+
 import keras
 
 from semisup import checkpoints, optimizers, task
-from semisup.config import TrainConfig
 from semisup.errors import UserError
 from semisup.run_directory import RunDirectory
 
 
-def load_run(logdir, step=None):
+def load_run(logdir, step=None, task=task):
     """Loads the model of a run from its directory alone.
 
     Args:
         logdir: directory of the run.
         step: step of the checkpoint to load, or None for the newest that is whole.
+        task: module of the run's task, by default semi-supervised classification.
 
     Returns:
         The `AssociativeModel`, compiled, with the weights that the run is evaluated with (their
-        moving average, if the run keeps one), and the run's `TrainConfig`.
+        moving average, if the run keeps one), and the run's configuration.
 
     Raises:
         UserError: if there is no such run or checkpoint, or it is damaged.
     """
-    run, config = open_run(logdir)
-    model = restore_model(run, config, step)
+    run, config = open_run(logdir, task)
+    model = restore_model(run, config, task, step)
     optimizers.put_average(model)
     return model, config
 
 
-def open_run(logdir):
+def open_run(logdir, task):
     """The directory and the configuration of a run.
 
     Args:
         logdir: directory of the run.
+        task: module of its task.
 
     Returns:
-        A `RunDirectory` and a `TrainConfig`.
+        A `RunDirectory` and the configuration, of the task's class.
 
     Raises:
-        UserError: if the directory holds no run, or a damaged one.
+        UserError: if the directory holds no run, a damaged one, or one of another task.
     """
     run = RunDirectory(logdir)
     saved = run.read_config()
     if saved is None:
-        raise UserError(f"--logdir={logdir} holds no run: it has no config.json")
-    return run, TrainConfig.from_dict(saved["settings"])
+        raise UserError(f"{logdir} holds no run: it has no config.json")
+    if saved["task"] != task.NAME:
+        raise UserError(f"{logdir} holds a run of {saved['task']}, not of {task.NAME}")
+    return run, task.Config.from_dict(saved["settings"])
 
 
-def restore_model(run, config, step=None):
+def restore_model(run, config, task, step=None):
     """Builds the model of a run and restores a checkpoint.
 
     Args:
         run: a `RunDirectory`.
-        config: its `TrainConfig`.
+        config: its configuration.
+        task: module of its task.
         step: step of the checkpoint, or None for the newest that is whole.
 
     Returns:
@@ -85,3 +91,27 @@ def restore_model(run, config, step=None):
 def step_of(model):
     """Training steps that a model has taken."""
     return int(keras.ops.convert_to_numpy(model.step))
+
+
+def begin_with(model, logdir):
+    """Sets the weights of network and classifier to those that another run ended with.
+
+    Args:
+        model: an `AssociativeModel`, built.
+        logdir: directory of the other run, of any task; its training is complete.
+
+    Raises:
+        UserError: if there is no such run, or its weights don't fit the model.
+    """
+    path = RunDirectory(logdir).file("model.keras")
+    if not os.path.exists(path):
+        raise UserError(f"--initial_run={logdir} holds no model.keras: is its training complete?")
+    try:
+        trained = keras.saving.load_model(path, compile=False)
+        parts = [(model.network, trained.network), (model.classifier, trained.classifier)]
+        for part, other in parts:
+            part.set_weights(other.get_weights())
+    except Exception as error:
+        # A damaged file can raise nearly anything.
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"--initial_run={logdir} does not fit this model: {reason[0]}") from None

@@ -6,9 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from semisup.config import TrainConfig
 from semisup.data import labelled_subset, sampling
 from semisup.data.datasets import Split, fingerprint, load_dataset
 from semisup.errors import UserError
+
+NAME = "semisup"
+Config = TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +59,37 @@ def load_data(config):
         image_size=config.new_size,
         splits=tuple(sorted(splits)),
     )
-    if data.num_classes < 2:
-        raise UserError(f"{config.dataset} has {data.num_classes} class; a classifier needs two")
-    train, evaluation = data.splits["train"], data.splits["test"]
+    return compose(
+        config,
+        data.class_names,
+        train=data.splits["train"],
+        evaluation=data.splits["test"],
+        unlabelled=data.splits[config.unsup_split] if association else None,
+    )
+
+
+def compose(config, class_names, train, evaluation, unlabelled=None, image_shape=None):
+    """Chooses labelled, held-out and unlabelled images, and makes batches of them.
+
+    Args:
+        config: a `TrainConfig`.
+        class_names: names of the classes, in the order of the labels.
+        train: `Split` that labelled images are drawn from, and held out for validation.
+        evaluation: `Split` that the error is measured on unless images are held out.
+        unlabelled: `Split` that unlabelled images are drawn from, or None to train on the labels
+            alone. Its labels are not read. If it is `train`, held-out images are not drawn.
+        image_shape: (height, width, channels) that the network takes; by default that of `train`.
+
+    Returns:
+        A `TaskData`.
+
+    Raises:
+        UserError: if there are fewer images than asked for.
+    """
+    num_classes = len(class_names)
+    if num_classes < 2:
+        raise UserError(f"{config.dataset} has {num_classes} class; a classifier needs two")
+    image_shape = tuple(image_shape or train.images.shape[1:])
     usable = np.arange(len(train.labels))
     if config.validation_samples:
         usable, held_out = labelled_subset.hold_out(
@@ -65,14 +97,13 @@ def load_data(config):
         )
         evaluation = Split(train.images[held_out], train.labels[held_out])
     chosen = labelled_subset.choose_labelled(
-        train.labels[usable], config.sup_per_class, data.num_classes, config.resolved_sup_seed
+        train.labels[usable], config.sup_per_class, num_classes, config.resolved_sup_seed
     )
     class_pools = [usable[members] for members in chosen]
     train_source = sampling.source(train.images)
 
-    unlabelled = unlabelled_source = pool = None
-    if association:
-        unlabelled = data.splits[config.unsup_split]
+    unlabelled_source = pool = None
+    if unlabelled is not None:
         same = unlabelled is train
         unlabelled_source = train_source if same else sampling.source(unlabelled.images)
         members = usable if same else np.arange(len(unlabelled.images))
@@ -94,17 +125,19 @@ def load_data(config):
     return TaskData(
         batches=batches,
         evaluation=evaluation,
-        class_names=data.class_names,
-        image_shape=tuple(train.images.shape[1:]),
+        class_names=class_names,
+        image_shape=image_shape,
         train=train,
         class_pools=class_pools,
         record={
-            "class_names": list(data.class_names),
-            "image_shape": list(train.images.shape[1:]),
+            "class_names": list(class_names),
+            "image_shape": list(image_shape),
             "labelled_indices": np.concatenate(class_pools).tolist(),
             "unlabelled_images": 0 if pool is None else len(pool),
             "train_fingerprint": fingerprint(train),
-            "unlabelled_fingerprint": fingerprint(unlabelled) if association else None,
+            "unlabelled_fingerprint": None
+            if unlabelled is None
+            else fingerprint(Split(unlabelled.images, None)),
             "evaluation_images": len(evaluation.labels),
             "evaluation_fingerprint": fingerprint(evaluation),
         },
@@ -120,6 +153,31 @@ def build_model(config, image_shape, num_classes, normalization_images=None):
         num_classes: number of classes.
         normalization_images: images whose statistics normalise; None where the statistics are
             restored from a checkpoint afterwards.
+
+    Returns:
+        A built and compiled `AssociativeModel`.
+
+    Raises:
+        UserError: if the architecture is unknown or does not fit the images.
+    """
+    return assemble(
+        config,
+        None if config.similarity == "none" else association_of(config),
+        image_shape,
+        num_classes,
+        normalization_images,
+    )
+
+
+def assemble(config, similarity, image_shape, num_classes, normalization_images=None):
+    """Builds and compiles a model with a similarity term.
+
+    Args:
+        config: a `TrainConfig`.
+        similarity: a similarity term, or None.
+        image_shape: see `build_model`.
+        num_classes: see `build_model`.
+        normalization_images: see `build_model`.
 
     Returns:
         A built and compiled `AssociativeModel`.
@@ -148,9 +206,9 @@ def build_model(config, image_shape, num_classes, normalization_images=None):
         model = AssociativeModel(
             network,
             num_classes,
-            similarity=_similarity(config),
+            similarity=similarity,
             augmentation=augmentation.build(config.augmentation, config.seed),
-            classification_weight=_envelope(config, "logit"),
+            classification_weight=envelope_of(config, "logit"),
             # The logit layer's L2 in the authors' code, whatever the network's: 1e-4 times half the
             # sum of squares, which Keras takes without the half.
             classifier_regularizer=keras.regularizers.L2(0.5e-4),
@@ -180,20 +238,28 @@ def build_model(config, image_shape, num_classes, normalization_images=None):
     return model
 
 
-def _similarity(config):
+def association_of(config):
+    """The `Association` of a configuration."""
     from semisup.association import Association
 
-    if config.similarity == "none":
-        return None
     return Association(
-        walker_weight=_envelope(config, "walker"),
-        visit_weight=_envelope(config, "visit"),
+        walker_weight=envelope_of(config, "walker"),
+        visit_weight=envelope_of(config, "visit"),
         measure=config.similarity_measure,
         temperature=config.temperature,
     )
 
 
-def _envelope(config, name):
+def envelope_of(config, name):
+    """The schedule of a loss weight.
+
+    Args:
+        config: a `TrainConfig`.
+        name: the loss as the flags name it; "walker" for `--walker_weight`.
+
+    Returns:
+        An `Envelope`.
+    """
     from semisup.schedules import Envelope
 
     return Envelope(

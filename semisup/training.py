@@ -1,6 +1,7 @@
 """From a configuration to a trained run directory: training, stopping and resuming.
 
-Shared by all tasks: a task is a module with `load_data(config)` and `build_model(config, ...)`.
+Shared by all tasks. A task is a module with a `NAME` (that of its package), the class `Config` of
+its configurations, and the functions `load_data` and `build_model`: see `semisup.task`.
 """
 
 import math
@@ -10,7 +11,7 @@ import sys
 import keras
 import numpy as np
 
-from semisup import backend, checkpoints, evaluation, monitoring, optimizers, run_directory
+from semisup import backend, checkpoints, evaluation, monitoring, optimizers, run_directory, runs
 from semisup.errors import TrainingError, UserError
 from semisup.monitoring import StepCallback
 
@@ -19,8 +20,8 @@ def train(config, task):
     """Trains, or goes on training, the model of a configuration.
 
     Args:
-        config: a `TrainConfig`.
-        task: module with the task's `load_data` and `build_model`.
+        config: a configuration of the task's class.
+        task: module of the task.
 
     Returns:
         Exit status: 0 when the training is complete, 128 plus the signal's number when a signal
@@ -32,7 +33,7 @@ def train(config, task):
     """
     run = run_directory.RunDirectory(config.resolved_logdir)
     with run.lock():
-        run.check(config, config.overwrite)
+        run.check(config, task.NAME, config.overwrite)
         backend.set_up(config)
         keras.utils.set_random_seed(config.seed)
         data = task.load_data(config)
@@ -56,14 +57,16 @@ def train(config, task):
                 print(f"{run.path} is complete: {step} steps.")
                 return 0
             print(f"Resuming {run.path} at step {step}.")
+        elif config.initial_run:
+            runs.begin_with(model, config.initial_run)
         # Nothing is deleted or written before data and model are known to be right.
-        run.begin(config, config.overwrite)
+        run.begin(config, task.NAME, config.overwrite)
         run.keep_network(config)
         run.write_json("data.json", data.record)
         run.cut_metrics(step)
         # Only now: what comes before has nothing to save, and stops at once.
         with StopSignals() as signals:
-            session = Session(config, run, data, model, step, signals)
+            session = Session(config, task, run, data, model, step, signals)
             session.fit()
         if signals.received and session.step < config.max_steps:
             without = " without --overwrite" if config.overwrite else ""
@@ -125,8 +128,9 @@ class StopSignals:
 class Session:
     """One process' share of a run: from a step to the last one, or to a signal."""
 
-    def __init__(self, config, run, data, model, step, signals):
+    def __init__(self, config, task, run, data, model, step, signals):
         self.config = config
+        self.task = task
         self.run = run
         self.data = data
         self.model = model
@@ -218,7 +222,7 @@ class Session:
         run.write_json(
             "results.json",
             {
-                "command": " ".join(["python", "-m", "semisup.train", *sys.argv[1:]]),
+                "command": " ".join(["python", "-m", f"{self.task.NAME}.train", *sys.argv[1:]]),
                 "settings": config.to_dict(),
                 "step": config.max_steps,
                 "test_error": error,

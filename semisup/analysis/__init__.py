@@ -9,7 +9,7 @@ from semisup.analysis.associations import AssociationPanel, association_graph, a
 from semisup.analysis.confusion import confusion_figure
 from semisup.analysis.drawing import save, to_image
 from semisup.analysis.neighbours import nearest_neighbours, nearest_neighbours_figure
-from semisup.analysis.projection import effective_perplexity, tsne, tsne_figure
+from semisup.analysis.projection import effective_perplexity, tsne, tsne_figure, tsne_grid
 
 __all__ = [
     "AssociationPanel",
@@ -23,4 +23,5 @@ __all__ = [
     "to_image",
     "tsne",
     "tsne_figure",
+    "tsne_grid",
 ]

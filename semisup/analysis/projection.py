@@ -1,9 +1,10 @@
 """The structure of an embedding in two dimensions, by t-SNE (thesis section 2.4)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -27,6 +28,7 @@ _MARKERS = "o^sDvPX<>*"
 _FONT_SIZE = 9
 _LEGEND_ROWS = 22
 _PLOT_WIDTH = 5.6
+_PANEL_WIDTH = 3.2
 
 _logger = logging.getLogger(__name__)
 
@@ -101,6 +103,87 @@ def tsne_figure(
     Raises:
         ValueError: If shapes do not fit or a label has no name.
     """
+    _check_points(points, labels, class_names)
+    present = np.unique(labels)
+    names = [abbreviate(class_names[label], 24) for label in present]
+    legend_columns = -(-len(names) // _LEGEND_ROWS)
+    legend_width = legend_columns * (text_width(names, _FONT_SIZE) + 0.35)
+
+    figure = Figure((_PLOT_WIDTH + legend_width, _PLOT_WIDTH), dpi=DPI, facecolor="white")
+    figure.set_layout_engine("constrained", w_pad=MARGIN, h_pad=MARGIN)
+    axes = figure.add_subplot(aspect="equal", adjustable="datalim", xticks=[], yticks=[])
+    _scatter(axes, points, labels)
+    if title:
+        axes.set_title(title, size=_FONT_SIZE + 2, loc="left")
+    figure.legend(
+        handles=_legend_handles(present, names),
+        loc="outside right upper",
+        fontsize=_FONT_SIZE,
+        frameon=False,
+        ncols=legend_columns,
+        handletextpad=0.2,
+        columnspacing=0.8,
+    )
+    return figure
+
+
+def tsne_grid(
+    panels: Mapping[str, np.ndarray], groupings: Mapping[str, tuple[np.ndarray, Sequence[str]]]
+) -> Figure:
+    """Draws several projections of the same examples side by side, coloured in several ways.
+
+    Args:
+        panels: For each column, its title and (n, 2) float points, the same examples in each.
+        groupings: For each row, its title, the (n,) int groups of the examples, and the groups'
+            names.
+
+    Returns:
+        The figure: a column for each panel, a row and a legend for each grouping.
+
+    Raises:
+        ValueError: If there is no panel, shapes do not fit or a group has no name.
+    """
+    if not panels or not groupings:
+        raise ValueError("a grid needs at least one panel and one grouping")
+    for points in panels.values():
+        for labels, names in groupings.values():
+            _check_points(points, labels, names)
+    all_names = [abbreviate(name, 24) for _, names in groupings.values() for name in names]
+    columns = max(-(-len(names) // _LEGEND_ROWS) for _, names in groupings.values())
+    legend_width = columns * (text_width(all_names, _FONT_SIZE) + 0.35)
+    size = (len(panels) * _PANEL_WIDTH + legend_width, len(groupings) * _PANEL_WIDTH)
+    figure = Figure(size, dpi=DPI, facecolor="white")
+    figure.set_layout_engine("constrained", w_pad=MARGIN / 2, h_pad=MARGIN / 2)
+    grid = figure.subplots(
+        len(groupings),
+        len(panels),
+        squeeze=False,
+        subplot_kw={"aspect": "equal", "adjustable": "datalim", "xticks": [], "yticks": []},
+    )
+    for row, (row_title, (labels, names)) in zip(grid, groupings.items(), strict=True):
+        for axes, points in zip(row, panels.values(), strict=True):
+            _scatter(axes, points, labels)
+        row[0].set_ylabel(row_title, size=_FONT_SIZE + 2)
+        row[-1].legend(
+            handles=_legend_handles(
+                np.unique(labels),
+                [abbreviate(names[label], 24) for label in np.unique(labels)],
+            ),
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),
+            fontsize=_FONT_SIZE,
+            frameon=False,
+            ncols=-(-len(names) // _LEGEND_ROWS),
+            handletextpad=0.2,
+            columnspacing=0.8,
+        )
+    for axes, title in zip(grid[0], panels, strict=True):
+        axes.set_title(title, size=_FONT_SIZE + 2, loc="left")
+    return figure
+
+
+def _check_points(points: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> None:
+    """Raises `ValueError` if shapes do not fit or a label has no name."""
     points, labels = np.asarray(points), np.asarray(labels)
     if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
         raise ValueError(
@@ -111,21 +194,20 @@ def tsne_figure(
     if len(class_names) > len(_COLOURS) * len(_MARKERS):
         raise ValueError(f"{len(class_names)} classes cannot be told apart in one figure")
 
+
+def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
+    """Puts points into axes, coloured by class.
+
+    Args:
+        axes: The axes; a frame is left of them.
+        points: (n, 2) float.
+        labels: (n,) int.
+    """
+    points, labels = np.asarray(points), np.asarray(labels)
     colours = np.array(_COLOURS)[labels % len(_COLOURS)]
     marker_of = labels // len(_COLOURS)
     area = float(np.clip(12_000 / len(points), 4, 30))
-
-    present = np.unique(labels)
-    names = [abbreviate(class_names[label], 24) for label in present]
-    legend_columns = -(-len(names) // _LEGEND_ROWS)
-    legend_width = legend_columns * (text_width(names, _FONT_SIZE) + 0.35)
-
-    figure = Figure((_PLOT_WIDTH + legend_width, _PLOT_WIDTH), dpi=DPI, facecolor="white")
-    figure.set_layout_engine("constrained", w_pad=MARGIN, h_pad=MARGIN)
-    axes = figure.add_subplot(aspect="equal", adjustable="datalim", xticks=[], yticks=[])
     axes.spines[:].set_color("0.8")
-    if title:
-        axes.set_title(title, size=_FONT_SIZE + 2, loc="left")
     # By marker, not by class: the points of one class do not cover those of all before it.
     for marker in np.unique(marker_of):
         chosen = marker_of == marker
@@ -137,7 +219,11 @@ def tsne_figure(
             linewidths=0,
             alpha=0.85,
         )
-    handles = [
+
+
+def _legend_handles(labels: Sequence[int], names: Sequence[str]) -> list[Line2D]:
+    """Entries of a legend for the classes that `_scatter` draws, in the same colours."""
+    return [
         Line2D(
             [],
             [],
@@ -148,15 +234,5 @@ def tsne_figure(
             markeredgewidth=0,
             label=name,
         )
-        for label, name in zip(present, names, strict=True)
+        for label, name in zip(labels, names, strict=True)
     ]
-    figure.legend(
-        handles=handles,
-        loc="outside right upper",
-        fontsize=_FONT_SIZE,
-        frameon=False,
-        ncols=legend_columns,
-        handletextpad=0.2,
-        columnspacing=0.8,
-    )
-    return figure

