@@ -18,5 +18,6 @@ DATASET_ALIASES = {
     "svhn": "svhn_cropped",
     "mnist3": "mnist",
     "mnistm": "mnist_m",
-    "synth": "synth_digits",
+    "synth": "synthetic_digits",
+    "synth_signs": "synthetic_signs",
 }

@@ -1,4 +1,4 @@
-"""Image classification data sets of TensorFlow Datasets (TFDS), stock or prepared on disk."""
+"""Image classification data sets of TensorFlow Datasets (TFDS): stock, ours, or just on disk."""
 
 import contextlib
 import logging
@@ -22,7 +22,7 @@ _DOWNLOAD_RETRIES = 5
 def open_tfds(
     name: str, *, data_dir: str | os.PathLike | None = None, image_size: int = 0
 ) -> tuple[tuple[str, ...], dict[str, Source]]:
-    """Finds a data set of TFDS, and prepares it if it is a stock one that is not there yet.
+    """Finds a data set of TFDS, and prepares it if it is not there yet but has a builder.
 
     What is prepared in `data_dir` is read as it is, whether or not TFDS has a builder for it, and
     whichever version it is. Examples come in the order of the files.
@@ -97,6 +97,8 @@ def _prepare(builder: Any, name: str, where: str) -> None:
     try:
         with _fewer_retries():
             builder.download_and_prepare()
+    except UserError:
+        raise
     except Exception as error:  # of the network, of the disk, of TFDS, of each builder
         raise UserError(
             f"data set {name!r} is not in {where}, and downloading it failed "

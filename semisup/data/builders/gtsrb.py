@@ -1,0 +1,132 @@
+"""The German Traffic Sign Recognition Benchmark (Stallkamp et al., Neural Networks 2012)."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from semisup.data.builders import information, originals
+
+HOMEPAGE = "https://benchmark.ini.rub.de/gtsrb_news.html"
+
+# In the order of the official class ids.
+CLASS_NAMES = (
+    "speed_20",
+    "speed_30",
+    "speed_50",
+    "speed_60",
+    "speed_70",
+    "speed_80",
+    "end_speed_80",
+    "speed_100",
+    "speed_120",
+    "no_passing",
+    "no_passing_trucks",
+    "right_of_way_next_crossing",
+    "priority_road",
+    "yield",
+    "stop",
+    "no_vehicles",
+    "no_trucks",
+    "no_entry",
+    "general_caution",
+    "curve_left",
+    "curve_right",
+    "double_curve",
+    "bumpy_road",
+    "slippery_road",
+    "narrows_right",
+    "road_works",
+    "traffic_signals",
+    "pedestrians",
+    "children",
+    "bicycles",
+    "ice_snow",
+    "wild_animals",
+    "end_all_limits",
+    "turn_right_ahead",
+    "turn_left_ahead",
+    "ahead_only",
+    "straight_or_right",
+    "straight_or_left",
+    "keep_right",
+    "keep_left",
+    "roundabout",
+    "end_no_passing",
+    "end_no_passing_trucks",
+)
+
+_FOLDER = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370"
+_SIZE = 40
+
+
+class Gtsrb(tfds.core.GeneratorBasedBuilder):
+    """Whole images, resized to 40 x 40 pixels; there is a border of some 10 % around the signs."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    CROPPED = False
+    ARCHIVES: Sequence[originals.Original] = tuple(
+        originals.Original(name, f"{_FOLDER}/{name}", md5)
+        for name, md5 in (
+            ("GTSRB_Final_Training_Images.zip", "f33fd80ac59bff73c82d25ab499e03a3"),
+            ("GTSRB_Final_Test_Images.zip", "c7e4e6327067d32654124b0fe9e82185"),
+            ("GTSRB_Final_Test_GT.zip", "fe31e9c9270bbcd7b84b7f21a9d9d9e5"),
+        )
+    )
+    COUNTS: Mapping[str, int] = {"train": 39_209, "test": 12_630}
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        extent = "cropped to the signs" if self.CROPPED else "whole images"
+        return information.of_labelled_images(
+            self,
+            shape=(_SIZE, _SIZE, 3),
+            classes=CLASS_NAMES,
+            description=f"German Traffic Sign Recognition Benchmark, {extent}, 40x40.",
+            homepage=HOMEPAGE,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
+        train, test, truth = originals.fetch(dl_manager, self.name, self.ARCHIVES)
+        return {
+            "train": self._generate_examples("train", train, train),
+            "test": self._generate_examples("test", truth, test, "GTSRB/Final_Test/Images"),
+        }
+
+    def _generate_examples(
+        self, split: str, tables: Path, images: Path, folder: str | None = None
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        with originals.reading(tables):
+            rows = list(_rows(tables))
+            originals.check_count(tables, f"{split} images", len(rows), self.COUNTS[split])
+        with originals.reading(images), zipfile.ZipFile(images) as archive:
+            for table_folder, row in rows:
+                name = f"{folder or table_folder}/{row['Filename']}"
+                box = None
+                if self.CROPPED:
+                    box = tuple(int(row[f"Roi.{edge}"]) for edge in ("X1", "Y1", "X2", "Y2"))
+                image = originals.decode(archive.read(name), name, box=box, image_size=_SIZE)
+                key = name.removeprefix("GTSRB/").removesuffix(".ppm")
+                yield key, {"id": key, "image": image, "label": int(row["ClassId"])}
+
+
+class GtsrbCropped(Gtsrb):
+    """The signs alone, cropped as annotated and resized to 40 x 40 pixels.
+
+    The target domain of the thesis' chapter 4.
+    """
+
+    CROPPED = True
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows of all tables in an archive, each with the folder of its table."""
+    with zipfile.ZipFile(path) as archive:
+        for name in sorted(archive.namelist()):
+            if name.endswith(".csv"):
+                with io.TextIOWrapper(archive.open(name), "utf-8") as table:
+                    for row in csv.DictReader(table, delimiter=";"):
+                        yield name.rpartition("/")[0], row
