@@ -11,14 +11,28 @@ if not (3, 11) <= sys.version_info[:2] <= (3, 13):
 
 HERE = Path(__file__).parent
 
+# Pinned: what is rendered depends on the bytes of the fonts.
+FONTS = [
+    "font-caladea==0.0.2",
+    "font-fredoka-one==0.0.4",
+    "font-hanken-grotesk==0.0.2",
+    "font-intuitive==0.0.4",
+    "font-lato==0.1.0",
+    "font-manrope==0.0.2",
+    "font-roboto==0.0.1",
+    "font-source-serif-pro==0.0.1",
+    "mplhep_data==0.1.0",
+    "ttf-opensans==2020.10.30",
+]
+
 setup(
     name="semisup",
     version=re.search(r'__version__ = "(.+)"', (HERE / "semisup/__init__.py").read_text())[1],
     description="Learning by association: train image classifiers with few labels, on Keras 3",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    packages=find_packages(include=["semisup", "semisup.*"]),
-    package_data={"semisup": ["recipes/*.flags"]},
+    packages=find_packages(include=["semisup", "semisup.*", "domain_adaptation"]),
+    package_data={"semisup": ["recipes/*.flags"], "domain_adaptation": ["recipes/*.flags"]},
     python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py>=2.1,<3",
@@ -29,6 +43,7 @@ setup(
         "numpy>=1.26,<3",
         "pillow>=10,<14",
         "scikit-learn>=1.4,<2",
+        "scipy>=1.11,<2",
         "tensorboard>=2.20,<2.22",
         "tensorflow>=2.20,<2.22",
         "tensorflow-datasets>=4.9.9,<4.10",
@@ -37,12 +52,21 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
         "jax": ["jax>=0.5,<0.11"],
         "jax-gpu": ["jax[cuda13]>=0.5,<0.11"],
-        "test": ["jax>=0.5,<0.11", "pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff>=0.9,<0.18"],
+        "fonts": FONTS,
+        "test": [
+            "jax>=0.5,<0.11",
+            "pytest>=8,<10",
+            "pytest-xdist>=3.6,<4",
+            "ruff>=0.9,<0.18",
+            *FONTS,
+        ],
     },
     entry_points={
         "console_scripts": [
             "semisup-train = semisup.train:main",
             "semisup-eval = semisup.eval:main",
+            "domain-adaptation-train = domain_adaptation.train:main",
+            "domain-adaptation-eval = domain_adaptation.eval:main",
         ]
     },
 )

@@ -1,0 +1,251 @@
+"""How far apart two domains' embeddings lie: maximum mean discrepancy (MMD) and CORAL.
+
+Both are baselines for the association: similarity terms that make the embeddings of source and
+target alike without looking at a label (thesis chapter 4, sections 1.2 and 3.2.2).
+
+Everything is computed in float32, whatever the embeddings' type.
+"""
+
+import keras
+from keras import ops
+
+from domain_adaptation import choices
+
+BANDWIDTHS = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
+"""Standard deviations of the Gaussian kernels in the authors' baseline."""
+
+
+def gaussian_mixture_kernel(x, y, bandwidths=BANDWIDTHS):
+    """Sum of Gaussian kernels of every pair of embeddings.
+
+    Args:
+        x: (n, d) float embeddings.
+        y: (m, d) float embeddings.
+        bandwidths: standard deviations of the kernels, each above 0.
+
+    Returns:
+        (n, m) float32 in (0, number of bandwidths].
+    """
+    x, y = _as_matrices(x, y)
+    norms_x = ops.sum(ops.square(x), axis=1)[:, None]
+    norms_y = ops.sum(ops.square(y), axis=1)[None, :]
+    # Rounding may leave a tiny negative distance between equal embeddings.
+    distances = ops.maximum(norms_x + norms_y - 2.0 * ops.matmul(x, ops.transpose(y)), 0.0)
+    return _mixture(distances, bandwidths)
+
+
+def squared_mmd(x, y, bandwidths=BANDWIDTHS):
+    """Squared MMD of two samples, the biased estimate of quadratic time (Gretton et al. 2012).
+
+    Args:
+        x: (n, d) float embeddings of one domain.
+        y: (m, d) float embeddings of the other.
+        bandwidths: see `gaussian_mixture_kernel`.
+
+    Returns:
+        Scalar float32, at least 0 but for rounding; 0 if the samples are equal.
+
+    Raises:
+        ValueError: if the embeddings are not matrices of the same width.
+    """
+    within_x = ops.mean(gaussian_mixture_kernel(x, x, bandwidths))
+    within_y = ops.mean(gaussian_mixture_kernel(y, y, bandwidths))
+    return within_x + within_y - 2.0 * ops.mean(gaussian_mixture_kernel(x, y, bandwidths))
+
+
+def linear_squared_mmd(x, y, bandwidths=BANDWIDTHS):
+    """Squared MMD of two samples, the unbiased estimate of linear time (Gretton et al. 2012).
+
+    Averages over pairs of neighbouring examples of each sample, so that the examples of a sample
+    have to be in random order. Of samples of different sizes, the rest of the larger one is unused,
+    and so is an odd last example.
+
+    Args:
+        x: (n, d) float embeddings of one domain, in random order, n at least 2.
+        y: (m, d) float embeddings of the other, likewise.
+        bandwidths: see `gaussian_mixture_kernel`.
+
+    Returns:
+        Scalar float32; may be negative.
+
+    Raises:
+        ValueError: if the embeddings are not matrices of the same width.
+    """
+    x, y = _as_matrices(x, y)
+    sizes = (x.shape[0], y.shape[0])
+    # JAX slices by Python's integers alone.
+    pairs = (ops.minimum(*map(_count, (x, y))) if None in sizes else min(sizes)) // 2
+    (x1, x2), (y1, y2) = ((z[: 2 * pairs : 2], z[1 : 2 * pairs : 2]) for z in (x, y))
+
+    def kernel(a, b):
+        return _mixture(ops.sum(ops.square(a - b), axis=1), bandwidths)
+
+    return ops.mean(kernel(x1, x2) + kernel(y1, y2) - kernel(x1, y2) - kernel(x2, y1))
+
+
+def coral_distance(x, y):
+    """Squared distance of two samples' covariances, over 4 d² (Sun and Saenko 2016, eq. 1).
+
+    Args:
+        x: (n, d) float embeddings of one domain, n at least 2.
+        y: (m, d) float embeddings of the other, m at least 2.
+
+    Returns:
+        Scalar float32, at least 0.
+
+    Raises:
+        ValueError: if the embeddings are not matrices of the same width.
+    """
+    x, y = _as_matrices(x, y)
+    difference = _covariance(x) - _covariance(y)
+    return ops.sum(ops.square(difference)) / (4.0 * x.shape[1] ** 2)
+
+
+@keras.saving.register_keras_serializable(package="domain_adaptation")
+class MaximumMeanDiscrepancy(keras.layers.Layer):
+    """The MMD of two batches' embeddings, as a similarity term of an `AssociativeModel`.
+
+    Args:
+        weight: weight of the loss: a number, or a schedule of the step.
+        estimator: "quadratic" for `squared_mmd`, as in the authors' baseline, or "linear" for
+            `linear_squared_mmd` of the batches in random order.
+        bandwidths: see `gaussian_mixture_kernel`.
+        seed: seed of the random order.
+        dtype: dtype policy.
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Attributes:
+        loss_weights: weight of the loss, by its name.
+        statistics_names: empty; see `semisup.Association`.
+
+    Raises:
+        ValueError: if the estimator is unknown, or a bandwidth is not positive.
+    """
+
+    statistics_names = ()
+
+    def __init__(
+        self,
+        weight=1.0,
+        estimator="quadratic",
+        bandwidths=BANDWIDTHS,
+        seed=0,
+        dtype="float32",
+        **kwargs,
+    ):
+        super().__init__(dtype=dtype, **kwargs)
+        if estimator not in choices.MMD_ESTIMATORS:
+            known = ", ".join(choices.MMD_ESTIMATORS)
+            raise ValueError(f"MMD estimator {estimator!r} is none of {known}")
+        if not bandwidths or min(bandwidths) <= 0:
+            raise ValueError(f"bandwidths have to be greater than 0, not {bandwidths}")
+        self.loss_weights = {"mmd_loss": weight}
+        self.estimator = estimator
+        self.bandwidths = tuple(bandwidths)
+        self.seed = seed
+        self.built = True
+        if estimator == "linear":
+            self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, a, b, labels):
+        """Losses and statistics of one pair of batches.
+
+        Args:
+            a: (n, d) float embeddings of source images, in any order.
+            b: (m, d) float embeddings of target images.
+            labels: unused: MMD does not look at classes.
+
+        Returns:
+            A dictionary with the `mmd_loss`, a float32 scalar, and an empty one.
+        """
+        if self.estimator == "quadratic":
+            return {"mmd_loss": squared_mmd(a, b, self.bandwidths)}, {}
+        # A labelled batch is ordered by class: its neighbours are no random pairs. Numbers of rows
+        # are shuffled, for of a matrix Keras on JAX shuffles each column by itself.
+        a, b = (
+            ops.take(z, keras.random.shuffle(ops.arange(_count(z)), seed=self.seed_generator), 0)
+            for z in (a, b)
+        )
+        return {"mmd_loss": linear_squared_mmd(a, b, self.bandwidths)}, {}
+
+    def get_config(self):
+        """Arguments of the constructor, the schedule serialised."""
+        return {
+            **super().get_config(),
+            "weight": keras.saving.serialize_keras_object(self.loss_weights["mmd_loss"]),
+            "estimator": self.estimator,
+            "bandwidths": list(self.bandwidths),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Inverse of `get_config`."""
+        weight = keras.saving.deserialize_keras_object(config["weight"])
+        return cls(**{**config, "weight": weight})
+
+
+@keras.saving.register_keras_serializable(package="domain_adaptation")
+class CorrelationAlignment:
+    """CORAL of two batches' embeddings, as a similarity term of an `AssociativeModel`.
+
+    Deep CORAL, as published, compares the logits; here it takes what the other terms take.
+
+    Args:
+        weight: weight of the loss: a number, or a schedule of the step.
+
+    Attributes:
+        loss_weights: weight of the loss, by its name.
+        statistics_names: empty; see `semisup.Association`.
+    """
+
+    statistics_names = ()
+
+    def __init__(self, weight=1.0):
+        self.loss_weights = {"coral_loss": weight}
+
+    def __call__(self, a, b, labels):
+        """Losses and statistics of one pair of batches.
+
+        Args:
+            a: (n, d) float embeddings of source images.
+            b: (m, d) float embeddings of target images.
+            labels: unused.
+
+        Returns:
+            A dictionary with the `coral_loss`, a float32 scalar, and an empty one.
+        """
+        return {"coral_loss": coral_distance(a, b)}, {}
+
+    def get_config(self):
+        """Arguments of the constructor, the schedule serialised."""
+        weight = self.loss_weights["coral_loss"]
+        return {"weight": keras.saving.serialize_keras_object(weight)}
+
+    @classmethod
+    def from_config(cls, config):
+        """Inverse of `get_config`."""
+        return cls(keras.saving.deserialize_keras_object(config["weight"]))
+
+
+def _as_matrices(x, y):
+    x, y = ops.convert_to_tensor(x), ops.convert_to_tensor(y)
+    if len(x.shape) != 2 or len(y.shape) != 2 or x.shape[1] != y.shape[1]:
+        raise ValueError(
+            "embeddings must be matrices of the same width, "
+            f"not of shapes {tuple(x.shape)} and {tuple(y.shape)}"
+        )
+    return ops.cast(x, "float32"), ops.cast(y, "float32")
+
+
+def _mixture(squared_distances, bandwidths):
+    return sum(ops.exp(-squared_distances / (2.0 * width**2)) for width in bandwidths)
+
+
+def _covariance(x):
+    centred = x - ops.mean(x, axis=0, keepdims=True)
+    return ops.matmul(ops.transpose(centred), centred) / (ops.cast(_count(x), "float32") - 1.0)
+
+
+def _count(x):
+    return ops.shape(x)[0]

@@ -1,0 +1,93 @@
+"""Evaluates an adaptation, finished or running: `domain-adaptation-eval --help`."""
+
+import dataclasses
+
+from semisup import eval as semi_supervised
+from semisup import flags
+from semisup.config import FOLDER, absolute_dataset
+from semisup.errors import UserError
+from semisup.options import option
+
+SUMMARY = (
+    "Evaluates the checkpoints of an adaptation on every test image of both domains, measures\n"
+    "the discrepancy of their embeddings and how much of the gap between training on the source\n"
+    "and on the target is covered, and draws figures."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalConfig(semi_supervised.EvalConfig):
+    """Settings of an evaluation (see the help of each field's flag)."""
+
+    data_dir: str = option(
+        "",
+        "Run",
+        "Folder of TFDS data sets, where it is not that of the training any more.",
+    )
+    dataset: str = option("", "Run", "Source data set as folder:PATH, where its folder has moved.")
+    target_dataset: str = option(
+        "", "Run", "Target data set as folder:PATH, where its folder has moved."
+    )
+    source_only: str = option(
+        "",
+        "Comparison",
+        "Folder of a run trained with --similarity=none on the same pair, for the coverage and the "
+        "figure.",
+    )
+    target_only: str = option(
+        "",
+        "Comparison",
+        "Folder of a run trained with --target_only on the same pair, for the coverage.",
+    )
+    compare: str = option(
+        "",
+        "Comparison",
+        "Folders of further runs, separated by commas, to show beside this one in the figure of "
+        "both domains' embeddings.",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("dataset", "target_dataset"):
+            value = getattr(self, name)
+            if value and not value.startswith(FOLDER):
+                raise UserError(f"--{name}={value}: give folder:PATH")
+            object.__setattr__(self, name, absolute_dataset(value))
+        if self.compare and not self.figures:
+            raise UserError("--compare has no effect without --figures")
+
+    @property
+    def compared_logdirs(self):
+        """Folders of the runs to show beside this one."""
+        return [path for path in self.compare.split(",") if path]
+
+    @property
+    def other_logdirs(self):
+        """Folders of all runs that this one is compared with."""
+        bounds = [path for path in (self.source_only, self.target_only) if path]
+        return list(dict.fromkeys([*bounds, *self.compared_logdirs]))
+
+    def relocated(self, config):
+        """The configuration of a run whose data may have moved, with the data where it is now."""
+        moved = {name: getattr(self, name) for name in ("data_dir", "dataset", "target_dataset")}
+        return dataclasses.replace(config, **{name: path for name, path in moved.items() if path})
+
+
+def main():
+    """Entry point of the binary."""
+    flags.run(_eval, EvalConfig, program="domain-adaptation-eval", summary=SUMMARY)
+
+
+def _eval(config):
+    from semisup import terminal
+
+    terminal.import_quietly()
+    from domain_adaptation import task
+    from domain_adaptation.reporting import AdaptationReporter
+    from semisup import reporting
+
+    reporting.evaluate_run(config, task, AdaptationReporter)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Domain adaptation: the data and the model that a configuration stands for."""
+
+import dataclasses
+import functools
+
+from domain_adaptation.config import TrainConfig
+from semisup import task as semi_supervised
+from semisup.data.datasets import Split, load_dataset
+from semisup.errors import UserError
+
+NAME = "domain_adaptation"
+Config = TrainConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaptationData(semi_supervised.TaskData):
+    """What a training and its evaluation need of the data of two domains.
+
+    Attributes:
+        source_test: test images of the source, or None if it has none.
+        target_test: test images of the target, or None likewise.
+    """
+
+    source_test: Split | None
+    target_test: Split | None
+
+
+def load_data(config):
+    """Loads the data of both domains. The target's labels serve to measure, not to train.
+
+    Args:
+        config: a `TrainConfig`.
+
+    Returns:
+        An `AdaptationData`.
+
+    Raises:
+        UserError: if data is missing, there are fewer images than asked for, or the domains have
+            different classes.
+    """
+    unlabelled_split = config.unsup_split if config.similarity != "none" else None
+    source = _load(config, config.dataset, None if config.target_only else "train")
+    target = _load(
+        config, config.target_dataset, "train" if config.target_only else unlabelled_split
+    )
+    # A folder of images without labels has no classes.
+    if target.class_names and source.class_names != target.class_names:
+        raise UserError(
+            f"{config.dataset} and {config.target_dataset} have different classes: "
+            f"{_difference(source.class_names, target.class_names)}"
+        )
+    tests = [data.splits.get("test") for data in (source, target)]
+    if not config.validation_samples and (tests[1] is None or tests[1].labels is None):
+        raise UserError(
+            f"{config.target_dataset} has no labelled test images to measure the error on: give "
+            "--validation_samples, to measure it on held-out images of the source"
+        )
+    labelled = target if config.target_only else source
+    unlabelled = target.splits[unlabelled_split] if unlabelled_split else None
+    composed = semi_supervised.compose(
+        config,
+        labelled.class_names,
+        train=labelled.splits["train"],
+        evaluation=tests[1],
+        # Without its labels, so that nothing can use them.
+        unlabelled=None if unlabelled is None else Split(unlabelled.images, None),
+        image_shape=common_shape(*source.splits.values(), *target.splits.values()),
+    )
+    parts = {field.name: getattr(composed, field.name) for field in dataclasses.fields(composed)}
+    return AdaptationData(**parts, source_test=tests[0], target_test=tests[1])
+
+
+def common_shape(*splits):
+    """Shape that the images of several splits are brought to by the model.
+
+    Args:
+        *splits: `Split`s.
+
+    Returns:
+        The greatest height and width, and 3 channels if any split has them.
+    """
+    return tuple(
+        max(sizes) for sizes in zip(*(split.images.shape[1:] for split in splits), strict=True)
+    )
+
+
+def build_model(config, image_shape, num_classes, normalization_images=None):
+    """Builds and compiles the model of a configuration.
+
+    Args:
+        config: a `TrainConfig`.
+        image_shape: (height, width, channels) that images of both domains are brought to.
+        num_classes: number of classes.
+        normalization_images: labelled images whose statistics normalise; None where the statistics
+            are restored from a checkpoint afterwards.
+
+    Returns:
+        A built and compiled `AssociativeModel`.
+
+    Raises:
+        UserError: if the architecture is unknown or does not fit the images.
+    """
+    return semi_supervised.assemble(
+        config, _similarity(config), image_shape, num_classes, normalization_images
+    )
+
+
+def _load(config, name, split):
+    """A data set with a split, or None, and with its test images if there are any."""
+    return load_dataset(
+        name,
+        data_dir=config.resolved_data_dir,
+        cache_dir=config.cache_dir or None,
+        image_size=config.new_size,
+        splits=() if split is None else (split,),
+        optional_splits=("test",),
+    )
+
+
+def _difference(source, target):
+    ours = [name for name in source if name not in target]
+    theirs = [name for name in target if name not in source]
+    if not ours and not theirs:
+        return f"the same in another order, {', '.join(source)} and {', '.join(target)}"
+    parts = [
+        f"only the {domain} has {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+        for domain, names in (("source", ours), ("target", theirs))
+        if names
+    ]
+    return "; ".join(parts)
+
+
+def _similarity(config):
+    from domain_adaptation.discrepancy import CorrelationAlignment, MaximumMeanDiscrepancy
+
+    envelope = functools.partial(semi_supervised.envelope_of, config)
+    if config.similarity == "association":
+        return semi_supervised.association_of(config)
+    if config.similarity == "mmd":
+        return MaximumMeanDiscrepancy(
+            envelope("discrepancy"), estimator=config.mmd_estimator, seed=config.seed
+        )
+    if config.similarity == "coral":
+        return CorrelationAlignment(envelope("discrepancy"))
+    return None

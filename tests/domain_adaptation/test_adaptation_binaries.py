@@ -1,0 +1,189 @@
+"""Tests of the binaries as a user runs them: train, kill, resume, evaluate, compare."""
+
+import sys
+
+import pytest
+import running
+
+from domain_adaptation import load_run, task
+from domain_adaptation.reporting import coverage
+from semisup import checkpoints, evaluation
+from semisup import task as semi_supervised
+from semisup.errors import UserError
+
+SETTINGS = {
+    "walker_weight_envelope_delay": 10,
+    "visit_weight_envelope_delay": 10,
+    "discrepancy_weight_envelope_delay": 10,
+}
+
+
+def train(folder, logdir, **settings):
+    status, run = running.train(folder, logdir, task=task, **{**SETTINGS, **settings})
+    assert status == 0
+    return run
+
+
+def start(binary, *flags):
+    return running.start(binary, *flags, package="domain_adaptation")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """An adaptation by association, its bounds, and one by MMD."""
+    folder = tmp_path_factory.mktemp("runs")
+    return {
+        "association": train(folder, "association"),
+        "source_only": train(folder, "source_only", similarity="none"),
+        "target_only": train(folder, "target_only", target_only=True),
+        "mmd": train(folder, "mmd", similarity="mmd"),
+    }
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    ("similarity", "estimator"), [("association", "quadratic"), ("mmd", "linear")]
+)
+def test_a_killed_adaptation_resumes_to_the_same_bits(tmp_path, similarity, estimator):
+    settings = {"similarity": similarity, "mmd_estimator": estimator, "max_steps": 200, **SETTINGS}
+    whole = train(tmp_path, "whole", **settings)
+    killed = running.config(tmp_path, "killed", task, **settings)
+    run = running.RunDirectory(killed.logdir)
+    status, _, _ = running.interrupt(
+        start("train", *running.arguments(killed)), running.KILL, run, 50
+    )
+    assert status == -running.KILL
+    reached = checkpoints.list_steps(run.checkpoints)[-1]
+    assert 50 <= reached < 200, "the kill came too late to test anything"
+    status, out, err = running.finish(start("train", *running.arguments(killed)))
+    assert status == 0, err
+    assert f"at step {reached}" in out
+    running.assert_same_weights(whole, run, 200)
+    assert running.losses(whole) == running.losses(run)
+
+
+def test_evaluation_measures_both_domains_the_coverage_and_draws_figures(runs):
+    run = runs["association"]
+    status, out, err = running.finish(
+        start(
+            "eval",
+            f"--logdir={run.path}",
+            f"--source_only={runs['source_only'].path}",
+            f"--target_only={runs['target_only'].path}",
+            f"--compare={runs['mmd'].path}",
+            "--figures",
+        )
+    )
+    assert status == 0, err
+    content = run.read_json("evaluation.json")
+    assert content["source"]["images"] == 1000
+    assert content["target"]["images"] == 359
+    errors = {name: other.read_json("results.json")["test_error"] for name, other in runs.items()}
+    assert content["error"] == content["target"]["error"]
+    assert content["error"] == pytest.approx(errors["association"])
+    assert content["source_only_error"] == pytest.approx(errors["source_only"])
+    assert content["coverage"] == pytest.approx(
+        coverage(errors["association"], errors["source_only"], errors["target_only"])
+    )
+    assert content["squared_mmd"]["mixture"] > 0
+    assert f"coverage of the gap between them: {100 * content['coverage']:.2f} %" in out
+    for name in ("domains", "associations", "confusion", "neighbours", "tsne"):
+        assert (run.file("figures", f"{name}.png")) in out
+
+
+@pytest.mark.parametrize(("error", "expected"), [(0.2, 0.75), (0.1, 1.0), (0.5, 0.0), (0.54, -0.1)])
+def test_coverage_is_the_closed_share_of_the_gap(error, expected):
+    assert coverage(error, source_only=0.5, target_only=0.1) == pytest.approx(expected)
+
+
+def test_coverage_of_no_gap_is_none():
+    assert coverage(0.3, 0.2, 0.2) is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--source_only={target_only}"], "is a run of another kind: target only"),
+        (["--target_only={source_only}"], "is a run of another kind: source only"),
+        (["--compare={mmd}"], "--compare has no effect without --figures"),
+        (["--source_only=nowhere"], "nowhere holds no run"),
+        (["--dataset=mnist"], "--dataset=mnist: give folder:PATH"),
+    ],
+)
+def test_wrong_comparisons_exit_2_with_one_line(runs, flags, message):
+    paths = {name: run.path for name, run in runs.items()}
+    flags = [flag.format(**paths) for flag in flags]
+    status, _, err = running.finish(start("eval", f"--logdir={runs['association'].path}", *flags))
+    assert status == 2
+    assert len(err.splitlines()) == 1, err
+    assert message in err
+
+
+def test_a_run_of_the_other_task_is_refused_by_name(runs, tmp_path):
+    logdir = runs["association"].path
+    status, _, err = running.finish(running.start("eval", f"--logdir={logdir}"))
+    assert status == 2
+    assert "holds a run of domain_adaptation, not of semisup" in err
+    status, _, err = running.finish(running.start("train", f"--logdir={logdir}"))
+    assert status == 2
+    assert "holds a run of domain_adaptation, not of semisup" in err
+
+
+def test_a_loaded_run_predicts_with_the_error_that_it_recorded(runs):
+    model, config = load_run(runs["mmd"].path)
+    data = task.load_data(config)
+    predicted = evaluation.Predictor(model).labels(data.target_test.images)
+    error = (predicted != data.target_test.labels).mean()
+    assert error == pytest.approx(runs["mmd"].read_json("results.json")["test_error"])
+
+
+@pytest.mark.backend
+def test_an_adaptation_begins_with_the_weights_of_another_run(tmp_path):
+    status, first = running.train(tmp_path, "first", max_steps=20, sup_per_class=-1)
+    assert status == 0
+    settings = {"initial_run": first.path, "max_steps": 20, "learning_rate": 1e-12}
+    second = train(tmp_path, "second", **{**settings, "minimum_learning_rate": 0})
+    trained, begun = running.weights(first, 20), running.weights(second, 20)
+    kernels = [name for name in trained if name.endswith("kernel") and name.startswith("model/")]
+    assert len(kernels) == 3
+    for name in kernels:
+        assert abs(trained[name] - begun[name]).max() < 1e-6
+
+
+def test_an_initial_run_that_does_not_fit_exits_2_and_leaves_no_run(tmp_path):
+    config = running.config(tmp_path, "run", task, initial_run=str(tmp_path / "none"), **SETTINGS)
+    status, _, err = running.finish(start("train", *running.arguments(config)))
+    assert status == 2
+    assert "holds no model.keras: is its training complete?" in err
+    status, first = running.train(
+        tmp_path, "first", semi_supervised, max_steps=10, eval_interval=10
+    )
+    assert status == 0
+    other = running.config(
+        tmp_path, "run", task, initial_run=first.path, architecture="mnist_model", **SETTINGS
+    )
+    status, _, err = running.finish(start("train", *running.arguments(other)))
+    assert status == 2
+    assert f"--initial_run={first.path} does not fit this model" in err
+    assert not running.RunDirectory(other.logdir).read_config()
+
+
+def test_a_missing_run_cannot_be_loaded(tmp_path):
+    with pytest.raises(UserError, match="holds no run"):
+        load_run(tmp_path)
+
+
+def test_help_imports_nothing_heavy():
+    import subprocess
+
+    code = (
+        "import sys\n"
+        "from domain_adaptation import train\n"
+        "sys.argv = ['train', '--help']\n"
+        "try:\n    train.main()\n"
+        "except SystemExit as end:\n    assert end.code == 0\n"
+        "assert not {'keras', 'tensorflow', 'jax', 'numpy'} & set(sys.modules)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "--target_dataset=optdigits" in result.stdout

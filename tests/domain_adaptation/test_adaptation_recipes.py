@@ -1,0 +1,61 @@
+"""Tests of the recipes: each parses and says what it reproduces; they cover the tables."""
+
+from pathlib import Path
+
+import pytest
+
+import domain_adaptation
+from domain_adaptation.config import TrainConfig
+from semisup import flags
+
+FOLDER = Path(domain_adaptation.__file__).parent / "recipes"
+NAMES = flags.recipe_names(FOLDER)
+PAIRS = (
+    "mnist_to_mnist_m",
+    "synthetic_digits_to_svhn",
+    "svhn_to_mnist",
+    "synthetic_signs_to_gtsrb",
+)
+KINDS = ("", "_fixed", "_mmd", "_source_only", "_target_only")
+
+
+def parse(name):
+    return flags.parse(["train", f"--recipe={name}"], TrainConfig, recipes=FOLDER)
+
+
+def test_every_cell_of_the_thesis_own_has_a_recipe():
+    cells = {pair + kind for pair in PAIRS for kind in KINDS}
+    assert set(NAMES) == {*cells, "svhn_to_mnist_swapped"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_parses_and_says_table_protocol_and_run_time(name):
+    config = parse(name)
+    lines = (FOLDER / f"{name}.flags").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith(("# ICCV table 2, ", "# CVPR table 5, "))
+    assert ": published " in lines[0]
+    text = "\n".join(lines)
+    assert "# Protocol:" in text
+    assert "# Run time:" in text
+    assert config.architecture == "svhn_model"
+    assert config.learning_rate == 1e-4
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_recipes_of_a_pair_differ_in_their_similarity_term(pair):
+    terms = {kind: parse(pair + kind) for kind in KINDS}
+    assert [config.similarity for config in terms.values()] == [
+        *("association", "association", "mmd", "none", "none")
+    ]
+    assert [kind for kind, config in terms.items() if config.target_only] == ["_target_only"]
+    assert len({(c.dataset, c.target_dataset, c.new_size) for c in terms.values()}) == 1
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_fixed_parameters_are_those_of_table_2(pair):
+    config = parse(f"{pair}_fixed")
+    assert config.visit_weight == 0.5
+    assert config.walker_weight_envelope_delay == config.visit_weight_envelope_delay == 500
+    assert config.unsup_batch_size == 100
+    classes = 43 if "signs" in pair else 10
+    assert 80 < classes * config.sup_per_batch <= 100
