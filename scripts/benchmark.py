@@ -28,6 +28,7 @@ from contestants import (
     memory_in_use,
     product_rate,
     rate,
+    similarity_gradients,
     step_flops,
 )
 
@@ -48,6 +49,7 @@ BARE = "bare step, constant batch"
 FIT = "fit, constant batch"
 OTHER_JIT = "fit, other jit_compile"
 PIPELINE = "input pipeline alone"
+TERM = "similarity term alone, "
 
 # A batch takes the pipeline far less time than a step takes, and a few wait in its buffer.
 _BATCHES_A_STEP = 20
@@ -66,6 +68,12 @@ class BenchmarkConfig(TrainConfig):
         False,
         "Benchmark",
         "Measure the fit on a constant batch with the opposite of --jit_compile, too.",
+    )
+    similarity_terms: bool = option(
+        False,
+        "Benchmark",
+        "Measure association, MMD and CORAL alone, too: their forward and backward pass from "
+        "embeddings of the batches' sizes, beside the whole step's.",
     )
     output: str = option("", "Benchmark", "JSON file to write the measurements to.")
 
@@ -148,8 +156,9 @@ class Benchmark:
         keras.utils.set_random_seed(config.seed)
         self.data = task.load_data(config)
         self.model = self._build_model(config)
-        run.begin(config, overwrite=False)
-        session = training.Session(config, run, self.data, self.model, 0, training.StopSignals())
+        run.begin(config, task.NAME, overwrite=False)
+        signals = training.StopSignals()
+        session = training.Session(config, task, run, self.data, self.model, 0, signals)
         session.callbacks = [
             epoch_timer(self._finish_round)
             if isinstance(callback, training.Evaluation)
@@ -198,6 +207,12 @@ class Benchmark:
             other = "off" if self.model.jit_compile else "on"
             model = self._build_model(dataclasses.replace(config, jit_compile=other))
             turns[OTHER_JIT] = functools.partial(fit_rate, model, batch, steps)
+        if self.config.similarity_terms:
+            width = self.model.classifier.kernel.shape[0]
+            labels = np.arange(len(self.data.class_names)).repeat(config.sup_per_batch)
+            for name, term in _similarity_terms().items():
+                gradients = similarity_gradients(term, labels, config.unsup_batch_size, width)
+                turns[TERM + name] = functools.partial(rate, gradients, steps)
         turns[PIPELINE] = lambda: rate(
             lambda count: [next(batches) for _ in range(count)][-1], steps * _BATCHES_A_STEP
         )
@@ -225,6 +240,10 @@ class Benchmark:
             "training / peak": measured[TRAINING] * flops / peak,
             "bare step / peak": measured[BARE] * flops / peak,
         }
+        for name, speed in measured.items():
+            if name.startswith(TERM):
+                # Rates are the inverse of times.
+                ratios[f"time of {name.removeprefix(TERM)} / bare step"] = measured[BARE] / speed
         if OTHER_JIT in measured:
             ratios["other jit_compile / fit"] = measured[OTHER_JIT] / measured[FIT]
         return {
@@ -243,6 +262,19 @@ class Benchmark:
             "hardware": run_directory.hardware(),
             "git_commit": run_directory.git_commit(),
         }
+
+
+def _similarity_terms():
+    """Similarity terms by their names, forward and backward pass of which are measured."""
+    from domain_adaptation.discrepancy import CorrelationAlignment, MaximumMeanDiscrepancy
+    from semisup.association import Association
+
+    return {
+        "association": Association(),
+        "MMD, quadratic": MaximumMeanDiscrepancy(),
+        "MMD, linear": MaximumMeanDiscrepancy(estimator="linear"),
+        "CORAL": CorrelationAlignment(),
+    }
 
 
 def _product_name(dtype):
@@ -270,7 +302,7 @@ def describe(report):
             lines.append(_line(f"{name}, GFLOP/s", speed, 1e-9, ".1f"))
             continue
         lines.append(_line(f"{name}, 1/s", speed, 1, ".2f"))
-        if name != PIPELINE:
+        if name != PIPELINE and not name.startswith(TERM):
             lines.append(_line("    GFLOP/s", speed, flops * 1e-9, ".1f"))
     lines += [_line(name, ratio, 1, ".3f") for name, ratio in report["ratios"].items()]
     for name, memory in report["memory_mib"].items():

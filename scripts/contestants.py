@@ -141,6 +141,55 @@ def _bare_jax_step(model, total_loss):
     return step
 
 
+def similarity_gradients(term, labels, unlabelled, width):
+    """Forward and backward pass of a similarity term, from the embeddings to their gradients.
+
+    Args:
+        term: a similarity term, see `semisup.Association`.
+        labels: (n,) integer classes of the labelled embeddings.
+        unlabelled: number of unlabelled embeddings.
+        width: width of the embeddings.
+
+    Returns:
+        Function that computes the gradients so many times.
+    """
+    import keras
+    from keras import ops
+
+    generator = np.random.default_rng(0)
+    a, b = (
+        ops.convert_to_tensor(generator.standard_normal((count, width), "float32"))
+        for count in (len(labels), unlabelled)
+    )
+    labels = ops.convert_to_tensor(labels, "int32")
+
+    def loss(a, b):
+        losses, _ = term(a, b, labels)
+        return sum(losses.values())
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        gradients = jax.jit(jax.grad(loss, argnums=(0, 1)))
+    else:
+        import tensorflow as tf
+
+        @tf.function
+        def gradients(a, b):
+            with tf.GradientTape() as tape:
+                tape.watch((a, b))
+                value = loss(a, b)
+            return tape.gradient(value, (a, b))
+
+    def compute(count):
+        for _ in range(count):
+            result = gradients(a, b)
+        return float(ops.convert_to_numpy(result[0][0, 0]))
+
+    compute(1)
+    return compute
+
+
 def product_rate(dtype, size, count):
     """FLOP a second of products of square matrices, each with the result of the one before."""
     from keras import ops

@@ -5,9 +5,11 @@
 
 `collect` copies `results.json` of complete runs, less the paths in it, to
 `results/RECIPE/seedN.json`. Settings that are not the recipe's own (the open flags of a grid, say)
-become a folder of their own, and part of the table's row. `table` shows mean and standard deviation
-of the test error at the last step over the seeds, beside the published number, and writes the table
-into README.md and results/README.md.
+become a folder of their own, and part of the table's row; so does what `--note` says of the data.
+What an evaluation of the last step measured besides (of an adaptation: the source's error, the
+discrepancy, the coverage) is kept too. `table` shows mean and standard deviation of the test error
+at the last step over the seeds, beside the published number, and writes the table into README.md
+and results/README.md.
 """
 
 import argparse
@@ -19,13 +21,15 @@ from pathlib import Path
 # The source tree of this script, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from domain_adaptation.config import TrainConfig as AdaptationConfig
 from semisup import flags
 from semisup.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
-RECIPES = ROOT / "semisup" / "recipes"
-PATHS = ("data_dir", "cache_dir", "logdir")
+TASKS = {"semisup": TrainConfig, "domain_adaptation": AdaptationConfig}
+PATHS = ("data_dir", "cache_dir", "logdir", "initial_run")
+MEASURED = ("source_error", "squared_mmd", "source_only_error", "target_only_error", "coverage")
 # What may differ between the runs of a row: the table shows the precision in a column of its own.
 FREE = (*PATHS, "seed", "precision", "jit_compile", "steps_per_execution", "deterministic")
 FREE += ("overwrite", "progress", "projector", "max_checkpoints", "log_interval", "eval_interval")
@@ -33,15 +37,25 @@ FREE += ("eval_batch_size", "checkpoint_interval")
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
-def collect(recipe, run):
+def find(recipe):
+    """Folder of a recipe, and the class of its configuration."""
+    for task, config_class in TASKS.items():
+        folder = ROOT / task / "recipes"
+        if (folder / f"{recipe}.flags").is_file():
+            return folder, config_class
+    sys.exit(f"no recipe is called {recipe!r}")
+
+
+def collect(recipe, run, note=""):
     """Writes the result of a run below `results/RECIPE` and returns the path."""
     source = Path(run) / "results.json"
     if not source.is_file():
         sys.exit(f"{run} holds no results.json: is the training complete?")
     result = json.loads(source.read_text(encoding="utf-8"))
     settings = result["settings"]
-    own = flags.parse(["train", f"--recipe={recipe}"], TrainConfig, recipes=RECIPES).to_dict()
-    older = sorted(own.keys() - settings.keys())
+    folder, config_class = find(recipe)
+    own = flags.parse(["train", f"--recipe={recipe}"], config_class, recipes=folder).to_dict()
+    older = sorted(own.keys() - settings.keys() - set(PATHS))
     if older:
         sys.exit(f"{run} is older than the settings {', '.join(older)}")
     changed = [
@@ -59,16 +73,35 @@ def collect(recipe, run):
     paths = [argument for argument in arguments if argument.partition("=")[2].startswith("/")]
     if paths:
         sys.exit(f"{run}: the command names a path of this machine: {', '.join(paths)}")
-    result = {"recipe": recipe, "changed": changed, **result, "command": " ".join(arguments)}
+    result = {
+        "recipe": recipe,
+        "changed": changed,
+        "note": note,
+        **result,
+        "command": " ".join(arguments),
+        **evaluated(run, result["step"]),
+    }
     target = RESULTS / recipe / ",".join(changed) / f"seed{settings['seed']}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return target
 
 
+def evaluated(run, step):
+    """What an evaluation of a run's last step measured beside its error."""
+    file = Path(run) / "evaluation.json"
+    content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"step": None}
+    if content["step"] != step:
+        return {}
+    if "source" in content:
+        content["source_error"] = content["source"]["error"]
+    return {name: content[name] for name in MEASURED if name in content}
+
+
 def published(recipe):
     """What the first line of a recipe says: the table's cell, and the published number."""
-    first = (RECIPES / f"{recipe}.flags").read_text(encoding="utf-8").splitlines()[0]
+    folder, _ = find(recipe)
+    first = (folder / f"{recipe}.flags").read_text(encoding="utf-8").splitlines()[0]
     cell, _, number = first.lstrip("# ").partition(": ")
     return cell, number.removeprefix("published ")
 
@@ -88,6 +121,8 @@ def table():
         cell, number = published(recipe)
         steps = {result["step"] for result in results}
         flag_text = "".join(f" `--{change}`" for change in results[0]["changed"])
+        note = results[0].get("note")
+        cell += f"; **{note}**" if note else ""
         lines.append(
             f"| `{recipe}`{flag_text} | {cell} | {number or '-'} | "
             f"**{statistics.mean(errors):.2f} %**{spread} | "
@@ -121,12 +156,13 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True)
     collecting = commands.add_parser("collect", help="copy results of runs into results/")
     collecting.add_argument("--recipe", required=True)
+    collecting.add_argument("--note", default="", help="what the row says of the data")
     collecting.add_argument("runs", nargs="+")
     commands.add_parser("table", help="write the tables of the README files")
     arguments = parser.parse_args()
     if arguments.command == "collect":
         for run in arguments.runs:
-            print(collect(arguments.recipe, run))
+            print(collect(arguments.recipe, run, arguments.note))
     else:
         write_table()
 
