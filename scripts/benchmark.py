@@ -25,6 +25,7 @@ from contestants import (
     epoch_timer,
     fastest_products,
     fit_rate,
+    generators,
     memory_in_use,
     product_rate,
     rate,
@@ -50,6 +51,7 @@ FIT = "fit, constant batch"
 OTHER_JIT = "fit, other jit_compile"
 PIPELINE = "input pipeline alone"
 TERM = "similarity term alone, "
+GENERATOR = "images generated, "
 
 # A batch takes the pipeline far less time than a step takes, and a few wait in its buffer.
 _BATCHES_A_STEP = 20
@@ -74,6 +76,13 @@ class BenchmarkConfig(TrainConfig):
         "Benchmark",
         "Measure association, MMD and CORAL alone, too: their forward and backward pass from "
         "embeddings of the batches' sizes, beside the whole step's.",
+    )
+    generated_images: int = option(
+        0,
+        "Benchmark",
+        "Images to generate of synthetic digits, signs and MNIST-M in a round, on all cores; "
+        "0: do not measure that.",
+        least=0,
     )
     output: str = option("", "Benchmark", "JSON file to write the measurements to.")
 
@@ -213,6 +222,11 @@ class Benchmark:
             for name, term in _similarity_terms().items():
                 gradients = similarity_gradients(term, labels, config.unsup_batch_size, width)
                 turns[TERM + name] = functools.partial(rate, gradients, steps)
+        if self.config.generated_images:
+            for name, generate in generators().items():
+                turns[GENERATOR + name] = functools.partial(
+                    rate, generate, self.config.generated_images
+                )
         turns[PIPELINE] = lambda: rate(
             lambda count: [next(batches) for _ in range(count)][-1], steps * _BATCHES_A_STEP
         )
@@ -302,7 +316,7 @@ def describe(report):
             lines.append(_line(f"{name}, GFLOP/s", speed, 1e-9, ".1f"))
             continue
         lines.append(_line(f"{name}, 1/s", speed, 1, ".2f"))
-        if name != PIPELINE and not name.startswith(TERM):
+        if name in (TRAINING, BARE, FIT, OTHER_JIT):
             lines.append(_line("    GFLOP/s", speed, flops * 1e-9, ".1f"))
     lines += [_line(name, ratio, 1, ".3f") for name, ratio in report["ratios"].items()]
     for name, memory in report["memory_mib"].items():

@@ -179,7 +179,8 @@ def similarity_gradients(term, labels, unlabelled, width):
             with tf.GradientTape() as tape:
                 tape.watch((a, b))
                 value = loss(a, b)
-            return tape.gradient(value, (a, b))
+            # That of a gather is sparse.
+            return [tf.convert_to_tensor(slope) for slope in tape.gradient(value, (a, b))]
 
     def compute(count):
         for _ in range(count):
@@ -188,6 +189,31 @@ def similarity_gradients(term, labels, unlabelled, width):
 
     compute(1)
     return compute
+
+
+def generators():
+    """Functions that generate so many images, by names; with the start of their processes.
+
+    Encoding and writing are not in them. Those of signs and of MNIST-M blend with noise, which
+    takes as long as photographs.
+    """
+    from semisup.data.builders import mnist_m_generated
+    from semisup.data.rendering import digits, parallel, signs
+
+    noise = np.random.default_rng(0)
+    photos = list(noise.integers(0, 256, (20, 321, 481, 3), np.uint8))
+    digit = noise.integers(0, 256, (28, 28), np.uint8)
+
+    def in_processes(render):
+        return lambda count: sum(len(images) for images, _ in parallel.blocks(render, count))
+
+    return {
+        "digits": in_processes(functools.partial(digits.render, 0)),
+        "signs": in_processes(functools.partial(signs.render, 0, photos)),
+        "MNIST-M, one process": lambda count: [
+            mnist_m_generated.blend(digit, photos, (0, number)) for number in range(count)
+        ],
+    }
 
 
 def product_rate(dtype, size, count):

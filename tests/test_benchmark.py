@@ -122,6 +122,8 @@ def test_benchmark_reports_every_contestant(benchmark, monkeypatch, capsys, tmp_
         "--unsup_batch_size=10",
         "--precision=bfloat16",
         "--compare_jit",
+        "--similarity_terms",
+        "--generated_images=20",
         "--rounds=2",
         "--steps=2",
         f"--output={path}",
@@ -133,6 +135,11 @@ def test_benchmark_reports_every_contestant(benchmark, monkeypatch, capsys, tmp_
         benchmark.BARE,
         benchmark.FIT,
         benchmark.OTHER_JIT,
+        *(
+            benchmark.TERM + name
+            for name in ("association", "MMD, quadratic", "MMD, linear", "CORAL")
+        ),
+        *(benchmark.GENERATOR + name for name in ("digits", "signs", "MNIST-M, one process")),
         benchmark.PIPELINE,
         "matrix product, float32",
         "matrix product, bfloat16",
@@ -144,4 +151,5 @@ def test_benchmark_reports_every_contestant(benchmark, monkeypatch, capsys, tmp_
     assert report["images_per_step"] == [10, 10]
     assert report["memory_mib"].keys() == {"training alone", "all contestants"}
     assert str(tmp_path) not in path.read_text()
+    assert "time of CORAL / bare step" in report["ratios"]
     assert "training / bare step" in capsys.readouterr().out
