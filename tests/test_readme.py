@@ -8,13 +8,14 @@ import keras
 import numpy as np
 import pytest
 
+import domain_adaptation.config
+import domain_adaptation.eval
+import semisup.config
+import semisup.eval
 from semisup import flags
-from semisup.config import TrainConfig
-from semisup.eval import EvalConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-RECIPES = ROOT / "semisup" / "recipes"
 
 
 def blocks(language):
@@ -66,16 +67,22 @@ def commands(program):
     return [shlex.split(line)[1:] for line in lines if line.startswith(program)]
 
 
-def test_every_train_and_eval_command_of_the_readme_has_valid_flags():
-    train, evaluate = commands("semisup-train"), commands("semisup-eval")
-    assert len(train) >= 3
-    assert len(evaluate) >= 2
+@pytest.mark.parametrize(
+    ("program", "package", "least"),
+    [("semisup", semisup, (3, 2)), ("domain-adaptation", domain_adaptation, (5, 1))],
+)
+def test_every_train_and_eval_command_of_the_readme_has_valid_flags(program, package, least):
+    train, evaluate = (commands(f"{program}-{binary}") for binary in ("train", "eval"))
+    assert len(train) >= least[0]
+    assert len(evaluate) >= least[1]
+    recipes = ROOT / package.__name__ / "recipes"
     for arguments in train:
-        assert isinstance(
-            flags.parse(["train", *arguments], TrainConfig, recipes=RECIPES), TrainConfig
-        )
+        config_class = package.config.TrainConfig
+        config = flags.parse(["train", *arguments], config_class, recipes=recipes)
+        assert isinstance(config, config_class)
     for arguments in evaluate:
-        assert isinstance(flags.parse(["eval", *arguments], EvalConfig), EvalConfig)
+        config_class = package.eval.EvalConfig
+        assert isinstance(flags.parse(["eval", *arguments], config_class), config_class)
 
 
 def test_files_and_scripts_that_the_readme_names_exist():
@@ -92,5 +99,5 @@ def test_defaults_in_the_readme_are_those_of_the_flags():
     for names, values in rows:
         flag_names = re.findall(r"--(\w+)", names)
         for name, value in zip(flag_names, re.split(r", (?!\d{3})", values.strip()), strict=True):
-            default = TrainConfig.__dataclass_fields__[name].default
+            default = semisup.config.TrainConfig.__dataclass_fields__[name].default
             assert float(value.replace(",", "")) == float(default), name
