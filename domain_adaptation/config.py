@@ -155,5 +155,5 @@ class TrainConfig(semi_supervised.TrainConfig):
     @property
     def resolved_logdir(self):
         """Folder of the run."""
-        names = [os.path.basename(name) for name in (self.dataset, self.target_dataset)]
+        names = map(semi_supervised.file_name, (self.dataset, self.target_dataset))
         return self.logdir or os.path.join("runs", "_to_".join(names))

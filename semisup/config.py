@@ -16,6 +16,13 @@ FOLDER = "folder:"
 DATA_DIR_VARIABLE = "SEMISUP_DATA_DIR"
 
 
+def file_name(dataset):
+    """The name of a data set as part of a file's name: `folder:/a/b` is b, `a/b` is a_b."""
+    if dataset.startswith(FOLDER):
+        return os.path.basename(dataset)
+    return dataset.replace("/", "_")
+
+
 def absolute_dataset(name):
     """The name of a data set, with the whole path where it is a folder.
 
@@ -325,7 +332,7 @@ class TrainConfig:
     @property
     def resolved_logdir(self):
         """Folder of the run."""
-        return self.logdir or os.path.join("runs", os.path.basename(self.dataset))
+        return self.logdir or os.path.join("runs", file_name(self.dataset))
 
     @property
     def resolved_sup_seed(self):

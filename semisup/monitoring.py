@@ -131,18 +131,18 @@ class ProgressBar(StepCallback):
 
     Args:
         max_steps: steps in all.
+        loss_names: names of the losses to show.
         step: see `StepCallback`.
         steps_per_execution: see `StepCallback`.
     """
 
-    SHOWN = ("total_loss", "classification_loss", "walker_loss", "visit_loss")
-
-    def __init__(self, max_steps, step, steps_per_execution):
+    def __init__(self, max_steps, loss_names, step, steps_per_execution):
         super().__init__(step, steps_per_execution)
         self.max_steps = max_steps
+        self.loss_names = loss_names
         self._bar = None
         if sys.stdout.isatty():
-            names = [self._short(name) for name in self.SHOWN]
+            names = [self._short(name) for name in loss_names]
             self._bar = keras.utils.Progbar(max_steps, stateful_metrics=[*names, "test_error"])
             self._bar.update(step)
 
@@ -168,7 +168,7 @@ class ProgressBar(StepCallback):
             print(f"step {self.step}/{self.max_steps} - {text}", flush=True)
 
     def _shown(self, logs):
-        return [(self._short(name), logs[name]) for name in self.SHOWN if name in logs]
+        return [(self._short(name), logs[name]) for name in self.loss_names if name in logs]
 
 
 def write_model_graph(writer, network):

@@ -13,6 +13,7 @@ import numpy as np
 
 from semisup import backend, checkpoints, evaluation, monitoring, optimizers, run_directory, runs
 from semisup.errors import TrainingError, UserError
+from semisup.model import REGULARIZATION_LOSS
 from semisup.monitoring import StepCallback
 
 
@@ -146,7 +147,8 @@ class Session:
             Evaluation(self.evaluate, step, spe),
         ]
         if config.progress:
-            self.callbacks.append(monitoring.ProgressBar(config.max_steps, step, spe))
+            shown = [name for name in model.loss_names if name != REGULARIZATION_LOSS]
+            self.callbacks.append(monitoring.ProgressBar(config.max_steps, shown, step, spe))
 
     @property
     def step(self):
@@ -164,7 +166,9 @@ class Session:
         ):
             if self.signals.received:
                 # It came while the last call evaluated, after its last chance to save.
-                self._save()
+                checkpoints.save(
+                    self.model, self.run.checkpoints, self.step, self.config.max_checkpoints
+                )
                 break
             self.model.fit(
                 self.data.batches(start),
@@ -173,12 +177,6 @@ class Session:
                 shuffle=False,
                 verbose=0,
                 callbacks=self.callbacks,
-            )
-
-    def _save(self):
-        if self.step not in checkpoints.list_steps(self.run.checkpoints):
-            checkpoints.save(
-                self.model, self.run.checkpoints, self.step, self.config.max_checkpoints
             )
 
     def _write_start(self, step):
