@@ -112,25 +112,57 @@ def table():
         "| recipe | what | published | our test error | seeds | steps | time a run | on |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for folder in sorted({path.parent for path in RESULTS.rglob("seed*.json")}):
-        results = [json.loads(file.read_text()) for file in sorted(folder.glob("seed*.json"))]
+    for name, results in _rows():
         errors = [100 * result["test_error"] for result in results]
-        spread = f" ± {statistics.stdev(errors):.2f}" if len(errors) > 1 else ""
         minutes = statistics.median(result["wall_time_seconds"] for result in results) / 60
-        recipe = results[0]["recipe"]
-        cell, number = published(recipe)
+        cell, number = published(results[0]["recipe"])
         steps = {result["step"] for result in results}
-        flag_text = "".join(f" `--{change}`" for change in results[0]["changed"])
         note = results[0].get("note")
         cell += f"; **{note}**" if note else ""
         lines.append(
-            f"| `{recipe}`{flag_text} | {cell} | {number or '-'} | "
-            f"**{statistics.mean(errors):.2f} %**{spread} | "
+            f"| {name} | {cell} | {number or '-'} | **{_mean(errors, '.2f', ' %')}** | "
             f"{len(errors)} ({', '.join(f'{error:.2f}' for error in errors)}) | "
             f"{', '.join(f'{count:,}' for count in sorted(steps))} | {minutes:.0f} min | "
             f"{', '.join(sorted({_machine(result) for result in results}))} |"
         )
     return "\n".join(lines)
+
+
+def domains_table():
+    """What was measured of both domains after adaptations, as a Markdown table, or nothing."""
+    lines = [
+        "| recipe | source error | target error | coverage | squared MMD, mixture of kernels | "
+        "squared MMD, width 1 |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, results in _rows():
+        if not all("squared_mmd" in result for result in results):
+            continue
+        cells = [
+            _mean([100 * result["source_error"] for result in results], ".2f", " %"),
+            _mean([100 * result["test_error"] for result in results], ".2f", " %"),
+            _mean([100 * r["coverage"] for r in results if "coverage" in r], ".1f", " %"),
+            _mean([result["squared_mmd"]["mixture"] for result in results], ".4f"),
+            _mean([result["squared_mmd"]["width_1"] for result in results], ".4f"),
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def _rows():
+    """Pairs of what the table calls a folder of results, and these results by seed."""
+    for folder in sorted({path.parent for path in RESULTS.rglob("seed*.json")}):
+        results = [json.loads(file.read_text()) for file in sorted(folder.glob("seed*.json"))]
+        changes = "".join(f" `--{change}`" for change in results[0]["changed"])
+        yield f"`{results[0]['recipe']}`{changes}", results
+
+
+def _mean(values, form, unit=""):
+    """Mean of some values, with their standard deviation where there are several."""
+    if not values:
+        return "-"
+    spread = f" ± {statistics.stdev(values):{form}}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):{form}}{unit}{spread}"
 
 
 def _machine(result):
@@ -140,8 +172,10 @@ def _machine(result):
 
 
 def write_table():
-    """Replaces the table between the markers of the README files."""
+    """Replaces the tables between the markers of the README files."""
     text = table()
+    if domains := domains_table():
+        text += f"\n\nBoth domains after adaptations:\n\n{domains}"
     for path in (ROOT / "README.md", RESULTS / "README.md"):
         content = path.read_text(encoding="utf-8")
         before, _, rest = content.partition(BEGIN)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from domain_adaptation.config import TrainConfig as AdaptationConfig
 from semisup import flags
 from semisup.config import TrainConfig
 
@@ -68,7 +69,7 @@ def test_cells_of_a_grid_are_rows_of_their_own_with_mean_and_deviation(results, 
     rows = results.table().splitlines()[2:]
     assert len(rows) == 2
     assert "`--visit_weight=0.25`" in rows[0]
-    assert f"**2.00 %** ± {statistics.stdev([1, 3]):.2f} | 2 (1.00, 3.00)" in rows[0]
+    assert f"**2.00 % ± {statistics.stdev([1, 3]):.2f}** | 2 (1.00, 3.00)" in rows[0]
     assert "**50.00 %** | 1 (50.00)" in rows[1]
 
 
@@ -91,4 +92,37 @@ def test_committed_results_are_whole_and_the_tables_show_them(results, monkeypat
         assert not result["git_commit"].endswith("-dirty"), path
         assert "/" not in result["command"]
     for readme in ("README.md", "results/README.md"):
-        assert results.table() in (ROOT / readme).read_text(encoding="utf-8")
+        text = (ROOT / readme).read_text(encoding="utf-8")
+        assert results.table() in text
+        assert results.domains_table() in text
+
+
+def test_an_adaptations_result_keeps_what_was_measured_of_both_domains(results, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    argv = ["train", "--recipe=mnist_to_mnist_m_fixed", "--seed=2"]
+    folder = ROOT / "domain_adaptation" / "recipes"
+    settings = flags.parse(argv, AdaptationConfig, recipes=folder).to_dict()
+    result = {
+        "command": "python -m domain_adaptation.train --recipe=mnist_to_mnist_m_fixed --seed=2",
+        "settings": settings,
+        "step": 12_000,
+        "test_error": 0.2,
+        "wall_time_seconds": 60.0,
+        "hardware": {"cores": 2, "accelerators": []},
+    }
+    evaluation = {
+        "step": 12_000,
+        "source": {"error": 0.01, "images": 10},
+        "squared_mmd": {"mixture": 0.5, "width_1": 0.25},
+        "coverage": 0.75,
+    }
+    (run / "results.json").write_text(json.dumps(result))
+    (run / "evaluation.json").write_text(json.dumps({**evaluation, "step": 11_000}))
+    path = results.collect("mnist_to_mnist_m_fixed", run, note="a subset")
+    assert "coverage" not in json.loads(path.read_text()), "of another step"
+    (run / "evaluation.json").write_text(json.dumps(evaluation))
+    results.collect("mnist_to_mnist_m_fixed", run, note="a subset")
+    assert "DA_assoc, fixed parameters; **a subset**" in results.table()
+    row = results.domains_table().splitlines()[-1]
+    assert row.endswith("| 1.00 % | 20.00 % | 75.0 % | 0.5000 | 0.2500 |")
