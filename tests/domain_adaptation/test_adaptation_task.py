@@ -128,6 +128,22 @@ def test_settings_that_contradict_are_refused(settings, message):
         config(**settings)
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "folder"),
+    [
+        ("mnist", "mnist_m", "runs/mnist_to_mnist_m"),
+        (
+            "synthetic_digits_generated/small",
+            "svhn",
+            "runs/synthetic_digits_generated_small_to_svhn",
+        ),
+        ("folder:/x/renderings", "folder:/y/photos", "runs/renderings_to_photos"),
+    ],
+)
+def test_a_run_is_named_after_its_domains(source, target, folder):
+    assert config(dataset=source, target_dataset=target).resolved_logdir == folder
+
+
 @pytest.mark.parametrize("similarity", ["association", "mmd", "coral"])
 def test_training_reads_no_label_of_the_target(tmp_path, monkeypatch, similarity):
     settings = {**SETTINGS, "similarity": similarity, "max_steps": 20}

@@ -10,6 +10,8 @@ from semisup.data.builders.mnist_m import MnistM
 from semisup.data.builders.mnist_m_generated import MnistMGenerated
 from semisup.data.builders.synthetic_digits import SyntheticDigits
 from semisup.data.builders.synthetic_digits_generated import SyntheticDigitsGenerated
+from semisup.data.builders.synthetic_signs import SyntheticSigns
+from semisup.data.builders.synthetic_signs_generated import SyntheticSignsGenerated
 from semisup.data.builders.usps import Usps
 
 __all__ = [
@@ -19,5 +21,7 @@ __all__ = [
     "MnistMGenerated",
     "SyntheticDigits",
     "SyntheticDigitsGenerated",
+    "SyntheticSigns",
+    "SyntheticSignsGenerated",
     "Usps",
 ]
