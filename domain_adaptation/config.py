@@ -14,7 +14,7 @@ from semisup.choices import ENVELOPES
 from semisup.errors import UserError
 from semisup.options import option
 
-_ASSOCIATION_DELAY = 500
+_SIMILARITY_DELAY = 500
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class TrainConfig(semi_supervised.TrainConfig):
         500, "Loss", "Steps in which the walker weight grows to its full value.", least=1
     )
     walker_weight_envelope_delay: int = option(
-        _ASSOCIATION_DELAY, "Loss", "Step at which the walker weight begins to grow.", least=0
+        _SIMILARITY_DELAY, "Loss", "Step at which the walker weight begins to grow.", least=0
     )
     visit_weight_envelope: str = option(
         "linear", "Loss", "Growth of the visit weight.", one_of=ENVELOPES
@@ -104,7 +104,7 @@ class TrainConfig(semi_supervised.TrainConfig):
         500, "Loss", "Steps in which the visit weight grows to its full value.", least=1
     )
     visit_weight_envelope_delay: int = option(
-        _ASSOCIATION_DELAY, "Loss", "Step at which the visit weight begins to grow.", least=0
+        _SIMILARITY_DELAY, "Loss", "Step at which the visit weight begins to grow.", least=0
     )
     discrepancy_weight: float = option(1.0, "Loss", "Weight of the MMD or CORAL loss.", least=0)
     discrepancy_weight_envelope: str = option(
@@ -114,7 +114,7 @@ class TrainConfig(semi_supervised.TrainConfig):
         500, "Loss", "Steps in which the MMD or CORAL weight grows to its full value.", least=1
     )
     discrepancy_weight_envelope_delay: int = option(
-        _ASSOCIATION_DELAY,
+        _SIMILARITY_DELAY,
         "Loss",
         "Step at which the MMD or CORAL weight begins to grow.",
         least=0,
@@ -134,7 +134,7 @@ class TrainConfig(semi_supervised.TrainConfig):
     def __post_init__(self):
         super().__post_init__()
         object.__setattr__(
-            self, "target_dataset", semi_supervised.absolute_dataset(self.target_dataset)
+            self, "target_dataset", semi_supervised.resolved_dataset(self.target_dataset)
         )
         if self.target_only and self.similarity in ("mmd", "coral"):
             raise UserError(
@@ -146,10 +146,29 @@ class TrainConfig(semi_supervised.TrainConfig):
             raise UserError(
                 f"--mmd_estimator={self.mmd_estimator} has no effect without --similarity=mmd"
             )
+        self._check_that_the_term_acts()
         if self.dataset == self.target_dataset and not self.target_only:
             raise UserError(
                 f"source and target are both {self.dataset}: give another --target_dataset, or "
                 "train with semisup-train"
+            )
+
+    def _check_that_the_term_acts(self):
+        delay = {
+            "association": "walker_weight_envelope_delay",
+            "mmd": "discrepancy_weight_envelope_delay",
+            "coral": "discrepancy_weight_envelope_delay",
+        }.get(self.similarity)
+        if delay and getattr(self, delay) >= self.max_steps:
+            raise UserError(
+                f"--{delay}={getattr(self, delay)} is not before --max_steps={self.max_steps}: "
+                f"nothing would be adapted; lower it, or give --similarity=none"
+            )
+        pairs = self.similarity == "coral" or self.mmd_estimator == "linear"
+        if pairs and self.unsup_batch_size < 2:
+            raise UserError(
+                f"--unsup_batch_size={self.unsup_batch_size}: --similarity={self.similarity} "
+                "compares pairs of target images; give at least 2"
             )
 
     @property

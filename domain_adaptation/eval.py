@@ -4,7 +4,7 @@ import dataclasses
 
 from semisup import eval as semi_supervised
 from semisup import flags
-from semisup.config import FOLDER, absolute_dataset
+from semisup.config import FOLDER, resolved_dataset
 from semisup.errors import UserError
 from semisup.options import option
 
@@ -23,6 +23,12 @@ class EvalConfig(semi_supervised.EvalConfig):
         "",
         "Run",
         "Folder of TFDS data sets, where it is not that of the training any more.",
+    )
+    figures: bool = option(
+        False,
+        "Run",
+        "Draw both domains' embeddings, associations, confusion matrix, nearest neighbours and "
+        "t-SNE into figures/.",
     )
     dataset: str = option("", "Run", "Source data set as folder:PATH, where its folder has moved.")
     target_dataset: str = option(
@@ -52,7 +58,7 @@ class EvalConfig(semi_supervised.EvalConfig):
             value = getattr(self, name)
             if value and not value.startswith(FOLDER):
                 raise UserError(f"--{name}={value}: give folder:PATH")
-            object.__setattr__(self, name, absolute_dataset(value))
+            object.__setattr__(self, name, resolved_dataset(value))
         if self.compare and not self.figures:
             raise UserError("--compare has no effect without --figures")
 
@@ -62,10 +68,15 @@ class EvalConfig(semi_supervised.EvalConfig):
         return [path for path in self.compare.split(",") if path]
 
     @property
+    def bound_logdirs(self):
+        """Folders of the runs that bound the gap, by the flags' names."""
+        paths = {"source_only": self.source_only, "target_only": self.target_only}
+        return {name: path for name, path in paths.items() if path}
+
+    @property
     def other_logdirs(self):
         """Folders of all runs that this one is compared with."""
-        bounds = [path for path in (self.source_only, self.target_only) if path]
-        return list(dict.fromkeys([*bounds, *self.compared_logdirs]))
+        return list(dict.fromkeys([*self.bound_logdirs.values(), *self.compared_logdirs]))
 
     def relocated(self, config):
         """The configuration of a run whose data may have moved, with the data where it is now."""

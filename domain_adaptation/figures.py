@@ -28,12 +28,10 @@ def domains(panels, data, seed):
     splits = [sample(split, POINTS // 2, seed) for split in (data.source_test, data.target_test)]
     domain = np.repeat([0, 1], [len(split.labels) for split in splits])
     classes = np.concatenate([split.labels for split in splits])
-    points = {}
+    points = []
     for title, predictor in panels:
         embeddings = np.concatenate([predictor.embeddings(split.images) for split in splits])
-        while title in points:
-            title += " (again)"
-        points[title] = analysis.tsne(embeddings, seed=seed, perplexity=PERPLEXITY)
+        points.append((title, analysis.tsne(embeddings, seed=seed, perplexity=PERPLEXITY)))
     return analysis.tsne_grid(
         points,
         {"by domain": (domain, ("source", "target")), "by class": (classes, data.class_names)},

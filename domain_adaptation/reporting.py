@@ -1,8 +1,11 @@
 """The report on an adaptation: both domains' errors, their discrepancy, and the coverage."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from domain_adaptation import task
+from domain_adaptation.config import TrainConfig
 from domain_adaptation.discrepancy import squared_mmd
 from semisup import evaluation, runs
 from semisup.data.datasets import sample
@@ -10,45 +13,57 @@ from semisup.errors import UserError
 from semisup.reporting import Reporter, table
 
 MMD_IMAGES = 1000
-"""Images of each domain between whose embeddings the MMD is measured."""
+"""Images of each domain, at most, between whose embeddings the MMD is measured."""
+
+
+class OtherRun(NamedTuple):
+    """A run that the evaluated one is compared with."""
+
+    config: TrainConfig
+    predictor: evaluation.Predictor
 
 
 class AdaptationReporter(Reporter):
     """Measures an adapted model on both domains: see `semisup.reporting.Reporter`."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        # Loaded first: a mistake in a flag must not show after a long evaluation.
-        self.others = {logdir: self._load(logdir) for logdir in self.settings.other_logdirs}
-        self.bounds = {}
-        for name in ("source_only", "target_only"):
-            logdir = getattr(self.settings, name)
-            if logdir:
-                self._check_kind(logdir, name)
-                labels = self.data.target_test.labels
-                predicted = self.others[logdir][1].labels(self.data.target_test.images)
-                self.bounds[name] = float(np.mean(predicted != labels))
+    def __init__(self, settings, run, config, task, data, model):
+        super().__init__(settings, run, config, task, data, model)
+        if settings.other_logdirs and not self._target_is_labelled:
+            raise UserError(f"{config.target_dataset} has no labelled test images to compare on")
+        self.others = {}
+        for logdir in settings.other_logdirs:
+            other, other_config = runs.load_run(logdir, task=task)
+            predictor = evaluation.Predictor(other, settings.eval_batch_size)
+            self.others[logdir] = OtherRun(other_config, predictor)
+        self.bounds = {
+            name: self._target_error(self.others[logdir].predictor)
+            for name, logdir in settings.bound_logdirs.items()
+        }
 
-    def _load(self, logdir):
-        """Configuration and predictor of another run with the same target."""
-        model, config = runs.load_run(logdir, task=task)
-        theirs, ours = config.target_dataset, self.config.target_dataset
-        if theirs != ours:
-            raise UserError(f"{logdir} has the target {theirs}, not {ours} as {self.run.path}")
-        if not self._target_is_labelled:
-            raise UserError(f"{ours} has no labelled test images to compare {logdir} on")
-        return config, evaluation.Predictor(model, self.settings.eval_batch_size)
-
-    def _check_kind(self, logdir, name):
-        config, _ = self.others[logdir]
-        if config.similarity != "none" or config.target_only != (name == "target_only"):
-            kind = title(config)
-            raise UserError(f"--{name}={logdir} is a run of another kind: {kind}")
+    @staticmethod
+    def check(settings, config):
+        """Makes sure that the runs to compare with are complete, and of the same pair."""
+        for logdir in settings.other_logdirs:
+            run, other = runs.open_run(logdir, task)
+            for name in ("dataset", "target_dataset"):
+                theirs, ours = getattr(other, name), getattr(config, name)
+                if theirs != ours:
+                    raise UserError(f"{logdir} has --{name}={theirs}, not {ours} as --logdir")
+            if run.completed_step() < other.max_steps:
+                raise UserError(f"{logdir} is not complete: its training has not ended")
+        for name, logdir in settings.bound_logdirs.items():
+            _, other = runs.open_run(logdir, task)
+            if other.similarity != "none" or other.target_only != (name == "target_only"):
+                raise UserError(f"--{name}={logdir} is a run of another kind: {title(other)}")
 
     @property
     def _target_is_labelled(self):
         test = self.data.target_test
         return test is not None and test.labels is not None
+
+    def _target_error(self, predictor):
+        test = self.data.target_test
+        return float(np.mean(predictor.labels(test.images) != test.labels))
 
     def measure(self):
         """Error on the evaluation images and on both test sets, MMD and coverage."""
@@ -57,16 +72,19 @@ class AdaptationReporter(Reporter):
         if data.source_test is not None:
             content["source"] = self._metrics(data.source_test)
         if self._target_is_labelled:
-            content["target"] = self._metrics(data.target_test)
+            content["target"] = (
+                {name: content[name] for name in evaluation.METRICS}
+                if data.evaluation is data.target_test
+                else self._metrics(data.target_test)
+            )
         if data.source_test is not None and data.target_test is not None:
-            embeddings = [
-                self.predictor.embeddings(sample(split, MMD_IMAGES, self.config.seed).images)
-                for split in (data.source_test, data.target_test)
-            ]
-            content["squared_mmd"] = {
-                "mixture": float(squared_mmd(*embeddings)),
-                "width_1": float(squared_mmd(*embeddings, bandwidths=(1.0,))),
-            }
+            content["squared_mmd"] = domain_discrepancy(
+                *(
+                    self.predictor.embeddings(sample(split, MMD_IMAGES, self.config.seed).images)
+                    for split in (data.source_test, data.target_test)
+                ),
+                seed=self.config.seed,
+            )
         content.update({f"{name}_error": error for name, error in self.bounds.items()})
         if len(self.bounds) == 2:
             content["coverage"] = coverage(content["target"]["error"], **self.bounds)
@@ -97,11 +115,11 @@ class AdaptationReporter(Reporter):
         if self.config.validation_samples:
             lines += ["", f"held-out images: error {100 * content['error']:.2f} %"]
         if "squared_mmd" in content:
-            mixture, width_1 = (content["squared_mmd"][name] for name in ("mixture", "width_1"))
+            between, shuffled = (content["squared_mmd"][name] for name in ("domains", "shuffled"))
             lines += [
                 "",
-                f"squared MMD of the domains' embeddings: {mixture:.4f} by the mixture of kernels "
-                f"that --similarity=mmd trains with, {width_1:.4f} by a kernel of width 1",
+                f"squared MMD between the domains' embeddings: {between:.4f} "
+                f"({shuffled:.4f} with the domains shuffled)",
             ]
         for name in self.bounds:
             lines.append(f"{name.replace('_', ' ')}: target error {100 * self.bounds[name]:.2f} %")
@@ -120,10 +138,10 @@ class AdaptationReporter(Reporter):
 
     def _panels(self):
         """Titles and predictors of the runs to show side by side."""
-        shown = [self.settings.source_only, self.run.path, *self.settings.compared_logdirs]
-        own = {self.run.path: (self.config, self.predictor)}
-        entries = [{**self.others, **own}[logdir] for logdir in shown if logdir]
-        return [(title(config), predictor) for config, predictor in entries]
+        own = OtherRun(self.config, self.predictor)
+        first = [self.others[self.settings.source_only]] if self.settings.source_only else []
+        shown = [*first, own, *(self.others[path] for path in self.settings.compared_logdirs)]
+        return [(title(run.config), run.predictor) for run in shown]
 
 
 def title(config):
@@ -152,3 +170,28 @@ def coverage(error, source_only, target_only):
     """
     gap = target_only - source_only
     return (error - source_only) / gap if gap else None
+
+
+def domain_discrepancy(source, target, seed, shuffles=5):
+    """Squared MMD between two domains' embeddings, and what it would be without a difference.
+
+    The estimate is biased, as the authors' is: above 0 for two samples of one distribution.
+
+    Args:
+        source: (n, d) float embeddings.
+        target: (m, d) float embeddings.
+        seed: seed of the shuffling.
+        shuffles: how often all embeddings are dealt out anew to two samples of these sizes.
+
+    Returns:
+        Dictionary with `domains`, `squared_mmd` of the two, and `shuffled`, its mean over samples
+        in which both domains are mixed.
+    """
+    both = np.concatenate([source, target])
+    generator = np.random.default_rng([seed, 0x33D])
+    orders = [generator.permutation(len(both)) for _ in range(shuffles)]
+    values = [
+        float(squared_mmd(both[order[: len(source)]], both[order[len(source) :]]))
+        for order in orders
+    ]
+    return {"domains": float(squared_mmd(source, target)), "shuffled": float(np.mean(values))}

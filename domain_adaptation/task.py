@@ -5,7 +5,7 @@ import functools
 
 from domain_adaptation.config import TrainConfig
 from semisup import task as semi_supervised
-from semisup.data.datasets import Split, load_dataset
+from semisup.data.datasets import Split, fingerprint, load_dataset
 from semisup.errors import UserError
 
 NAME = "domain_adaptation"
@@ -64,24 +64,18 @@ def load_data(config):
         evaluation=tests[1],
         # Without its labels, so that nothing can use them.
         unlabelled=None if unlabelled is None else Split(unlabelled.images, None),
-        image_shape=common_shape(*source.splits.values(), *target.splits.values()),
+        # Whatever is trained on, so that runs of one pair have the same network.
+        image_shape=tuple(map(max, zip(source.image_shape, target.image_shape, strict=True))),
     )
     parts = {field.name: getattr(composed, field.name) for field in dataclasses.fields(composed)}
+    named = zip(("source_test", "target_test"), tests, strict=True)
+    measured = {name: split for name, split in named if split is not None}
+    parts["measured"] = {**composed.measured, **measured}
+    parts["record"] = {
+        **composed.record,
+        **{f"{name}_fingerprint": fingerprint(split) for name, split in measured.items()},
+    }
     return AdaptationData(**parts, source_test=tests[0], target_test=tests[1])
-
-
-def common_shape(*splits):
-    """Shape that the images of several splits are brought to by the model.
-
-    Args:
-        *splits: `Split`s.
-
-    Returns:
-        The greatest height and width, and 3 channels if any split has them.
-    """
-    return tuple(
-        max(sizes) for sizes in zip(*(split.images.shape[1:] for split in splits), strict=True)
-    )
 
 
 def build_model(config, image_shape, num_classes, normalization_images=None):

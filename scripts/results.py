@@ -70,7 +70,10 @@ def collect(recipe, run, note=""):
         for argument in result["command"].split()
         if not argument.startswith(tuple(f"--{name}=" for name in PATHS))
     ]
-    paths = [argument for argument in arguments if argument.partition("=")[2].startswith("/")]
+    names_path = ("/", "folder:")
+    paths = [
+        argument for argument in arguments if argument.partition("=")[2].startswith(names_path)
+    ]
     if paths:
         sys.exit(f"{run}: the command names a path of this machine: {', '.join(paths)}")
     result = {
@@ -81,7 +84,11 @@ def collect(recipe, run, note=""):
         "command": " ".join(arguments),
         **evaluated(run, result["step"]),
     }
-    target = RESULTS / recipe / ",".join(changed) / f"seed{settings['seed']}.json"
+    target = RESULTS / recipe / ",".join(changed).replace("/", "_")
+    target /= f"seed{settings['seed']}.json"
+    for other in target.parent.glob("seed*.json"):
+        if other != target and json.loads(other.read_text(encoding="utf-8"))["note"] != note:
+            sys.exit(f"{other} has another --note: a row of the table has one")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return target
@@ -117,8 +124,7 @@ def table():
         minutes = statistics.median(result["wall_time_seconds"] for result in results) / 60
         cell, number = published(results[0]["recipe"])
         steps = {result["step"] for result in results}
-        note = results[0].get("note")
-        cell += f"; **{note}**" if note else ""
+        cell += _note(results)
         lines.append(
             f"| {name} | {cell} | {number or '-'} | **{_mean(errors, '.2f', ' %')}** | "
             f"{len(errors)} ({', '.join(f'{error:.2f}' for error in errors)}) | "
@@ -131,8 +137,8 @@ def table():
 def domains_table():
     """What was measured of both domains after adaptations, as a Markdown table, or nothing."""
     lines = [
-        "| recipe | source error | target error | coverage | squared MMD, mixture of kernels | "
-        "squared MMD, width 1 |",
+        "| recipe | source error | target error | coverage | squared MMD | "
+        "the same, domains shuffled |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, results in _rows():
@@ -141,11 +147,11 @@ def domains_table():
         cells = [
             _mean([100 * result["source_error"] for result in results], ".2f", " %"),
             _mean([100 * result["test_error"] for result in results], ".2f", " %"),
-            _mean([100 * r["coverage"] for r in results if "coverage" in r], ".1f", " %"),
-            _mean([result["squared_mmd"]["mixture"] for result in results], ".4f"),
-            _mean([result["squared_mmd"]["width_1"] for result in results], ".4f"),
+            _mean([100 * r["coverage"] for r in results if r.get("coverage")], ".1f", " %"),
+            _mean([result["squared_mmd"]["domains"] for result in results], ".4f"),
+            _mean([result["squared_mmd"]["shuffled"] for result in results], ".4f"),
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(f"| {name}{_note(results)} | {' | '.join(cells)} |")
     return "\n".join(lines) if len(lines) > 2 else ""
 
 
@@ -155,6 +161,12 @@ def _rows():
         results = [json.loads(file.read_text()) for file in sorted(folder.glob("seed*.json"))]
         changes = "".join(f" `--{change}`" for change in results[0]["changed"])
         yield f"`{results[0]['recipe']}`{changes}", results
+
+
+def _note(results):
+    """What a row says of the data."""
+    note = results[0]["note"]
+    return f"; **{note}**" if note else ""
 
 
 def _mean(values, form, unit=""):

@@ -23,13 +23,13 @@ def file_name(dataset):
     return dataset.replace("/", "_")
 
 
-def absolute_dataset(name):
-    """The name of a data set, with the whole path where it is a folder.
+def resolved_dataset(name):
+    """The name of a data set, aliases resolved, and with the whole path where it is a folder.
 
-    So a run can be evaluated from any folder.
+    So a run can be evaluated from any folder, and resumed by either name.
     """
     if not name.startswith(FOLDER):
-        return name
+        return choices.DATASET_ALIASES.get(name, name)
     return FOLDER + os.path.abspath(os.path.expanduser(name.removeprefix(FOLDER)))
 
 
@@ -277,7 +277,7 @@ class TrainConfig:
     """Losses with a weight, an envelope and its steps and delay, as the flags name them."""
 
     def __post_init__(self):
-        object.__setattr__(self, "dataset", absolute_dataset(self.dataset))
+        object.__setattr__(self, "dataset", resolved_dataset(self.dataset))
         if self.initial_run:
             path = os.path.abspath(os.path.expanduser(self.initial_run))
             object.__setattr__(self, "initial_run", path)
@@ -290,7 +290,8 @@ class TrainConfig:
             )
         for name in self.WEIGHTS:
             steps = f"{name}_weight_envelope_steps"
-            given = getattr(self, steps) != self.__dataclass_fields__[steps].default
+            neutral = (1, self.__dataclass_fields__[steps].default)
+            given = getattr(self, steps) not in neutral
             if getattr(self, f"{name}_weight_envelope") == "none" and given:
                 raise UserError(
                     f"--{steps}={getattr(self, steps)} has no effect without "

@@ -38,6 +38,7 @@ class Predictor(keras.Model):
         super().__init__(name="predictor")
         self.model = model
         self.batch_size = batch_size
+        self._functions = {}
         self.compile(jit_compile=keras.backend.backend() == "jax")
 
     def call(self, images):
@@ -54,7 +55,12 @@ class Predictor(keras.Model):
         return self._outputs(images)[1]
 
     def _outputs(self, images):
-        return self.predict(image_batches(images, self.batch_size), verbose=0)
+        # One that has seen two shapes of images would take any, and not know their channels.
+        shape = tuple(images.shape[1:])
+        self.predict_function = self._functions.get(shape)
+        outputs = self.predict(image_batches(images, self.batch_size), verbose=0)
+        self._functions[shape] = self.predict_function
+        return outputs
 
 
 def confusion_matrix(labels, predicted, num_classes):
@@ -71,6 +77,9 @@ def confusion_matrix(labels, predicted, num_classes):
     matrix = np.zeros((num_classes, num_classes), np.int64)
     np.add.at(matrix, (np.asarray(labels), np.asarray(predicted)), 1)
     return matrix
+
+
+METRICS = ("error", "images", "per_class_accuracy", "confusion_matrix")
 
 
 def metrics(labels, predicted, class_names):

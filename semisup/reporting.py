@@ -22,17 +22,21 @@ def evaluate_run(settings, task, reporter_class=None):
     if settings.follow:
         _wait_for_checkpoint(RunDirectory(settings.logdir), settings.poll_seconds)
     run, config = runs.open_run(settings.logdir, task)
+    reporter_class = reporter_class or Reporter
+    # Before anything takes long: data and models of the same task may be large.
+    reporter_class.check(settings, config)
     config = settings.relocated(config)
     backend.set_up(config)
     first = None if settings.step < 0 else settings.step
     model = runs.restore_model(run, config, task, first)
     data = task.load_data(config)
     record = run.read_record()
-    if fingerprint(data.evaluation) != record["evaluation_fingerprint"]:
-        raise UserError(
-            f"the evaluation images of {config.dataset} are not those of the training in {run.path}"
-        )
-    reporter = (reporter_class or Reporter)(settings, run, config, task, data, model)
+    for name, split in data.measured.items():
+        if fingerprint(split) != record[f"{name}_fingerprint"]:
+            raise UserError(
+                f"the {name.replace('_', ' ')} images are not those of the training in {run.path}"
+            )
+    reporter = reporter_class(settings, run, config, task, data, model)
     step = runs.step_of(model)
     reporter.write(step)
     while settings.follow:
@@ -90,6 +94,18 @@ class Reporter:
         self.data = data
         self.predictor = evaluation.Predictor(model, settings.eval_batch_size)
         self.writer = tf.summary.create_file_writer(run.file("eval"))
+
+    @staticmethod
+    def check(settings, config):
+        """Looks at what the settings name besides the run, before data and model are loaded.
+
+        Args:
+            settings: the binary's configuration.
+            config: the run's configuration, as it was trained.
+
+        Raises:
+            UserError: if anything does not fit the run.
+        """
 
     def write(self, step):
         """Evaluates the model, which is at a step, and reports its metrics."""

@@ -1,5 +1,6 @@
 """Loading what a training left behind."""
 
+import hashlib
 import os
 
 import keras
@@ -98,7 +99,11 @@ def begin_with(model, logdir):
 
     Args:
         model: an `AssociativeModel`, built.
-        logdir: directory of the other run, of any task; its training is complete.
+        logdir: directory of the other run, of this task or of semi-supervised classification; its
+            training is complete.
+
+    Returns:
+        Digest of the other run's exported model, to tell later what this one began with.
 
     Raises:
         UserError: if there is no such run, or its weights don't fit the model.
@@ -115,3 +120,5 @@ def begin_with(model, logdir):
         # A damaged file can raise nearly anything.
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"--initial_run={logdir} does not fit this model: {reason[0]}") from None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -26,6 +26,7 @@ class TaskData:
         image_shape: (height, width, channels) of an image.
         train: images and labels of the training split.
         class_pools: for each class, the indices of its labelled images in the training split.
+        measured: splits that evaluations measure on, by names for messages.
         record: what is saved in the run directory as `data.json`.
     """
 
@@ -35,6 +36,7 @@ class TaskData:
     image_shape: tuple
     train: Split
     class_pools: list
+    measured: dict
     record: dict
 
 
@@ -88,7 +90,7 @@ def compose(config, class_names, train, evaluation, unlabelled=None, image_shape
     """
     num_classes = len(class_names)
     if num_classes < 2:
-        raise UserError(f"{config.dataset} has {num_classes} class; a classifier needs two")
+        raise UserError(f"the data has {num_classes} class; a classifier needs two")
     image_shape = tuple(image_shape or train.images.shape[1:])
     usable = np.arange(len(train.labels))
     if config.validation_samples:
@@ -129,6 +131,7 @@ def compose(config, class_names, train, evaluation, unlabelled=None, image_shape
         image_shape=image_shape,
         train=train,
         class_pools=class_pools,
+        measured={"evaluation": evaluation},
         record={
             "class_names": list(class_names),
             "image_shape": list(image_shape),

@@ -45,9 +45,10 @@ def train(config, task):
             len(data.class_names),
             data.train.images,
         )
-        step = 0
+        step, record = 0, data.record
         if resumed:
-            check_same_data(run, data.record)
+            check_same_data(run, record)
+            record = run.read_record()
             step = checkpoints.restore_latest(model, run.checkpoints)
             if step > config.max_steps:
                 raise UserError(
@@ -59,11 +60,11 @@ def train(config, task):
                 return 0
             print(f"Resuming {run.path} at step {step}.")
         elif config.initial_run:
-            runs.begin_with(model, config.initial_run)
+            record = {**record, "initial_model": runs.begin_with(model, config.initial_run)}
         # Nothing is deleted or written before data and model are known to be right.
         run.begin(config, task.NAME, config.overwrite)
         run.keep_network(config)
-        run.write_json("data.json", data.record)
+        run.write_json("data.json", record)
         run.cut_metrics(step)
         # Only now: what comes before has nothing to save, and stops at once.
         with StopSignals() as signals:

@@ -27,6 +27,7 @@ _COLOURS = (
 _MARKERS = "o^sDvPX<>*"
 _FONT_SIZE = 9
 _LEGEND_ROWS = 22
+_PANEL_LEGEND_ROWS = 14
 _PLOT_WIDTH = 5.6
 _PANEL_WIDTH = 3.2
 
@@ -128,7 +129,8 @@ def tsne_figure(
 
 
 def tsne_grid(
-    panels: Mapping[str, np.ndarray], groupings: Mapping[str, tuple[np.ndarray, Sequence[str]]]
+    panels: Sequence[tuple[str, np.ndarray]],
+    groupings: Mapping[str, tuple[np.ndarray, Sequence[str]]],
 ) -> Figure:
     """Draws several projections of the same examples side by side, coloured in several ways.
 
@@ -145,11 +147,11 @@ def tsne_grid(
     """
     if not panels or not groupings:
         raise ValueError("a grid needs at least one panel and one grouping")
-    for points in panels.values():
+    for _, points in panels:
         for labels, names in groupings.values():
             _check_points(points, labels, names)
     all_names = [abbreviate(name, 24) for _, names in groupings.values() for name in names]
-    columns = max(-(-len(names) // _LEGEND_ROWS) for _, names in groupings.values())
+    columns = max(-(-len(names) // _PANEL_LEGEND_ROWS) for _, names in groupings.values())
     legend_width = columns * (text_width(all_names, _FONT_SIZE) + 0.35)
     size = (len(panels) * _PANEL_WIDTH + legend_width, len(groupings) * _PANEL_WIDTH)
     figure = Figure(size, dpi=DPI, facecolor="white")
@@ -161,7 +163,7 @@ def tsne_grid(
         subplot_kw={"aspect": "equal", "adjustable": "datalim", "xticks": [], "yticks": []},
     )
     for row, (row_title, (labels, names)) in zip(grid, groupings.items(), strict=True):
-        for axes, points in zip(row, panels.values(), strict=True):
+        for axes, points in zip(row, (points for _, points in panels), strict=True):
             _scatter(axes, points, labels)
         row[0].set_ylabel(row_title, size=_FONT_SIZE + 2)
         row[-1].legend(
@@ -173,11 +175,11 @@ def tsne_grid(
             bbox_to_anchor=(1.0, 1.0),
             fontsize=_FONT_SIZE,
             frameon=False,
-            ncols=-(-len(names) // _LEGEND_ROWS),
+            ncols=-(-len(names) // _PANEL_LEGEND_ROWS),
             handletextpad=0.2,
             columnspacing=0.8,
         )
-    for axes, title in zip(grid[0], panels, strict=True):
+    for axes, (title, _) in zip(grid[0], panels, strict=True):
         axes.set_title(title, size=_FONT_SIZE + 2, loc="left")
     return figure
 

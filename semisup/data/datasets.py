@@ -36,11 +36,14 @@ class DataSet:
         name: what `load_dataset` was asked for, aliases resolved.
         class_names: their order is that of the labels.
         splits: what was asked for, by the names it was asked with.
+        image_shape: (height, width, channels) of the images of all its splits, asked for or not;
+            the greatest, where they differ.
     """
 
     name: str
     class_names: tuple[str, ...]
     splits: Mapping[str, Split]
+    image_shape: tuple[int, int, int]
 
     @property
     def num_classes(self) -> int:
@@ -113,6 +116,7 @@ def load_dataset(
             for split, source in wanted.items()
             if source is not None
         },
+        tuple(map(max, zip(*(source.shape[1:] for source in sources.values()), strict=True))),
     )
 
 

@@ -25,16 +25,17 @@ _UNLABELLED_FOLDERS = ("unlabelled", "unlabeled")
 def open_folder(path: str, *, image_size: int = 0) -> tuple[tuple[str, ...], dict[str, Source]]:
     """Looks through a folder of images: all file names and image headers, no pixels.
 
-    The classes are the subfolders of `train`, sorted by name; examples are sorted by class, then
-    by path. Images lie at any depth. Hidden files and files that are no images are skipped. If the
-    mode of any file in any split is coloured, all images are RGB, else all have one channel.
+    The classes are the subfolders of `train`, or of `test` without it, sorted by name; examples are
+    sorted by class, then by path. Images lie at any depth. Hidden files and files that are no
+    images are skipped. If the mode of any file in any split is coloured, all images are RGB, else
+    all have one channel.
 
     Args:
         path: the folder that holds `train`, `test` and `unlabelled`, or some of them.
         image_size: if not 0, all images are resized to image_size x image_size.
 
     Returns:
-        The class names (none without `train`), and a source for each split that exists.
+        The class names (none without `train` and `test`), and a source for each split that exists.
 
     Raises:
         UserError: no such folder, a class without images, a class of `test` that `train` lacks, an
@@ -43,7 +44,9 @@ def open_folder(path: str, *, image_size: int = 0) -> tuple[tuple[str, ...], dic
     root = Path(path).expanduser().resolve()
     if not root.is_dir():
         raise UserError(f"there is no folder {path}; pass folder:PATH with PATH/train/<class>/*")
-    class_names = _class_names(root / "train") if (root / "train").is_dir() else ()
+    # Who adapts to a domain may have labels to test on, and none to train with.
+    labelled = [root / split for split in ("train", "test") if (root / split).is_dir()]
+    class_names = _class_names(labelled[0]) if labelled else ()
     files, labels = {}, {}
     for split in ("train", "test"):
         if (root / split).is_dir():
@@ -80,7 +83,7 @@ def _labelled_files(folder: Path, class_names: Sequence[str]) -> tuple[list[Path
         if name not in class_names:
             raise UserError(
                 f"{folder / name}: there is no class {name!r} in {folder.parent / 'train'}, "
-                f"whose classes are {', '.join(class_names) or 'missing'}"
+                f"whose classes are {', '.join(class_names)}"
             )
         class_files = _image_files(folder / name)
         files += class_files

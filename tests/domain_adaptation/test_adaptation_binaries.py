@@ -1,12 +1,14 @@
 """Tests of the binaries as a user runs them: train, kill, resume, evaluate, compare."""
 
+import shutil
 import sys
 
+import numpy as np
 import pytest
 import running
 
 from domain_adaptation import load_run, task
-from domain_adaptation.reporting import coverage
+from domain_adaptation.reporting import coverage, domain_discrepancy
 from semisup import checkpoints, evaluation
 from semisup import task as semi_supervised
 from semisup.errors import UserError
@@ -37,6 +39,7 @@ def runs(tmp_path_factory):
         "source_only": train(folder, "source_only", similarity="none"),
         "target_only": train(folder, "target_only", target_only=True),
         "mmd": train(folder, "mmd", similarity="mmd"),
+        "other": train(folder, "other", dataset="optdigits", target_dataset="mnist_5k"),
     }
 
 
@@ -78,14 +81,14 @@ def test_evaluation_measures_both_domains_the_coverage_and_draws_figures(runs):
     content = run.read_json("evaluation.json")
     assert content["source"]["images"] == 1000
     assert content["target"]["images"] == 359
-    errors = {name: other.read_json("results.json")["test_error"] for name, other in runs.items()}
+    errors = {name: run.read_json("results.json")["test_error"] for name, run in runs.items()}
     assert content["error"] == content["target"]["error"]
     assert content["error"] == pytest.approx(errors["association"])
     assert content["source_only_error"] == pytest.approx(errors["source_only"])
     assert content["coverage"] == pytest.approx(
         coverage(errors["association"], errors["source_only"], errors["target_only"])
     )
-    assert content["squared_mmd"]["mixture"] > 0
+    assert content["squared_mmd"]["domains"] > content["squared_mmd"]["shuffled"] > 0
     assert f"coverage of the gap between them: {100 * content['coverage']:.2f} %" in out
     for name in ("domains", "associations", "confusion", "neighbours", "tsne"):
         assert (run.file("figures", f"{name}.png")) in out
@@ -107,6 +110,7 @@ def test_coverage_of_no_gap_is_none():
         (["--target_only={source_only}"], "is a run of another kind: source only"),
         (["--compare={mmd}"], "--compare has no effect without --figures"),
         (["--source_only=nowhere"], "nowhere holds no run"),
+        (["--source_only={other}"], "has --dataset=optdigits, not mnist_5k as --logdir"),
         (["--dataset=mnist"], "--dataset=mnist: give folder:PATH"),
     ],
 )
@@ -117,6 +121,26 @@ def test_wrong_comparisons_exit_2_with_one_line(runs, flags, message):
     assert status == 2
     assert len(err.splitlines()) == 1, err
     assert message in err
+
+
+def test_an_unfinished_run_is_no_bound(runs, tmp_path):
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(runs["source_only"].path, unfinished)
+    (unfinished / "results.json").unlink()
+    status, _, err = running.finish(
+        start("eval", f"--logdir={runs['association'].path}", f"--source_only={unfinished}")
+    )
+    assert status == 2
+    assert "unfinished is not complete" in err
+
+
+def test_shuffled_domains_have_the_discrepancy_of_one_domain():
+    generator = np.random.default_rng(0)
+    source, same = generator.normal(size=(2, 200, 8)).astype("float32")
+    alike = domain_discrepancy(source, same, seed=0)
+    assert alike["domains"] == pytest.approx(alike["shuffled"], rel=0.3)
+    apart = domain_discrepancy(source, same + 3, seed=0)
+    assert apart["domains"] > 10 * apart["shuffled"]
 
 
 def test_a_run_of_the_other_task_is_refused_by_name(runs, tmp_path):
@@ -146,6 +170,7 @@ def test_an_adaptation_begins_with_the_weights_of_another_run(tmp_path):
     trained, begun = running.weights(first, 20), running.weights(second, 20)
     kernels = [name for name in trained if name.startswith("model/") and "/kernel" in name]
     assert len(kernels) == 3, "two layers of the network, and the classifier"
+    assert len(second.read_record()["initial_model"]) == 16
     for name in kernels:
         assert abs(trained[name] - begun[name]).max() < 1e-6
 

@@ -59,3 +59,26 @@ def test_the_fixed_parameters_are_those_of_table_2(pair):
     assert config.unsup_batch_size == 100
     classes = 43 if "signs" in pair else 10
     assert 80 < classes * config.sup_per_batch <= 100
+
+
+@pytest.mark.parametrize(
+    ("pair", "delay", "visit", "labelled", "unlabelled", "steps"),
+    [
+        ("synthetic_signs_to_gtsrb", 0, 0.1, 24, 1032, 12_000),
+        ("mnist_to_mnist_m", 500, 0.6, 100, 1000, 12_000),
+        ("svhn_to_mnist", 500, 0.2, 100, 1000, 12_000),
+        ("synthetic_digits_to_svhn", 2000, 0.2, 100, 1000, 20_000),
+    ],
+)
+def test_the_tuned_recipes_have_the_settings_that_the_authors_released(
+    pair, delay, visit, labelled, unlabelled, steps
+):
+    config = parse(pair)
+    for name in ("walker", "visit"):
+        assert getattr(config, f"{name}_weight_envelope_delay") == delay
+        assert getattr(config, f"{name}_weight_envelope") == "linear"
+        assert getattr(config, f"{name}_weight_envelope_steps") == 1
+    assert (config.walker_weight, config.visit_weight) == (1, visit)
+    assert (config.sup_per_batch, config.unsup_batch_size) == (labelled, unlabelled)
+    assert (config.max_steps, config.decay_steps, config.decay_factor) == (steps, 9000, 0.33)
+    assert config.augmentation == ("inversion" if pair == "mnist_to_mnist_m" else "none")

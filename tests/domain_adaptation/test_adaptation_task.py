@@ -9,6 +9,9 @@ from PIL import Image
 
 from domain_adaptation import task
 from domain_adaptation.config import TrainConfig
+from domain_adaptation.eval import EvalConfig
+from domain_adaptation.reporting import AdaptationReporter
+from semisup import reporting
 from semisup.data import datasets
 from semisup.data.datasets import DataSet, Split
 from semisup.errors import UserError
@@ -33,12 +36,16 @@ def two_domains(monkeypatch):
     names = ("a", "b", "c")
     data = {
         "grey": DataSet(
-            "grey", names, {"train": splits(0, 30, (6, 8, 1)), "test": splits(1, 9, (6, 8, 1))}
+            "grey",
+            names,
+            {"train": splits(0, 30, (6, 8, 1)), "test": splits(1, 9, (6, 8, 1))},
+            (6, 8, 1),
         ),
         "coloured": DataSet(
             "coloured",
             names,
             {"train": splits(2, 40, (7, 7, 3)), "test": splits(3, 12, (7, 7, 3))},
+            (7, 7, 3),
         ),
     }
     monkeypatch.setattr(task, "load_dataset", lambda name, **options: data[name])
@@ -62,10 +69,15 @@ def test_batches_hold_labelled_source_images_and_target_images(two_domains):
     assert all((target.images == image).all(axis=(1, 2, 3)).any() for image in unlabelled)
 
 
-def test_images_are_brought_to_the_greatest_size_and_to_colours(two_domains):
-    data = task.load_data(config())
+@pytest.mark.parametrize("settings", [{}, {"similarity": "none"}, {"target_only": True}])
+def test_images_are_brought_to_the_greatest_size_and_to_colours(two_domains, settings):
+    data = task.load_data(config(**settings))
     assert data.image_shape == (7, 8, 3)
     assert data.evaluation is two_domains["coloured"].splits["test"]
+
+
+def test_a_recipes_envelope_can_be_switched_off(two_domains):
+    assert config(walker_weight_envelope="none", walker_weight_envelope_steps=1)
 
 
 def test_target_only_trains_on_target_labels_without_a_similarity_term(two_domains):
@@ -78,9 +90,10 @@ def test_target_only_trains_on_target_labels_without_a_similarity_term(two_domai
         assert target.labels[found] == label
 
 
-def test_validation_images_are_held_out_of_the_source(two_domains):
-    data = task.load_data(config(validation_samples=8))
-    source = two_domains["grey"].splits["train"]
+@pytest.mark.parametrize(("target_only", "domain"), [(False, "grey"), (True, "coloured")])
+def test_validation_images_are_held_out_of_the_labelled_domain(two_domains, target_only, domain):
+    data = task.load_data(config(validation_samples=8, target_only=target_only))
+    source = two_domains[domain].splits["train"]
     assert len(data.evaluation.labels) == 8
     held_out = [
         int(np.flatnonzero((source.images == image).all(axis=(1, 2, 3)))[0])
@@ -90,8 +103,10 @@ def test_validation_images_are_held_out_of_the_source(two_domains):
 
 
 def test_a_target_without_labels_needs_validation_images(two_domains):
-    test = two_domains["coloured"].splits["train"].images
-    two_domains["coloured"] = DataSet("coloured", (), {"train": Split(test, None)})
+    unlabelled = Split(two_domains["coloured"].splits["train"].images, None)
+    two_domains["coloured"] = dataclasses.replace(
+        two_domains["coloured"], class_names=(), splits={"train": unlabelled}
+    )
     with pytest.raises(UserError, match=r"no labelled test images.*--validation_samples"):
         task.load_data(config())
     assert len(task.load_data(config(validation_samples=8)).evaluation.labels) == 8
@@ -117,6 +132,15 @@ def test_domains_with_different_classes_are_refused(two_domains, names, message)
         ({"target_only": True, "similarity": "mmd"}, "leave --similarity=mmd out"),
         ({"mmd_estimator": "linear"}, "no effect without --similarity=mmd"),
         ({"target_dataset": "grey"}, "source and target are both grey"),
+        ({"dataset": "svhn", "target_dataset": "svhn_cropped"}, "are both svhn_cropped"),
+        (
+            {"max_steps": 500},
+            "--walker_weight_envelope_delay=500 is not before --max_steps=500: nothing would be",
+        ),
+        (
+            {"similarity": "coral", "unsup_batch_size": 1},
+            "--unsup_batch_size=1: --similarity=coral compares pairs",
+        ),
         (
             {"discrepancy_weight_envelope": "none", "discrepancy_weight_envelope_steps": 7},
             "--discrepancy_weight_envelope_steps=7 has no effect",
@@ -135,7 +159,7 @@ def test_settings_that_contradict_are_refused(settings, message):
         (
             "synthetic_digits_generated/small",
             "svhn",
-            "runs/synthetic_digits_generated_small_to_svhn",
+            "runs/synthetic_digits_generated_small_to_svhn_cropped",
         ),
         ("folder:/x/renderings", "folder:/y/photos", "runs/renderings_to_photos"),
     ],
@@ -163,30 +187,63 @@ def test_training_reads_no_label_of_the_target(tmp_path, monkeypatch, similarity
     assert running.losses(usual) == running.losses(blind)
 
 
-def test_a_folder_of_images_without_labels_can_be_the_target(tmp_path):
+def write_images(folder, count=8, colours=False):
     generator = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    for number in range(count):
+        shape = (28, 28, 3) if colours else (28, 28)
+        pixels = generator.integers(0, 256, shape, dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
+def folder_settings(tmp_path, **settings):
     for name in ("a", "b"):
         for split in ("train", "test"):
-            folder = tmp_path / "source" / split / name
-            folder.mkdir(parents=True)
-            for number in range(8):
-                pixels = generator.integers(0, 256, (28, 28), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / f"{number}.png")
-    folder = tmp_path / "target" / "unlabelled"
-    folder.mkdir(parents=True)
-    for number in range(8):
-        pixels = generator.integers(0, 256, (28, 28), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number}.png")
-    settings = {
+            write_images(tmp_path / "source" / split / name)
+    write_images(tmp_path / "target" / "unlabelled", colours=True)
+    return {
         "dataset": f"folder:{tmp_path / 'source'}",
         "target_dataset": f"folder:{tmp_path / 'target'}",
         "unsup_split": "unlabelled",
-        "validation_samples": 4,
-        "max_steps": 10,
-        "sup_per_batch": 2,
-        "unsup_batch_size": 4,
+        "architecture": "svhn_model",
+        "emb_size": 4,
+        "max_steps": 4,
+        "eval_interval": 4,
+        "checkpoint_interval": 4,
+        "log_interval": 2,
+        "sup_per_batch": 1,
+        "unsup_batch_size": 2,
+        "augmentation": "none",
         **SETTINGS,
+        **settings,
     }
+
+
+def test_a_folder_of_images_without_labels_can_be_the_target(tmp_path):
+    settings = folder_settings(tmp_path, validation_samples=4)
     status, run = running.train(tmp_path, "run", task=task, **settings)
     assert status == 0
     assert run.read_json("results.json")["evaluated_on"] == "validation images"
+
+
+def test_a_target_folder_may_have_labels_for_its_test_images_alone(tmp_path):
+    settings = folder_settings(tmp_path)
+    for name in ("a", "b"):
+        write_images(tmp_path / "target" / "test" / name, count=3, colours=True)
+    status, run = running.train(tmp_path, "run", task=task, **settings)
+    assert status == 0
+    evaluation = EvalConfig(logdir=run.path, eval_batch_size=4)
+    reporting.evaluate_run(evaluation, task, AdaptationReporter)
+    content = run.read_json("evaluation.json")
+    assert content["source"]["images"] == 16, "grey"
+    assert content["target"]["images"] == 6, "coloured"
+
+
+def test_other_test_images_than_those_of_the_training_are_refused(tmp_path):
+    status, run = running.train(
+        tmp_path, "run", task=task, **folder_settings(tmp_path, validation_samples=4)
+    )
+    assert status == 0
+    write_images(tmp_path / "source" / "test" / "a" / "more", count=1)
+    with pytest.raises(UserError, match="the source test images are not those of the training"):
+        reporting.evaluate_run(EvalConfig(logdir=run.path), task, AdaptationReporter)

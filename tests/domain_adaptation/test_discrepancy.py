@@ -144,6 +144,17 @@ def test_wrong_arguments_of_the_mmd_are_refused(arguments):
         discrepancy.MaximumMeanDiscrepancy(**arguments)
 
 
+def test_linear_mmd_takes_batches_of_unknown_size():
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("JAX knows all shapes")
+    import tensorflow as tf
+
+    unknown = tf.TensorSpec((None, 5), "float32")
+    compiled = tf.function(discrepancy.linear_squared_mmd, input_signature=(unknown, unknown))
+    x, y = embeddings(18, 6), embeddings(19, 5)
+    assert value(compiled(x, y)) == pytest.approx(value(discrepancy.linear_squared_mmd(x, y)))
+
+
 @pytest.mark.parametrize(
     ("term", "name"),
     [
