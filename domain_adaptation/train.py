@@ -4,6 +4,7 @@ import os
 
 from domain_adaptation.config import TrainConfig
 from semisup import flags
+from semisup.train import train
 
 SUMMARY = (
     "Trains an image classifier on labelled images of a source domain, and adapts it to\n"
@@ -24,18 +25,7 @@ def main():
 
 
 def _train(config):
-    from semisup import terminal
-
-    terminal.import_quietly()
-    if config.architecture == "help":
-        from semisup import architectures
-
-        print(architectures.describe())
-        return 0
-    from domain_adaptation import task
-    from semisup import training
-
-    return training.train(config, task)
+    return train(config, "domain_adaptation.task")
 
 
 if __name__ == "__main__":

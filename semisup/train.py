@@ -1,5 +1,6 @@
 """Trains an image classifier with few labels: `semisup-train --help`."""
 
+import importlib
 import os
 
 from semisup import flags
@@ -26,7 +27,16 @@ def main():
     )
 
 
-def _train(config):
+def train(config, task_name):
+    """Trains as a configuration says, or lists the architectures where it asks for them.
+
+    Args:
+        config: a configuration of the task's class.
+        task_name: module of the task, imported only when something heavy may be.
+
+    Returns:
+        Exit status: see `training.train`.
+    """
     from semisup import terminal
 
     terminal.import_quietly()
@@ -35,9 +45,13 @@ def _train(config):
 
         print(architectures.describe())
         return 0
-    from semisup import task, training
+    from semisup import training
 
-    return training.train(config, task)
+    return training.train(config, importlib.import_module(task_name))
+
+
+def _train(config):
+    return train(config, "semisup.task")
 
 
 if __name__ == "__main__":
