@@ -212,7 +212,7 @@ def write_folder(root, *names):
         ([], "none of the folders train, test and unlabelled"),
         (["train/a.png"], "train has no class folders"),
         (["train/a/0.png"], "no split 'test'; its splits are train"),
-        (["test/a/0.png"], "no class 'a' in .*train, whose classes are missing"),
+        (["test/a/0.png"], "no split 'train'; its splits are test"),
         (["train/a/0.png", "test/b/0.png"], "test/b: there is no class 'b' .* classes are a"),
     ],
 )
@@ -281,6 +281,6 @@ import sys
 sys.path[:0] = {sys.path!r}
 from semisup.data.datasets import load_dataset
 load_dataset("folder:{folder}")
-print([name for name in ("tensorflow", "tensorflow_datasets", "keras") if name in sys.modules])
+print([name for name in ("tensorflow", "keras") if name in sys.modules])
 """
     assert subprocess.check_output([sys.executable, "-c", script]).strip() == b"[]"
