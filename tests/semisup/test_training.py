@@ -324,7 +324,7 @@ def test_a_run_does_not_depend_on_the_file_of_its_network(tmp_path):
     _, whole = running.train(tmp_path, "whole", max_steps=40)
     _, run = running.train(tmp_path, max_steps=20)
     os.remove(tmp_path / "tiny.keras")
-    settings = running.TrainConfig(**{**run.read_config()["settings"], "max_steps": 40})
+    settings = task.Config(**{**run.read_config()["settings"], "max_steps": 40})
     assert training.train(settings, task) == 0
     running.assert_same_weights(whole, run, 40)
 
