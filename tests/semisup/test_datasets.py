@@ -295,16 +295,18 @@ def test_other_real_sets_load_by_name_or_alias(data_dir, alias, name, shape, fir
     )
 
 
-def test_optdigits_are_scikit_learns_digits_in_256_greys():
+def test_optdigits_are_scikit_learns_digits_in_256_greys_with_a_margin():
     from sklearn.datasets import load_digits
 
     data = load_dataset("optdigits")
     train, test = data.splits["train"], data.splits["test"]
-    assert train.images.shape == (1438, 8, 8, 1)
-    assert test.images.shape == (359, 8, 8, 1)
+    assert train.images.shape == (1438, 12, 12, 1)
+    assert test.images.shape == (359, 12, 12, 1)
     digits = load_digits()
     np.testing.assert_array_equal(test.labels, digits.target[4::5])
-    np.testing.assert_allclose(test.images[..., 0], digits.images[4::5] * 255 / 16, atol=0.5)
+    inner = test.images[:, 2:-2, 2:-2, 0]
+    np.testing.assert_allclose(inner, digits.images[4::5] * 255 / 16, atol=0.5)
+    assert inner.sum(dtype="int64") == test.images.sum(dtype="int64"), "the margin is black"
     assert np.bincount(test.labels).min() > 20
     assert load_dataset("optdigits", image_size=16).splits["test"].images.shape[1:3] == (16, 16)
 
