@@ -162,7 +162,7 @@ class TrainConfig(semi_supervised.TrainConfig):
         if delay and getattr(self, delay) >= self.max_steps:
             raise UserError(
                 f"--{delay}={getattr(self, delay)} is not before --max_steps={self.max_steps}: "
-                f"nothing would be adapted; lower it, or give --similarity=none"
+                "nothing would be adapted; lower it, or give --similarity=none"
             )
         pairs = self.similarity == "coral" or self.mmd_estimator == "linear"
         if pairs and self.unsup_batch_size < 2:

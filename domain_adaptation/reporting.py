@@ -68,15 +68,13 @@ class AdaptationReporter(Reporter):
     def measure(self):
         """Error on the evaluation images and on both test sets, MMD and coverage."""
         data = self.data
-        content = {"target_dataset": self.config.target_dataset, **super().measure()}
+        measured = super().measure()
+        content = {"target_dataset": self.config.target_dataset, **measured}
         if data.source_test is not None:
-            content["source"] = self._metrics(data.source_test)
+            content["source"] = self.metrics_on(data.source_test)
         if self._target_is_labelled:
-            content["target"] = (
-                {name: content[name] for name in evaluation.METRICS}
-                if data.evaluation is data.target_test
-                else self._metrics(data.target_test)
-            )
+            seen = data.evaluation is data.target_test
+            content["target"] = measured if seen else self.metrics_on(data.target_test)
         if data.source_test is not None and data.target_test is not None:
             content["squared_mmd"] = domain_discrepancy(
                 *(
@@ -89,10 +87,6 @@ class AdaptationReporter(Reporter):
         if len(self.bounds) == 2:
             content["coverage"] = coverage(content["target"]["error"], **self.bounds)
         return content
-
-    def _metrics(self, split):
-        predicted = self.predictor.labels(split.images)
-        return evaluation.metrics(split.labels, predicted, self.data.class_names)
 
     def scalars(self, content):
         """Numbers for TensorBoard by their tags: see `semisup.reporting.Reporter`."""

@@ -14,15 +14,17 @@ Config = TrainConfig
 
 @dataclasses.dataclass(frozen=True)
 class AdaptationData(semi_supervised.TaskData):
-    """What a training and its evaluation need of the data of two domains.
+    """What a training and its evaluation need of the data of two domains."""
 
-    Attributes:
-        source_test: test images of the source, or None if it has none.
-        target_test: test images of the target, or None likewise.
-    """
+    @property
+    def source_test(self):
+        """Test images of the source, or None if it has none."""
+        return self.measured.get("source_test")
 
-    source_test: Split | None
-    target_test: Split | None
+    @property
+    def target_test(self):
+        """Test images of the target, or None if it has none."""
+        return self.measured.get("target_test")
 
 
 def load_data(config):
@@ -67,15 +69,13 @@ def load_data(config):
         # Whatever is trained on, so that runs of one pair have the same network.
         image_shape=tuple(map(max, zip(source.image_shape, target.image_shape, strict=True))),
     )
-    parts = {field.name: getattr(composed, field.name) for field in dataclasses.fields(composed)}
     named = zip(("source_test", "target_test"), tests, strict=True)
     measured = {name: split for name, split in named if split is not None}
+    fingerprints = {f"{name}_fingerprint": fingerprint(split) for name, split in measured.items()}
+    parts = {field.name: getattr(composed, field.name) for field in dataclasses.fields(composed)}
     parts["measured"] = {**composed.measured, **measured}
-    parts["record"] = {
-        **composed.record,
-        **{f"{name}_fingerprint": fingerprint(split) for name, split in measured.items()},
-    }
-    return AdaptationData(**parts, source_test=tests[0], target_test=tests[1])
+    parts["record"] = {**composed.record, **fingerprints}
+    return AdaptationData(**parts)
 
 
 def build_model(config, image_shape, num_classes, normalization_images=None):

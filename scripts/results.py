@@ -147,7 +147,9 @@ def domains_table():
         cells = [
             _mean([100 * result["source_error"] for result in results], ".2f", " %"),
             _mean([100 * result["test_error"] for result in results], ".2f", " %"),
-            _mean([100 * r["coverage"] for r in results if r.get("coverage")], ".1f", " %"),
+            _mean(
+                [100 * r["coverage"] for r in results if r.get("coverage") is not None], ".1f", " %"
+            ),
             _mean([result["squared_mmd"]["domains"] for result in results], ".4f"),
             _mean([result["squared_mmd"]["shuffled"] for result in results], ".4f"),
         ]

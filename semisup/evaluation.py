@@ -79,9 +79,6 @@ def confusion_matrix(labels, predicted, num_classes):
     return matrix
 
 
-METRICS = ("error", "images", "per_class_accuracy", "confusion_matrix")
-
-
 def metrics(labels, predicted, class_names):
     """Error, accuracy of each class and confusion matrix, ready for JSON.
 

@@ -122,8 +122,12 @@ class Reporter:
 
     def measure(self):
         """Metrics of the model, ready for JSON."""
-        predicted = self.predictor.labels(self.data.evaluation.images)
-        return evaluation.metrics(self.data.evaluation.labels, predicted, self.data.class_names)
+        return self.metrics_on(self.data.evaluation)
+
+    def metrics_on(self, split):
+        """`evaluation.metrics` of the model on a labelled split."""
+        predicted = self.predictor.labels(split.images)
+        return evaluation.metrics(split.labels, predicted, self.data.class_names)
 
     def scalars(self, content):
         """Numbers for TensorBoard by their tags.

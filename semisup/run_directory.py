@@ -5,7 +5,7 @@ data.json         what the data was: labelled indices, classes, fingerprints
 metrics.jsonl     one line an entry: the step and its values; appended to, and cut back to the
                   checkpoint's step on a resume
 results.json      metrics at the last step, time, hardware
-evaluation.json   what `semisup-eval` measured last
+evaluation.json   what an evaluation measured last
 model.keras       the trained model, for export
 network.keras     a copy of the network, where --architecture names a file
 checkpoints/      see `checkpoints`
