@@ -12,15 +12,16 @@ import textwrap
 
 import keras
 
-from semisup.architectures import applications
+from semisup.architectures import applications, convolutional, residual
 from semisup.architectures.common import half_squares
 from semisup.architectures.convolutional import (
-    NETWORKS,
     dann_model,
     mnist_model,
+    mnist_model_dropout,
     stl10_model,
     svhn_model,
 )
+from semisup.architectures.residual import resnet_cifar_model, resnet_stl10_model
 from semisup.errors import UserError
 
 __all__ = [
@@ -28,10 +29,15 @@ __all__ = [
     "dann_model",
     "describe",
     "mnist_model",
+    "mnist_model_dropout",
+    "resnet_cifar_model",
+    "resnet_stl10_model",
     "stl10_model",
     "svhn_model",
     "uses_batch_statistics",
 ]
+
+NETWORKS = {**convolutional.NETWORKS, **residual.NETWORKS}
 
 _DEFAULT_EMBEDDING_SIZE = 128
 
@@ -43,14 +49,17 @@ def build(
     normalization=None,
     l2_weight=None,
     pretrained=False,
+    num_blocks=None,
+    dropout=None,
 ):
     """Builds a network by its name.
 
     Args:
-        name: `mnist_model`, `svhn_model`, `stl10_model` or `dann_model`; a network of
-            `keras.applications`, such as `MobileNetV2`, on which global average pooling and a
-            linear embedding are put; both in upper or lower case; or the path of a `.keras` file
-            with a model from images to embeddings.
+        name: `mnist_model`, `mnist_model_dropout`, `svhn_model`, `stl10_model`, `dann_model`,
+            `resnet_cifar_model` or `resnet_stl10_model`; a network of `keras.applications`, such
+            as `MobileNetV2`, on which global average pooling and a linear embedding are put; both
+            in upper or lower case; or the path of a `.keras` file with a model from images to
+            embeddings.
         input_shape: (height, width, channels) of the images.
         embedding_size: width of the embeddings. For a `.keras` file, whose width is its own, either
             that or the default.
@@ -59,13 +68,17 @@ def build(
         l2_weight: weight of half the sum of squares of all kernels; None: the architecture's own,
             which is 0 for `keras.applications`, and what a `.keras` file says.
         pretrained: whether a network of `keras.applications` starts from its ImageNet weights.
+        num_blocks: blocks in each stage of a `resnet_..._model`, 1 or more; None: the network's.
+        dropout: rate of the dropout of a `resnet_..._model` or `mnist_model_dropout`, in [0, 1);
+            None: the network's.
 
     Returns:
         A Keras model from images (n, height, width, channels) to embeddings (n, embedding_size).
 
     Raises:
         UserError: if the name is unknown, the images don't fit the network, a file cannot be read
-            or is no such model, or weights cannot be downloaded.
+            or is no such model, weights cannot be downloaded, or `num_blocks` or `dropout` is given
+            to a network that has no such setting, or out of its range.
     """
     input_shape = tuple(input_shape)
     known = None if name.endswith(".keras") else _known_name(name)
@@ -73,8 +86,11 @@ def build(
         raise UserError(
             f"--pretrained is for the networks of keras.applications; {name} is none of them"
         )
+    settings = _settings(name, NETWORKS.get(known), num_blocks=num_blocks, dropout=dropout)
     if known in NETWORKS:
-        return NETWORKS[known].build(known, input_shape, embedding_size, normalization, l2_weight)
+        return NETWORKS[known].build(
+            known, input_shape, embedding_size, normalization, l2_weight, **settings
+        )
     if known is None:
         model = _load(name, input_shape, embedding_size, normalization)
     else:
@@ -86,8 +102,8 @@ def build(
 
 def describe():
     """Text that lists all architectures, for `--architecture=help`."""
-    lines = ["Networks of the papers (3x3 convolutions, P: max pooling, /2: stride 2):"]
-    lines += [f"  {name:12} {network.describe()}" for name, network in NETWORKS.items()]
+    lines = ["Networks of the papers (3x3 convolutions, P: max pooling, D: dropout, /2: stride 2):"]
+    lines += [f"  {name:19} {network.describe()}" for name, network in NETWORKS.items()]
     lines += ["", "Networks of keras.applications (--pretrained for their ImageNet weights):"]
     lines += textwrap.wrap(
         ", ".join(applications.names()), 98, initial_indent="  ", subsequent_indent="  "
@@ -116,6 +132,23 @@ def _known_name(name):
         f"unknown architecture {name!r}; did you mean {', '.join(known[match] for match in near)}? "
         "--architecture=help lists all, and a saved model ends in .keras"
     )
+
+
+def _settings(name, network, **settings):
+    """The settings that are given, each of which the network must have."""
+    given = {setting: value for setting, value in settings.items() if value is not None}
+    for setting, value in given.items():
+        if network is None or setting not in network.settings:
+            owners = [known for known, other in NETWORKS.items() if setting in other.settings]
+            raise UserError(
+                f"--{setting}={value} is for {', '.join(owners[:-1])} and {owners[-1]}; {name} is "
+                "none of them"
+            )
+    if given.get("num_blocks", 1) < 1:
+        raise UserError(f"--num_blocks={given['num_blocks']}: a stage has 1 block or more")
+    if not 0 <= given.get("dropout", 0) < 1:
+        raise UserError(f"--dropout={given['dropout']}: a rate is at least 0 and less than 1")
+    return given
 
 
 def _load(path, input_shape, embedding_size, normalization):

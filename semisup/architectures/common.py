@@ -2,6 +2,7 @@
 
 import keras
 
+from semisup import normalization as normalizations
 from semisup.errors import UserError
 
 
@@ -24,3 +25,8 @@ def check_size(name, input_shape, least_size):
             f"images of {height}x{width} pixels are too small for {name}: it takes "
             f"{least_size}x{least_size} or more; --new_size={least_size} enlarges them"
         )
+
+
+def scaling_by_128():
+    """Layer `normalization` that makes (x - 128) / 128 of a pixel x."""
+    return normalizations.scaling(128.0, 128.0, name="normalization")

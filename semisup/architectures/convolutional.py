@@ -13,7 +13,7 @@ from collections.abc import Callable
 import keras
 
 from semisup import normalization as normalizations
-from semisup.architectures.common import check_size, half_squares
+from semisup.architectures.common import check_size, half_squares, scaling_by_128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +30,8 @@ class ConvolutionalNetwork:
         activation: activation of the convolutions.
         embedding_activation: activation of the embedding.
         batch_normalization: whether each convolution is batch normalised.
+        dropped_pools: names of the poolings that dropout follows.
+        dropout: default rate of that dropout.
         least_size: least height and width that leave a pixel after the last block.
     """
 
@@ -42,11 +44,27 @@ class ConvolutionalNetwork:
     activation: str = "elu"
     embedding_activation: str = "elu"
     batch_normalization: bool = False
+    dropped_pools: tuple = ()
+    dropout: float = 0.0
     least_size: int = 8
 
-    def build(self, name, input_shape, embedding_size, normalization=None, l2_weight=None):
-        """Builds the network as a Functional model; the arguments are those of `mnist_model`."""
+    @property
+    def settings(self):
+        """Names of the further arguments that `build` takes for this network."""
+        return ("dropout",) if self.dropped_pools else ()
+
+    def build(
+        self,
+        name,
+        input_shape,
+        embedding_size,
+        normalization=None,
+        l2_weight=None,
+        dropout=None,
+    ):
+        """Builds the network; the arguments are those of `mnist_model_dropout`."""
         check_size(name, input_shape, self.least_size)
+        dropout = self.dropout if dropout is None else dropout
         kernels = {
             "kernel_initializer": "glorot_uniform",
             "kernel_regularizer": half_squares(self.l2_weight if l2_weight is None else l2_weight),
@@ -59,6 +77,8 @@ class ConvolutionalNetwork:
             if pool_size:
                 # No padding, unlike the convolutions: 28 -> 14 -> 7 -> 3.
                 x = keras.layers.MaxPooling2D(pool_size, 2, "valid", name=f"pool{block}")(x)
+            if dropout and f"pool{block}" in self.dropped_pools:
+                x = keras.layers.Dropout(dropout, name=f"pool{block}_dropout")(x)
         x = keras.layers.Flatten(name="flatten")(x)
         embeddings = keras.layers.Dense(
             embedding_size, activation=self.embedding_activation, name="embedding", **kernels
@@ -73,6 +93,8 @@ class ConvolutionalNetwork:
                 body.append(f"{width}/2" if f"conv{block}_{index}" in self.strided else str(width))
             if pool_size:
                 body.append(f"P{pool_size}")
+            if f"pool{block}" in self.dropped_pools:
+                body.append(f"D{self.dropout:g}")
         activation = self.activation + (" after batch norm" if self.batch_normalization else "")
         return (
             f"{self.pixels}; {' '.join(body)}, {activation}; "
@@ -101,6 +123,13 @@ class ConvolutionalNetwork:
         return keras.layers.Activation(self.activation, name=f"{name}_{self.activation}")(x)
 
 
+_MNIST = ConvolutionalNetwork(
+    pixels="x / 255",
+    normalization=lambda: normalizations.build("unit"),
+    blocks=((32, 32), (64, 64), (128, 128)),
+    l2_weight=1e-3,
+)
+
 _SVHN = ConvolutionalNetwork(
     pixels="(x - mean) / variance of each image's channel",
     normalization=lambda: normalizations.build("image_variance"),
@@ -109,16 +138,18 @@ _SVHN = ConvolutionalNetwork(
 )
 
 NETWORKS = {
-    "mnist_model": ConvolutionalNetwork(
-        pixels="x / 255",
-        normalization=lambda: normalizations.build("unit"),
-        blocks=((32, 32), (64, 64), (128, 128)),
-        l2_weight=1e-3,
+    "mnist_model": _MNIST,
+    "mnist_model_dropout": dataclasses.replace(
+        _MNIST,
+        pixels="(x - 128) / 128",
+        normalization=scaling_by_128,
+        dropped_pools=("pool1", "pool2"),
+        dropout=0.2,
     ),
     "svhn_model": _SVHN,
     "stl10_model": ConvolutionalNetwork(
         pixels="(x - 128) / 128",
-        normalization=lambda: normalizations.scaling(128.0, 128.0, name="normalization"),
+        normalization=scaling_by_128,
         blocks=((32, 64), (64, 128), (128, 256), (128,)),
         l2_weight=5e-3,
         pool_sizes=(3, 2, 2),
@@ -149,6 +180,32 @@ def mnist_model(input_shape, embedding_size=128, normalization=None, l2_weight=N
     """
     return NETWORKS["mnist_model"].build(
         "mnist_model", input_shape, embedding_size, normalization, l2_weight
+    )
+
+
+def mnist_model_dropout(
+    input_shape, embedding_size=128, normalization=None, l2_weight=None, dropout=None
+):
+    """The VCNN of chapter 5: `mnist_model` with dropout, and images as (x - 128) / 128.
+
+    Dropout follows the first and the second pooling; the authors keep 0.8 of the values. The
+    thesis names neither.
+
+    Args:
+        input_shape: see `mnist_model`.
+        embedding_size: see `mnist_model`.
+        normalization: see `mnist_model`.
+        l2_weight: see `mnist_model`.
+        dropout: rate of the dropout, in [0, 1); None: 0.2.
+
+    Returns:
+        A model like that of `mnist_model`.
+
+    Raises:
+        UserError: if the images are too small.
+    """
+    return NETWORKS["mnist_model_dropout"].build(
+        "mnist_model_dropout", input_shape, embedding_size, normalization, l2_weight, dropout
     )
 
 

@@ -1,7 +1,7 @@
 """Augmentation of images on the device: layers, and pipelines of them by name (thesis 2.1.3).
 
 All layers take and return float32 images (n, height, width, channels) in [0, 255], draw for every
-image on its own, and act in training only.
+image on its own, and act in training only; `RandomWindow` alone changes the shape, always.
 """
 
 import keras
@@ -17,7 +17,7 @@ from semisup.augmentation.appearance import (
     RandomSaturation,
 )
 from semisup.augmentation.base import Augmentation
-from semisup.augmentation.geometry import RandomAffine, RandomNormalAffine
+from semisup.augmentation.geometry import RandomAffine, RandomNormalAffine, RandomWindow
 
 __all__ = [
     "Augmentation",
@@ -29,6 +29,7 @@ __all__ = [
     "RandomNoise",
     "RandomNormalAffine",
     "RandomSaturation",
+    "RandomWindow",
     "build",
     "chain",
 ]

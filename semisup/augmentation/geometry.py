@@ -1,4 +1,4 @@
-"""Affine transformations (thesis 2.1.3): one map and one resampling for each image.
+"""Affine transformations (thesis 2.1.3), one map and one resampling for each image, and windows.
 
 A map `A p + b` takes a position `p` in the new image, in pixels from the centre, x before y, to the
 position in the old image whose value it shows. The pixels are gathered here rather than by
@@ -7,6 +7,7 @@ it takes a single border rule for the whole batch.
 """
 
 import math
+import operator
 
 import keras
 import numpy as np
@@ -249,3 +250,61 @@ class RandomNormalAffine(RandomResampling):
         noise = keras.random.normal((count, 2, 3), dtype="float32", seed=self.generator)
         matrices = np.eye(2, dtype="float32") + self.matrix_stddev * noise[:, :, :2]
         return matrices, self.translation_stddev * noise[:, :, 2]
+
+
+@keras.saving.register_keras_serializable(package="semisup")
+class RandomWindow(RandomImageLayer):
+    """Cuts a window out of every image: in training at a random place, otherwise in the centre.
+
+    Places are whole pixels, all alike probable, and drawn for each image, where Keras' RandomCrop
+    takes one for the whole batch. Unlike the other layers, this one changes the images' shape and
+    always acts, so that it cannot be part of an `Augmentation`. The centre leaves the odd pixel of
+    a margin below and to the right. The thesis clusters STL-10 by such windows (chapter 5 section
+    3.5).
+
+    Args:
+        size: height and width of the window in pixels, 1 or more.
+        seed: see `RandomImageLayer`.
+
+    Raises:
+        ValueError: if the size is not positive, or, when called, if the images are smaller.
+    """
+
+    arguments = ("size",)
+
+    def __init__(self, size, *, seed, **kwargs):
+        super().__init__(seed=seed, **kwargs)
+        self.size = check_number("size", operator.index(size), 1)
+
+    def call(self, images, training=False):
+        """Windows (n, size, size, channels) of images (n, height, width, channels)."""
+        height, width, channels = images.shape[1:]
+        rows, columns = self._margins(images.shape)
+        if not training:
+            top, left = rows // 2, columns // 2
+            return images[:, top : top + self.size, left : left + self.size]
+        count = ops.shape(images)[0]
+        first_pixel = ops.arange(count, dtype="int32")[:, None, None] * (height * width)
+        window = np.arange(self.size, dtype="int32")
+        row = self._draw(count, rows) + window[:, None]
+        column = self._draw(count, columns) + window
+        pixels = ops.reshape(images, (count * height * width, channels))
+        return ops.take(pixels, first_pixel + row * width + column, axis=0)
+
+    def compute_output_shape(self, input_shape):
+        """The shape of the windows."""
+        self._margins(input_shape)
+        return (input_shape[0], self.size, self.size, input_shape[3])
+
+    def _draw(self, count, margin):
+        """A whole number from 0 to the margin for each image, (n, 1, 1) int32."""
+        return keras.random.randint((count, 1, 1), 0, margin + 1, "int32", seed=self.generator)
+
+    def _margins(self, shape):
+        """Rows and columns that a window leaves out of images of a shape."""
+        height, width = shape[1:3]
+        if min(height, width) < self.size:
+            raise ValueError(
+                f"images of {height}x{width} pixels are smaller than a window of {self.size}"
+            )
+        return height - self.size, width - self.size

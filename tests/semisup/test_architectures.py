@@ -10,7 +10,7 @@ from semisup.errors import UserError
 
 pytestmark = pytest.mark.backend
 
-CLASSIC = ("mnist_model", "svhn_model", "dann_model")
+CLASSIC = ("mnist_model", "mnist_model_dropout", "svhn_model", "dann_model")
 OWN = (*CLASSIC, "stl10_model")
 
 
@@ -46,6 +46,7 @@ def test_networks_map_images_to_embeddings_of_the_width_asked_for(name):
     ("name", "widths"),
     [
         ("mnist_model", (32, 32, 64, 64, 128, 128)),
+        ("mnist_model_dropout", (32, 32, 64, 64, 128, 128)),
         ("svhn_model", (32, 32, 32, 64, 64, 64, 128, 128, 128)),
         ("dann_model", (32, 32, 32, 64, 64, 64, 128, 128, 128)),
     ],
@@ -78,6 +79,7 @@ def test_default_embedding_sizes_are_those_of_the_authors():
     sizes = {name: getattr(architectures, name)((17, 17, 1)).output_shape[1] for name in OWN}
     assert sizes == {
         "mnist_model": 128,
+        "mnist_model_dropout": 128,
         "svhn_model": 128,
         "stl10_model": 128,
         "dann_model": 2048,
@@ -86,7 +88,13 @@ def test_default_embedding_sizes_are_those_of_the_authors():
 
 @pytest.mark.parametrize(
     ("name", "l2_weight"),
-    [("mnist_model", 1e-3), ("svhn_model", 1e-4), ("stl10_model", 5e-3), ("dann_model", 1e-4)],
+    [
+        ("mnist_model", 1e-3),
+        ("mnist_model_dropout", 1e-3),
+        ("svhn_model", 1e-4),
+        ("stl10_model", 5e-3),
+        ("dann_model", 1e-4),
+    ],
 )
 def test_l2_is_the_weight_times_half_the_sum_of_squares_of_the_kernels(name, l2_weight):
     for given, expected in ((None, l2_weight), (0.7, 0.7)):
@@ -108,7 +116,8 @@ def test_l2_weight_zero_regularises_nothing():
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("mnist_model", -1), ("svhn_model", -1), ("dann_model", 0)]
+    ("name", "least"),
+    [("mnist_model", -1), ("mnist_model_dropout", -1), ("svhn_model", -1), ("dann_model", 0)],
 )
 def test_activated_embeddings_are_bounded_below(name, least):
     model = architectures.build(name, (8, 8, 1), 64)
@@ -135,6 +144,7 @@ def test_stl10_embeddings_are_linear():
     ("name", "expected"),
     [
         ("mnist_model", lambda x: x / 255),
+        ("mnist_model_dropout", lambda x: (x - 128) / 128),
         ("stl10_model", lambda x: (x - 128) / 128),
         (
             "svhn_model",
@@ -188,6 +198,68 @@ def _convolve(x, kernel, bias):
     )
 
 
+def test_dropout_acts_in_training_after_the_first_two_poolings():
+    model = architectures.mnist_model_dropout((28, 28, 1), 4)
+    images = random_images(8, 28, 28, 1)
+    dropped = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    assert [layer.name for layer in dropped] == ["pool1_dropout", "pool2_dropout"]
+    for layer in dropped:
+        ends = keras.Model(model.input, [layer.input, layer.output])
+        before, after = map(keras.ops.convert_to_numpy, ends(images, training=False))
+        np.testing.assert_array_equal(after, before)
+    pool, after = map(
+        keras.ops.convert_to_numpy,
+        keras.Model(model.input, [dropped[0].input, dropped[0].output])(images, training=True),
+    )
+    kept = after != 0
+    assert kept.mean() == pytest.approx(0.8, abs=0.01)
+    np.testing.assert_allclose(after[kept], pool[kept] / 0.8, rtol=1e-5)
+    # Each image has a mask of its own.
+    assert np.any(kept[0] != kept[1])
+
+
+def test_dropout_is_of_the_rate_asked_for_and_leaves_the_names_of_the_weights():
+    plain, own, given = (
+        architectures.build(name, (8, 8, 1), 2, dropout=rate)
+        for name, rate in (
+            ("mnist_model", None),
+            ("mnist_model_dropout", None),
+            ("mnist_model_dropout", 0.5),
+        )
+    )
+    assert own.get_layer("pool2_dropout").rate == 0.2
+    assert given.get_layer("pool2_dropout").rate == 0.5
+    for model in (own, given):
+        assert [weight.path for weight in model.weights] == [w.path for w in plain.weights]
+    none = architectures.build("mnist_model_dropout", (8, 8, 1), 2, dropout=0.0)
+    assert not any(isinstance(layer, keras.layers.Dropout) for layer in none.layers)
+
+
+@pytest.mark.parametrize("name", ["mnist_model", "svhn_model", "VGG16", "nowhere.keras"])
+def test_settings_that_an_architecture_does_not_have_are_refused(name):
+    with pytest.raises(UserError) as caught:
+        architectures.build(name, (32, 32, 3), num_blocks=4)
+    assert str(caught.value) == (
+        f"--num_blocks=4 is for resnet_cifar_model and resnet_stl10_model; {name} is none of them"
+    )
+    with pytest.raises(UserError) as caught:
+        architectures.build(name, (32, 32, 3), dropout=0.1)
+    assert str(caught.value) == (
+        "--dropout=0.1 is for mnist_model_dropout, resnet_cifar_model and resnet_stl10_model; "
+        f"{name} is none of them"
+    )
+
+
+def test_settings_out_of_their_range_are_refused():
+    with pytest.raises(UserError, match=r"--num_blocks=4 is for .*; mnist_model_dropout is none"):
+        architectures.build("mnist_model_dropout", (8, 8, 1), num_blocks=4)
+    for rate in (-0.1, 1.0, float("nan")):
+        with pytest.raises(UserError, match=f"--dropout={rate}: a rate is at least 0"):
+            architectures.build("mnist_model_dropout", (8, 8, 1), dropout=rate)
+    with pytest.raises(UserError, match="--num_blocks=0: a stage has 1 block or more"):
+        architectures.build("resnet_cifar_model", (8, 8, 1), num_blocks=0)
+
+
 def test_layer_names_do_not_depend_on_the_networks_built_before():
     names = [
         [weight.path for weight in architectures.build("stl10_model", (17, 17, 1), 4).weights]
@@ -229,7 +301,7 @@ def test_bfloat16_networks_scale_unrounded_images_and_keep_float32_weights(name)
     assert high - low == pytest.approx(0.25 / (255 if name == "mnist_model" else 128), rel=1e-2)
 
 
-@pytest.mark.parametrize("name", ["svhn_model", "stl10_model"])
+@pytest.mark.parametrize("name", ["svhn_model", "stl10_model", "mnist_model_dropout"])
 def test_saved_networks_embed_alike_under_their_path(name, tmp_path):
     model = architectures.build(name, (17, 17, 1), 4)
     path = str(tmp_path / "network.keras")
@@ -305,10 +377,13 @@ def test_pretrained_is_refused_for_networks_without_published_weights():
 
 def test_description_names_every_architecture():
     text = architectures.describe()
-    for name in (*OWN, *applications.names()):
+    for name in (*architectures.NETWORKS, *applications.names()):
         assert name in text
     assert "(x - 128) / 128; 32 64/2 P3 64 128 P2 128 256 P2 128" in text
     assert "L2 0.005" in text
+    assert "(x - 128) / 128; 32 32 P2 D0.2 64 64 P2 D0.2 128 128 P2, elu" in text
+    assert "(x - 128) / 128; 16 3x16 3x32/2 3x64/2 (blocks x width)" in text
+    assert "(x - 128) / 128; 32 P2 3x32 3x64 3x128/2 3x256/2 (blocks x width)" in text
 
 
 def test_applications_are_the_networks_of_keras_and_nothing_else():

@@ -1,5 +1,6 @@
 """Augmentation layers: against naive loops and closed forms, image by image, saved and compiled."""
 
+import collections
 import colorsys
 
 import keras
@@ -332,6 +333,101 @@ def test_border_rules_are_drawn_evenly_image_by_image():
     assert 110 < wrapped.sum() < 190
 
 
+# Windows
+
+
+def numbered_images(count, height, width, channels=2):
+    """Images whose values all differ."""
+    shape = (count, height, width, channels)
+    return np.arange(np.prod(shape), dtype="float32").reshape(shape)
+
+
+def places(windows, images):
+    """(top, left) of the window of each image, which is a slice of it."""
+    size = windows.shape[1]
+    found = []
+    for window, image in zip(windows, images, strict=True):
+        top, left = (int(index[0]) for index in np.where(image[..., 0] == window[0, 0, 0]))
+        np.testing.assert_array_equal(window, image[top : top + size, left : left + size])
+        found.append((top, left))
+    return found
+
+
+def test_windows_are_slices_at_places_drawn_for_each_image():
+    images = numbered_images(400, 7, 9)
+    windows = augmented(augmentation.RandomWindow(5, seed=0), images)
+    assert windows.shape == (400, 5, 5, 2)
+    counts = collections.Counter(places(windows, images))
+    assert set(counts) == {(top, left) for top in range(3) for left in range(5)}
+    # 27 expected at each of the 15 places.
+    assert min(counts.values()) > 10
+    assert max(counts.values()) < 50
+
+
+@pytest.mark.parametrize(("size", "place"), [(5, (1, 2)), (4, (1, 2)), (3, (2, 3)), (7, (0, 1))])
+def test_windows_are_in_the_centre_and_draw_nothing_outside_training(size, place):
+    images = numbered_images(3, 7, 9)
+    layer = augmentation.RandomWindow(size, seed=0)
+    before = ops.convert_to_numpy(layer.variables[0])
+    windows = ops.convert_to_numpy(layer(images))
+    assert windows.shape == (3, size, size, 2)
+    assert places(windows, images) == [place] * 3
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer.variables[0]), before)
+
+
+def test_windows_of_the_whole_image_are_the_image():
+    images = some_images(3, 6, 6)
+    np.testing.assert_array_equal(augmented(augmentation.RandomWindow(6, seed=0), images), images)
+
+
+def test_windows_have_a_seed_and_a_state_and_survive_their_config():
+    images = numbered_images(20, 12, 12)
+    layer = augmentation.RandomWindow(4, seed=3)
+    copy = augmentation.RandomWindow.from_config(layer.get_config())
+    assert copy.get_config() == layer.get_config()
+    state = ops.convert_to_numpy(layer.variables[0])
+    first, second = augmented(layer, images), augmented(layer, images)
+    np.testing.assert_array_equal(augmented(copy, images), first)
+    assert np.any(second != first)
+    layer.variables[0].assign(state)
+    np.testing.assert_array_equal(augmented(layer, images), first)
+    other = augmentation.RandomWindow(4, seed=4)
+    assert np.any(augmented(other, images) != first)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_windows_have_a_static_shape_in_compiled_models_and_are_saved(jit_compile, tmp_path):
+    model = keras.Sequential(
+        [keras.Input((9, 11, 3)), augmentation.RandomWindow(5, seed=2), keras.layers.Flatten()]
+    )
+    assert model.output_shape == (None, 75)
+    model.add(keras.layers.Dense(2))
+    path = tmp_path / "model.keras"
+    model.save(path)
+    loaded = keras.saving.load_model(path)
+    images = some_images(4) / 255
+    for training in (False, True):
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(loaded(images, training=training)),
+            ops.convert_to_numpy(model(images, training=training)),
+            rtol=1e-5,
+        )
+    model.compile("sgd", "mse", jit_compile=jit_compile)
+    state = ops.convert_to_numpy(model.layers[0].variables[0])
+    history = model.fit(images, np.zeros((4, 2)), batch_size=4, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    assert np.any(ops.convert_to_numpy(model.layers[0].variables[0]) != state)
+
+
+def test_images_smaller_than_the_window_are_refused():
+    layer = augmentation.RandomWindow(10, seed=0)
+    for training in (False, True):
+        with pytest.raises(ValueError, match="9x11 pixels are smaller than a window of 10"):
+            layer(some_images(), training=training)
+    with pytest.raises(ValueError, match="11x9 pixels are smaller than a window of 10"):
+        layer.compute_output_shape((None, 11, 9, 3))
+
+
 # Appearance
 
 
@@ -433,6 +529,7 @@ def test_inversion_pipeline_keeps_an_image_or_takes_its_negative():
         lambda: augmentation.RandomAffine(fill_mode=("wrap", "mirror"), seed=0),
         lambda: augmentation.RandomAffine(fill_mode=(), seed=0),
         lambda: augmentation.RandomNormalAffine(matrix_stddev=-0.1, seed=0),
+        lambda: augmentation.RandomWindow(0, seed=0),
         lambda: augmentation.RandomHue(0.6, seed=0),
         lambda: augmentation.RandomSaturation((-0.1, 1.0), seed=0),
         lambda: augmentation.RandomGrayscale(1.5, seed=0),
@@ -448,6 +545,8 @@ def test_arguments_out_of_range_are_refused(make):
         make()
 
 
-def test_a_seed_is_an_integer():
+def test_a_seed_and_the_size_of_a_window_are_integers():
     with pytest.raises(TypeError):
         augmentation.RandomHue(0.1, seed=None)
+    with pytest.raises(TypeError):
+        augmentation.RandomWindow(4.5, seed=0)
