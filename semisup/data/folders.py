@@ -3,6 +3,8 @@
 PATH/train/<class>/*        labelled images to train with
 PATH/test/<class>/*         labelled images to test on
 PATH/unlabelled/*           images without labels, optional; `unlabeled` is the same
+
+Without any of these folders, all images in PATH are those of `unlabelled`: a set to cluster.
 """
 
 import contextlib
@@ -26,38 +28,26 @@ def open_folder(path: str, *, image_size: int = 0) -> tuple[tuple[str, ...], dic
     """Looks through a folder of images: all file names and image headers, no pixels.
 
     The classes are the subfolders of `train`, or of `test` without it, sorted by name; examples are
-    sorted by class, then by path. Images lie at any depth. Hidden files and files that are no
-    images are skipped. If the mode of any file in any split is coloured, all images are RGB, else
-    all have one channel.
+    sorted by class, then by path. A folder that holds none of `train`, `test` and `unlabelled` has
+    one split, `unlabelled`, of all its images, sorted by path. Images lie at any depth. Hidden
+    files and files that are no images are skipped. If the mode of any file in any split is
+    coloured, all images are RGB, else all have one channel.
 
     Args:
-        path: the folder that holds `train`, `test` and `unlabelled`, or some of them.
+        path: the folder that holds `train`, `test` and `unlabelled`, or some of them, or images
+            without classes.
         image_size: if not 0, all images are resized to image_size x image_size.
 
     Returns:
         The class names (none without `train` and `test`), and a source for each split that exists.
 
     Raises:
-        UserError: no such folder, a class without images, a class of `test` that `train` lacks, an
-            unreadable file, or images of different sizes and no `image_size`.
+        UserError: no such folder, one without images, `train` or `test` without class folders, a
+            class without images, a class of `test` that `train` lacks, an unreadable file, or
+            images of different sizes and no `image_size`.
     """
-    root = Path(path).expanduser().resolve()
-    if not root.is_dir():
-        raise UserError(f"there is no folder {path}; pass folder:PATH with PATH/train/<class>/*")
-    # Who adapts to a domain may have labels to test on, and none to train with.
-    labelled = [root / split for split in ("train", "test") if (root / split).is_dir()]
-    class_names = _class_names(labelled[0]) if labelled else ()
-    files, labels = {}, {}
-    for split in ("train", "test"):
-        if (root / split).is_dir():
-            files[split], labels[split] = _labelled_files(root / split, class_names)
-    for split in _UNLABELLED_FOLDERS:
-        if (root / split).is_dir():
-            files[split] = _image_files(root / split)
-            labels[split] = [UNLABELLED] * len(files[split])
-    if not files:
-        raise UserError(f"{path} holds none of the folders train, test and unlabelled")
-
+    root = _root(path)
+    class_names, files, labels = _contents(root)
     shape = _common_shape([file for split in files.values() for file in split], image_size)
     sources = {
         split: _source(root, split, class_names, files[split], labels[split], shape, image_size)
@@ -66,10 +56,62 @@ def open_folder(path: str, *, image_size: int = 0) -> tuple[tuple[str, ...], dic
     return class_names, sources
 
 
+def image_paths(path: str, split: str) -> list[str]:
+    """The files of a split, in the order in which `open_folder` has its images.
+
+    Args:
+        path: the folder, as for `open_folder`.
+        split: name of the split; `unlabelled` and `unlabeled` are the same.
+
+    Returns:
+        A path for each image, relative to the folder (`train/cat/a.png`).
+
+    Raises:
+        UserError: there is no such folder or split, or it is misshapen as `open_folder` says; what
+            is in the files is not looked at.
+    """
+    root = _root(path)
+    _, files, _ = _contents(root)
+    spellings = (split, *_UNLABELLED_FOLDERS) if split in _UNLABELLED_FOLDERS else (split,)
+    for name in spellings:
+        if name in files:
+            return [str(file.relative_to(root)) for file in files[name]]
+    raise UserError(f"folder {path} has no split {split!r}; its splits are {', '.join(files)}")
+
+
+def _root(path: str) -> Path:
+    root = Path(path).expanduser().resolve()
+    if not root.is_dir():
+        raise UserError(f"there is no folder {path}; pass folder:PATH with PATH/train/<class>/*")
+    return root
+
+
+def _contents(root: Path) -> tuple[tuple[str, ...], dict[str, list[Path]], dict[str, list[int]]]:
+    """The class names, and by split the files and their labels, in the order of the examples."""
+    # Who adapts to a domain may have labels to test on, and none to train with.
+    labelled = [root / split for split in ("train", "test") if (root / split).is_dir()]
+    class_names = _class_names(labelled[0]) if labelled else ()
+    files, labels = {}, {}
+    for folder in labelled:
+        files[folder.name], labels[folder.name] = _labelled_files(folder, class_names)
+    for split in _UNLABELLED_FOLDERS:
+        if (root / split).is_dir():
+            files[split] = _image_files(root / split)
+    if not files:
+        lack = "none of the folders train, test and unlabelled, and no images"
+        files["unlabelled"] = _image_files(root, lack)
+    for split in files.keys() - labels.keys():
+        labels[split] = [UNLABELLED] * len(files[split])
+    return class_names, files, labels
+
+
 def _class_names(folder: Path) -> tuple[str, ...]:
     names = tuple(sorted(entry.name for entry in folder.iterdir() if _is_class(entry)))
     if not names:
-        raise UserError(f"{folder} has no class folders; put the images of a class into a folder")
+        raise UserError(
+            f"{folder} has no class folders; put the images of each class into a folder of their "
+            f"own, or, for images without classes, pass the folder itself: folder:{folder}"
+        )
     return names
 
 
@@ -91,7 +133,8 @@ def _labelled_files(folder: Path, class_names: Sequence[str]) -> tuple[list[Path
     return files, labels
 
 
-def _image_files(folder: Path) -> list[Path]:
+def _image_files(folder: Path, lack: str = "no images") -> list[Path]:
+    """The images in a folder, sorted by path; the message says `lack` if there are none."""
     images, others = [], []
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -100,7 +143,7 @@ def _image_files(folder: Path) -> list[Path]:
                 (images if name.lower().endswith(EXTENSIONS) else others).append(Path(parent, name))
     if not images:
         hint = f", only other files such as {min(others).name}" if others else ""
-        raise UserError(f"{folder} has no images{hint}; {' '.join(EXTENSIONS)} are read")
+        raise UserError(f"{folder} has {lack}{hint}; {' '.join(EXTENSIONS)} are read")
     return sorted(images)
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -78,6 +79,35 @@ def test_unlabelled_images_alone_are_a_data_set_without_classes(tmp_path):
     data = load(tmp_path, splits=["unlabelled"])
     assert data.num_classes == 0
     assert data.splits["unlabelled"].images.shape == (1, 6, 5, 3)
+
+
+def test_without_folders_of_splits_all_images_at_any_depth_are_unlabelled(tmp_path):
+    save(tmp_path / "z.png", colour(2))
+    save(tmp_path / "b" / "deep" / "er.png", colour(1))
+    save(tmp_path / "a.png", colour(0))
+    save(tmp_path / ".hidden.png", colour(6))
+    save(tmp_path / ".thumbnails" / "a.png", colour(6))
+    (tmp_path / "notes.txt").write_text("of mine")
+    data = load(tmp_path, splits=["unlabelled"])
+    assert data.class_names == ()
+    assert list(data.splits) == ["unlabelled"]
+    assert data.splits["unlabelled"].labels is None
+    images = np.stack([colour(0), colour(1), colour(2)])
+    np.testing.assert_array_equal(data.splits["unlabelled"].images, images)
+    assert list(load(tmp_path, splits=["unlabeled"]).splits) == ["unlabeled"]
+    names, sources = folders.open_folder(str(tmp_path))
+    assert (names, list(sources)) == ((), ["unlabelled"])
+    _, labels = zip(*sources["unlabelled"].blocks(), strict=True)
+    np.testing.assert_array_equal(np.concatenate(labels), [-1, -1, -1])
+
+
+@pytest.mark.parametrize("split", ["train", "test", "unlabelled", "unlabeled"])
+def test_images_beside_a_folder_of_a_split_are_not_looked_at(tmp_path, split):
+    save(tmp_path / split / "a" / "0.png", colour(0))
+    save(tmp_path / "beside.png", colour(1, height=9))
+    save(tmp_path / "b" / "beside.png", colour(1, height=9))
+    data = load(tmp_path, splits=[split])
+    np.testing.assert_array_equal(data.splits[split].images, colour(0)[None])
 
 
 def test_hidden_files_and_files_of_other_kinds_are_skipped(folder):
@@ -210,7 +240,10 @@ def write_folder(root, *names):
     ("names", "message"),
     [
         ([], "none of the folders train, test and unlabelled"),
-        (["train/a.png"], "train has no class folders"),
+        (["a.png", "b/a.png"], "no split 'train'; its splits are unlabelled$"),
+        ([".hidden.png"], "none of the folders train, .* and no images; "),
+        (["train/a.png"], r"train has no class folders; .* itself: folder:.*/train$"),
+        (["train/a/0.png", "test/0.png"], r"test has no class folders; .* folder:.*/test$"),
         (["train/a/0.png"], "no split 'test'; its splits are train"),
         (["test/a/0.png"], "no split 'train'; its splits are test"),
         (["train/a/0.png", "test/b/0.png"], "test/b: there is no class 'b' .* classes are a"),
@@ -243,6 +276,12 @@ def test_a_class_with_files_of_other_kinds_only_hints_at_them(folder):
         load(folder)
 
 
+def test_files_of_other_kinds_alone_are_a_user_error_that_hints_at_them(tmp_path):
+    (tmp_path / "a.tif").touch()
+    with pytest.raises(UserError, match=r"unlabelled, and no images, only other .* as a\.tif; "):
+        load(tmp_path)
+
+
 def test_a_file_that_is_no_image_is_a_user_error_that_names_it(folder):
     (folder / "test" / "dog" / "broken.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"cannot read the image .*broken\.png"):
@@ -273,6 +312,60 @@ def test_a_large_folder_is_decoded_once_until_a_file_changes(folder, tmp_path, m
     np.testing.assert_array_equal(third.images[0], colour(9))
     resized = load(folder, image_size=3, **options).splits["train"]
     assert resized.images.shape == (3, 3, 3, 3)
+
+
+def value_of(name):
+    """A pixel value that tells the names of a test apart."""
+    return zlib.crc32(name.encode()) % 256
+
+
+@pytest.mark.parametrize(
+    ("split", "names"),
+    [
+        ("train", ["a/z.png", "a b/1.png", "a-b/0.png", "b/x/1.png", "b/x.png", "b/10.png"]),
+        ("test", ["B/a.png", "a/B.png", "a/a.png"]),
+        ("unlabelled", ["b.png", "a/c.png", "a.png"]),
+        ("unlabeled", ["b.png", "a/c.png", "a.png"]),
+        (".", ["b.png", "a/c.png", "a.png", "training/0.png"]),
+    ],
+)
+def test_image_paths_are_in_the_order_of_the_images(tmp_path, split, names):
+    assert len(set(map(value_of, names))) == len(names)
+    for name in names:
+        save(tmp_path / split / name, np.full((4, 4), value_of(name), np.uint8))
+    save((tmp_path / split / names[0]).with_name(".hidden.png"), grey(0))
+    (tmp_path / split / names[0]).with_name("notes.txt").touch()
+    asked = "unlabelled" if split == "." else split
+    paths = folders.image_paths(str(tmp_path), asked)
+    prefix = "" if split == "." else f"{split}/"
+    assert sorted(paths) == sorted(prefix + name for name in names)
+    images = load(tmp_path, splits=[asked]).splits[asked].images
+    found = [value_of(path.removeprefix(prefix)) for path in paths]
+    np.testing.assert_array_equal(images[:, 0, 0, 0], found)
+
+
+def test_image_paths_go_by_class_then_by_path(folder):
+    assert folders.image_paths(str(folder), "train") == [
+        "train/cat/a.png",
+        "train/cat/b.png",
+        "train/dog/a.png",
+    ]
+
+
+@pytest.mark.parametrize("asked", ["unlabeled", "unlabelled"])
+def test_image_paths_take_either_spelling(folder, asked):
+    paths = folders.image_paths(str(folder), asked)
+    assert paths == ["unlabeled/deep/er/x.bmp", "unlabeled/y.png"]
+
+
+def test_image_paths_of_what_is_not_there_are_a_user_error(folder):
+    with pytest.raises(UserError, match=r"no split 'valid'; its splits are train, test, unlabeled"):
+        folders.image_paths(str(folder), "valid")
+    with pytest.raises(UserError, match=r"there is no folder .*nowhere"):
+        folders.image_paths(str(folder / "nowhere"), "train")
+    write_folder(folder, "train/cat/train/0.png")
+    with pytest.raises(UserError, match=r"cat/train has no class folders"):
+        folders.image_paths(str(folder / "train" / "cat"), "train")
 
 
 def test_folders_load_without_tensorflow_or_keras(folder):

@@ -5,6 +5,7 @@ a set anew from what can still be had; those are named `..._generated`. Importin
 imports TFDS, but not TensorFlow.
 """
 
+from semisup.data.builders.frgc import Frgc
 from semisup.data.builders.gtsrb import Gtsrb, GtsrbCropped
 from semisup.data.builders.mnist_m import MnistM
 from semisup.data.builders.mnist_m_generated import MnistMGenerated
@@ -15,6 +16,7 @@ from semisup.data.builders.synthetic_signs_generated import SyntheticSignsGenera
 from semisup.data.builders.usps import Usps
 
 __all__ = [
+    "Frgc",
     "Gtsrb",
     "GtsrbCropped",
     "MnistM",
