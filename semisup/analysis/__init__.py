@@ -1,4 +1,4 @@
-"""Figures that show what a network has learnt: thesis chapter 3, figures 3.2 to 3.4, and t-SNE.
+"""Figures that show what a network has learnt: thesis figures 3.2 to 3.4, 5.3 to 5.5, and t-SNE.
 
 Every function takes NumPy arrays and returns a `matplotlib.figure.Figure` of its own: pyplot and
 its global state stay out, so figures can be drawn in threads, in notebooks and without a display.
@@ -6,8 +6,10 @@ Write one with `save`, or hand `to_image` to TensorBoard.
 """
 
 from semisup.analysis.associations import AssociationPanel, association_graph, association_graphs
+from semisup.analysis.clusters import cluster_sizes_figure, clusters_figure
 from semisup.analysis.confusion import confusion_figure
 from semisup.analysis.drawing import save, to_image
+from semisup.analysis.marginals import marginal_figure
 from semisup.analysis.neighbours import nearest_neighbours, nearest_neighbours_figure
 from semisup.analysis.projection import effective_perplexity, tsne, tsne_figure, tsne_grid
 
@@ -15,8 +17,11 @@ __all__ = [
     "AssociationPanel",
     "association_graph",
     "association_graphs",
+    "cluster_sizes_figure",
+    "clusters_figure",
     "confusion_figure",
     "effective_perplexity",
+    "marginal_figure",
     "nearest_neighbours",
     "nearest_neighbours_figure",
     "save",

@@ -12,7 +12,7 @@ from semisup.analysis.drawing import DPI, MARGIN, abbreviate, text_width
 
 # M. Petroff, "Accessible color sequences for data visualization", 2021: ten colours that are
 # told apart under the common colour vision deficiencies.
-_COLOURS = (
+COLOURS = (
     "#3f90da",
     "#ffa90e",
     "#bd1f01",
@@ -85,9 +85,14 @@ def tsne(embeddings: np.ndarray, seed: int, perplexity: float = 35.0) -> np.ndar
 
 
 def tsne_figure(
-    points: np.ndarray, labels: np.ndarray, class_names: Sequence[str], title: str = ""
+    points: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    title: str = "",
+    landmarks: np.ndarray | None = None,
+    landmark_labels: np.ndarray | None = None,
 ) -> Figure:
-    """Draws projected embeddings, coloured by class.
+    """Draws projected embeddings, coloured by class, and the centroids among them.
 
     Ten colours serve for the first ten classes; further classes repeat them with other markers.
 
@@ -97,6 +102,9 @@ def tsne_figure(
         class_names: The names in the legend, which lists the classes that occur. Anything that
             groups points can be a class: domains, clusters.
         title: Written above the points.
+        landmarks: (m, 2) float centroids, projected together with the points, drawn on top of them
+            as large outlined markers; None draws none.
+        landmark_labels: (m,) int indices into `class_names`.
 
     Returns:
         The figure.
@@ -105,19 +113,30 @@ def tsne_figure(
         ValueError: If shapes do not fit or a label has no name.
     """
     _check_points(points, labels, class_names)
+    if (landmarks is None) != (landmark_labels is None):
+        raise ValueError("landmarks and landmark_labels are given together or not at all")
     present = np.unique(labels)
+    if landmarks is not None:
+        _check_points(landmarks, landmark_labels, class_names, "landmarks")
+        present = np.union1d(present, landmark_labels)
     names = [abbreviate(class_names[label], 24) for label in present]
-    legend_columns = -(-len(names) // _LEGEND_ROWS)
-    legend_width = legend_columns * (text_width(names, _FONT_SIZE) + 0.35)
+    handles = _legend_handles(present, names)
+    if landmarks is not None:
+        handles.append(_landmark_handle())
+    legend_columns = -(-len(handles) // _LEGEND_ROWS)
+    texts = [handle.get_label() for handle in handles]
+    legend_width = legend_columns * (text_width(texts, _FONT_SIZE) + 0.35)
 
     figure = Figure((_PLOT_WIDTH + legend_width, _PLOT_WIDTH), dpi=DPI, facecolor="white")
     figure.set_layout_engine("constrained", w_pad=MARGIN, h_pad=MARGIN)
     axes = figure.add_subplot(aspect="equal", adjustable="datalim", xticks=[], yticks=[])
     _scatter(axes, points, labels)
+    if landmarks is not None:
+        _draw_landmarks(axes, landmarks, landmark_labels)
     if title:
         axes.set_title(title, size=_FONT_SIZE + 2, loc="left")
     figure.legend(
-        handles=_legend_handles(present, names),
+        handles=handles,
         loc="outside right upper",
         fontsize=_FONT_SIZE,
         frameon=False,
@@ -184,16 +203,18 @@ def tsne_grid(
     return figure
 
 
-def _check_points(points: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> None:
+def _check_points(
+    points: np.ndarray, labels: np.ndarray, class_names: Sequence[str], name: str = "points"
+) -> None:
     """Raises `ValueError` if shapes do not fit or a label has no name."""
     points, labels = np.asarray(points), np.asarray(labels)
     if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
         raise ValueError(
-            f"points must be (n, 2) and labels (n,), got {points.shape} and {labels.shape}"
+            f"{name} must be (n, 2) and their labels (n,), got {points.shape} and {labels.shape}"
         )
     if not len(points) or labels.min() < 0 or labels.max() >= len(class_names):
-        raise ValueError(f"labels must be in [0, {len(class_names)}), at least one")
-    if len(class_names) > len(_COLOURS) * len(_MARKERS):
+        raise ValueError(f"labels of {name} must be in [0, {len(class_names)}), at least one")
+    if len(class_names) > len(COLOURS) * len(_MARKERS):
         raise ValueError(f"{len(class_names)} classes cannot be told apart in one figure")
 
 
@@ -206,8 +227,8 @@ def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
         labels: (n,) int.
     """
     points, labels = np.asarray(points), np.asarray(labels)
-    colours = np.array(_COLOURS)[labels % len(_COLOURS)]
-    marker_of = labels // len(_COLOURS)
+    colours = np.array(COLOURS)[labels % len(COLOURS)]
+    marker_of = labels // len(COLOURS)
     area = float(np.clip(12_000 / len(points), 4, 30))
     axes.spines[:].set_color("0.8")
     # By marker, not by class: the points of one class do not cover those of all before it.
@@ -223,14 +244,43 @@ def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
         )
 
 
+def _draw_landmarks(axes: Axes, landmarks: np.ndarray, labels: np.ndarray) -> None:
+    """Puts large outlined markers into axes, in the looks that `_scatter` gives their classes."""
+    for landmark, label in zip(np.asarray(landmarks), np.asarray(labels), strict=True):
+        axes.scatter(
+            *landmark,
+            c=COLOURS[label % len(COLOURS)],
+            s=110,
+            marker=_MARKERS[label // len(COLOURS)],
+            linewidths=1.5,
+            edgecolors="black",
+            zorder=3,
+        )
+
+
+def _landmark_handle() -> Line2D:
+    """Entry of a legend for what `_draw_landmarks` draws."""
+    return Line2D(
+        [],
+        [],
+        color="white",
+        marker="o",
+        linestyle="none",
+        markersize=9,
+        markeredgewidth=1.5,
+        markeredgecolor="black",
+        label="centroids",
+    )
+
+
 def _legend_handles(labels: Sequence[int], names: Sequence[str]) -> list[Line2D]:
     """Entries of a legend for the classes that `_scatter` draws, in the same colours."""
     return [
         Line2D(
             [],
             [],
-            color=_COLOURS[label % len(_COLOURS)],
-            marker=_MARKERS[label // len(_COLOURS)],
+            color=COLOURS[label % len(COLOURS)],
+            marker=_MARKERS[label // len(COLOURS)],
             linestyle="none",
             markersize=6,
             markeredgewidth=0,
