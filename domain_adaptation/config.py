@@ -13,6 +13,7 @@ from semisup import config as semi_supervised
 from semisup.choices import ENVELOPES
 from semisup.errors import UserError
 from semisup.options import option
+from semisup.run_config import file_name, resolved_dataset
 
 _SIMILARITY_DELAY = 500
 
@@ -133,9 +134,7 @@ class TrainConfig(semi_supervised.TrainConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        object.__setattr__(
-            self, "target_dataset", semi_supervised.resolved_dataset(self.target_dataset)
-        )
+        object.__setattr__(self, "target_dataset", resolved_dataset(self.target_dataset))
         if self.target_only and self.similarity in ("mmd", "coral"):
             raise UserError(
                 f"--target_only trains on labels alone: leave --similarity={self.similarity} out"
@@ -174,5 +173,5 @@ class TrainConfig(semi_supervised.TrainConfig):
     @property
     def resolved_logdir(self):
         """Folder of the run."""
-        names = map(semi_supervised.file_name, (self.dataset, self.target_dataset))
+        names = map(file_name, (self.dataset, self.target_dataset))
         return self.logdir or os.path.join("runs", "_to_".join(names))

@@ -4,9 +4,9 @@ import dataclasses
 
 from semisup import eval as semi_supervised
 from semisup import flags
-from semisup.config import FOLDER, resolved_dataset
 from semisup.errors import UserError
 from semisup.options import option
+from semisup.run_config import FOLDER, resolved_dataset
 
 SUMMARY = (
     "Evaluates the checkpoints of an adaptation on every test image of both domains, measures\n"

@@ -10,6 +10,11 @@ from semisup.errors import UserError
 
 NAME = "domain_adaptation"
 Config = TrainConfig
+SHOWN = semi_supervised.SHOWN
+measure = semi_supervised.measure
+headline = semi_supervised.headline
+milestones = semi_supervised.milestones
+projected_groups = semi_supervised.projected_groups
 
 
 @dataclasses.dataclass(frozen=True)

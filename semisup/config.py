@@ -1,40 +1,19 @@
-"""The settings of a run: one frozen dataclass, from which the flags are made.
+"""The settings of a training on labelled and unlabelled images, from which the flags are made.
 
 Nothing here imports Keras.
 """
 
 import dataclasses
-import math
-import os
 from typing import ClassVar
 
 from semisup import choices
 from semisup.errors import UserError
-from semisup.options import check_ranges, option
-
-FOLDER = "folder:"
-DATA_DIR_VARIABLE = "SEMISUP_DATA_DIR"
-
-
-def file_name(dataset):
-    """The name of a data set as part of a file's name: `folder:/a/b` is b, `a/b` is a_b."""
-    if dataset.startswith(FOLDER):
-        return os.path.basename(dataset)
-    return dataset.replace("/", "_")
-
-
-def resolved_dataset(name):
-    """The name of a data set, aliases resolved, and with the whole path where it is a folder.
-
-    So a run can be evaluated from any folder, and resumed by either name.
-    """
-    if not name.startswith(FOLDER):
-        return choices.DATASET_ALIASES.get(name, name)
-    return FOLDER + os.path.abspath(os.path.expanduser(name.removeprefix(FOLDER)))
+from semisup.options import option
+from semisup.run_config import RunConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(RunConfig):
     """All settings of a training run (see the help of each field's flag).
 
     Raises:
@@ -48,20 +27,6 @@ class TrainConfig:
         "Data set: mnist_5k (embedded, needs no download), a TFDS name (mnist, svhn_cropped, "
         "stl10, cifar10, ...), or folder:PATH with PATH/train/CLASS/*, PATH/test/CLASS/* and "
         "optionally PATH/unlabeled/*.",
-    )
-    data_dir: str = option(
-        "",
-        "Data",
-        "Folder of TFDS data sets; default: the environment variable SEMISUP_DATA_DIR, else TFDS' "
-        "own folder.",
-        resume=True,
-    )
-    cache_dir: str = option(
-        "",
-        "Data",
-        "Folder for decoded copies of data sets larger than memory; default: semisup in the "
-        "user's cache folder.",
-        resume=True,
     )
     sup_per_class: int = option(
         10, "Data", "Labelled training images of each class; -1: all.", least=-1
@@ -91,47 +56,11 @@ class TrainConfig:
     unsup_batch_size: int = option(
         100, "Data", "Unlabelled images in a batch.", least=1, most=1_000_000
     )
-    new_size: int = option(
-        0, "Data", "Resize all images to this height and width in pixels; 0: keep.", least=0
-    )
     augmentation: str = option(
         "none",
         "Data",
         "Random changes of each training image, labelled or not.",
         one_of=choices.AUGMENTATIONS,
-    )
-
-    # Network
-    architecture: str = option(
-        "mnist_model",
-        "Network",
-        "Network by name, any keras.applications network, or a .keras file; help: list them.",
-    )
-    emb_size: int = option(128, "Network", "Width of the embeddings.", least=1)
-    normalization: str = option(
-        "auto",
-        "Network",
-        "Scaling of the pixels; auto: the architecture's own.",
-        one_of=choices.NORMALIZATIONS,
-    )
-    pretrained: bool = option(
-        False, "Network", "Start a keras.applications network from its ImageNet weights."
-    )
-    initial_run: str = option(
-        "",
-        "Network",
-        "Folder of a completed run whose trained network and classifier this training begins with.",
-    )
-    l2_weight: float = option(
-        -1.0,
-        "Network",
-        "Weight of the L2 regularisation, half the sum of squares; -1: the architecture's own.",
-        least=-1.0,
-    )
-    joint_batch_statistics: bool = option(
-        False,
-        "Network",
-        "Batch normalisation over labelled and unlabelled images together, instead of a pass each.",
     )
 
     # Loss
@@ -180,114 +109,11 @@ class TrainConfig:
         0, "Loss", "Step at which the classification weight begins to grow.", least=0
     )
 
-    # Optimisation
-    learning_rate: float = option(1e-3, "Optimisation", "Learning rate of Adam.", above=0)
-    minimum_learning_rate: float = option(
-        1e-6, "Optimisation", "Floor of the decayed learning rate.", least=0
-    )
-    decay_factor: float = option(
-        0.33, "Optimisation", "Factor of each decay of the learning rate.", above=0, most=1
-    )
-    decay_steps: int = option(
-        5000, "Optimisation", "Steps between two decays of the learning rate.", least=1
-    )
-    clip_norm: float = option(
-        1.0,
-        "Optimisation",
-        "Greatest norm of the gradient of all weights together; a longer one is scaled down to it, "
-        "so that a rare batch (one in which a class is missing) cannot undo the training. "
-        "0: no limit.",
-        least=0,
-    )
-    average_decay: float = option(
-        0.0,
-        "Optimisation",
-        "Decay of a moving average of the weights, which is then evaluated and exported in place "
-        "of the weights (0.999, say); 0: no average.",
-        least=0,
-        most=0.999999,
-    )
-    max_steps: int = option(2000, "Optimisation", "Training steps.", least=1, resume=True)
-    seed: int = option(0, "Optimisation", "Seed of everything random.", least=0, most=2**31 - 1)
-
-    # Run
-    logdir: str = option(
-        "", "Run", "Folder of the run; default: runs/ and the data set's name.", resume=True
-    )
-    overwrite: bool = option(
-        False,
-        "Run",
-        "Delete an earlier run in --logdir first; leave this out to go on with the new one.",
-        resume=True,
-    )
-    eval_interval: int = option(500, "Run", "Steps between two evaluations.", least=1, resume=True)
-    eval_batch_size: int = option(
-        500, "Run", "Images in a batch of an evaluation.", least=1, resume=True
-    )
-    checkpoint_interval: int = option(
-        500, "Run", "Steps between two checkpoints.", least=1, resume=True
-    )
-    max_checkpoints: int = option(
-        5,
-        "Run",
-        "Newest checkpoints to keep, beside the very first (of step --log_interval), which the "
-        "figures compare with the last.",
-        least=1,
-        resume=True,
-    )
-    log_interval: int = option(
-        50, "Run", "Steps between two entries of the log and of TensorBoard.", least=1, resume=True
-    )
-    projector: bool = option(
-        False,
-        "Run",
-        "Write test embeddings for TensorBoard's projector when training ends.",
-        resume=True,
-    )
-    progress: bool = option(True, "Run", "Show a progress bar.", resume=True)
-
-    # Speed
-    precision: str = option(
-        "float32",
-        "Speed",
-        "Precision of the network's arithmetic; losses and weights are always float32.",
-        one_of=choices.PRECISIONS,
-    )
-    jit_compile: str = option(
-        "auto",
-        "Speed",
-        "Compile the training step with XLA. TensorFlow: auto is off (on a CPU, XLA's convolutions "
-        "are slower). JAX: auto is on, and off runs every operation by itself, for debugging.",
-        one_of=choices.JIT_COMPILE,
-    )
-    steps_per_execution: int = option(
-        1,
-        "Speed",
-        "Steps between two returns to Python; has to divide every interval and --max_steps. On a "
-        "GPU, where a step of a small network takes little time, try 50.",
-        least=1,
-    )
-    deterministic: bool = option(
-        True,
-        "Speed",
-        "On GPUs, only use kernels that give the same bits every time, even if slower.",
-    )
-
     WEIGHTS: ClassVar[tuple[str, ...]] = ("walker", "visit", "logit")
     """Losses with a weight, an envelope and its steps and delay, as the flags name them."""
 
     def __post_init__(self):
-        object.__setattr__(self, "dataset", resolved_dataset(self.dataset))
-        if self.initial_run:
-            path = os.path.abspath(os.path.expanduser(self.initial_run))
-            object.__setattr__(self, "initial_run", path)
-        check_ranges(self)
-        self._check_steps_per_execution()
-        if self.minimum_learning_rate > self.learning_rate:
-            raise UserError(
-                f"--minimum_learning_rate={self.minimum_learning_rate} is above "
-                f"--learning_rate={self.learning_rate}"
-            )
+        super().__post_init__()
         for name in self.WEIGHTS:
             steps = f"{name}_weight_envelope_steps"
             neutral = (1, self.__dataclass_fields__[steps].default)
@@ -304,77 +130,8 @@ class TrainConfig:
                 "--unsup_samples=0: give at least 1, -1 for all, or --similarity=none to train on "
                 "the labels alone"
             )
-        if self.architecture.endswith(".keras") and self.precision != "float32":
-            raise UserError(
-                f"--precision={self.precision} does not reach the layers of {self.architecture}, "
-                "which keep the precision that they were saved with"
-            )
-        if self.l2_weight < 0 and self.l2_weight != -1:
-            raise UserError(f"--l2_weight={self.l2_weight}: give at least 0, or -1")
-
-    def _check_steps_per_execution(self):
-        steps = self.steps_per_execution
-        names = ("max_steps", "eval_interval", "checkpoint_interval", "log_interval")
-        intervals = {name: getattr(self, name) for name in names}
-        for name, interval in intervals.items():
-            if interval % steps:
-                divisors = _divisors(math.gcd(*intervals.values()))
-                nearest = min(divisors, key=lambda divisor: abs(divisor - steps))
-                raise UserError(
-                    f"--steps_per_execution={steps} does not divide --{name}={interval}; "
-                    f"the nearest that divides every interval is {nearest}"
-                )
-
-    @property
-    def resolved_data_dir(self):
-        """Folder of TFDS data sets, or None for TFDS' own."""
-        return self.data_dir or os.environ.get(DATA_DIR_VARIABLE) or None
-
-    @property
-    def resolved_logdir(self):
-        """Folder of the run."""
-        return self.logdir or os.path.join("runs", file_name(self.dataset))
 
     @property
     def resolved_sup_seed(self):
         """Seed of the choice of labelled images."""
         return self.seed if self.sup_seed < 0 else self.sup_seed
-
-    def to_dict(self):
-        """Settings by name, for JSON."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, settings):
-        """Inverse of `to_dict`.
-
-        Raises:
-            UserError: if a setting is unknown or out of range.
-        """
-        names = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(settings) - names)
-        if unknown:
-            raise UserError(f"unknown settings in the saved configuration: {', '.join(unknown)}")
-        return cls(**settings)
-
-    def differences(self, saved):
-        """What keeps this configuration from resuming a run.
-
-        Args:
-            saved: the run's settings by name.
-
-        Returns:
-            Texts `--name=ours (the run has theirs)`; a setting that did not exist yet when the run
-            began is one of them.
-        """
-        return [
-            f"--{field.name}={getattr(self, field.name)} "
-            f"(the run has {saved.get(field.name, 'none: it is older')})"
-            for field in dataclasses.fields(self)
-            if not field.metadata["resume"]
-            and (field.name not in saved or getattr(self, field.name) != saved[field.name])
-        ]
-
-
-def _divisors(number):
-    return [divisor for divisor in range(1, number + 1) if number % divisor == 0]

@@ -3,9 +3,9 @@
 import dataclasses
 
 from semisup import flags
-from semisup.config import FOLDER
 from semisup.errors import UserError
 from semisup.options import check_ranges, option
+from semisup.run_config import FOLDER
 
 SUMMARY = "Evaluates the checkpoints of a run on every test image, and draws its figures."
 

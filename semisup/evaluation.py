@@ -24,13 +24,13 @@ def image_batches(images, batch_size):
 
 
 class Predictor(keras.Model):
-    """Logits and embeddings of an `AssociativeModel`, by a function that is traced once.
+    """Logits and embeddings of an `EmbeddingClassifier`, by a function that is traced once.
 
     It has its own compilation: under the model's `steps_per_execution`, Keras would put as many
     forward passes into one graph.
 
     Args:
-        model: an `AssociativeModel`.
+        model: an `EmbeddingClassifier`.
         batch_size: images in a batch.
     """
 
@@ -48,13 +48,14 @@ class Predictor(keras.Model):
 
     def labels(self, images):
         """Predicted classes (n,), int64, of uint8 images (n, height, width, channels)."""
-        return np.argmax(self._outputs(images)[0], axis=1)
+        return np.argmax(self.outputs(images)[0], axis=1)
 
     def embeddings(self, images):
         """Embeddings (n, d), float32, of uint8 images (n, height, width, channels)."""
-        return self._outputs(images)[1]
+        return self.outputs(images)[1]
 
-    def _outputs(self, images):
+    def outputs(self, images):
+        """Logits (n, classes) and embeddings (n, d), float32, of uint8 images."""
         # One that has seen two shapes of images would take any, and not know their channels.
         shape = tuple(images.shape[1:])
         self.predict_function = self._functions.get(shape)

@@ -32,7 +32,7 @@ def drawings(run, config, task, data, predictor):
     embeddings = predictor.embeddings(shown.images)
     result = {
         "confusion": lambda: _confusion(data, predictor),
-        "neighbours": lambda: _neighbours(shown.images, embeddings),
+        "neighbours": lambda: neighbours(shown.images, embeddings),
         "tsne": lambda: _tsne(config, data, embeddings, shown.labels),
     }
     if config.similarity == "association":
@@ -93,7 +93,13 @@ def _labelled(data, per_class):
     }
 
 
-def _neighbours(images, embeddings):
+def neighbours(images, embeddings):
+    """The first images with those whose embeddings are most similar: see `analysis`.
+
+    Args:
+        images: (n, height, width, channels) uint8, at least two.
+        embeddings: (n, d) float.
+    """
     queries = np.arange(min(QUERIES, len(images) - 1))
     count = min(NEIGHBOURS, len(images) - 1)
     indices, similarities = analysis.nearest_neighbours(

@@ -13,6 +13,9 @@ from absl import flags
 
 from semisup.errors import TrainingError, UserError
 
+SECTIONS = ("Recipes", "Data", "Network", "Loss", "Optimisation", "Run", "Speed")
+"""Order of the headings of `--help`; others follow."""
+
 RECIPE_HELP = (
     "Settings of a row of a published table, by name; flags that follow it override it. "
     "help: list the recipes."
@@ -162,6 +165,10 @@ def _recipe_list(recipes):
         yield f"{name:<{width}}  {first}"
 
 
+def _section_rank(section):
+    return SECTIONS.index(section) if section in SECTIONS else len(SECTIONS)
+
+
 def _help(config_class, program, summary, recipes):
     lines = [summary, "", f"usage: {program} [--name=value ...]", ""]
     entries = {}
@@ -177,7 +184,8 @@ def _help(config_class, program, summary, recipes):
         if is_bool:
             text += f" Default: {'on' if field.default else 'off'}."
         entries.setdefault(field.metadata["section"], []).append((usage, text))
-    for section, section_entries in entries.items():
+    for section in sorted(entries, key=_section_rank):
+        section_entries = entries[section]
         lines.append(f"{section}:")
         for usage, text in section_entries:
             lines.append(f"  {usage}")

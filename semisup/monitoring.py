@@ -132,18 +132,20 @@ class ProgressBar(StepCallback):
     Args:
         max_steps: steps in all.
         loss_names: names of the losses to show.
+        measured_names: names of what evaluations measure, of those to show.
         step: see `StepCallback`.
         steps_per_execution: see `StepCallback`.
     """
 
-    def __init__(self, max_steps, loss_names, step, steps_per_execution):
+    def __init__(self, max_steps, loss_names, measured_names, step, steps_per_execution):
         super().__init__(step, steps_per_execution)
         self.max_steps = max_steps
         self.loss_names = loss_names
+        self.measured_names = measured_names
         self._bar = None
         if sys.stdout.isatty():
             names = [self._short(name) for name in loss_names]
-            self._bar = keras.utils.Progbar(max_steps, stateful_metrics=[*names, "test_error"])
+            self._bar = keras.utils.Progbar(max_steps, stateful_metrics=[*names, *measured_names])
             self._bar.update(step)
 
     @staticmethod
@@ -157,10 +159,11 @@ class ProgressBar(StepCallback):
             self._bar.update(self.step, self._shown(logs))
 
     def on_epoch_end(self, epoch, logs=None):
-        """Shows the test error."""
-        if "test_error" not in (logs or {}):
+        """Shows what was measured."""
+        measured = [(name, logs[name]) for name in self.measured_names if name in (logs or {})]
+        if not measured:
             return
-        values = [*self._shown(logs), ("test_error", logs["test_error"])]
+        values = [*self._shown(logs), *measured]
         if self._bar is not None:
             self._bar.update(self.step, values)
         else:
@@ -206,22 +209,20 @@ def write_input_images(writer, model, batch, step, count=16):
 
     Args:
         writer: a TensorFlow summary writer.
-        model: an `AssociativeModel`.
+        model: an `EmbeddingClassifier`.
         batch: a training batch.
         step: training step of the batch.
-        count: how many images of the labelled and of the unlabelled batch to write.
+        count: how many images of each kind to write.
     """
     import tensorflow as tf
 
-    inputs, _ = batch
-    names = ("labelled", "unlabelled") if isinstance(inputs, tuple) else ("labelled",)
-    for name, images in zip(names, inputs if isinstance(inputs, tuple) else (inputs,), strict=True):
+    for name, images in model.named_images(batch).items():
         images = np.asarray(images)
         chosen = images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
         shown = model.prepare(chosen)
         if model.augmentation is not None:
             with kept_states(model.augmentation):
-                shown = model.augmentation(shown, training=True)
+                shown = model.augment(shown)
         shown = np.clip(keras.ops.convert_to_numpy(shown), 0, 255).astype(np.uint8)
         with writer.as_default():
             tf.summary.image(f"inputs/{name}", shown, step=step, max_outputs=count)

@@ -45,6 +45,45 @@ class SteerableAdam(keras.optimizers.Adam):
         """Keeps the weights: a training that goes on needs them, not their average."""
 
 
+@keras.saving.register_keras_serializable(package="semisup")
+class RestartableAdam(SteerableAdam):
+    """Adam that can forget the gradients that it has averaged, and go on as at its first step.
+
+    The count of steps goes on, so that schedules do; the correction of the averages' bias begins
+    again, by the weight `restarted_at`, which is saved in checkpoints.
+    """
+
+    restarted_at = None
+
+    def build(self, variables):
+        """Creates the slots for the variables, the scale, and the step of the last restart."""
+        super().build(variables)
+        if self.restarted_at is None:
+            self.restarted_at = self.add_variable(
+                shape=(), dtype="int32", initializer="zeros", name="restarted_at"
+            )
+
+    def restart(self):
+        """Forgets all averages: of gradients, of their squares and, if there is one, of weights."""
+        self.restarted_at.assign(ops.cast(ops.convert_to_tensor(self.iterations), "int32"))
+        for slot in (*self._momentums, *self._velocities):
+            slot.assign(ops.zeros(slot.shape, slot.dtype))
+        if self.use_ema:
+            averages = self._model_variables_moving_average
+            for average, variable in zip(averages, self._trainable_variables, strict=True):
+                average.assign(ops.copy(variable))
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Moves a variable; see `keras.optimizers.Adam`, which counts from the very first step."""
+        taken = ops.cast(self.iterations, "float32")
+        since = taken - ops.cast(self.restarted_at, "float32")
+        correction = self._bias_correction(since + 1.0) / self._bias_correction(taken + 1.0)
+        super().update_step(gradient, variable, learning_rate * correction)
+
+    def _bias_correction(self, step):
+        return ops.sqrt(1.0 - ops.power(self.beta_2, step)) / (1.0 - ops.power(self.beta_1, step))
+
+
 @contextlib.contextmanager
 def averaged_weights(model):
     """Puts the moving average in place of a model's weights, and takes it back at the end.

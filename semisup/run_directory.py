@@ -6,6 +6,7 @@ metrics.jsonl     one line an entry: the step and its values; appended to, and c
                   checkpoint's step on a resume
 results.json      metrics at the last step, time, hardware
 evaluation.json   what an evaluation measured last
+assignments.csv   the cluster of each image, of a clustering
 model.keras       the trained model, for export
 network.keras     a copy of the network, where --architecture names a file
 checkpoints/      see `checkpoints`
@@ -26,7 +27,7 @@ from importlib import metadata
 
 from semisup.errors import UserError
 
-OUTCOMES = ("results.json", "evaluation.json", "model.keras")
+OUTCOMES = ("results.json", "evaluation.json", "assignments.csv", "model.keras")
 # The configuration last: as long as it is there, what is left is known to be a run.
 PARTS = (
     *OUTCOMES,

@@ -78,26 +78,32 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
 class StaircaseDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Learning rate that is multiplied by a factor every so many steps, down to a floor.
 
+    It may grow linearly to its full value first (thesis chapter 5, section 3.1).
+
     Args:
         initial: learning rate of the first steps.
         factor: multiplier in (0, 1].
-        steps: steps between two multiplications, at least 1.
-        floor: least learning rate.
+        steps: steps between two multiplications, at least 1; those of growth count.
+        floor: least learning rate, that of the growth excepted.
+        warmup: steps of growth; the first step has `1 / warmup` of the full rate.
 
     Raises:
         ValueError: if an argument is out of its range.
     """
 
-    def __init__(self, initial, factor=0.33, steps=5000, floor=1e-6):
-        if not (initial > 0 and 0 < factor <= 1 and steps >= 1 and 0 <= floor <= initial):
+    def __init__(self, initial, factor=0.33, steps=5000, floor=1e-6, warmup=0):
+        valid = initial > 0 and 0 < factor <= 1 and steps >= 1 and 0 <= floor <= initial
+        if not (valid and warmup >= 0):
             raise ValueError(
-                "a staircase decay needs initial > 0, 0 < factor <= 1, steps >= 1 and "
-                f"0 <= floor <= initial, not {initial}, {factor}, {steps}, {floor}"
+                "a staircase decay needs initial > 0, 0 < factor <= 1, steps >= 1, "
+                "0 <= floor <= initial and warmup >= 0, "
+                f"not {initial}, {factor}, {steps}, {floor}, {warmup}"
             )
         self.initial = initial
         self.factor = factor
         self.steps = steps
         self.floor = floor
+        self.warmup = warmup
 
     def __call__(self, step):
         """Learning rate at a step.
@@ -108,8 +114,10 @@ class StaircaseDecay(keras.optimizers.schedules.LearningRateSchedule):
         Returns:
             Scalar float32.
         """
-        stairs = ops.floor(ops.cast(step, "float32") / self.steps)
-        return ops.maximum(self.initial * ops.power(self.factor, stairs), self.floor)
+        step = ops.cast(step, "float32")
+        stairs = ops.floor(step / self.steps)
+        rate = ops.maximum(self.initial * ops.power(self.factor, stairs), self.floor)
+        return rate * ops.minimum((step + 1.0) / self.warmup, 1.0) if self.warmup else rate
 
     def get_config(self):
         """Arguments of the constructor."""
@@ -118,4 +126,5 @@ class StaircaseDecay(keras.optimizers.schedules.LearningRateSchedule):
             "factor": self.factor,
             "steps": self.steps,
             "floor": self.floor,
+            "warmup": self.warmup,
         }

@@ -1,11 +1,11 @@
 """Semi-supervised classification: the data and the model that a configuration stands for."""
 
-import contextlib
 import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 
+from semisup import building
 from semisup.config import TrainConfig
 from semisup.data import labelled_subset, sampling
 from semisup.data.datasets import Split, fingerprint, load_dataset
@@ -13,6 +13,8 @@ from semisup.errors import UserError
 
 NAME = "semisup"
 Config = TrainConfig
+SHOWN = ("test_error",)
+"""What `measure` measures that the progress bar shows; the first is always there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +24,7 @@ class TaskData:
     Attributes:
         batches: function from a first step to a `tf.data.Dataset` of training batches.
         evaluation: images and labels on which the error is measured.
+        evaluated_on: what these images are, for messages.
         class_names: names of the classes, in the order of the labels.
         image_shape: (height, width, channels) of an image.
         train: images and labels of the training split.
@@ -32,6 +35,7 @@ class TaskData:
 
     batches: Callable
     evaluation: Split
+    evaluated_on: str
     class_names: tuple
     image_shape: tuple
     train: Split
@@ -127,6 +131,7 @@ def compose(config, class_names, train, evaluation, unlabelled=None, image_shape
     return TaskData(
         batches=batches,
         evaluation=evaluation,
+        evaluated_on="validation images" if config.validation_samples else "test images",
         class_names=class_names,
         image_shape=image_shape,
         train=train,
@@ -188,57 +193,22 @@ def assemble(config, similarity, image_shape, num_classes, normalization_images=
     Raises:
         UserError: if the architecture is unknown or does not fit the images.
     """
-    import keras
-
-    from semisup import architectures, augmentation, normalization
+    from semisup import augmentation
     from semisup.model import AssociativeModel
-    from semisup.optimizers import SteerableAdam
-    from semisup.schedules import StaircaseDecay
 
-    with dtype_policy("mixed_bfloat16" if config.precision == "bfloat16" else "float32"):
-        network = architectures.build(
-            config.architecture,
-            image_shape,
-            embedding_size=config.emb_size,
-            normalization=None
-            if config.normalization == "auto"
-            else normalization.build(config.normalization, normalization_images, image_shape),
-            l2_weight=None if config.l2_weight < 0 else config.l2_weight,
-            pretrained=config.pretrained,
-        )
+    with building.dtype_policy(config):
         model = AssociativeModel(
-            network,
+            building.build_network(config, image_shape, normalization_images),
             num_classes,
             similarity=similarity,
             augmentation=augmentation.build(config.augmentation, config.seed),
             classification_weight=envelope_of(config, "logit"),
-            # The logit layer's L2 in the authors' code, whatever the network's: 1e-4 times half the
-            # sum of squares, which Keras takes without the half.
-            classifier_regularizer=keras.regularizers.L2(0.5e-4),
+            classifier_regularizer=building.classifier_regularizer(),
             joint_batch_statistics=config.joint_batch_statistics,
             name="model",
         )
         model.build((None, *image_shape))
-    model.compile(
-        optimizer=SteerableAdam(
-            StaircaseDecay(
-                config.learning_rate,
-                config.decay_factor,
-                config.decay_steps,
-                config.minimum_learning_rate,
-            ),
-            epsilon=1e-8,
-            global_clipnorm=config.clip_norm or None,
-            use_ema=config.average_decay > 0,
-            ema_momentum=config.average_decay or 0.99,
-            name="adam",
-        ),
-        jit_compile=config.jit_compile == "on"
-        or (config.jit_compile == "auto" and keras.backend.backend() == "jax"),
-        steps_per_execution=config.steps_per_execution,
-    )
-    model.optimizer.build(model.trainable_variables)
-    return model
+    return building.compile_model(config, model)
 
 
 def association_of(config):
@@ -273,14 +243,54 @@ def envelope_of(config, name):
     )
 
 
-@contextlib.contextmanager
-def dtype_policy(name):
-    """Sets Keras' dtype policy for the layers made inside, and puts the old one back."""
-    import keras
+def measure(predictor, data):
+    """What is measured at intervals and at the end of a training.
 
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+    Args:
+        predictor: a `Predictor` of the model.
+        data: the `TaskData`.
+
+    Returns:
+        Floats by their names, ready for the log.
+    """
+    predicted = predictor.labels(data.evaluation.images)
+    return {"test_error": float(np.mean(predicted != data.evaluation.labels))}
+
+
+def headline(data, measured):
+    """What a training ends with, in a few words.
+
+    Args:
+        data: its `TaskData`.
+        measured: what `measure` returned at the last step.
+    """
+    kind = data.evaluated_on.split()[0].capitalize()
+    return f"{kind} error {100 * measured['test_error']:.2f} %"
+
+
+def milestones(config, data):
+    """What happens between two steps of a training: nothing, here.
+
+    Args:
+        config: a configuration of the task.
+        data: its `TaskData`.
+
+    Returns:
+        Dictionary from steps to functions that take a `Predictor`, change its model, and return
+        values for the log, or None where a checkpoint says that it has been done.
+    """
+    return {}
+
+
+def projected_groups(predictor, data, images):
+    """Groups of images by which TensorBoard's projector colours them.
+
+    Args:
+        predictor: a `Predictor` of the model.
+        data: the `TaskData`.
+        images: the first images of `data.evaluation`.
+
+    Returns:
+        (n,) integers.
+    """
+    return data.evaluation.labels[: len(images)]

@@ -1,7 +1,9 @@
 """From a configuration to a trained run directory: training, stopping and resuming.
 
 Shared by all tasks. A task is a module with a `NAME` (that of its package), the class `Config` of
-its configurations, and the functions `load_data` and `build_model`: see `semisup.task`.
+its configurations, `SHOWN` (names of measured values for the progress bar), and the functions
+`load_data`, `build_model`, `measure`, `headline`, `milestones` and `projected_groups`: see
+`semisup.task`.
 """
 
 import math
@@ -12,9 +14,12 @@ import keras
 import numpy as np
 
 from semisup import backend, checkpoints, evaluation, monitoring, optimizers, run_directory, runs
+from semisup.embedding_classifier import REGULARIZATION_LOSS
 from semisup.errors import TrainingError, UserError
-from semisup.model import REGULARIZATION_LOSS
 from semisup.monitoring import StepCallback
+
+PROJECTED = 1000
+"""Images whose embeddings are written for TensorBoard's projector."""
 
 
 def train(config, task):
@@ -140,6 +145,7 @@ class Session:
         self.first_step = step
         self.predictor = evaluation.Predictor(model, config.eval_batch_size)
         self.recorder = monitoring.Recorder(run)
+        self.milestones = task.milestones(config, data)
         spe = config.steps_per_execution
         self.callbacks = [
             StopWhenNotFinite(run, step, spe),
@@ -149,7 +155,9 @@ class Session:
         ]
         if config.progress:
             shown = [name for name in model.loss_names if name != REGULARIZATION_LOSS]
-            self.callbacks.append(monitoring.ProgressBar(config.max_steps, shown, step, spe))
+            self.callbacks.append(
+                monitoring.ProgressBar(config.max_steps, shown, task.SHOWN, step, spe)
+            )
 
     @property
     def step(self):
@@ -160,17 +168,17 @@ class Session:
         """Trains to the last step, or until a signal."""
         step = self.first_step
         self._write_start(step)
-        if step and step % self.config.eval_interval == 0 and not self._evaluated(step):
+        if step and step % self.config.eval_interval == 0 and not self._measured(step):
             self.evaluate(step)
         for start, length, epochs in segments(
-            step, self.config.max_steps, self.config.eval_interval
+            step, self.config.max_steps, self.config.eval_interval, sorted(self.milestones)
         ):
             if self.signals.received:
                 # It came while the last call evaluated, after its last chance to save.
-                checkpoints.save(
-                    self.model, self.run.checkpoints, self.step, self.config.max_checkpoints
-                )
+                self._save()
                 break
+            if start in self.milestones:
+                self._pass_milestone(start)
             self.model.fit(
                 self.data.batches(start),
                 steps_per_epoch=length,
@@ -180,6 +188,16 @@ class Session:
                 callbacks=self.callbacks,
             )
 
+    def _pass_milestone(self, step):
+        values = self.milestones[step](self.predictor)
+        if values is not None:
+            # At once, since it may have taken long, and its outcome replaces what was saved here.
+            self._save()
+            self.recorder.record(step, values)
+
+    def _save(self):
+        checkpoints.save(self.model, self.run.checkpoints, self.step, self.config.max_checkpoints)
+
     def _write_start(self, step):
         writer = self.recorder.writer
         monitoring.write_model_graph(writer, self.model.network)
@@ -187,45 +205,44 @@ class Session:
         monitoring.write_input_images(writer, self.model, batch, step)
         writer.flush()
 
-    def _evaluated(self, step):
-        return any(
-            entry["step"] == step and "test_error" in entry for entry in self.run.read_metrics()
-        )
+    def _measured(self, step):
+        """What an evaluation of a step measured, or nothing."""
+        for entry in reversed(self.run.read_metrics()):
+            if entry["step"] == step and self.task.SHOWN[0] in entry:
+                return {name: entry[name] for name in entry if name not in ("step", "seconds")}
+        return {}
 
     def evaluate(self, step):
-        """Measures and records the test error, and returns it."""
+        """Measures and records what the task measures, and returns it."""
         with optimizers.averaged_weights(self.model):
-            predicted = self.predictor.labels(self.data.evaluation.images)
-        error = float(np.mean(predicted != self.data.evaluation.labels))
-        self.recorder.record(step, {"test_error": error})
-        return error
+            measured = self.task.measure(self.predictor, self.data)
+        self.recorder.record(step, measured)
+        return measured
 
     def finish(self):
         """Writes results, export and projector of the trained model."""
         config, run, images = self.config, self.run, self.data.evaluation.images
-        if not self._evaluated(config.max_steps):
-            self.evaluate(config.max_steps)
+        measured = self._measured(config.max_steps) or self.evaluate(config.max_steps)
         optimizers.put_average(self.model)
         self.model.save(run.file("model.keras"))
         if config.projector:
             monitoring.write_projector(
                 run.file("train"),
-                self.predictor.embeddings(images[:1000]),
-                self.data.evaluation.labels[:1000],
+                self.predictor.embeddings(images[:PROJECTED]),
+                self.task.projected_groups(self.predictor, self.data, images[:PROJECTED]),
                 self.data.class_names,
-                images[:1000],
+                images[:PROJECTED],
             )
         entries = run.read_metrics()
         speeds = [entry["steps_per_second"] for entry in entries if "steps_per_second" in entry]
-        error = next(entry["test_error"] for entry in reversed(entries) if "test_error" in entry)
         run.write_json(
             "results.json",
             {
                 "command": " ".join(["python", "-m", f"{self.task.NAME}.train", *sys.argv[1:]]),
                 "settings": config.to_dict(),
                 "step": config.max_steps,
-                "test_error": error,
-                "evaluated_on": "validation images" if config.validation_samples else "test images",
+                **measured,
+                "evaluated_on": self.data.evaluated_on,
                 "images": len(images),
                 "wall_time_seconds": round(self.recorder.seconds, 1),
                 "median_steps_per_second": float(np.median(speeds)) if speeds else None,
@@ -236,35 +253,37 @@ class Session:
             },
         )
         self.recorder.close()
+        headline = self.task.headline(self.data, measured)
         print(
-            f"\n{'Validation' if config.validation_samples else 'Test'} error "
-            f"{100 * error:.2f} % after {config.max_steps} steps. "
-            f"Results and TensorBoard log: {run.path}"
+            f"\n{headline} after {config.max_steps} steps. Results and TensorBoard log: {run.path}"
         )
 
 
-def segments(step, max_steps, interval):
+def segments(step, max_steps, interval, milestones=()):
     """Calls of `fit` that end an epoch at every multiple of an interval, and at the last step.
 
     Args:
         step: step to begin at.
         max_steps: last step.
         interval: steps of an epoch.
+        milestones: ascending steps at which a call begins, whatever the interval.
 
     Returns:
         List of (first step, steps of an epoch, epochs), without empty ones.
     """
     calls = []
-    if step % interval and step < max_steps:
-        length = min(math.ceil(step / interval) * interval, max_steps) - step
-        calls.append((step, length, 1))
-        step += length
-    epochs = max(0, (max_steps - step) // interval)
-    if epochs:
-        calls.append((step, interval, epochs))
-        step += epochs * interval
-    if step < max_steps:
-        calls.append((step, max_steps - step, 1))
+    for stop in [*(mark for mark in milestones if step < mark < max_steps), max_steps]:
+        if step % interval and step < stop:
+            length = min(math.ceil(step / interval) * interval, stop) - step
+            calls.append((step, length, 1))
+            step += length
+        epochs = max(0, (stop - step) // interval)
+        if epochs:
+            calls.append((step, interval, epochs))
+            step += epochs * interval
+        if step < stop:
+            calls.append((step, stop - step, 1))
+            step = stop
     return calls
 
 
@@ -313,7 +332,7 @@ class Checkpointing(StepCallback):
 
 
 class Evaluation(StepCallback):
-    """Measures the test error at the end of each epoch."""
+    """Measures what the task measures at the end of each epoch."""
 
     def __init__(self, evaluate, step, steps_per_execution):
         super().__init__(step, steps_per_execution)
@@ -322,4 +341,4 @@ class Evaluation(StepCallback):
     def on_epoch_end(self, epoch, logs=None):
         """Evaluates, unless the epoch was cut short."""
         if not self.model.stop_training:
-            logs["test_error"] = self.evaluate(self.step)
+            logs.update(self.evaluate(self.step))

@@ -14,20 +14,29 @@ from semisup import task, training
 from semisup.run_directory import RunDirectory
 
 # Small, and with all that a resumed training has to restore: dropout, augmentation, schedules.
-SETTINGS = {
+COMMON = {
     "max_steps": 60,
     "eval_interval": 20,
     "checkpoint_interval": 10,
     "log_interval": 10,
     "eval_batch_size": 300,
-    "sup_per_batch": 3,
     "unsup_batch_size": 20,
-    "augmentation": "affine",
-    "walker_weight_envelope": "linear",
-    "walker_weight_envelope_steps": 30,
     "learning_rate": 3e-3,
     "decay_steps": 25,
     "progress": False,
+}
+WITH_LABELS = {
+    "sup_per_batch": 3,
+    "augmentation": "affine",
+    "walker_weight_envelope": "linear",
+    "walker_weight_envelope_steps": 30,
+}
+WITHOUT_LABELS = {
+    "unsup_samples": 500,
+    "num_augmented_samples": 2,
+    "reg_warmup_steps": 30,
+    "cluster_ramp_steps": 10,
+    "warmup_steps": 15,
 }
 
 
@@ -55,7 +64,8 @@ def config(folder, logdir, task=task, **settings):
     values = {
         "architecture": tiny_network(folder),
         "logdir": os.path.join(folder, logdir),
-        **SETTINGS,
+        **COMMON,
+        **(WITHOUT_LABELS if task.NAME == "clustering" else WITH_LABELS),
         **settings,
     }
     return task.Config(**values)

@@ -37,13 +37,14 @@ def choose_labelled(labels, per_class, num_classes, seed):
     return chosen
 
 
-def choose_pool(num_images, samples, seed):
+def choose_pool(num_images, samples, seed, flag="unsup_samples"):
     """Indices of the images from which unlabelled batches are drawn.
 
     Args:
         num_images: images that there are.
         samples: how many to use, or -1 for all.
         seed: seed of the choice.
+        flag: name of the flag that asks for so many, for messages.
 
     Returns:
         Sorted int64 indices.
@@ -54,9 +55,7 @@ def choose_pool(num_images, samples, seed):
     if samples < 0:
         return np.arange(num_images)
     if samples > num_images:
-        raise UserError(
-            f"--unsup_samples={samples} is more than the {num_images} images that there are"
-        )
+        raise UserError(f"--{flag}={samples} is more than the {num_images} images that there are")
     generator = np.random.default_rng([seed, 0x900])
     return np.sort(generator.choice(num_images, samples, replace=False))
 

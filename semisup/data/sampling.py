@@ -143,6 +143,13 @@ def training_batches(labelled, unlabelled=None):
         batches = tf.data.Dataset.zip(labelled, unlabelled).map(
             lambda labelled, images: ((labelled[0], images), labelled[1])
         )
+    return in_order(batches)
+
+
+def in_order(batches):
+    """Batches in the same order every time, prepared while the step before them is taken."""
+    import tensorflow as tf
+
     options = tf.data.Options()
     options.deterministic = True
     return batches.with_options(options).prefetch(tf.data.AUTOTUNE)

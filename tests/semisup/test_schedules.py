@@ -72,3 +72,10 @@ def test_an_envelope_out_of_range_is_refused(arguments):
 def test_a_decay_out_of_range_is_refused(arguments):
     with pytest.raises(ValueError):
         StaircaseDecay(*arguments)
+
+
+def test_a_warm_up_grows_linearly_to_the_full_rate_and_decays_from_the_first_step():
+    schedule = StaircaseDecay(1.0, factor=0.5, steps=6, floor=0.0, warmup=4)
+    np.testing.assert_allclose(
+        values(schedule, [0, 1, 2, 3, 4, 5, 6]), [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 0.5], rtol=1e-6
+    )

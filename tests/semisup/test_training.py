@@ -385,3 +385,9 @@ def test_training_on_the_labels_alone_writes_no_association(tmp_path):
 )
 def test_segments_end_epochs_at_the_intervals_and_at_the_last_step(step, last, interval, expected):
     assert training.segments(step, last, interval) == expected
+
+
+def test_segments_begin_a_call_at_every_milestone():
+    assert training.segments(0, 50, 20, [30]) == [(0, 20, 1), (20, 10, 1), (30, 10, 1), (40, 10, 1)]
+    assert training.segments(30, 50, 20, [0, 30, 50]) == [(30, 10, 1), (40, 10, 1)]
+    assert training.segments(0, 40, 20, [20]) == [(0, 20, 1), (20, 20, 1)]
