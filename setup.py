@@ -25,14 +25,16 @@ FONTS = [
     "ttf-opensans==2020.10.30",
 ]
 
+TASKS = ["semisup", "domain_adaptation", "clustering"]
+
 setup(
     name="semisup",
     version=re.search(r'__version__ = "(.+)"', (HERE / "semisup/__init__.py").read_text())[1],
     description="Learning by association: train image classifiers with few labels, on Keras 3",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    packages=find_packages(include=["semisup", "semisup.*", "domain_adaptation"]),
-    package_data={"semisup": ["recipes/*.flags"], "domain_adaptation": ["recipes/*.flags"]},
+    packages=find_packages(include=[*TASKS, "semisup.*"]),
+    package_data={task: ["recipes/*.flags"] for task in TASKS},
     python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py>=2.1,<3",
@@ -67,6 +69,8 @@ setup(
             "semisup-eval = semisup.eval:main",
             "domain-adaptation-train = domain_adaptation.train:main",
             "domain-adaptation-eval = domain_adaptation.eval:main",
+            "clustering-train = clustering.train:main",
+            "clustering-eval = clustering.eval:main",
         ]
     },
 )

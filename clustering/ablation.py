@@ -1,0 +1,57 @@
+"""What each setting does to the accuracy, over a folder of runs (thesis figure 5.5)."""
+
+from pathlib import Path
+
+from clustering import task
+from semisup import analysis
+from semisup.errors import UserError
+from semisup.run_directory import RunDirectory
+
+# They tell runs apart, and say nothing of the method.
+_LEFT_OUT = ("seed", "logdir", "data_dir", "cache_dir", "overwrite", "progress", "projector")
+
+
+def read(folder):
+    """Settings and accuracy of the evaluated runs below a folder.
+
+    Args:
+        folder: folder that holds run directories at any depth.
+
+    Returns:
+        List of pairs: settings by name, and the accuracy of the last evaluation, in per cent.
+
+    Raises:
+        UserError: if a file of a run is damaged.
+    """
+    found = []
+    for path in sorted(Path(folder).rglob("config.json")):
+        run = RunDirectory(path.parent)
+        config, measured = run.read_config(), run.read_json("evaluation.json")
+        if config["task"] != task.NAME or "accuracy" not in (measured or {}):
+            continue
+        settings = {key: value for key, value in config["settings"].items() if key not in _LEFT_OUT}
+        found.append((settings, 100 * measured["accuracy"]))
+    return found
+
+
+def draw(folder):
+    """Draws `ablation.png` in a folder of runs.
+
+    Args:
+        folder: see `read`.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        UserError: if there are too few runs, or nothing varies among them.
+    """
+    runs = read(folder)
+    try:
+        figure = analysis.marginal_figure(runs, "accuracy in %")
+    except ValueError as error:
+        raise UserError(
+            f"--ablation={folder}: {error}; it holds {len(runs)} evaluated runs of clustering with "
+            "labelled images (clustering-eval --logdir=RUN evaluates one)"
+        ) from None
+    return analysis.save(figure, Path(folder) / "ablation.png")

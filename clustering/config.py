@@ -1,0 +1,178 @@
+"""The settings of a clustering. Nothing here imports Keras."""
+
+import dataclasses
+from typing import ClassVar
+
+from clustering import choices
+from semisup.errors import UserError
+from semisup.options import option
+from semisup.run_config import RunConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig(RunConfig):
+    """All settings of a training run (see the help of each field's flag).
+
+    Raises:
+        UserError: on construction, if a value is out of its range or two values contradict.
+    """
+
+    # Data
+    dataset: str = option(
+        "mnist_5k",
+        "Data",
+        "Data set, whose labels are not read: mnist_5k (embedded, needs no download), a TFDS name "
+        "(mnist, svhn_cropped, cifar10, stl10, frgc, ...), or folder:PATH with images at any "
+        "depth, or with PATH/train and PATH/test.",
+    )
+    num_clusters: int = option(10, "Data", "Number of clusters.", least=2, most=10_000)
+    unsup_split: str = option(
+        "",
+        "Data",
+        "Split to train on; default: train, or all images of a folder that has none.",
+    )
+    unsup_samples: int = option(
+        -1, "Data", "Images of that split to use, drawn by --seed; -1: all.", least=-1
+    )
+    extra_split: str = option(
+        "",
+        "Data",
+        "Another split to train on besides (extra for svhn_cropped, unlabelled for stl10).",
+    )
+    num_unlabeled_images: int = option(
+        -1, "Data", "Images of --extra_split to use, drawn by --seed; -1: all.", least=-1
+    )
+    unsup_batch_size: int = option(
+        100, "Data", "Images in a batch, before they are augmented.", least=2, most=1_000_000
+    )
+    num_augmented_samples: int = option(
+        4, "Data", "Augmented copies of each image in a batch.", least=1, most=1000
+    )
+    crop_size: int = option(
+        0,
+        "Data",
+        "Train on windows of this height and width in pixels, at random places, and evaluate on "
+        "the centre; 0: whole images.",
+        least=0,
+    )
+    augmentation: str = option(
+        "auto",
+        "Data",
+        "Random changes of the copies of an image, by the name of the data set that they were "
+        "chosen for; auto: those of --dataset.",
+        one_of=choices.AUGMENTATIONS,
+    )
+
+    # Network
+    architecture: str = option(
+        "mnist_model_dropout",
+        "Network",
+        "Network by name, any keras.applications network, or a .keras file; help: list them.",
+    )
+
+    # Loss
+    reg_warmup_steps: int = option(
+        400,
+        "Loss",
+        "Steps with the associations of augmented copies alone; after them, the centroids are "
+        "placed and the losses that concern clusters are switched on.",
+        least=0,
+    )
+    init_with_kmeans: bool = option(
+        True, "Loss", "Place the centroids by k-means on the embeddings of all training images."
+    )
+    virtual_embeddings_per_class: int = option(
+        4, "Loss", "Trainable centroids of each cluster.", least=1, most=1000
+    )
+    centroid_noise: float = option(
+        0.1,
+        "Loss",
+        "Largest distance, along each axis, of a centroid from where k-means places its cluster.",
+        least=0,
+    )
+    cluster_association_weight: float = option(
+        1.0, "Loss", "Weight of the association of centroids with images (alpha).", least=0
+    )
+    visit_weight: float = option(
+        1.0, "Loss", "Weight of the visit loss within that association.", least=0
+    )
+    reg_association_weight: float = option(
+        1.0,
+        "Loss",
+        "Weight of the association of augmented copies with images (beta), until the centroids are "
+        "placed.",
+        least=0,
+    )
+    rvisit_weight: float = option(
+        1.0, "Loss", "Weight of the visit loss within that association.", least=0
+    )
+    reg_decay_factor: float = option(
+        0.2,
+        "Loss",
+        "Factor of that association's weight once the centroids are placed.",
+        least=0,
+    )
+    norm_weight: float = option(
+        2e-4,
+        "Loss",
+        "Weight of the squared distances of all lengths from --norm_target (gamma).",
+        least=0,
+    )
+    norm_target: float = option(
+        3.0, "Loss", "Length that embeddings and centroids are drawn to.", least=0
+    )
+    trafo_weight: float = option(0.0, "Loss", "Weight of the transformation loss (delta).", least=0)
+    logit_weight: float = option(
+        0.5, "Loss", "Weight of the classification of the centroids.", least=0
+    )
+    cluster_ramp_steps: int = option(
+        1,
+        "Loss",
+        "Steps in which the losses that concern clusters grow to their full weight.",
+        least=1,
+    )
+
+    # Optimisation
+    learning_rate: float = option(1e-3, "Optimisation", "Learning rate of Adam.", above=0)
+    warmup_steps: int = option(
+        400,
+        "Optimisation",
+        "Steps in which the learning rate grows linearly to its full value.",
+        least=0,
+    )
+    beta1: float = option(
+        0.8, "Optimisation", "Adam's decay of the gradient's average.", least=0, most=0.999999
+    )
+    beta2: float = option(
+        0.9,
+        "Optimisation",
+        "Adam's decay of the squared gradient's average.",
+        least=0,
+        most=0.999999,
+    )
+    max_steps: int = option(1000, "Optimisation", "Training steps.", least=1, resume=True)
+
+    INTERVALS: ClassVar[tuple[str, ...]] = (*RunConfig.INTERVALS, "reg_warmup_steps")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.reg_warmup_steps >= self.max_steps:
+            raise UserError(
+                f"--reg_warmup_steps={self.reg_warmup_steps} is not before "
+                f"--max_steps={self.max_steps}: nothing would be clustered; lower it"
+            )
+        together = self.init_with_kmeans and self.virtual_embeddings_per_class > 1
+        if together and self.centroid_noise == 0:
+            raise UserError(
+                f"--centroid_noise=0: the {self.virtual_embeddings_per_class} centroids of a "
+                "cluster would stay on one point for ever; give more, or "
+                "--virtual_embeddings_per_class=1"
+            )
+        if self.num_unlabeled_images >= 0 and not self.extra_split:
+            raise UserError(
+                f"--num_unlabeled_images={self.num_unlabeled_images} has no effect without "
+                "--extra_split"
+            )
+        for name in ("unsup_samples", "num_unlabeled_images"):
+            if getattr(self, name) == 0:
+                raise UserError(f"--{name}=0: give at least 1, or -1 for all")

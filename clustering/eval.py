@@ -1,0 +1,64 @@
+"""Evaluates a clustering, finished or running: `clustering-eval --help`."""
+
+import dataclasses
+
+from semisup import eval as semi_supervised
+from semisup import flags
+from semisup.errors import UserError
+from semisup.options import option
+
+SUMMARY = (
+    "Evaluates the checkpoints of a clustering: sizes and confidence of its clusters and, where\n"
+    "the images have labels, how well the clusters agree with the classes. Writes the cluster of\n"
+    "each image into assignments.csv, and draws figures."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalConfig(semi_supervised.EvalConfig):
+    """Settings of an evaluation (see the help of each field's flag)."""
+
+    logdir: str = option("", "Run", "Folder of the run (required, but with --ablation).")
+    figures: bool = option(
+        False,
+        "Run",
+        "Draw the most probable images of each cluster, the clusters' sizes over the training, "
+        "t-SNE with centroids, nearest neighbours and the confusion matrix into figures/.",
+    )
+    ablation: str = option(
+        "",
+        "Comparison",
+        "Folder of many evaluated runs: draw their accuracy against each setting that varies into "
+        "ablation.png there, instead of evaluating a run.",
+    )
+
+    def __post_init__(self):
+        if not self.ablation:
+            super().__post_init__()
+        elif self.logdir:
+            raise UserError("--ablation draws what was evaluated: leave --logdir out")
+
+
+def main():
+    """Entry point of the binary."""
+    flags.run(_eval, EvalConfig, program="clustering-eval", summary=SUMMARY)
+
+
+def _eval(config):
+    from semisup import terminal
+
+    terminal.import_quietly()
+    if config.ablation:
+        from clustering import ablation
+
+        print(f"wrote {ablation.draw(config.ablation)}")
+        return
+    from clustering import task
+    from clustering.reporting import ClusteringReporter
+    from semisup import reporting
+
+    reporting.evaluate_run(config, task, ClusteringReporter)
+
+
+if __name__ == "__main__":
+    main()

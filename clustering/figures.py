@@ -1,0 +1,98 @@
+"""The figures of a clustering, drawn from its run directory (thesis figures 5.3 and 5.4)."""
+
+import keras
+import numpy as np
+
+from clustering import metrics, task
+from semisup import analysis, figures
+from semisup.data.datasets import Split, sample
+
+
+def drawings(run, config, data, predictor, class_names, labels):
+    """The figures of a clustering.
+
+    Args:
+        run: a `RunDirectory`.
+        config: its `TrainConfig`.
+        data: its `TaskData`.
+        predictor: a `Predictor` of its model, with the weights that the run is evaluated with.
+        class_names: names of the classes of the evaluated images, if they have any.
+        labels: (n,) their classes, or None.
+
+    Returns:
+        Dictionary from names to functions without arguments that draw a figure; such a function
+        raises `ValueError` if there are too few images or too many classes for its figure.
+    """
+    images = data.evaluation.images
+    probabilities = task.softmax(predictor.outputs(images)[0])
+    names = _cluster_names(probabilities, class_names, labels)
+    shown = sample(data.evaluation, figures.POINTS, config.seed)
+    result = {
+        "clusters": lambda: analysis.clusters_figure(images, probabilities, names),
+        "cluster_sizes": lambda: _sizes(run, config, data),
+        "neighbours": lambda: figures.neighbours(shown.images, predictor.embeddings(shown.images)),
+        "tsne": lambda: _tsne(config, predictor, shown, names),
+    }
+    if labels is not None:
+        result["confusion"] = lambda: _confusion(images, probabilities, class_names, labels)
+    return result
+
+
+def _cluster_names(probabilities, class_names, labels):
+    """Clusters by their number and, where there are labels, the class that each is matched with."""
+    count = probabilities.shape[1]
+    if labels is None:
+        return [str(cluster) for cluster in range(count)]
+    matrix = metrics.contingency(labels, probabilities.argmax(axis=1), len(class_names), count)
+    matched = metrics.match_clusters(matrix)
+    return [
+        f"{cluster}: {class_names[label]}" if label >= 0 else str(cluster)
+        for cluster, label in enumerate(matched)
+    ]
+
+
+def _sizes(run, config, data):
+    names = [f"cluster_size/{name}" for name in data.class_names]
+    entries = [entry for entry in run.read_metrics() if names[0] in entry]
+    return analysis.cluster_sizes_figure(
+        np.array([entry["step"] for entry in entries]),
+        np.array([[entry[name] for name in names] for entry in entries], np.int64),
+        placed_at=config.reg_warmup_steps if config.init_with_kmeans else None,
+    )
+
+
+def _tsne(config, predictor, shown: Split, names):
+    """t-SNE of embeddings and centroids together, by cluster."""
+    model = predictor.model
+    embeddings = predictor.embeddings(shown.images)
+    clusters = predictor.labels(shown.images)
+    centroids = keras.ops.convert_to_numpy(model.centroids)
+    points = analysis.tsne(np.concatenate([embeddings, centroids]), seed=config.seed)
+    perplexity = analysis.effective_perplexity(len(points))
+    return analysis.tsne_figure(
+        points[: len(embeddings)],
+        clusters,
+        names,
+        title=f"t-SNE of {len(embeddings)} embeddings and the centroids "
+        f"(perplexity {perplexity:g})",
+        landmarks=points[len(embeddings) :],
+        landmark_labels=model.centroid_labels,
+    )
+
+
+def _confusion(images, probabilities, class_names, labels):
+    count = probabilities.shape[1]
+    if count != len(class_names):
+        raise ValueError(f"{count} clusters cannot be matched with {len(class_names)} classes")
+    clusters = probabilities.argmax(axis=1)
+    matrix = metrics.contingency(labels, clusters, count, count)
+    predicted = metrics.match_clusters(matrix)[clusters]
+    wrong = np.flatnonzero(predicted != labels)
+    return analysis.confusion_figure(
+        metrics.contingency(labels, predicted, count, count),
+        class_names,
+        images[wrong],
+        labels[wrong],
+        predicted[wrong],
+        title="Test error after the best matching",
+    )

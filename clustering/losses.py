@@ -1,0 +1,51 @@
+"""The losses of deep clustering beside the associations (thesis chapter 5, section 2.2).
+
+Everything is computed in float32, whatever the embeddings' type.
+"""
+
+from keras import ops
+
+
+def norm_loss(embeddings, target=1.0):
+    """Squared distances of the embeddings' lengths from a target, summed up (eq. 7).
+
+    The thesis does not say whether it means sum or mean; the authors' code, where its weight of
+    1e-5 to 2e-4 comes from, sums. The strength of the regularisation grows with the batch.
+
+    Args:
+        embeddings: (n, d) float embeddings or centroids.
+        target: length that they are drawn to; 1 in the thesis, 3 in the authors' best runs.
+
+    Returns:
+        Scalar float32, at least 0.
+    """
+    embeddings = ops.cast(embeddings, "float32")
+    # The root has no derivative at 0.
+    lengths = ops.sqrt(ops.maximum(ops.sum(ops.square(embeddings), axis=1), 1e-12))
+    return ops.sum(ops.square(lengths - target))
+
+
+def transformation_loss(plain, transformed, plain_logits, transformed_logits):
+    """Asks for similar embeddings where the clusters are similar, and only there (eq. 4).
+
+    For images i and transformed images j, the mean of
+
+        |1 - f(x_i) . f(t(x_j)) - cross_entropy(o_i, o_j)|
+
+    where the cross-entropy is between the cluster distributions that the logits o stand for.
+
+    Args:
+        plain: (n, d) float embeddings of images.
+        transformed: (m, d) float embeddings of transformed images.
+        plain_logits: (n, k) float logits of the images.
+        transformed_logits: (m, k) float logits of the transformed images.
+
+    Returns:
+        Scalar float32, at least 0.
+    """
+    plain, transformed = (ops.cast(batch, "float32") for batch in (plain, transformed))
+    products = ops.matmul(plain, ops.transpose(transformed))
+    distributions = ops.softmax(ops.cast(plain_logits, "float32"), axis=1)
+    log_distributions = ops.log_softmax(ops.cast(transformed_logits, "float32"), axis=1)
+    cross_entropies = -ops.matmul(distributions, ops.transpose(log_distributions))
+    return ops.mean(ops.abs(1.0 - products - cross_entropies))

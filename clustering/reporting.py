@@ -1,0 +1,97 @@
+"""The report on a clustering: clusters, and their agreement with classes where there are labels."""
+
+import csv
+import os
+
+from clustering import centroids, metrics, task
+from semisup.data import folders
+from semisup.reporting import Reporter, table
+from semisup.run_config import FOLDER
+
+
+class ClusteringReporter(Reporter):
+    """Measures a clustering: see `semisup.reporting.Reporter`.
+
+    It alone reads labels, to compare clusters with them; no training sees what it finds.
+    """
+
+    def __init__(self, settings, run, config, task, data, model):
+        super().__init__(settings, run, config, task, data, model)
+        classes = task.load_classes(config)
+        self.class_names, self.labels = classes or ((), None)
+
+    def measure(self):
+        """Sizes and confidence, and agreement with the classes if there are any."""
+        images = self.data.evaluation.images
+        logits, embeddings = self.predictor.outputs(images)
+        probabilities = task.softmax(logits)
+        clusters = probabilities.argmax(axis=1)
+        sizes = task.cluster_sizes(probabilities)
+        content = {
+            "images": len(images),
+            "confidence": float(probabilities.max(axis=1).mean()),
+            "size_entropy": task.size_entropy(sizes),
+            "cluster_sizes": sizes.tolist(),
+        }
+        self._write_assignments(probabilities)
+        if self.labels is None:
+            return content
+        count = len(sizes)
+        found = centroids.k_means(embeddings, count, self.config.seed)
+        names = self.class_names
+        return {
+            **content,
+            **metrics.agreement(self.labels, clusters, names, count),
+            "k_means_accuracy": metrics.unsupervised_accuracy(
+                self.labels, found.labels_, len(names), count
+            ),
+        }
+
+    def _write_assignments(self, probabilities):
+        """Writes `assignments.csv`: each image with its cluster and how probable that is."""
+        names = range(len(probabilities))
+        if self.config.dataset.startswith(FOLDER):
+            path = self.config.dataset.removeprefix(FOLDER)
+            names = folders.image_paths(path, task.evaluated_split(self.config))
+        temporary = self.run.file("assignments.csv.tmp")
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["image", "cluster", "probability"])
+            for name, row in zip(names, probabilities, strict=True):
+                writer.writerow([name, row.argmax(), f"{row.max():.4f}"])
+        os.replace(temporary, self.run.file("assignments.csv"))
+
+    def scalars(self, content):
+        """Numbers for TensorBoard by their tags: see `semisup.reporting.Reporter`."""
+        names = ("confidence", "size_entropy", "accuracy", "nmi", "ari", "k_means_accuracy")
+        result = {name: content[name] for name in names if name in content}
+        per_class = content.get("per_class_accuracy", {}).items()
+        result.update({f"accuracy/{name}": value for name, value in per_class if value is not None})
+        return result
+
+    def text(self, content):
+        """What is printed: see `semisup.reporting.Reporter`."""
+        sizes = content["cluster_sizes"]
+        lines = [
+            f"step {content['step']}: {content['images']:,} {self.data.evaluated_on} in "
+            f"{len(sizes)} clusters of {min(sizes):,} to {max(sizes):,}, "
+            f"mean confidence {100 * content['confidence']:.2f} %"
+        ]
+        if "accuracy" in content:
+            lines += [
+                f"accuracy {100 * content['accuracy']:.2f} % after the best matching, "
+                f"NMI {content['nmi']:.4f}, ARI {content['ari']:.4f}; "
+                f"k-means on the embeddings {100 * content['k_means_accuracy']:.2f} %",
+                "",
+                table(content),
+            ]
+        lines.append(f"the cluster of each image: {self.run.file('assignments.csv')}")
+        return "\n".join(lines)
+
+    def drawings(self):
+        """Functions that draw the run's figures, by their names: see `figures.drawings`."""
+        from clustering import figures
+
+        return figures.drawings(
+            self.run, self.config, self.data, self.predictor, self.class_names, self.labels
+        )

@@ -1,0 +1,49 @@
+"""The two phases of a clustering: before and after the centroids are placed."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="clustering")
+class Phases(keras.optimizers.schedules.LearningRateSchedule):
+    """A weight that changes at a step from one value to another (thesis chapter 5, section 3.1).
+
+    Args:
+        before: weight before the step.
+        after: weight after it.
+        switch: the step; counted from 0, it is the first of the new phase.
+        ramp: steps in which the weight changes linearly, at least 1: with 1, the step `switch`
+            has the new weight already.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+    """
+
+    def __init__(self, before, after, switch, ramp=1):
+        if switch < 0 or ramp < 1:
+            raise ValueError(f"phases need switch >= 0 and ramp >= 1, not {switch} and {ramp}")
+        self.before = before
+        self.after = after
+        self.switch = switch
+        self.ramp = ramp
+
+    def __call__(self, step):
+        """Weight at a step.
+
+        Args:
+            step: integer scalar, 0 at the first step.
+
+        Returns:
+            Scalar float32.
+        """
+        passed = (ops.cast(step, "float32") - self.switch + 1.0) / self.ramp
+        return self.before + (self.after - self.before) * ops.clip(passed, 0.0, 1.0)
+
+    def get_config(self):
+        """Arguments of the constructor."""
+        return {
+            "before": self.before,
+            "after": self.after,
+            "switch": self.switch,
+            "ramp": self.ramp,
+        }

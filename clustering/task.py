@@ -1,0 +1,263 @@
+"""Deep clustering: the data and the model that a configuration stands for."""
+
+import functools
+
+import numpy as np
+
+from clustering.config import TrainConfig
+from semisup import building
+from semisup.data import labelled_subset, sampling
+from semisup.data.datasets import Split, fingerprint, load_dataset
+from semisup.errors import UserError
+from semisup.run_config import FOLDER
+from semisup.task import TaskData
+
+NAME = "clustering"
+Config = TrainConfig
+SHOWN = ("confidence", "size_entropy")
+"""What `measure` measures that the progress bar shows; the first is always there."""
+
+
+def load_data(config):
+    """Loads the images of a configuration, and leaves their labels behind if there are any.
+
+    Args:
+        config: a `TrainConfig`.
+
+    Returns:
+        A `TaskData` whose splits have no labels and whose classes are the clusters' numbers.
+
+    Raises:
+        UserError: if data is missing, or there are fewer images than asked for.
+    """
+    data, train_name, test_name = _load(config)
+    images = _chosen(
+        data.splits[train_name].images, "unsup_samples", config.unsup_samples, config.seed
+    )
+    if config.extra_split:
+        extra = data.splits[config.extra_split].images
+        count = config.num_unlabeled_images
+        extra = _chosen(extra, "num_unlabeled_images", count, config.seed)
+        images = np.concatenate([images, extra])
+    if len(images) < config.num_clusters:
+        raise UserError(
+            f"--num_clusters={config.num_clusters} is more than the {len(images)} training images"
+        )
+    image_shape = images.shape[1:]
+    if config.crop_size > min(image_shape[:2]):
+        raise UserError(
+            f"--crop_size={config.crop_size} is larger than the images of {image_shape[0]} x "
+            f"{image_shape[1]} pixels; --new_size resizes them first"
+        )
+    source = sampling.source(images)
+    pool = np.arange(len(images))
+    # Without their labels, so that nothing can use them.
+    train = Split(images, None)
+    evaluation = Split(data.splits[test_name or train_name].images, None)
+
+    def batches(first_step):
+        return sampling.in_order(
+            sampling.unlabelled_batches(
+                source, pool, config.unsup_batch_size, config.seed, first_step
+            )
+        )
+
+    clusters = tuple(map(str, range(config.num_clusters)))
+    return TaskData(
+        batches=batches,
+        evaluation=evaluation,
+        evaluated_on="test images" if test_name else "training images",
+        class_names=clusters,
+        image_shape=image_shape,
+        train=train,
+        class_pools=[],
+        measured={"evaluation": evaluation},
+        record={
+            "class_names": list(clusters),
+            "image_shape": list(image_shape),
+            "train_images": len(images),
+            "train_fingerprint": fingerprint(train),
+            "evaluation_images": len(evaluation.images),
+            "evaluation_fingerprint": fingerprint(evaluation),
+        },
+    )
+
+
+def load_classes(config):
+    """The classes of the evaluated images, for those who measure and never for training.
+
+    Args:
+        config: a `TrainConfig`.
+
+    Returns:
+        The names of the classes and the (n,) labels of the images of `load_data(...).evaluation`,
+        or None if they have none.
+    """
+    data, train_name, test_name = _load(config)
+    labels = data.splits[test_name or train_name].labels
+    return None if labels is None else (data.class_names, labels)
+
+
+def evaluated_split(config):
+    """Name of the split that is evaluated on: the test images, or else those to train on."""
+    _, train_name, test_name = _load(config)
+    return test_name or train_name
+
+
+def build_model(config, image_shape, num_classes, normalization_images=None):
+    """Builds and compiles the model of a configuration.
+
+    Args:
+        config: a `TrainConfig`.
+        image_shape: (height, width, channels).
+        num_classes: number of clusters.
+        normalization_images: images whose statistics normalise; None where the statistics are
+            restored from a checkpoint afterwards.
+
+    Returns:
+        A built and compiled `ClusteringModel`.
+
+    Raises:
+        UserError: if the architecture is unknown or does not fit the images.
+    """
+    from clustering import augmentation
+    from clustering.model import ClusteringModel
+    from clustering.schedules import Phases
+    from semisup.association import Association
+    from semisup.augmentation import RandomWindow
+    from semisup.optimizers import RestartableAdam
+
+    size, switch = config.crop_size, config.reg_warmup_steps
+    seen = (size, size, image_shape[2]) if size else tuple(image_shape)
+    alpha, beta = config.cluster_association_weight, config.reg_association_weight
+    later = functools.partial(Phases, 0.0, switch=switch, ramp=config.cluster_ramp_steps)
+
+    def reduced(weight):
+        return Phases(weight, weight * config.reg_decay_factor, switch)
+
+    with building.dtype_policy(config):
+        model = ClusteringModel(
+            building.build_network(config, seen, normalization_images),
+            num_classes,
+            augmentation=augmentation.build(
+                augmentation.resolve(config.augmentation, config.dataset), config.seed
+            ),
+            cluster_association=Association(later(alpha), later(alpha * config.visit_weight)),
+            augmentation_association=Association(
+                reduced(beta), reduced(beta * config.rvisit_weight)
+            ),
+            norm_weight=config.norm_weight,
+            norm_target=config.norm_target,
+            transformation_weight=later(config.trafo_weight),
+            classification_weight=later(config.logit_weight),
+            augmentations_per_image=config.num_augmented_samples,
+            centroids_per_cluster=config.virtual_embeddings_per_class,
+            window=RandomWindow(size, seed=config.seed) if size else None,
+            seed=config.seed,
+            classifier_regularizer=building.classifier_regularizer(),
+            joint_batch_statistics=config.joint_batch_statistics,
+            name="model",
+        )
+        model.build((None, *image_shape))
+    return building.compile_model(config, model, RestartableAdam)
+
+
+def measure(predictor, data):
+    """What can be said of a clustering without labels.
+
+    Args:
+        predictor: a `Predictor` of the model.
+        data: the `TaskData`.
+
+    Returns:
+        Numbers by their names, ready for the log: the `confidence`, the mean probability of the
+        most probable cluster; the `size_entropy`, that of the clusters' shares of the images as a
+        fraction of its greatest value, 1 where all clusters have the same size; and the number of
+        images of each cluster, `cluster_size/NAME`.
+    """
+    probabilities = softmax(predictor.outputs(data.evaluation.images)[0])
+    sizes = cluster_sizes(probabilities)
+    named = {
+        f"cluster_size/{name}": int(size)
+        for name, size in zip(data.class_names, sizes, strict=True)
+    }
+    return {
+        "confidence": float(probabilities.max(axis=1).mean()),
+        "size_entropy": size_entropy(sizes),
+        **named,
+    }
+
+
+def softmax(logits):
+    """Probabilities (n, k), float64, of logits (n, k)."""
+    from scipy.special import softmax
+
+    return softmax(np.asarray(logits, "float64"), axis=1)
+
+
+def cluster_sizes(probabilities):
+    """Images for which each cluster is the most probable one: (k,) int64 of (n, k)."""
+    return np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
+
+
+def size_entropy(sizes):
+    """Entropy of the shares of (k,) cluster sizes, as a fraction of log k."""
+    shares = sizes[sizes > 0] / sizes.sum()
+    return float(-np.sum(shares * np.log(shares)) / np.log(len(sizes)))
+
+
+def headline(data, measured):
+    """What a training ends with, in a few words: see `semisup.task.headline`."""
+    sizes = [value for name, value in measured.items() if name.startswith("cluster_size/")]
+    return (
+        f"{len(sizes)} clusters of {min(sizes):,} to {max(sizes):,} {data.evaluated_on}, "
+        f"confidence {100 * measured['confidence']:.1f} %,"
+    )
+
+
+def milestones(config, data):
+    """Placing the centroids, once: see `semisup.task.milestones`."""
+    if not config.init_with_kmeans:
+        return {}
+    from clustering import centroids
+
+    def place(predictor):
+        return centroids.place(predictor, data.train.images, config.centroid_noise, config.seed)
+
+    return {config.reg_warmup_steps: place}
+
+
+def projected_groups(predictor, data, images):
+    """Clusters of images: see `semisup.task.projected_groups`."""
+    return predictor.labels(images)
+
+
+def _load(config):
+    """The data set, and the names of the splits to train and to test on; None if there is no test.
+
+    Images without any class are a split of their own, of folders alone.
+    """
+    load = functools.partial(
+        load_dataset,
+        config.dataset,
+        data_dir=config.resolved_data_dir,
+        cache_dir=config.cache_dir or None,
+        image_size=config.new_size,
+    )
+    extra = (config.extra_split,) if config.extra_split else ()
+    if config.unsup_split or not config.dataset.startswith(FOLDER):
+        train = config.unsup_split or "train"
+        data = load(splits=(train, *extra), optional_splits=("test",))
+    else:
+        train = "train"
+        data = load(splits=extra, optional_splits=("train", "test"))
+        if train not in data.splits:
+            train = "unlabelled"
+            data = load(splits=(train, *extra), optional_splits=("test",))
+    return data, train, "test" if "test" in data.splits else None
+
+
+def _chosen(images, flag, samples, seed):
+    if samples < 0:
+        return images
+    return images[labelled_subset.choose_pool(len(images), samples, seed, flag)]

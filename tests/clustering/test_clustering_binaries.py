@@ -1,0 +1,283 @@
+"""Tests of the binaries as a user runs them: train, kill, resume, evaluate, no labels anywhere."""
+
+import csv
+import dataclasses
+import os
+import sys
+
+import keras
+import numpy as np
+import pytest
+import running
+from PIL import Image
+
+from clustering import load_run, task
+from semisup import checkpoints, evaluation, training
+from semisup.data.datasets import Split
+from semisup.errors import UserError
+
+
+def train(folder, logdir="run", **settings):
+    status, run = running.train(folder, logdir, task=task, **settings)
+    assert status == 0
+    return run
+
+
+def start(binary, *flags):
+    return running.start(binary, *flags, package="clustering")
+
+
+def evaluate(run, *flags):
+    return running.finish(start("eval", f"--logdir={run.path}", *flags))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("trained"))
+
+
+def photographs(folder, count=30):
+    """A folder of images without any class: dark, middle and bright ones."""
+    generator = np.random.default_rng(0)
+    for i in range(count):
+        noise = generator.integers(-20, 20, (28, 28))
+        pixels = np.clip(30 + 90 * (i % 3) + noise, 0, 255).astype("uint8")
+        path = folder / f"shelf_{i % 2}" / f"{i:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("step", [20, 40])
+def test_a_clustering_killed_before_or_after_k_means_resumes_to_the_same_bits(tmp_path, step):
+    settings = {"max_steps": 200}
+    whole = train(tmp_path, "whole", **settings)
+    killed = running.config(tmp_path, "killed", task, **settings)
+    run = running.RunDirectory(killed.logdir)
+    status, _, _ = running.interrupt(
+        start("train", *running.arguments(killed)), running.KILL, run, step
+    )
+    assert status == -running.KILL
+    reached = checkpoints.list_steps(run.checkpoints)[-1]
+    assert step <= reached < 200, "the kill came too late to test anything"
+    status, out, err = running.finish(start("train", *running.arguments(killed)))
+    assert status == 0, err
+    assert f"at step {reached}" in out
+    running.assert_same_weights(whole, run, 200)
+    assert running.losses(whole) == running.losses(run)
+
+
+@pytest.mark.backend
+def test_k_means_is_saved_at_once_and_never_run_again(tmp_path, monkeypatch):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    # Whatever comes first after k-means: the run is gone at this very step.
+    fit = training.keras.Model.fit
+
+    def fit_until_k_means(model, *arguments, **options):
+        if int(keras.ops.convert_to_numpy(model.centroids_placed)):
+            raise KeyboardInterrupt
+        return fit(model, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.keras.Model, "fit", fit_until_k_means)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path)
+    run = running.RunDirectory(tmp_path / "run")
+    assert checkpoints.list_steps(run.checkpoints)[-1] == 30
+    saved = running.weights(run, 30)
+    assert saved["model/model/centroids_placed"] == 1
+    with monkeypatch.context() as patch:
+        patch.setattr("clustering.centroids.k_means", stop)
+        train(tmp_path)
+    placed = [entry for entry in run.read_metrics() if "k_means_squared_distance" in entry]
+    assert [entry["step"] for entry in placed] == [30]
+    running.assert_same_weights(train(tmp_path, "whole"), run, 60)
+
+
+def test_centroids_are_placed_at_the_means_of_clustered_embeddings(tmp_path):
+    run = train(tmp_path, max_steps=40, checkpoint_interval=30, centroid_noise=1e-6)
+    model, config = load_run(run.path, step=30)
+    images = task.load_data(config).train.images
+    embeddings = evaluation.Predictor(model).embeddings(images)
+    centroids = keras.ops.convert_to_numpy(model.centroids)[:: config.virtual_embeddings_per_class]
+    distances = np.linalg.norm(embeddings[:, None] - centroids, axis=2)
+    nearest = distances.argmin(axis=1)
+    assert len(np.unique(nearest)) == 10
+    for cluster in range(10):
+        np.testing.assert_allclose(
+            centroids[cluster], embeddings[nearest == cluster].mean(axis=0), atol=1e-3
+        )
+    entry = next(e for e in run.read_metrics() if "k_means_squared_distance" in e)
+    assert entry["k_means_squared_distance"] == pytest.approx(
+        np.mean(distances.min(axis=1) ** 2), rel=1e-3
+    )
+
+
+def test_without_k_means_the_centroids_stay_where_they_are_trained_to(tmp_path):
+    run = train(tmp_path, init_with_kmeans=False)
+    assert running.weights(run, 60)["model/model/centroids_placed"] == 0
+    assert not any("k_means_squared_distance" in entry for entry in run.read_metrics())
+
+
+@pytest.mark.backend
+def test_training_has_the_same_bits_whatever_the_labels(tmp_path, monkeypatch):
+    whole = train(tmp_path, "whole")
+    load = task.load_dataset
+
+    def wrong(*arguments, **options):
+        data = load(*arguments, **options)
+        splits = {
+            name: Split(split.images, np.zeros_like(split.labels))
+            for name, split in data.splits.items()
+        }
+        return dataclasses.replace(data, splits=splits)
+
+    monkeypatch.setattr(task, "load_dataset", wrong)
+    monkeypatch.setattr(task, "load_classes", None)
+    other = train(tmp_path, "other")
+    running.assert_same_weights(whole, other, 60)
+    assert running.losses(whole) == running.losses(other)
+    assert whole.read_record() == other.read_record()
+
+
+def test_a_folder_of_images_without_classes_is_clustered_and_its_files_assigned(tmp_path):
+    photographs(tmp_path / "photos")
+    settings = {
+        "dataset": f"folder:{tmp_path / 'photos'}",
+        "num_clusters": 3,
+        "unsup_samples": -1,
+        "augmentation": "mnist",
+    }
+    run = train(tmp_path, **settings)
+    status, out, err = evaluate(run, "--figures")
+    assert status == 0, err
+    assert "30 training images in 3 clusters" in out
+    content = run.read_json("evaluation.json")
+    assert "accuracy" not in content
+    assert sum(content["cluster_sizes"]) == 30
+    with open(run.file("assignments.csv"), encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["image"] for row in rows} == {
+        os.path.join(f"shelf_{i % 2}", f"{i:03d}.png") for i in range(30)
+    }
+    counts = np.bincount([int(row["cluster"]) for row in rows], minlength=3)
+    assert counts.tolist() == content["cluster_sizes"]
+    for name in ("clusters", "cluster_sizes", "neighbours", "tsne"):
+        assert run.file("figures", f"{name}.png") in out
+    assert "confusion" not in out
+
+
+def test_evaluation_compares_with_the_classes_and_draws_figures(trained):
+    status, out, err = evaluate(trained, "--figures")
+    assert status == 0, err
+    content = trained.read_json("evaluation.json")
+    model, config = load_run(trained.path)
+    data = task.load_data(config)
+    _, labels = task.load_classes(config)
+    clusters = evaluation.Predictor(model).labels(data.evaluation.images)
+    confusion = np.array(content["confusion_matrix"])
+    assert confusion.sum() == content["images"] == 1000
+    assert content["accuracy"] == pytest.approx(np.trace(confusion) / 1000)
+    assert content["accuracy"] > 0.2
+    assert content["error"] == pytest.approx(1 - content["accuracy"])
+    assert content["cluster_sizes"] == np.bincount(clusters, minlength=10).tolist()
+    matched = np.array([int(name) for name in content["matching"]])
+    assert content["accuracy"] == pytest.approx(np.mean(matched[clusters] == labels))
+    assert 0 < content["nmi"] < 1
+    assert content["k_means_accuracy"] > 0.2
+    assert f"accuracy {100 * content['accuracy']:.2f} % after the best matching" in out
+    for name in ("clusters", "cluster_sizes", "neighbours", "tsne", "confusion"):
+        assert trained.file("figures", f"{name}.png") in out
+
+
+def test_what_training_measures_needs_no_labels_and_is_what_evaluation_finds(trained):
+    results = trained.read_json("results.json")
+    assert "test_error" not in results
+    sizes = [results[f"cluster_size/{i}"] for i in range(10)]
+    status, _, err = evaluate(trained)
+    assert status == 0, err
+    content = trained.read_json("evaluation.json")
+    assert sizes == content["cluster_sizes"]
+    assert results["confidence"] == pytest.approx(content["confidence"], rel=1e-5)
+    assert 0 <= results["size_entropy"] <= 1
+
+
+def test_images_of_another_split_are_trained_on_besides(tmp_path):
+    settings = {"extra_split": "test", "num_unlabeled_images": 100}
+    data = task.load_data(running.config(tmp_path, "run", task, **settings))
+    assert len(data.train.images) == 600
+    alone = task.load_data(running.config(tmp_path, "run", task))
+    np.testing.assert_array_equal(data.train.images[:500], alone.train.images)
+    found = (data.train.images[500:, None] == alone.evaluation.images).all(axis=(2, 3, 4))
+    assert found.any(axis=1).all()
+
+
+def test_windows_are_cut_while_training(tmp_path):
+    run = train(tmp_path, crop_size=20, architecture="mnist_model_dropout", max_steps=40)
+    model, _ = load_run(run.path)
+    assert model.network.input_shape == (None, 20, 20, 1)
+    assert evaluation.Predictor(model).labels(np.zeros((3, 28, 28, 1), "uint8")).shape == (3,)
+
+
+def test_ablation_draws_the_accuracy_of_a_folder_of_runs(tmp_path):
+    for name, weight in (("a", 0.5), ("b", 1.0)):
+        run = train(tmp_path, f"runs/{name}", max_steps=40, visit_weight=weight)
+        assert evaluate(run)[0] == 0
+    status, out, err = running.finish(start("eval", f"--ablation={tmp_path / 'runs'}"))
+    assert status == 0, err
+    assert (tmp_path / "runs" / "ablation.png").exists()
+    assert "ablation.png" in out
+
+
+def test_ablation_of_too_few_runs_exits_2(tmp_path):
+    status, _, err = running.finish(start("eval", f"--ablation={tmp_path}"))
+    assert status == 2
+    assert len(err.splitlines()) == 1
+    assert "it holds 0 evaluated runs" in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--num_clusters=1"], "--num_clusters=1 is below the least value, 2"),
+        (["--num_clusters=5000"], "is more than the 4000 training images"),
+        (["--reg_warmup_steps=1000"], "--reg_warmup_steps=1000 is not before --max_steps=1000"),
+        (["--centroid_noise=0"], "centroids of a cluster would stay on one point for ever"),
+        (["--crop_size=29"], "--crop_size=29 is larger than the images of 28 x 28"),
+        (["--num_unlabeled_images=10"], "no effect without --extra_split"),
+        (["--extra_split=more"], "has no split 'more'"),
+        (["--unsup_samples=0"], "--unsup_samples=0: give at least 1"),
+        (["--sup_per_class=10"], "Unknown command line flag 'sup_per_class'"),
+        (["--steps_per_execution=7"], "does not divide"),
+    ],
+)
+def test_a_mistake_exits_2_with_one_line_and_leaves_no_run(tmp_path, flags, message):
+    logdir = tmp_path / "run"
+    status, _, err = running.finish(start("train", f"--logdir={logdir}", *flags))
+    assert status == 2
+    assert len(err.splitlines()) == 1, err
+    assert message in err
+    assert not (logdir / "config.json").exists()
+
+
+def test_a_missing_run_cannot_be_loaded(tmp_path):
+    with pytest.raises(UserError, match="holds no run"):
+        load_run(tmp_path)
+
+
+def test_help_imports_nothing_heavy():
+    import subprocess
+
+    code = (
+        "import sys\n"
+        "from clustering import train\n"
+        "sys.argv = ['train', '--help']\n"
+        "try:\n    train.main()\n"
+        "except SystemExit as end:\n    assert end.code == 0\n"
+        "assert not {'keras', 'tensorflow', 'jax', 'numpy'} & set(sys.modules)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "--num_clusters=10" in result.stdout

@@ -1,0 +1,238 @@
+"""Tests of the clustering model: its loss against NumPy, its centroids, what reaches what."""
+
+import keras
+import numpy as np
+import pytest
+
+from clustering import ClusteringModel
+from clustering.schedules import Phases
+from semisup.association import Association
+from semisup.augmentation import RandomWindow
+from semisup.optimizers import RestartableAdam
+
+pytestmark = pytest.mark.backend
+
+CLUSTERS, COPIES, CENTROIDS, WIDTH = 3, 2, 2, 4
+
+
+@keras.saving.register_keras_serializable(package="test")
+class Shift(keras.layers.Layer):
+    """Adds 0, 1, 2, ... to the images of a batch: an augmentation without chance."""
+
+    def call(self, images, training=False):
+        count = keras.ops.shape(images)[0]
+        return images + keras.ops.reshape(keras.ops.arange(count, dtype="float32"), (-1, 1, 1, 1))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+def network(batch_normalization=False, size=5):
+    layers = [keras.Input((size, size, 1)), keras.layers.Flatten()]
+    layers += [keras.layers.Rescaling(1 / 255), keras.layers.Dense(WIDTH)]
+    if batch_normalization:
+        layers.append(keras.layers.BatchNormalization())
+    return keras.Sequential(layers)
+
+
+def build(image_size=5, batch_normalization=False, **arguments):
+    keras.utils.set_random_seed(0)
+    model = ClusteringModel(
+        network(batch_normalization),
+        CLUSTERS,
+        **{
+            "augmentation": Shift(),
+            "augmentations_per_image": COPIES,
+            "centroids_per_cluster": CENTROIDS,
+            **arguments,
+        },
+    )
+    model.build((None, image_size, image_size, 1))
+    jit = keras.backend.backend() == "jax"
+    model.compile(RestartableAdam(1e-2), jit_compile=jit)
+    return model
+
+
+def images(seed=0, count=6, size=5):
+    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 1)).astype("uint8")
+
+
+def train(model, batch, steps):
+    model.fit(batch, batch_size=len(batch), epochs=steps, shuffle=False, verbose=0)
+
+
+def array(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def logged(model):
+    return {name: float(array(value.result())) for name, value in model.values.items()}
+
+
+def softmax(matrix):
+    powers = np.exp(matrix - matrix.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def naive_association(a, b, labels):
+    p_ab, p_ba = softmax(a @ b.T), softmax(b @ a.T)
+    walker = 0.0
+    for i, row in enumerate(p_ab @ p_ba):
+        same = [j for j in range(len(labels)) if labels[j] == labels[i]]
+        walker -= np.mean([np.log(row[j] + 1e-8) for j in same])
+    visit = -np.mean(np.log(p_ab.mean(axis=0) + 1e-8))
+    return walker / len(a), visit
+
+
+def test_every_loss_and_their_weighted_sum_equal_those_of_numpy():
+    model = build(
+        cluster_association=Association(1.5, 0.3),
+        augmentation_association=Association(0.9, 0.7),
+        norm_weight=0.01,
+        norm_target=2.0,
+        transformation_weight=0.2,
+        classification_weight=0.5,
+        classifier_regularizer=keras.regularizers.L2(0.1),
+    )
+    batch = images()
+    kernel, bias = (array(weight) for weight in model.network.weights)
+    flat = batch.reshape(len(batch), -1).astype("float64")
+    copies = np.repeat(flat, COPIES, axis=0) + np.arange(COPIES * len(batch))[:, None]
+    plain, copies = (points / 255 @ kernel + bias for points in (flat, copies))
+    centroids = array(model.centroids)
+    classifier, classifier_bias = (array(weight) for weight in model.classifier.weights)
+    labels = np.repeat(np.arange(CLUSTERS), CENTROIDS)
+
+    def log_probabilities(points):
+        return np.log(softmax(points @ classifier + classifier_bias))
+
+    expected = {}
+    for name, a, groups in (
+        ("cluster", centroids, labels),
+        ("augmentation", copies, np.repeat(np.arange(len(batch)), COPIES)),
+    ):
+        walker, visit = naive_association(a, plain, groups)
+        expected[f"{name}_walker_loss"], expected[f"{name}_visit_loss"] = walker, visit
+    expected["norm_loss"] = sum(
+        (np.linalg.norm(point) - 2.0) ** 2 for point in (*plain, *copies, *centroids)
+    )
+    expected["classification_loss"] = -np.mean(
+        log_probabilities(centroids)[np.arange(len(labels)), labels]
+    )
+    first = copies[::COPIES]
+    entropies = -np.exp(log_probabilities(plain)) @ log_probabilities(first).T
+    expected["transformation_loss"] = np.abs(1 - plain @ first.T - entropies).mean()
+    expected["regularization_loss"] = 0.1 * np.sum(classifier**2)
+    weights = {
+        "cluster_walker_loss": 1.5,
+        "cluster_visit_loss": 0.3,
+        "augmentation_walker_loss": 0.9,
+        "augmentation_visit_loss": 0.7,
+        "norm_loss": 0.01,
+        "transformation_loss": 0.2,
+        "classification_loss": 0.5,
+        "regularization_loss": 1.0,
+    }
+    expected["total_loss"] = sum(weights[name] * loss for name, loss in expected.items())
+    train(model, batch, 1)
+    found = logged(model)
+    for name, loss in expected.items():
+        assert found[name] == pytest.approx(loss, rel=1e-4), name
+
+
+def test_images_do_not_reach_the_classifier_without_the_transformation_loss():
+    kernels = []
+    for seed in (0, 1):
+        model = build(cluster_association=Association(0.0, 0.0), norm_weight=0.0)
+        train(model, images(seed), 1)
+        kernels.append(array(model.classifier.kernel))
+    np.testing.assert_array_equal(*kernels)
+
+
+def test_centroids_of_a_cluster_that_start_on_one_point_stay_together_and_others_part():
+    for noise, together in ((0.0, True), (0.1, False)):
+        model = build()
+        centers = np.random.default_rng(3).normal(size=(CLUSTERS, WIDTH))
+        model.place_centroids(centers, noise, np.random.default_rng(4))
+        train(model, images(), 30)
+        first, second = array(model.centroids)[:CENTROIDS]
+        assert (np.abs(first - second).max() < 1e-6) == together
+        assert np.abs(array(model.centroids)[0] - centers[0]).max() > 1e-2, "it is trained"
+
+
+def test_placed_centroids_lie_around_their_points_in_the_order_of_the_labels():
+    model = build()
+    assert int(array(model.centroids_placed)) == 0
+    centers = 10.0 * np.arange(CLUSTERS)[:, None] * np.ones(WIDTH)
+    model.place_centroids(centers, 0.1, np.random.default_rng(0))
+    distance = np.abs(array(model.centroids) - centers[model.centroid_labels])
+    assert 0.01 < distance.max() <= 0.1
+    assert int(array(model.centroids_placed)) == 1
+
+
+def test_initial_centroids_depend_on_the_seed_alone():
+    same, other = build(seed=1), build(seed=2)
+    np.testing.assert_array_equal(array(build(seed=1).centroids), array(same.centroids))
+    assert np.abs(array(other.centroids) - array(same.centroids)).max() > 0.1
+
+
+def test_weights_follow_their_schedules():
+    model = build(classification_weight=Phases(0.0, 0.5, 2))
+    seen = []
+    for _ in range(4):
+        train(model, images(), 1)
+        seen.append(logged(model)["classification_loss_weight"])
+    np.testing.assert_allclose(seen, [0, 0, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_batch_statistics_are_of_each_batch_alone_unless_joint(joint):
+    model = build(batch_normalization=True, joint_batch_statistics=joint)
+    plain = array(model(images(), training=True)["plain"])
+    together = np.concatenate(list(map(array, model(images(), training=True).values())))
+    means = together.mean(axis=0) if joint else plain.mean(axis=0)
+    np.testing.assert_allclose(means, 0.0, atol=1e-5)
+    assert (np.abs(plain.mean(axis=0)).max() > 1e-3) == joint
+
+
+def test_training_cuts_windows_at_random_and_prediction_in_the_centre():
+    model = build(image_size=9, window=RandomWindow(5, seed=0), augmentation=None)
+    batch = images(size=9)
+    centre = build(augmentation=None)
+    centre.set_weights(
+        [array(weight) for weight in model.weights if "seed_generator" not in weight.path]
+    )
+    np.testing.assert_allclose(
+        model.predict(batch, verbose=0), centre.predict(batch[:, 2:7, 2:7], verbose=0), rtol=1e-5
+    )
+    same = np.repeat(batch[:1], 40, axis=0)
+    plain = array(model(same, training=True)["plain"])
+    assert len(np.unique(plain.round(4), axis=0)) > 10
+
+
+def test_the_loss_has_no_meaning_outside_training():
+    model = build()
+    with pytest.raises(ValueError, match="no loss outside training"):
+        model.compute_loss(y_pred=model(images()))
+
+
+def test_a_saved_model_is_the_same_again(tmp_path):
+    model = build(norm_weight=Phases(0.1, 0.2, 3), window=RandomWindow(5, seed=0))
+    train(model, images(), 2)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        loaded.predict(images(), verbose=0), model.predict(images(), verbose=0), rtol=1e-6
+    )
+    np.testing.assert_array_equal(array(loaded.centroids), array(model.centroids))
+    parts = ("network", "augmentation", "window")
+    ours, theirs = ({**each.get_config(), **dict.fromkeys(parts)} for each in (model, loaded))
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"augmentations_per_image": 0}, {"centroids_per_cluster": 0}]
+)
+def test_numbers_of_copies_and_centroids_below_1_are_refused(arguments):
+    with pytest.raises(ValueError, match="at least 1"):
+        build(**arguments)
