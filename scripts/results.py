@@ -7,9 +7,9 @@
 `results/RECIPE/seedN.json`. Settings that are not the recipe's own (the open flags of a grid, say)
 become a folder of their own, and part of the table's row; so does what `--note` says of the data.
 What an evaluation of the last step measured besides (of an adaptation: the source's error, the
-discrepancy, the coverage) is kept too. `table` shows mean and standard deviation of the test error
-at the last step over the seeds, beside the published number, and writes the table into README.md
-and results/README.md.
+discrepancy, the coverage; of a clustering: its agreement with the classes) is kept too. `table`
+shows mean and standard deviation of the test error or accuracy at the last step over the seeds,
+beside the published number, and writes the tables into README.md and results/README.md.
 """
 
 import argparse
@@ -21,15 +21,21 @@ from pathlib import Path
 # The source tree of this script, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from clustering.config import TrainConfig as ClusteringConfig
 from domain_adaptation.config import TrainConfig as AdaptationConfig
 from semisup import flags
 from semisup.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
-TASKS = {"semisup": TrainConfig, "domain_adaptation": AdaptationConfig}
+TASKS = {
+    "semisup": TrainConfig,
+    "domain_adaptation": AdaptationConfig,
+    "clustering": ClusteringConfig,
+}
 PATHS = ("data_dir", "cache_dir", "logdir", "initial_run")
 MEASURED = ("source_error", "squared_mmd", "source_only_error", "target_only_error", "coverage")
+MEASURED += ("accuracy", "nmi", "ari", "k_means_accuracy")
 # What may differ between the runs of a row: the table shows the precision in a column of its own.
 FREE = (*PATHS, "seed", "precision", "jit_compile", "steps_per_execution", "deterministic")
 FREE += ("overwrite", "progress", "projector", "max_checkpoints", "log_interval", "eval_interval")
@@ -84,6 +90,8 @@ def collect(recipe, run, note=""):
         "command": " ".join(arguments),
         **evaluated(run, result["step"]),
     }
+    if "test_error" not in result and "accuracy" not in result:
+        sys.exit(f"{run} has no evaluation of its last step: evaluate it first")
     target = RESULTS / recipe / ",".join(changed).replace("/", "_")
     target /= f"seed{settings['seed']}.json"
     for other in target.parent.glob("seed*.json"):
@@ -114,24 +122,43 @@ def published(recipe):
 
 
 def table():
-    """The results as a Markdown table."""
+    """The test errors as a Markdown table."""
     lines = [
         "| recipe | what | published | our test error | seeds | steps | time a run | on |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for name, results in _rows():
+    for name, results in _rows("test_error"):
         errors = [100 * result["test_error"] for result in results]
-        minutes = statistics.median(result["wall_time_seconds"] for result in results) / 60
         cell, number = published(results[0]["recipe"])
-        steps = {result["step"] for result in results}
-        cell += _note(results)
         lines.append(
-            f"| {name} | {cell} | {number or '-'} | **{_mean(errors, '.2f', ' %')}** | "
-            f"{len(errors)} ({', '.join(f'{error:.2f}' for error in errors)}) | "
-            f"{', '.join(f'{count:,}' for count in sorted(steps))} | {minutes:.0f} min | "
-            f"{', '.join(sorted({_machine(result) for result in results}))} |"
+            f"| {name} | {cell}{_note(results)} | {number or '-'} | "
+            f"**{_mean(errors, '.2f', ' %')}** | {_seeds(errors)} | {_budget(results)} |"
         )
     return "\n".join(lines)
+
+
+def clusters_table():
+    """The agreement of clusters with classes as a Markdown table, or nothing."""
+    lines = [
+        "| recipe | what | published | our accuracy | NMI | k-means on embeddings | seeds | "
+        "steps | time a run | on |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, results in _rows("accuracy"):
+        cell, number = published(results[0]["recipe"])
+        percent = {
+            key: [100 * result[key] for result in results]
+            for key in ("accuracy", "nmi", "k_means_accuracy")
+        }
+        best = f", best {max(percent['accuracy']):.2f} %" if len(results) > 1 else ""
+        lines.append(
+            f"| {name} | {cell}{_note(results)} | {number.removeprefix('accuracy ') or '-'} | "
+            f"**{_mean(percent['accuracy'], '.2f', ' %')}**{best} | "
+            f"{_mean(percent['nmi'], '.1f', ' %')} | "
+            f"{_mean(percent['k_means_accuracy'], '.2f', ' %')} | "
+            f"{_seeds(percent['accuracy'])} | {_budget(results)} |"
+        )
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def domains_table():
@@ -141,9 +168,7 @@ def domains_table():
         "the same, domains shuffled |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for name, results in _rows():
-        if not all("squared_mmd" in result for result in results):
-            continue
+    for name, results in _rows("squared_mmd"):
         cells = [
             _mean([100 * result["source_error"] for result in results], ".2f", " %"),
             _mean([100 * result["test_error"] for result in results], ".2f", " %"),
@@ -157,10 +182,16 @@ def domains_table():
     return "\n".join(lines) if len(lines) > 2 else ""
 
 
-def _rows():
-    """Pairs of what the table calls a folder of results, and these results by seed."""
+def _rows(metric):
+    """Pairs of what a table calls a folder of results, and these by seed, where all have a metric.
+
+    Args:
+        metric: name of what was measured.
+    """
     for folder in sorted({path.parent for path in RESULTS.rglob("seed*.json")}):
         results = [json.loads(file.read_text()) for file in sorted(folder.glob("seed*.json"))]
+        if not all(metric in result for result in results):
+            continue
         changes = "".join(f" `--{change}`" for change in results[0]["changed"])
         yield f"`{results[0]['recipe']}`{changes}", results
 
@@ -169,6 +200,21 @@ def _note(results):
     """What a row says of the data."""
     note = results[0]["note"]
     return f"; **{note}**" if note else ""
+
+
+def _seeds(values):
+    """How many there are, and each of them."""
+    return f"{len(values)} ({', '.join(f'{value:.2f}' for value in values)})"
+
+
+def _budget(results):
+    """Steps, time of a run and machines: the last three columns of a row."""
+    steps = sorted({result["step"] for result in results})
+    minutes = statistics.median(result["wall_time_seconds"] for result in results) / 60
+    machines = sorted({_machine(result) for result in results})
+    return (
+        f"{', '.join(f'{count:,}' for count in steps)} | {minutes:.0f} min | {', '.join(machines)}"
+    )
 
 
 def _mean(values, form, unit=""):
@@ -190,6 +236,8 @@ def write_table():
     text = table()
     if domains := domains_table():
         text += f"\n\nBoth domains after adaptations:\n\n{domains}"
+    if clusters := clusters_table():
+        text += f"\n\nClusters without labels, matched with the test images' classes:\n\n{clusters}"
     for path in (ROOT / "README.md", RESULTS / "README.md"):
         content = path.read_text(encoding="utf-8")
         before, _, rest = content.partition(BEGIN)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clustering.config import TrainConfig as ClusteringConfig
 from domain_adaptation.config import TrainConfig as AdaptationConfig
 from semisup import flags
 from semisup.config import TrainConfig
@@ -95,6 +96,7 @@ def test_committed_results_are_whole_and_the_tables_show_them(results, monkeypat
         text = (ROOT / readme).read_text(encoding="utf-8")
         assert results.table() in text
         assert results.domains_table() in text
+        assert results.clusters_table() in text
 
 
 def test_an_adaptations_result_keeps_what_was_measured_of_both_domains(results, tmp_path):
@@ -131,3 +133,31 @@ def test_an_adaptations_result_keeps_what_was_measured_of_both_domains(results, 
     row = results.domains_table().splitlines()[-1]
     assert "; **a subset** |" in row
     assert row.endswith("| 1.00 % | 20.00 % | 75.0 % | 0.5000 | 0.2500 |")
+
+
+def test_a_clusterings_result_is_its_agreement_with_the_classes(results, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    folder = ROOT / "clustering" / "recipes"
+    for seed, accuracy in ((0, 0.98), (1, 0.8)):
+        arguments = ["--recipe=mnist_vcnn", f"--seed={seed}"]
+        settings = flags.parse(["train", *arguments], ClusteringConfig, recipes=folder).to_dict()
+        result = {
+            "command": " ".join(["python", "-m", "clustering.train", *arguments]),
+            "settings": settings,
+            "step": 12_000,
+            "confidence": 0.9,
+            "wall_time_seconds": 60.0,
+            "hardware": {"cores": 2, "accelerators": []},
+        }
+        (run / "results.json").write_text(json.dumps(result))
+        (run / "evaluation.json").unlink(missing_ok=True)
+        with pytest.raises(SystemExit, match="evaluate it first"):
+            results.collect("mnist_vcnn", run)
+        measured = {"accuracy": accuracy, "nmi": 0.9, "ari": 0.9, "k_means_accuracy": 0.7}
+        (run / "evaluation.json").write_text(json.dumps({"step": 12_000, **measured}))
+        results.collect("mnist_vcnn", run)
+    assert len(results.table().splitlines()) == 2, "no test error, no row"
+    (row,) = results.clusters_table().splitlines()[2:]
+    assert "| 98.7 % (0.6), best 99.2 % | **89.00 % ± 12.73**, best 98.00 % | 90.0 % ± 0.0 |" in row
+    assert "| 70.00 % ± 0.00 | 2 (98.00, 80.00) | 12,000 |" in row
