@@ -78,12 +78,6 @@ class RunConfig:
         "Scaling of the pixels; auto: the architecture's own.",
         one_of=choices.NORMALIZATIONS,
     )
-    normalization: str = option(
-        "auto",
-        "Network",
-        "Scaling of the pixels; auto: the architecture's own.",
-        one_of=choices.NORMALIZATIONS,
-    )
     pretrained: bool = option(
         False, "Network", "Start a keras.applications network from its ImageNet weights."
     )
@@ -119,9 +113,6 @@ class RunConfig:
 
     # Optimisation
     learning_rate: float = option(1e-3, "Optimisation", "Learning rate of Adam.", above=0)
-    minimum_learning_rate: float = option(
-        1e-6, "Optimisation", "Floor of the decayed learning rate.", least=0
-    )
     minimum_learning_rate: float = option(
         1e-6, "Optimisation", "Floor of the decayed learning rate.", least=0
     )
@@ -170,17 +161,6 @@ class RunConfig:
     logdir: str = option(
         "", "Run", "Folder of the run; default: runs/ and the data set's name.", resume=True
     )
-    seed: int = option(0, "Optimisation", "Seed of everything random.", least=0, most=2**31 - 1)
-
-    # Run
-    logdir: str = option(
-        "", "Run", "Folder of the run; default: runs/ and the data set's name.", resume=True
-    )
-
-    # Run
-    logdir: str = option(
-        "", "Run", "Folder of the run; default: runs/ and the data set's name.", resume=True
-    )
     overwrite: bool = option(
         False,
         "Run",
@@ -188,9 +168,6 @@ class RunConfig:
         resume=True,
     )
     eval_interval: int = option(500, "Run", "Steps between two evaluations.", least=1, resume=True)
-    eval_batch_size: int = option(
-        500, "Run", "Images in a batch of an evaluation.", least=1, resume=True
-    )
     eval_batch_size: int = option(
         500, "Run", "Images in a batch of an evaluation.", least=1, resume=True
     )
@@ -215,14 +192,6 @@ class RunConfig:
         resume=True,
     )
     progress: bool = option(True, "Run", "Show a progress bar.", resume=True)
-
-    # Speed
-    precision: str = option(
-        "float32",
-        "Speed",
-        "Precision of the network's arithmetic; losses and weights are always float32.",
-        one_of=choices.PRECISIONS,
-    )
 
     # Speed
     precision: str = option(

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import pytest
 
+import clustering.config
+import clustering.eval
 import domain_adaptation.config
 import domain_adaptation.eval
 import semisup.config
@@ -69,7 +71,11 @@ def commands(program):
 
 @pytest.mark.parametrize(
     ("program", "package", "least"),
-    [("semisup", semisup, (3, 2)), ("domain-adaptation", domain_adaptation, (5, 1))],
+    [
+        ("semisup", semisup, (3, 2)),
+        ("domain-adaptation", domain_adaptation, (5, 1)),
+        ("clustering", clustering, (3, 2)),
+    ],
 )
 def test_every_train_and_eval_command_of_the_readme_has_valid_flags(program, package, least):
     train, evaluate = (commands(f"{program}-{binary}") for binary in ("train", "eval"))
@@ -94,8 +100,9 @@ def test_files_and_scripts_that_the_readme_names_exist():
 
 
 def test_defaults_in_the_readme_are_those_of_the_flags():
-    first, second = README.split("| `domain-adaptation-train` | default |")
-    for text, package in ((first, semisup), (second, domain_adaptation)):
+    packages = (semisup, domain_adaptation, clustering)
+    tables = re.split(r"\| `(?:domain-adaptation|clustering)-train` \| default \|", README)
+    for text, package in zip(tables, packages, strict=True):
         rows = re.findall(r"^\| (`--[^|]+) \| ([^|]+) \|", text, flags=re.MULTILINE)
         assert len(rows) >= 8
         for names, values in rows:

@@ -172,10 +172,12 @@ def _load(path, input_shape, embedding_size, normalization):
         raise UserError(
             f"{path} returns embeddings of width {gives[1]}, not --emb_size={embedding_size}"
         )
-    if normalization is None:
+    if normalization is None and None not in takes[1:]:
         return model
+    # One that takes images of any size gets those of one size, which others are brought to.
     images = keras.Input(input_shape, dtype="float32", name="images")
-    return keras.Model(images, model(normalization(images)), name="normalized")
+    normalized = images if normalization is None else normalization(images)
+    return keras.Model(images, model(normalized), name="normalized")
 
 
 def _has_rank(shape, rank):

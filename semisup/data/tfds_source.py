@@ -101,9 +101,9 @@ def _prepare(builder: Any, name: str, where: str) -> None:
         raise
     except Exception as error:  # of the network, of the disk, of TFDS, of each builder
         raise UserError(
-            f"data set {name!r} is not in {where}, and downloading it failed "
-            f"({type(error).__name__}: {_first_line(error)}); prepare it where there is a network "
-            f"(`tfds build {name}`) and pass that folder as --data_dir"
+            f"data set {name!r} is not in {where}, and preparing it failed "
+            f"({type(error).__name__}: {_first_line(error)}); if that is for want of a network, "
+            f"prepare it elsewhere (`tfds build {name}`) and pass that folder as --data_dir"
         ) from error
 
 

@@ -46,6 +46,12 @@ def photo_files():
     return {f"{1000 + i}.jpg": encoded(photo, "jpeg") for i, photo in enumerate(fake_photos())}
 
 
+@pytest.fixture(autouse=True)
+def expected_photographs(monkeypatch, photo_files):
+    """The builder takes the photographs of the tests for the published ones."""
+    monkeypatch.setattr(bsds500, "SHA256", bsds500.digest(photo_files))
+
+
 @pytest.fixture
 def photo_folder(manual, photo_files):
     folder = manual / "bsds500"
@@ -190,6 +196,13 @@ def test_missing_photographs_say_what_to_put_where(tmp_path, no_network):
 def test_a_photograph_too_few_is_refused(tmp_path, photo_folder):
     (photo_folder / "1007.jpg").unlink()
     assert f"{photo_folder} is damaged" in failure("mnist_m_generated", tmp_path)
+
+
+def test_other_photographs_of_the_same_size_are_refused(tmp_path, photo_folder):
+    (photo_folder / "1007.jpg").write_bytes((photo_folder / "1008.jpg").read_bytes())
+    message = failure("mnist_m_generated", tmp_path)
+    assert f"{photo_folder} holds others than the 200 training photographs" in message
+    assert bsds500.SHA256 in message
 
 
 def test_a_photograph_that_is_none_is_named(tmp_path, photo_folder):

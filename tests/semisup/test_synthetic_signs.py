@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import io
 import itertools
 import zipfile
 
@@ -11,15 +10,15 @@ import PIL
 import pytest
 import scipy.stats
 import tensorflow_datasets as tfds
+from fake_originals import encoded, failure
 from PIL import Image
 
-from semisup.data.builders import SyntheticSigns, SyntheticSignsGenerated
+from semisup.data.builders import SyntheticSigns, SyntheticSignsGenerated, bsds500
 from semisup.data.builders.gtsrb import CLASS_NAMES
 from semisup.data.builders.synthetic_signs_generated import Config
 from semisup.data.datasets import load_dataset
 from semisup.data.rendering import parallel, pictograms, signs
 from semisup.data.rendering.drawing import Drawing
-from semisup.errors import UserError
 
 PINNED_PILLOW = "13.0.0"
 FIRST_100 = "a8e178c331174808ee12d3913b035be40de504c09d0a099430b9d8563bfe0433"
@@ -212,21 +211,7 @@ def manual(tmp_path):
     return folder
 
 
-def encoded(image):
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "png")
-    return file.getvalue()
-
-
-def failure(name, data_dir):
-    """What loading the set says, which is one line."""
-    with pytest.raises(UserError) as error:
-        load_dataset(name, data_dir=data_dir, splits=["train"])
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
-def test_generated_set_holds_the_rendered_signs(tmp_path, manual):
+def test_generated_set_holds_the_rendered_signs(tmp_path, manual, monkeypatch):
     folder = manual / "bsds500"
     folder.mkdir()
     photos = []
@@ -234,12 +219,15 @@ def test_generated_set_holds_the_rendered_signs(tmp_path, manual):
         path = folder / f"{1000 + i}.jpg"
         Image.new("RGB", (481, 321), (i, 255 - i, 100)).save(path)
         photos.append(np.asarray(Image.open(path)))
-    config = Config(name="tiny", train=20)
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr(bsds500, "SHA256", bsds500.digest(files))
+    config = Config(name="tiny", train=20, test=5)
     SyntheticSignsGenerated(config=config, data_dir=tmp_path).download_and_prepare()
-    data = load_dataset("synthetic_signs_generated/tiny", data_dir=tmp_path, splits=["train"])
-    images, labels = signs.render(0, photos, np.arange(20))
-    np.testing.assert_array_equal(data.splits["train"].images, images)
-    np.testing.assert_array_equal(data.splits["train"].labels, labels)
+    data = load_dataset("synthetic_signs_generated/tiny", data_dir=tmp_path)
+    for seed, (split, count) in enumerate((("train", 20), ("test", 5))):
+        images, labels = signs.render(seed, photos, np.arange(count))
+        np.testing.assert_array_equal(data.splits[split].images, images)
+        np.testing.assert_array_equal(data.splits[split].labels, labels)
     assert data.class_names == CLASS_NAMES
 
 

@@ -1,7 +1,8 @@
 """The 200 training photographs of BSDS500, out of which backgrounds are cut."""
 
+import hashlib
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,6 +12,8 @@ from semisup.data.builders import originals
 from semisup.errors import UserError
 
 PHOTOS = 200
+SHA256 = "2e256ca6cdadc42cef868b5c6d8905fb0cc26348fb29dfd6331203786315877c"
+"""`digest` of the published photographs."""
 
 ARCHIVE = originals.Original(
     "BSR_bsds500.tgz",
@@ -36,28 +39,43 @@ def photographs(dl_manager: Any, dataset: str) -> list[np.ndarray]:
     Raises:
         UserError: they are missing, damaged, or others than those 200.
     """
-    folder = originals.manual_dir(dl_manager) / _FOLDER
-    if folder.is_dir():
-        photos = {}
-        for path in folder.glob("*.jpg"):
-            with originals.reading(path):
-                photos[path.name] = _decode(path.read_bytes(), path)
-        path = folder
+    path = originals.manual_dir(dl_manager) / _FOLDER
+    if path.is_dir():
+        files = {file.name: file.read_bytes() for file in path.glob("*.jpg")}
     else:
-        hint = f", or its 200 photographs of images/train into {folder}"
+        hint = f", or its 200 photographs of images/train into {path}"
         (path,) = originals.fetch(dl_manager, dataset, [ARCHIVE], hint=hint)
         with originals.reading(path):
-            photos = dict(_in_archive(path))
+            files = dict(_in_archive(path))
+    photos = []
+    for name in sorted(files):
+        with originals.reading(path / name):
+            photos.append(_decode(files[name], path / name))
     originals.check_count(path, "photographs", len(photos), PHOTOS)
-    return [photos[name] for name in sorted(photos)]
+    if digest(files) != SHA256:
+        raise UserError(
+            f"{path} holds others than the 200 training photographs of BSDS500, or a damaged one: "
+            f"their SHA-256 is {digest(files)} instead of {SHA256}; get them again from "
+            f"{ARCHIVE.source}, where they are images/train/*.jpg"
+        )
+    return photos
 
 
-def _in_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+def digest(files: Mapping[str, bytes]) -> str:
+    """Hexadecimal SHA-256 of files, by their names and contents in the order of the names."""
+    result = hashlib.sha256()
+    for name in sorted(files):
+        result.update(name.encode())
+        result.update(files[name])
+    return result.hexdigest()
+
+
+def _in_archive(path: Path) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(path) as archive:
         for member in archive:
             name = PurePosixPath(member.name)
             if name.match("images/train/*.jpg") and member.isfile():
-                yield name.name, _decode(archive.extractfile(member).read(), path / name)
+                yield name.name, archive.extractfile(member).read()
 
 
 def _decode(content: bytes, path: Path) -> np.ndarray:

@@ -5,16 +5,13 @@ Synthetically Generated Data", ACIVS 2013. Their site is gone; `synthetic_signs_
 images of the same kind.
 """
 
-import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
-from PIL import Image
 
-from semisup.data import pixels
 from semisup.data.builders import information, originals
 from semisup.data.rendering import pictograms
 
@@ -52,8 +49,7 @@ class SyntheticSigns(tfds.core.GeneratorBasedBuilder):
             folder, labels = _labels(archive)
             originals.check_count(path, "labelled images", len(labels), self.COUNT)
             for name, label in labels.items():
-                with Image.open(io.BytesIO(archive.read(folder + name))) as image:
-                    array = pixels.to_array(image, channels=3)
+                array = originals.decode(archive.read(folder + name), name)
                 if array.shape != (_SIZE, _SIZE, 3) or label >= len(pictograms.CLASS_NAMES):
                     raise ValueError(f"{name} has shape {array.shape} and class {label}")
                 number = str(int(Path(name).stem))

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from semisup.data.builders import bsds500, information
 from semisup.data.rendering import parallel, pictograms, signs
 
-_SEED = 0
+_SEEDS = {"train": 0, "test": 1}
 
 
 @dataclasses.dataclass(eq=False)
@@ -19,10 +19,12 @@ class Config(tfds.core.BuilderConfig):
     """How many images are rendered; a smaller set is the beginning of a larger one.
 
     Attributes:
-        train: images of the only split.
+        train: images of the training split; the published set has no other.
+        test: images of the test split.
     """
 
     train: int = 0
+    test: int = 0
 
 
 class SyntheticSignsGenerated(tfds.core.GeneratorBasedBuilder):
@@ -30,8 +32,8 @@ class SyntheticSignsGenerated(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = (
-        Config(name="full", description="As many as published.", train=100_000),
-        Config(name="small", description="The beginning of the full set.", train=10_000),
+        Config(name="full", description="As many as published.", train=100_000, test=10_000),
+        Config(name="small", description="The beginning of each split.", train=10_000, test=1_000),
     )
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -45,15 +47,16 @@ class SyntheticSignsGenerated(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         photos = bsds500.photographs(dl_manager, self.name)
-        return {"train": self._generate_examples(photos, self.builder_config.train)}
+        return {
+            split: self._generate_examples(photos, seed, getattr(self.builder_config, split))
+            for split, seed in _SEEDS.items()
+        }
 
     def _generate_examples(
-        self, photos: Sequence[np.ndarray], count: int
+        self, photos: Sequence[np.ndarray], seed: int, count: int
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         i = 0
-        for images, labels in parallel.blocks(
-            functools.partial(signs.render, _SEED, photos), count
-        ):
+        for images, labels in parallel.blocks(functools.partial(signs.render, seed, photos), count):
             for image, label in zip(images, labels, strict=True):
                 yield i, {"id": f"{i:08d}", "image": image, "label": int(label)}
                 i += 1
