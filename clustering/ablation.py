@@ -1,14 +1,18 @@
 """What each setting does to the accuracy, over a folder of runs (thesis figure 5.5)."""
 
+import dataclasses
 from pathlib import Path
 
 from clustering import task
+from clustering.config import TrainConfig
 from semisup import analysis
 from semisup.errors import UserError
 from semisup.run_directory import RunDirectory
 
-# They tell runs apart, and say nothing of the method.
-_LEFT_OUT = ("seed", "logdir", "data_dir", "cache_dir", "overwrite", "progress", "projector")
+# What may differ within a run says nothing of the method, and neither do these.
+_LEFT_OUT = {"seed", "initial_run"} | {
+    field.name for field in dataclasses.fields(TrainConfig) if field.metadata["resume"]
+} - {"max_steps"}
 
 
 def read(folder):
@@ -24,10 +28,13 @@ def read(folder):
         UserError: if a file of a run is damaged.
     """
     found = []
-    for path in sorted(Path(folder).rglob("config.json")):
+    for path in sorted(Path(folder).rglob("evaluation.json")):
         run = RunDirectory(path.parent)
-        config, measured = run.read_config(), run.read_json("evaluation.json")
-        if config["task"] != task.NAME or "accuracy" not in (measured or {}):
+        measured = run.read_json("evaluation.json")
+        if not isinstance(measured, dict) or "accuracy" not in measured:
+            continue
+        config = run.read_config()
+        if config is None or config["task"] != task.NAME:
             continue
         settings = {key: value for key, value in config["settings"].items() if key not in _LEFT_OUT}
         found.append((settings, 100 * measured["accuracy"]))

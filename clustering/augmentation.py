@@ -89,6 +89,10 @@ _ALIKE = {
     "usps": "mnist",
     "optdigits": "mnist",
     "mnist_m": "mnist",
+    "mnist_m_generated": "mnist",
+    "emnist": "mnist",
+    "synthetic_digits": "svhn",
+    "synthetic_digits_generated": "svhn",
     "svhn_cropped": "svhn",
 }
 
@@ -98,15 +102,17 @@ def resolve(name, dataset):
 
     Args:
         name: one of `choices.AUGMENTATIONS`.
-        dataset: name of the data set, for `auto`: the pipeline of that name; for other digits that
-            of `mnist`; and that of `cifar10` for `cifar100` and all others, also grey ones, on
-            which its saturation and hue have no effect.
+        dataset: name of the data set, for `auto`: the pipeline of that name; that of `mnist` or
+            `svhn` for other handwritten digits and house numbers; and that of `cifar10`, which
+            mirrors images, for all others, also grey ones, on which its saturation and hue have no
+            effect. A configuration or version that follows the name does not count.
 
     Returns:
         One of `choices.AUGMENTATIONS`, save `auto`.
     """
     if name != "auto":
         return name
+    dataset = dataset.partition("/")[0].partition(":")[0]
     if dataset in PIPELINES:
         return dataset
     return _ALIKE.get(dataset, "cifar10")

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from semisup.errors import TrainingError
+
 RUNS = 10
 """Times that k-means is run, from other beginnings; the best counts."""
 
@@ -39,11 +41,20 @@ def place(predictor, images, noise, seed):
     Returns:
         Values for the log: the mean squared distance of an embedding to its cluster's centre. None
         if the centroids have been placed before; nothing is done then.
+
+    Raises:
+        TrainingError: if an embedding is not finite.
     """
     model = predictor.model
     if int(keras.ops.convert_to_numpy(model.centroids_placed)):
         return None
-    found = k_means(predictor.embeddings(images), model.num_classes, seed)
+    embeddings = predictor.embeddings(images)
+    if not np.all(np.isfinite(embeddings)):
+        raise TrainingError(
+            "embeddings are not finite when k-means is to place the centroids; a lower "
+            "--learning_rate may help"
+        )
+    found = k_means(embeddings, model.num_classes, seed)
     generator = np.random.default_rng([seed, 0x93A5])
     model.place_centroids(found.cluster_centers_, noise, generator)
     model.optimizer.restart()

@@ -23,7 +23,7 @@ class TrainConfig(RunConfig):
         "Data",
         "Data set, whose labels are not read: mnist_5k (embedded, needs no download), a TFDS name "
         "(mnist, svhn_cropped, cifar10, stl10, frgc, ...), or folder:PATH with images at any "
-        "depth, or with PATH/train and PATH/test.",
+        "depth, or with PATH/train/CLASS/* and PATH/test/CLASS/*.",
     )
     num_clusters: int = option(10, "Data", "Number of clusters.", least=2, most=10_000)
     unsup_split: str = option(
@@ -167,6 +167,11 @@ class TrainConfig(RunConfig):
                 f"--centroid_noise=0: the {self.virtual_embeddings_per_class} centroids of a "
                 "cluster would stay on one point for ever; give more, or "
                 "--virtual_embeddings_per_class=1"
+            )
+        noise = type(self).__dataclass_fields__["centroid_noise"].default
+        if not self.init_with_kmeans and self.centroid_noise != noise:
+            raise UserError(
+                f"--centroid_noise={self.centroid_noise} has no effect with --noinit_with_kmeans"
             )
         if self.num_unlabeled_images >= 0 and not self.extra_split:
             raise UserError(

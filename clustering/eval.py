@@ -35,8 +35,10 @@ class EvalConfig(semi_supervised.EvalConfig):
     def __post_init__(self):
         if not self.ablation:
             super().__post_init__()
-        elif self.logdir:
-            raise UserError("--ablation draws what was evaluated: leave --logdir out")
+            return
+        for field in dataclasses.fields(self):
+            if field.name != "ablation" and getattr(self, field.name) != field.default:
+                raise UserError(f"--{field.name} has no effect with --ablation: leave it out")
 
 
 def main():

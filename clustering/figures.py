@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 from clustering import metrics, task
-from semisup import analysis, figures
-from semisup.data.datasets import Split, sample
+from semisup import analysis, evaluation, figures
+from semisup.data.datasets import sample
 
 
 def drawings(run, config, data, predictor, class_names, labels):
@@ -27,14 +27,15 @@ def drawings(run, config, data, predictor, class_names, labels):
     probabilities = task.softmax(predictor.outputs(images)[0])
     names = _cluster_names(probabilities, class_names, labels)
     shown = sample(data.evaluation, figures.POINTS, config.seed)
+    logits, embeddings = predictor.outputs(shown.images)
     result = {
         "clusters": lambda: analysis.clusters_figure(images, probabilities, names),
         "cluster_sizes": lambda: _sizes(run, config, data),
-        "neighbours": lambda: figures.neighbours(shown.images, predictor.embeddings(shown.images)),
-        "tsne": lambda: _tsne(config, predictor, shown, names),
+        "neighbours": lambda: figures.neighbours(shown.images, embeddings),
+        "tsne": lambda: _tsne(config, predictor.model, logits.argmax(axis=1), embeddings, names),
     }
     if labels is not None:
-        result["confusion"] = lambda: _confusion(images, probabilities, class_names, labels)
+        result["confusion"] = lambda: _confusion(data, probabilities, class_names, labels)
     return result
 
 
@@ -43,7 +44,9 @@ def _cluster_names(probabilities, class_names, labels):
     count = probabilities.shape[1]
     if labels is None:
         return [str(cluster) for cluster in range(count)]
-    matrix = metrics.contingency(labels, probabilities.argmax(axis=1), len(class_names), count)
+    matrix = evaluation.confusion_matrix(
+        labels, probabilities.argmax(axis=1), len(class_names), count
+    )
     matched = metrics.match_clusters(matrix)
     return [
         f"{cluster}: {class_names[label]}" if label >= 0 else str(cluster)
@@ -61,11 +64,8 @@ def _sizes(run, config, data):
     )
 
 
-def _tsne(config, predictor, shown: Split, names):
+def _tsne(config, model, clusters, embeddings, names):
     """t-SNE of embeddings and centroids together, by cluster."""
-    model = predictor.model
-    embeddings = predictor.embeddings(shown.images)
-    clusters = predictor.labels(shown.images)
     centroids = keras.ops.convert_to_numpy(model.centroids)
     points = analysis.tsne(np.concatenate([embeddings, centroids]), seed=config.seed)
     perplexity = analysis.effective_perplexity(len(points))
@@ -80,19 +80,20 @@ def _tsne(config, predictor, shown: Split, names):
     )
 
 
-def _confusion(images, probabilities, class_names, labels):
+def _confusion(data, probabilities, class_names, labels):
+    images = data.evaluation.images
     count = probabilities.shape[1]
     if count != len(class_names):
         raise ValueError(f"{count} clusters cannot be matched with {len(class_names)} classes")
     clusters = probabilities.argmax(axis=1)
-    matrix = metrics.contingency(labels, clusters, count, count)
+    matrix = evaluation.confusion_matrix(labels, clusters, count, count)
     predicted = metrics.match_clusters(matrix)[clusters]
     wrong = np.flatnonzero(predicted != labels)
     return analysis.confusion_figure(
-        metrics.contingency(labels, predicted, count, count),
+        evaluation.confusion_matrix(labels, predicted, count, count),
         class_names,
         images[wrong],
         labels[wrong],
         predicted[wrong],
-        title="Test error after the best matching",
+        title=f"Error on {data.evaluated_on} after the best matching",
     )

@@ -2,29 +2,14 @@
 
 import numpy as np
 
-
-def contingency(labels, clusters, num_classes, num_clusters):
-    """Images of each class (row) in each cluster (column).
-
-    Args:
-        labels: (n,) classes.
-        clusters: (n,) clusters.
-        num_classes: number of classes.
-        num_clusters: number of clusters.
-
-    Returns:
-        (num_classes, num_clusters) int64.
-    """
-    matrix = np.zeros((num_classes, num_clusters), np.int64)
-    np.add.at(matrix, (np.asarray(labels), np.asarray(clusters)), 1)
-    return matrix
+from semisup.evaluation import confusion_matrix, per_class_accuracy
 
 
 def match_clusters(matrix):
     """The one-to-one assignment of clusters to classes that most images agree with.
 
     Args:
-        matrix: (classes, clusters) counts, see `contingency`.
+        matrix: (classes, clusters) counts, see `evaluation.confusion_matrix`.
 
     Returns:
         (clusters,) int64 class of each cluster, by the Hungarian method; -1 for the clusters that
@@ -50,7 +35,7 @@ def unsupervised_accuracy(labels, clusters, num_classes, num_clusters):
     Returns:
         Float in [0, 1].
     """
-    matched = match_clusters(contingency(labels, clusters, num_classes, num_clusters))
+    matched = match_clusters(confusion_matrix(labels, clusters, num_classes, num_clusters))
     return float(np.mean(matched[np.asarray(clusters)] == labels))
 
 
@@ -72,23 +57,18 @@ def agreement(labels, clusters, class_names, num_clusters):
     """
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-    matrix = contingency(labels, clusters, len(class_names), num_clusters)
+    matrix = confusion_matrix(labels, clusters, len(class_names), num_clusters)
     matched = match_clusters(matrix)
     order = matched_order(matched, len(class_names))
     confusion = np.where(order >= 0, matrix[:, order], 0)
-    totals = matrix.sum(axis=1)
-    right = np.diag(confusion)
-    accuracy = float(right.sum() / totals.sum())
+    accuracy = float(np.trace(confusion) / confusion.sum())
     return {
         "accuracy": accuracy,
         "error": 1.0 - accuracy,
         "nmi": float(normalized_mutual_info_score(labels, clusters)),
         "ari": float(adjusted_rand_score(labels, clusters)),
         "matching": [class_names[i] if i >= 0 else None for i in matched],
-        "per_class_accuracy": {
-            name: float(right[i] / totals[i]) if totals[i] else None
-            for i, name in enumerate(class_names)
-        },
+        "per_class_accuracy": per_class_accuracy(confusion, class_names),
         "confusion_matrix": confusion.tolist(),
     }
 

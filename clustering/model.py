@@ -120,24 +120,28 @@ class ClusteringModel(EmbeddingClassifier):
 
     def build(self, input_shape):
         """Builds network and classifier for images, and creates the centroids."""
-        super().build(input_shape)
+        shape = tuple(input_shape)
+        super().build(shape if self.window is None else self.window.compute_output_shape(shape))
         if self.centroids is None:
             # The classifier's kernel (d, clusters) knows the width of the embeddings.
             width = self.classifier.kernel.shape[0]
             generator = np.random.default_rng([self.seed, 0xCE27])
             centers = generator.normal(0.0, _INITIAL_DEVIATION, (self.num_classes, width))
+            values = self._around(centers, _INITIAL_NOISE, generator)
+            # Not assigned: within `fit`, a model is built where that would be lost.
             self.centroids = self.add_weight(
-                shape=(self.num_classes * self.centroids_per_cluster, width),
+                shape=values.shape,
                 dtype="float32",
+                initializer=lambda shape, dtype: ops.convert_to_tensor(values, dtype),
                 autocast=False,
                 name="centroids",
             )
-            self._set_centroids(centers, _INITIAL_NOISE, generator)
 
-    def _set_centroids(self, centers, noise, generator):
+    def _around(self, centers, noise, generator):
+        """Points beside the centres of the clusters, as many as each has centroids."""
         repeated = np.repeat(centers, self.centroids_per_cluster, axis=0)
         noise = generator.uniform(-noise, noise, repeated.shape)
-        self.centroids.assign((repeated + noise).astype("float32"))
+        return (repeated + noise).astype("float32")
 
     def place_centroids(self, centers, noise, generator):
         """Moves the centroids of each cluster to a point, each a little beside it.
@@ -150,7 +154,7 @@ class ClusteringModel(EmbeddingClassifier):
             noise: largest distance from the point along each axis, to either side.
             generator: a NumPy random generator.
         """
-        self._set_centroids(np.asarray(centers), noise, generator)
+        self.centroids.assign(self._around(np.asarray(centers), noise, generator))
         self.centroids_placed.assign(1)
 
     @property

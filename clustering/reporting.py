@@ -17,47 +17,38 @@ class ClusteringReporter(Reporter):
 
     def __init__(self, settings, run, config, task, data, model):
         super().__init__(settings, run, config, task, data, model)
-        classes = task.load_classes(config)
-        self.class_names, self.labels = classes or ((), None)
+        self.class_names, self.labels = task.load_classes(config)
+        self.image_names = range(len(data.evaluation.images))
+        if config.dataset.startswith(FOLDER):
+            path = config.dataset.removeprefix(FOLDER)
+            self.image_names = folders.image_paths(path, task.evaluated_split(config))
 
     def measure(self):
         """Sizes and confidence, and agreement with the classes if there are any."""
-        images = self.data.evaluation.images
-        logits, embeddings = self.predictor.outputs(images)
+        logits, embeddings = self.predictor.outputs(self.data.evaluation.images)
         probabilities = task.softmax(logits)
         clusters = probabilities.argmax(axis=1)
-        sizes = task.cluster_sizes(probabilities)
-        content = {
-            "images": len(images),
-            "confidence": float(probabilities.max(axis=1).mean()),
-            "size_entropy": task.size_entropy(sizes),
-            "cluster_sizes": sizes.tolist(),
-        }
+        numbers, sizes = task.describe(probabilities)
+        content = {"images": len(clusters), **numbers, "cluster_sizes": sizes.tolist()}
         self._write_assignments(probabilities)
         if self.labels is None:
             return content
-        count = len(sizes)
-        found = centroids.k_means(embeddings, count, self.config.seed)
-        names = self.class_names
-        return {
-            **content,
-            **metrics.agreement(self.labels, clusters, names, count),
-            "k_means_accuracy": metrics.unsupervised_accuracy(
+        names, count = self.class_names, len(sizes)
+        content.update(metrics.agreement(self.labels, clusters, names, count))
+        if len(clusters) >= count:
+            found = centroids.k_means(embeddings, count, self.config.seed)
+            content["k_means_accuracy"] = metrics.unsupervised_accuracy(
                 self.labels, found.labels_, len(names), count
-            ),
-        }
+            )
+        return content
 
     def _write_assignments(self, probabilities):
         """Writes `assignments.csv`: each image with its cluster and how probable that is."""
-        names = range(len(probabilities))
-        if self.config.dataset.startswith(FOLDER):
-            path = self.config.dataset.removeprefix(FOLDER)
-            names = folders.image_paths(path, task.evaluated_split(self.config))
         temporary = self.run.file("assignments.csv.tmp")
         with open(temporary, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["image", "cluster", "probability"])
-            for name, row in zip(names, probabilities, strict=True):
+            for name, row in zip(self.image_names, probabilities, strict=True):
                 writer.writerow([name, row.argmax(), f"{row.max():.4f}"])
         os.replace(temporary, self.run.file("assignments.csv"))
 
@@ -80,11 +71,12 @@ class ClusteringReporter(Reporter):
         if "accuracy" in content:
             lines += [
                 f"accuracy {100 * content['accuracy']:.2f} % after the best matching, "
-                f"NMI {content['nmi']:.4f}, ARI {content['ari']:.4f}; "
-                f"k-means on the embeddings {100 * content['k_means_accuracy']:.2f} %",
-                "",
-                table(content),
+                f"NMI {content['nmi']:.4f}, ARI {content['ari']:.4f}"
             ]
+        if "k_means_accuracy" in content:
+            lines[-1] += f"; k-means on the embeddings {100 * content['k_means_accuracy']:.2f} %"
+        if "accuracy" in content:
+            lines += ["", table(content)]
         lines.append(f"the cluster of each image: {self.run.file('assignments.csv')}")
         return "\n".join(lines)
 

@@ -1,13 +1,15 @@
 """Deep clustering: the data and the model that a configuration stands for."""
 
 import functools
+import math
 
 import numpy as np
 
 from clustering.config import TrainConfig
 from semisup import building
 from semisup.data import labelled_subset, sampling
-from semisup.data.datasets import Split, fingerprint, load_dataset
+from semisup.data.cache import MEMORY_LIMIT_BYTES
+from semisup.data.datasets import Split, fingerprint, load_dataset, split_names
 from semisup.errors import UserError
 from semisup.run_config import FOLDER
 from semisup.task import TaskData
@@ -25,24 +27,24 @@ def load_data(config):
         config: a `TrainConfig`.
 
     Returns:
-        A `TaskData` whose splits have no labels and whose classes are the clusters' numbers.
+        A `TaskData` whose splits have no labels and whose classes are the clusters' numbers. Where
+        there are no test images, all images of the split to train on are evaluated.
 
     Raises:
-        UserError: if data is missing, or there are fewer images than asked for.
+        UserError: if data is missing, there are fewer images than asked for, or more than fit.
     """
-    data, train_name, test_name = _load(config)
-    images = _chosen(
-        data.splits[train_name].images, "unsup_samples", config.unsup_samples, config.seed
-    )
-    if config.extra_split:
-        extra = data.splits[config.extra_split].images
-        count = config.num_unlabeled_images
-        extra = _chosen(extra, "num_unlabeled_images", count, config.seed)
-        images = np.concatenate([images, extra])
-    if len(images) < config.num_clusters:
-        raise UserError(
-            f"--num_clusters={config.num_clusters} is more than the {len(images)} training images"
-        )
+    train_name, test_name = _split_names(config)
+    if config.extra_split and _same_split(config.extra_split, train_name):
+        raise UserError(f"--extra_split={config.extra_split} is the split to train on anyway")
+    extra_names = (config.extra_split,) if config.extra_split else ()
+    data = _load(config, train_name, *extra_names, *((test_name,) if test_name else ()))
+    images = _training_images(config, data, train_name)
+    for flag, least in (
+        ("num_clusters", config.num_clusters),
+        ("unsup_batch_size", config.unsup_batch_size),
+    ):
+        if least > len(images):
+            raise UserError(f"--{flag}={least} is more than the {len(images)} training images")
     image_shape = images.shape[1:]
     if config.crop_size > min(image_shape[:2]):
         raise UserError(
@@ -90,17 +92,18 @@ def load_classes(config):
         config: a `TrainConfig`.
 
     Returns:
-        The names of the classes and the (n,) labels of the images of `load_data(...).evaluation`,
-        or None if they have none.
+        The names of the classes and the (n,) labels of the images of `load_data(...).evaluation`;
+        no names and None if they have none.
     """
-    data, train_name, test_name = _load(config)
-    labels = data.splits[test_name or train_name].labels
-    return None if labels is None else (data.class_names, labels)
+    name = evaluated_split(config)
+    data = _load(config, name)
+    labels = data.splits[name].labels
+    return ((), None) if labels is None else (data.class_names, labels)
 
 
 def evaluated_split(config):
     """Name of the split that is evaluated on: the test images, or else those to train on."""
-    _, train_name, test_name = _load(config)
+    train_name, test_name = _split_names(config)
     return test_name or train_name
 
 
@@ -170,22 +173,35 @@ def measure(predictor, data):
         data: the `TaskData`.
 
     Returns:
-        Numbers by their names, ready for the log: the `confidence`, the mean probability of the
-        most probable cluster; the `size_entropy`, that of the clusters' shares of the images as a
-        fraction of its greatest value, 1 where all clusters have the same size; and the number of
-        images of each cluster, `cluster_size/NAME`.
+        Numbers by their names, ready for the log: those of `describe`, and the number of images of
+        each cluster, `cluster_size/NAME`.
     """
-    probabilities = softmax(predictor.outputs(data.evaluation.images)[0])
-    sizes = cluster_sizes(probabilities)
-    named = {
-        f"cluster_size/{name}": int(size)
-        for name, size in zip(data.class_names, sizes, strict=True)
-    }
-    return {
+    logits, _ = predictor.outputs(data.evaluation.images)
+    numbers, sizes = describe(softmax(logits))
+    named = zip(data.class_names, sizes, strict=True)
+    return {**numbers, **{f"cluster_size/{name}": int(size) for name, size in named}}
+
+
+def describe(probabilities):
+    """How sure a clustering is, and how alike in size its clusters are.
+
+    Args:
+        probabilities: (n, k) of images to belong to clusters.
+
+    Returns:
+        Dictionary with the `confidence`, the mean probability of the most probable cluster, and the
+        `size_entropy`, that of the clusters' shares of the images as a fraction of its greatest
+        value, 1 where all clusters have the same size; and the (k,) int64 sizes, the images for
+        which each cluster is the most probable one.
+    """
+    sizes = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
+    shares = sizes[sizes > 0] / sizes.sum()
+    entropy = -np.sum(shares * np.log(shares)) / np.log(len(sizes))
+    numbers = {
         "confidence": float(probabilities.max(axis=1).mean()),
-        "size_entropy": size_entropy(sizes),
-        **named,
+        "size_entropy": float(entropy),
     }
+    return numbers, sizes
 
 
 def softmax(logits):
@@ -193,17 +209,6 @@ def softmax(logits):
     from scipy.special import softmax
 
     return softmax(np.asarray(logits, "float64"), axis=1)
-
-
-def cluster_sizes(probabilities):
-    """Images for which each cluster is the most probable one: (k,) int64 of (n, k)."""
-    return np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
-
-
-def size_entropy(sizes):
-    """Entropy of the shares of (k,) cluster sizes, as a fraction of log k."""
-    shares = sizes[sizes > 0] / sizes.sum()
-    return float(-np.sum(shares * np.log(shares)) / np.log(len(sizes)))
 
 
 def headline(data, measured):
@@ -232,32 +237,54 @@ def projected_groups(predictor, data, images):
     return predictor.labels(images)
 
 
-def _load(config):
-    """The data set, and the names of the splits to train and to test on; None if there is no test.
+def _split_names(config):
+    """Names of the splits to train and to test on; None if there are no test images.
 
     Images without any class are a split of their own, of folders alone.
     """
-    load = functools.partial(
-        load_dataset,
+    names = split_names(
+        config.dataset, data_dir=config.resolved_data_dir, image_size=config.new_size
+    )
+    is_folder = config.dataset.startswith(FOLDER)
+    unsorted = is_folder and "train" not in names
+    train = config.unsup_split or ("unlabelled" if unsorted else "train")
+    return train, "test" if "test" in names else None
+
+
+def _same_split(one, other):
+    return one.replace("unlabeled", "unlabelled") == other.replace("unlabeled", "unlabelled")
+
+
+def _load(config, *splits):
+    return load_dataset(
         config.dataset,
         data_dir=config.resolved_data_dir,
         cache_dir=config.cache_dir or None,
         image_size=config.new_size,
+        splits=tuple(dict.fromkeys(splits)),
     )
-    extra = (config.extra_split,) if config.extra_split else ()
-    if config.unsup_split or not config.dataset.startswith(FOLDER):
-        train = config.unsup_split or "train"
-        data = load(splits=(train, *extra), optional_splits=("test",))
-    else:
-        train = "train"
-        data = load(splits=extra, optional_splits=("train", "test"))
-        if train not in data.splits:
-            train = "unlabelled"
-            data = load(splits=(train, *extra), optional_splits=("test",))
-    return data, train, "test" if "test" in data.splits else None
 
 
-def _chosen(images, flag, samples, seed):
-    if samples < 0:
+def _training_images(config, data, train_name):
+    """All images to train on, (n, height, width, channels) uint8."""
+    images = data.splits[train_name].images
+    chosen = [(images, _rows(images, "unsup_samples", config.unsup_samples, config.seed))]
+    if config.extra_split:
+        extra = data.splits[config.extra_split].images
+        count = config.num_unlabeled_images
+        chosen.append((extra, _rows(extra, "num_unlabeled_images", count, config.seed)))
+    elif config.unsup_samples < 0:
+        # As it is, whether in memory or not.
         return images
-    return images[labelled_subset.choose_pool(len(images), samples, seed, flag)]
+    size = sum(len(rows) for _, rows in chosen) * math.prod(images.shape[1:])
+    if size > MEMORY_LIMIT_BYTES:
+        raise UserError(
+            f"the chosen training images are {size / 2**30:.1f} GB, and only a whole split may be "
+            f"larger than {MEMORY_LIMIT_BYTES / 2**30:.0f} GB: lower --unsup_samples or "
+            "--num_unlabeled_images"
+        )
+    return np.concatenate([images[rows] for images, rows in chosen])
+
+
+def _rows(images, flag, samples, seed):
+    return labelled_subset.choose_pool(len(images), samples, seed, flag)

@@ -64,18 +64,19 @@ class Predictor(keras.Model):
         return outputs
 
 
-def confusion_matrix(labels, predicted, num_classes):
+def confusion_matrix(labels, predicted, num_classes, num_predicted=None):
     """Counts of true class (row) against predicted class (column).
 
     Args:
         labels: (n,) true classes.
-        predicted: (n,) predicted classes.
+        predicted: (n,) predicted classes, or clusters.
         num_classes: number of classes.
+        num_predicted: number of what can be predicted, if that is not the classes.
 
     Returns:
-        (num_classes, num_classes) int64.
+        (num_classes, num_predicted) int64.
     """
-    matrix = np.zeros((num_classes, num_classes), np.int64)
+    matrix = np.zeros((num_classes, num_predicted or num_classes), np.int64)
     np.add.at(matrix, (np.asarray(labels), np.asarray(predicted)), 1)
     return matrix
 
@@ -93,13 +94,26 @@ def metrics(labels, predicted, class_names):
         class without images) and `confusion_matrix`.
     """
     matrix = confusion_matrix(labels, predicted, len(class_names))
+    return {
+        "error": float(1 - np.trace(matrix) / matrix.sum()),
+        "images": int(matrix.sum()),
+        "per_class_accuracy": per_class_accuracy(matrix, class_names),
+        "confusion_matrix": matrix.tolist(),
+    }
+
+
+def per_class_accuracy(matrix, class_names):
+    """Share of each class on the diagonal of a confusion matrix.
+
+    Args:
+        matrix: (classes, at least classes) counts.
+        class_names: names of the classes.
+
+    Returns:
+        Floats by name; None for a class without images.
+    """
     totals = matrix.sum(axis=1)
     return {
-        "error": float(1 - np.trace(matrix) / totals.sum()),
-        "images": int(totals.sum()),
-        "per_class_accuracy": {
-            name: float(matrix[i, i] / totals[i]) if totals[i] else None
-            for i, name in enumerate(class_names)
-        },
-        "confusion_matrix": matrix.tolist(),
+        name: float(matrix[i, i] / totals[i]) if totals[i] else None
+        for i, name in enumerate(class_names)
     }

@@ -156,25 +156,28 @@ def table(content):
     """Metrics as a table for the screen.
 
     Args:
-        content: what `evaluation.metrics` returned.
+        content: what `evaluation.metrics` returned; its confusion matrix may have further columns,
+            which stand for no class.
 
     Returns:
         Lines of text: the error, and for each class its accuracy and its row of the confusion
-        matrix.
+        matrix, if that is not too wide.
     """
     names = list(content["per_class_accuracy"])
     matrix = content["confusion_matrix"]
+    columns = [*names, *("-" * (len(matrix[0]) - len(names)))]
+    shows_matrix = len(columns) <= 20
     width = max(5, *(len(name) for name in names))
     cells = max(4, *(len(str(count)) for row in matrix for count in row)) + 1
     lines = [
         f"error {100 * content['error']:.2f} % of {content['images']} images",
         "",
         f"{'class':<{width}} accuracy   predicted as "
-        + ("" if len(names) > 20 else "".join(f"{name[: cells - 1]:>{cells}}" for name in names)),
+        + ("".join(f"{name[: cells - 1]:>{cells}}" for name in columns) if shows_matrix else ""),
     ]
     for name, row in zip(names, matrix, strict=True):
         accuracy = content["per_class_accuracy"][name]
         shown = "      - " if accuracy is None else f"{100 * accuracy:6.2f} %"
-        counts = "" if len(names) > 20 else "".join(f"{count:>{cells}}" for count in row)
+        counts = "".join(f"{count:>{cells}}" for count in row) if shows_matrix else ""
         lines.append(f"{name:<{width}} {shown:>8}                {counts}")
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Loading what a training left behind."""
 
 import hashlib
+import importlib
 import os
 
 import keras
@@ -98,7 +99,7 @@ def begin_with(model, logdir):
     """Sets the weights of network and classifier to those that another run ended with.
 
     Args:
-        model: an `AssociativeModel`, built.
+        model: an `EmbeddingClassifier`, built.
         logdir: directory of the other run, of this task or of semi-supervised classification; its
             training is complete.
 
@@ -111,6 +112,8 @@ def begin_with(model, logdir):
     path = RunDirectory(logdir).file("model.keras")
     if not os.path.exists(path):
         raise UserError(f"--initial_run={logdir} holds no model.keras: is its training complete?")
+    # Makes the models of semi-supervised classification known to Keras.
+    importlib.import_module("semisup.model")
     try:
         trained = keras.saving.load_model(path, compile=False)
         parts = [(model.network, trained.network), (model.classifier, trained.classifier)]

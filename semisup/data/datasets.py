@@ -91,18 +91,7 @@ def load_dataset(
         UserError: there is no such data set or split, or it cannot be read or downloaded.
     """
     name = DATASET_ALIASES.get(name, name)
-    if name in _EMBEDDED:
-        class_names, sources = _EMBEDDED[name](image_size)
-    elif name.startswith("folder:"):
-        from semisup.data import folders
-
-        class_names, sources = folders.open_folder(
-            name.removeprefix("folder:"), image_size=image_size
-        )
-    else:
-        from semisup.data import tfds_source
-
-        class_names, sources = tfds_source.open_tfds(name, data_dir=data_dir, image_size=image_size)
+    class_names, sources = _open(name, data_dir, image_size)
     wanted = {split: _find(sources, split) for split in (*splits, *optional_splits)}
     for split in splits:
         if wanted[split] is None:
@@ -119,6 +108,37 @@ def load_dataset(
         },
         tuple(map(max, zip(*(source.shape[1:] for source in sources.values()), strict=True))),
     )
+
+
+def split_names(
+    name: str, *, data_dir: str | os.PathLike | None = None, image_size: int = 0
+) -> tuple[str, ...]:
+    """Names of the splits that a data set has; no image is read.
+
+    Args:
+        name: see `load_dataset`.
+        data_dir: see `load_dataset`.
+        image_size: see `load_dataset`.
+
+    Raises:
+        UserError: there is no such data set, or it cannot be read or downloaded.
+    """
+    _, sources = _open(DATASET_ALIASES.get(name, name), data_dir, image_size)
+    return tuple(sources)
+
+
+def _open(
+    name: str, data_dir: str | os.PathLike | None, image_size: int
+) -> tuple[tuple[str, ...], dict[str, Source]]:
+    if name in _EMBEDDED:
+        return _EMBEDDED[name](image_size)
+    if name.startswith("folder:"):
+        from semisup.data import folders
+
+        return folders.open_folder(name.removeprefix("folder:"), image_size=image_size)
+    from semisup.data import tfds_source
+
+    return tfds_source.open_tfds(name, data_dir=data_dir, image_size=image_size)
 
 
 def fingerprint(split: Split) -> str:

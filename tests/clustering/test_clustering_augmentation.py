@@ -151,6 +151,8 @@ def test_affine_step_turns_crops_and_lets_mid_grey_in(name):
         ("auto", "stl10", "stl10"),
         ("auto", "cifar10", "cifar10"),
         ("auto", "cifar100", "cifar10"),
+        ("auto", "emnist/digits:3.1.0", "mnist"),
+        ("auto", "synthetic_digits_generated/small", "svhn"),
         ("auto", "frgc", "frgc"),
         ("auto", "fashion_mnist", "cifar10"),
         ("auto", "a_folder", "cifar10"),

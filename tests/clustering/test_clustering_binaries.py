@@ -47,10 +47,30 @@ def photographs(folder, count=30):
         Image.fromarray(pixels).save(path)
 
 
+def normalized_network(folder):
+    """Path of a small network with batch normalisation, for windows of 24 pixels."""
+    layers = keras.layers
+    path = str(folder / "normalized.keras")
+    stack = [layers.Rescaling(1 / 255), layers.AveragePooling2D(4), layers.Flatten()]
+    stack += [layers.Dense(16), layers.BatchNormalization(), layers.Dropout(0.2)]
+    keras.Sequential([keras.Input((24, 24, 1)), *stack]).save(path)
+    return path
+
+
 @pytest.mark.backend
-@pytest.mark.parametrize("step", [20, 40])
-def test_a_clustering_killed_before_or_after_k_means_resumes_to_the_same_bits(tmp_path, step):
-    settings = {"max_steps": 200}
+@pytest.mark.parametrize(
+    ("step", "settings"),
+    [
+        (20, {}),
+        (40, {"steps_per_execution": 5, "average_decay": 0.9, "crop_size": 24}),
+    ],
+)
+def test_a_clustering_killed_before_or_after_k_means_resumes_to_the_same_bits(
+    tmp_path, step, settings
+):
+    settings = {"max_steps": 200, **settings}
+    if "crop_size" in settings:
+        settings["architecture"] = normalized_network(tmp_path)
     whole = train(tmp_path, "whole", **settings)
     killed = running.config(tmp_path, "killed", task, **settings)
     run = running.RunDirectory(killed.logdir)
@@ -238,6 +258,65 @@ def test_ablation_of_too_few_runs_exits_2(tmp_path):
     assert "it holds 0 evaluated runs" in err
 
 
+def test_ablation_refuses_what_has_no_effect_beside_it(tmp_path):
+    status, _, err = running.finish(start("eval", f"--ablation={tmp_path}", "--figures"))
+    assert status == 2
+    assert "--figures has no effect with --ablation" in err
+
+
+def test_more_clusters_than_evaluated_images_are_evaluated_without_k_means(tmp_path):
+    run = train(tmp_path, num_clusters=1001, unsup_samples=1100, init_with_kmeans=False)
+    status, out, err = evaluate(run)
+    assert status == 0, err
+    content = run.read_json("evaluation.json")
+    assert "k_means_accuracy" not in content
+    assert len(content["cluster_sizes"]) == 1001
+    assert max(map(len, out.splitlines())) < 200, "no row of a thousand cells"
+
+
+def test_evaluation_follows_a_training_and_finds_a_folder_that_has_moved(tmp_path):
+    photographs(tmp_path / "photos" / "train" / "all")
+    photographs(tmp_path / "photos" / "test" / "all", count=12)
+    settings = {
+        "dataset": f"folder:{tmp_path / 'photos'}",
+        "num_clusters": 3,
+        "unsup_samples": -1,
+        "augmentation": "mnist",
+    }
+    run = train(tmp_path, **settings)
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    status, out, err = evaluate(run, "--follow", f"--data_dir={tmp_path / 'moved'}")
+    assert status == 0, err
+    assert "step 60: 12 test images in 3 clusters" in out
+    with open(run.file("assignments.csv"), encoding="utf-8") as file:
+        names = [row["image"] for row in csv.DictReader(file)]
+    assert len(names) == 12
+    assert all(name.startswith(os.path.join("test", "all", "shelf_")) for name in names)
+
+
+def test_a_clustering_begins_with_the_network_of_a_semi_supervised_run(tmp_path):
+    status, first = running.train(tmp_path, "first", max_steps=20)
+    assert status == 0
+    settings = {"initial_run": first.path, "learning_rate": 1e-12, "minimum_learning_rate": 0}
+    config = running.config(tmp_path, "second", task, **settings)
+    status, _, err = running.finish(start("train", *running.arguments(config)))
+    assert status == 0, err
+    trained = running.weights(first, 20)
+    begun = running.weights(running.RunDirectory(config.logdir), 60)
+    kernels = [name for name in trained if name.startswith("model/dense") and "kernel" in name]
+    assert kernels
+    for name in kernels:
+        np.testing.assert_allclose(begun[name], trained[name], atol=1e-6)
+
+
+def test_chosen_images_beyond_the_memory_limit_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(task, "MEMORY_LIMIT_BYTES", 1000 * 28 * 28)
+    config = running.config(tmp_path, "run", task, extra_split="test", unsup_samples=-1)
+    with pytest.raises(UserError, match="lower --unsup_samples or --num_unlabeled_images"):
+        task.load_data(config)
+    assert len(task.load_data(running.config(tmp_path, "run", task)).train.images) == 500
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -249,6 +328,9 @@ def test_ablation_of_too_few_runs_exits_2(tmp_path):
         (["--num_unlabeled_images=10"], "no effect without --extra_split"),
         (["--extra_split=more"], "has no split 'more'"),
         (["--unsup_samples=0"], "--unsup_samples=0: give at least 1"),
+        (["--unsup_batch_size=4001"], "--unsup_batch_size=4001 is more than the 4000 training"),
+        (["--extra_split=train"], "--extra_split=train is the split to train on anyway"),
+        (["--noinit_with_kmeans", "--centroid_noise=1"], "no effect with --noinit_with_kmeans"),
         (["--sup_per_class=10"], "Unknown command line flag 'sup_per_class'"),
         (["--steps_per_execution=7"], "does not divide"),
     ],

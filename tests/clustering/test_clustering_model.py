@@ -176,6 +176,23 @@ def test_initial_centroids_depend_on_the_seed_alone():
     assert np.abs(array(other.centroids) - array(same.centroids)).max() > 0.1
 
 
+def test_a_model_that_fit_builds_has_the_same_initial_centroids():
+    keras.utils.set_random_seed(0)
+    arguments = {"centroids_per_cluster": CENTROIDS, "seed": 1}
+    model = ClusteringModel(network(), CLUSTERS, **arguments)
+    model.compile("sgd", jit_compile=keras.backend.backend() == "jax")
+    model.optimizer.learning_rate = 0.0
+    train(model, images(), 1)
+    np.testing.assert_array_equal(array(model.centroids), array(build(seed=1).centroids))
+
+
+def test_a_network_that_is_not_built_yet_is_built_for_the_windows():
+    layers = [keras.layers.Flatten(), keras.layers.Dense(WIDTH)]
+    model = ClusteringModel(keras.Sequential(layers), CLUSTERS, window=RandomWindow(4, seed=0))
+    model.build((None, 6, 6, 1))
+    assert model.network.input_shape == (None, 4, 4, 1)
+
+
 def test_weights_follow_their_schedules():
     model = build(classification_weight=Phases(0.0, 0.5, 2))
     seen = []

@@ -7,6 +7,7 @@ import pytest
 from semisup import architectures, normalization
 from semisup.architectures import applications
 from semisup.errors import UserError
+from semisup.model import AssociativeModel
 
 pytestmark = pytest.mark.backend
 
@@ -496,3 +497,16 @@ def test_weights_that_cannot_be_downloaded_are_an_error_in_one_line(monkeypatch)
 def replace_application(monkeypatch, name, application):
     application.__module__ = getattr(keras.applications, name).__module__
     monkeypatch.setattr(keras.applications, name, application)
+
+
+def test_a_file_that_takes_any_size_of_image_gets_images_of_one(tmp_path):
+    layers = keras.layers
+    keras.Sequential(
+        [keras.Input((None, None, 3)), layers.Conv2D(4, 3), layers.GlobalAveragePooling2D()]
+    ).save(tmp_path / "any.keras")
+    network = architectures.build(str(tmp_path / "any.keras"), (12, 10, 3))
+    assert network.input_shape == (None, 12, 10, 3)
+    model = AssociativeModel(network, 2)
+    model.build((None, 12, 10, 3))
+    pair = (np.zeros((2, 12, 10, 1), "uint8"), np.zeros((3, 6, 6, 3), "uint8"))
+    assert model(pair)["unlabelled"].shape == (3, 4)
