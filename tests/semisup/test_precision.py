@@ -1,0 +1,45 @@
+"""Test of bfloat16 on the processor at hand: what TensorFlow compiles differs between them.
+
+TensorFlow's own gradient of a bias adds up in bfloat16, and stops growing at 256 times a summand.
+Where it fuses convolution and bias, as on the processors that were tried, the sum is right.
+"""
+
+import keras
+import numpy as np
+import pytest
+
+from semisup import architectures
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's kernels")
+def test_gradients_of_the_compiled_step_agree_in_bfloat16_and_float32():
+    import tensorflow as tf
+
+    images = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 3)).astype("float32")
+    target = np.random.default_rng(1).normal(size=(100, 16)).astype("float32")
+    gradients, weights = {}, None
+    for policy in ("float32", "mixed_bfloat16"):
+        keras.config.set_dtype_policy(policy)
+        try:
+            network = architectures.build("svhn_model", (32, 32, 3), embedding_size=16)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        weights = weights or network.get_weights()
+        network.set_weights(weights)
+
+        @tf.function
+        def step(network=network):
+            with tf.GradientTape() as tape:
+                embeddings = tf.cast(network(images, training=True), "float32")
+                loss = tf.reduce_mean(tf.reduce_sum(embeddings * target, axis=1))
+            return tape.gradient(loss, network.trainable_variables)
+
+        gradients[policy] = [gradient.numpy().ravel() for gradient in step()]
+    for variable, exact, rounded in zip(
+        network.trainable_variables, *gradients.values(), strict=True
+    ):
+        product = exact @ rounded / np.linalg.norm(exact) / np.linalg.norm(rounded)
+        assert product > 0.98, variable.path
+        ratio = np.linalg.norm(rounded) / np.linalg.norm(exact)
+        assert 0.9 < ratio < 1.1, variable.path
