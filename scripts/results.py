@@ -6,6 +6,7 @@
 `collect` copies `results.json` of complete runs, less the paths in it, to
 `results/RECIPE/seedN.json`. Settings that are not the recipe's own (the open flags of a grid, say)
 become a folder of their own, and part of the table's row; so does what `--note` says of the data.
+Where these are others than the published number's, `--not_comparable` keeps it out of the row.
 What an evaluation of the last step measured besides (of an adaptation: the source's error, the
 discrepancy, the coverage; of a clustering: its agreement with the classes) is kept too. `table`
 shows mean and standard deviation of the test error or accuracy at the last step over the seeds,
@@ -52,8 +53,15 @@ def find(recipe):
     sys.exit(f"no recipe is called {recipe!r}")
 
 
-def collect(recipe, run, note=""):
-    """Writes the result of a run below `results/RECIPE` and returns the path."""
+def collect(recipe, run, note="", comparable=True):
+    """Writes the result of a run below `results/RECIPE` and returns the path.
+
+    Args:
+        recipe: name of the recipe that was run.
+        run: the run directory.
+        note: what the row says of the data.
+        comparable: whether the published number was measured on such data.
+    """
     source = Path(run) / "results.json"
     if not source.is_file():
         sys.exit(f"{run} holds no results.json: is the training complete?")
@@ -86,6 +94,7 @@ def collect(recipe, run, note=""):
         "recipe": recipe,
         "changed": changed,
         "note": note,
+        "comparable": comparable,
         **result,
         "command": " ".join(arguments),
         **evaluated(run, result["step"]),
@@ -113,11 +122,14 @@ def evaluated(run, step):
     return {name: content[name] for name in MEASURED if name in content}
 
 
-def published(recipe):
-    """What the first line of a recipe says: the table's cell, and the published number."""
+def published(results):
+    """What the first line of a row's recipe says: the table's cell, and the published number."""
+    recipe = results[0]["recipe"]
     folder, _ = find(recipe)
     first = (folder / f"{recipe}.flags").read_text(encoding="utf-8").splitlines()[0]
     cell, _, number = first.lstrip("# ").partition(": ")
+    if not all(result.get("comparable", True) for result in results):
+        return cell, "not comparable"
     return cell, number.removeprefix("published ")
 
 
@@ -129,7 +141,7 @@ def table():
     ]
     for name, results in _rows("test_error"):
         errors = [100 * result["test_error"] for result in results]
-        cell, number = published(results[0]["recipe"])
+        cell, number = published(results)
         lines.append(
             f"| {name} | {cell}{_note(results)} | {number or '-'} | "
             f"**{_mean(errors, '.2f', ' %')}** | {_seeds(errors)} | {_budget(results)} |"
@@ -145,7 +157,7 @@ def clusters_table():
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, results in _rows("accuracy"):
-        cell, number = published(results[0]["recipe"])
+        cell, number = published(results)
         percent = {
             key: [100 * result[key] for result in results]
             for key in ("accuracy", "nmi", "k_means_accuracy")
@@ -253,12 +265,18 @@ def main():
     collecting = commands.add_parser("collect", help="copy results of runs into results/")
     collecting.add_argument("--recipe", required=True)
     collecting.add_argument("--note", default="", help="what the row says of the data")
+    collecting.add_argument(
+        "--not_comparable",
+        action="store_true",
+        help="leave the published number out of the row: it is of other data",
+    )
     collecting.add_argument("runs", nargs="+")
     commands.add_parser("table", help="write the tables of the README files")
     arguments = parser.parse_args()
     if arguments.command == "collect":
         for run in arguments.runs:
-            print(collect(arguments.recipe, run, arguments.note))
+            comparable = not arguments.not_comparable
+            print(collect(arguments.recipe, run, arguments.note, comparable))
     else:
         write_table()
 

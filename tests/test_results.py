@@ -74,6 +74,14 @@ def test_cells_of_a_grid_are_rows_of_their_own_with_mean_and_deviation(results, 
     assert "**50.00 %** | 1 (50.00)" in rows[1]
 
 
+def test_a_result_on_other_data_stands_beside_no_published_number(results, tmp_path):
+    run = run_directory(tmp_path / "run", "--recipe=mnist_100")
+    results.collect("mnist_100", run, note="half of it", comparable=False)
+    (row,) = results.table().splitlines()[2:]
+    assert "| not comparable | **1.00 %** |" in row
+    assert "0.89" not in row
+
+
 def test_an_incomplete_run_is_refused(results, tmp_path):
     with pytest.raises(SystemExit, match=r"no results\.json"):
         results.collect("mnist_100", tmp_path)
