@@ -168,7 +168,8 @@ class Session:
         """Trains to the last step, or until a signal."""
         step = self.first_step
         self._write_start(step)
-        if step and step % self.config.eval_interval == 0 and not self._measured(step):
+        ends_epoch = step % self.config.eval_interval == 0 or step in self.milestones
+        if step and ends_epoch and not self._measured(step):
             self.evaluate(step)
         for start, length, epochs in segments(
             step, self.config.max_steps, self.config.eval_interval, sorted(self.milestones)
