@@ -12,7 +12,7 @@ import running
 from PIL import Image
 
 from clustering import load_run, task
-from semisup import checkpoints, evaluation, training
+from semisup import checkpoints, evaluation, flags, training
 from semisup.data.datasets import Split
 from semisup.errors import UserError
 
@@ -318,7 +318,7 @@ def test_chosen_images_beyond_the_memory_limit_are_refused(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("given", "message"),
     [
         (["--num_clusters=1"], "--num_clusters=1 is below the least value, 2"),
         (["--num_clusters=5000"], "is more than the 4000 training images"),
@@ -335,12 +335,21 @@ def test_chosen_images_beyond_the_memory_limit_are_refused(tmp_path, monkeypatch
         (["--steps_per_execution=7"], "does not divide"),
     ],
 )
-def test_a_mistake_exits_2_with_one_line_and_leaves_no_run(tmp_path, flags, message):
+def test_a_mistake_is_told_in_one_line(given, message):
+    with pytest.raises(UserError) as error:
+        task.load_data(flags.parse(["train", *given], task.Config))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_mistake_exits_2_and_leaves_no_run(tmp_path):
     logdir = tmp_path / "run"
-    status, _, err = running.finish(start("train", f"--logdir={logdir}", *flags))
+    status, _, err = running.finish(
+        start("train", f"--logdir={logdir}", "--num_clusters=5000", "--progress=false")
+    )
     assert status == 2
     assert len(err.splitlines()) == 1, err
-    assert message in err
+    assert "--num_clusters=5000 is more than the 4000 training images" in err
     assert not (logdir / "config.json").exists()
 
 
