@@ -106,7 +106,7 @@ def _trained(train, count, steps, seed):
     source, labels = sampling.source(chosen.images), tf.constant(chosen.labels)
     indices = sampling.draw_indices(np.arange(count), min(BATCH, count), seed, stream=0)
     batches = indices.map(lambda rows: (sampling.gather(source, rows), tf.gather(labels, rows)))
-    model.fit(sampling.in_order(batches), steps_per_epoch=steps, epochs=1, verbose=0)
+    model.fit(sampling.in_order(batches), steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0)
     return model
 
 
