@@ -86,11 +86,11 @@ def _confusion(data, probabilities, class_names, labels):
     if count != len(class_names):
         raise ValueError(f"{count} clusters cannot be matched with {len(class_names)} classes")
     clusters = probabilities.argmax(axis=1)
-    matrix = evaluation.confusion_matrix(labels, clusters, count, count)
+    matrix = evaluation.confusion_matrix(labels, clusters, count)
     predicted = metrics.match_clusters(matrix)[clusters]
     wrong = np.flatnonzero(predicted != labels)
     return analysis.confusion_figure(
-        evaluation.confusion_matrix(labels, predicted, count, count),
+        evaluation.confusion_matrix(labels, predicted, count),
         class_names,
         images[wrong],
         labels[wrong],
