@@ -65,7 +65,8 @@ class RestartableAdam(SteerableAdam):
 
     def restart(self):
         """Forgets all averages: of gradients, of their squares and, if there is one, of weights."""
-        self.restarted_at.assign(ops.cast(ops.convert_to_tensor(self.iterations), "int32"))
+        # A number, since JAX' compiled functions give away buffers, which no two weights may share.
+        self.restarted_at.assign(int(ops.convert_to_numpy(self.iterations)))
         for slot in (*self._momentums, *self._velocities):
             slot.assign(ops.zeros(slot.shape, slot.dtype))
         if self.use_ema:
