@@ -18,6 +18,16 @@ NAME = "clustering"
 Config = TrainConfig
 SHOWN = ("confidence", "size_entropy")
 """What `measure` measures that the progress bar shows; the first is always there."""
+STEERED = {
+    "cluster_association_weight": ("cluster_walker_loss", "cluster_visit_loss"),
+    "visit_weight": ("cluster_visit_loss",),
+    "reg_association_weight": ("augmentation_walker_loss", "augmentation_visit_loss"),
+    "rvisit_weight": ("augmentation_visit_loss",),
+    "norm_weight": ("norm_loss",),
+    "trafo_weight": ("transformation_loss",),
+    "logit_weight": ("classification_loss",),
+}
+"""For each loss weight's flag, the losses that it multiplies."""
 
 
 def load_data(config):

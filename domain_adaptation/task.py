@@ -11,6 +11,7 @@ from semisup.errors import UserError
 NAME = "domain_adaptation"
 Config = TrainConfig
 SHOWN = semi_supervised.SHOWN
+STEERED = {**semi_supervised.STEERED, "discrepancy_weight": ("mmd_loss", "coral_loss")}
 measure = semi_supervised.measure
 headline = semi_supervised.headline
 milestones = semi_supervised.milestones

@@ -34,13 +34,13 @@ TASKS = {
     "domain_adaptation": AdaptationConfig,
     "clustering": ClusteringConfig,
 }
-PATHS = ("data_dir", "cache_dir", "logdir", "initial_run")
+PATHS = ("data_dir", "cache_dir", "logdir", "initial_run", "live_config")
 MEASURED = ("source_error", "squared_mmd", "source_only_error", "target_only_error", "coverage")
 MEASURED += ("accuracy", "nmi", "ari", "k_means_accuracy")
 # What may differ between the runs of a row: the table shows the precision in a column of its own.
 FREE = (*PATHS, "seed", "precision", "jit_compile", "steps_per_execution", "deterministic")
 FREE += ("overwrite", "progress", "projector", "max_checkpoints", "log_interval", "eval_interval")
-FREE += ("eval_batch_size", "checkpoint_interval")
+FREE += ("eval_batch_size", "checkpoint_interval", "inspect_interval", "histograms")
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
@@ -66,6 +66,8 @@ def collect(recipe, run, note="", comparable=True):
     if not source.is_file():
         sys.exit(f"{run} holds no results.json: is the training complete?")
     result = json.loads(source.read_text(encoding="utf-8"))
+    if result.get("live_changes"):
+        sys.exit(f"{run} was steered by --live_config: its settings are not those of a recipe")
     settings = result["settings"]
     folder, config_class = find(recipe)
     own = flags.parse(["train", f"--recipe={recipe}"], config_class, recipes=folder).to_dict()

@@ -28,6 +28,7 @@ def named_variables(model):
 
     Keras numbers layers and seed generators by a counter of the process (`dropout_3`). The numbers
     are left out here, and variables that then share a name are numbered in the model's own order.
+    What an optimizer calls its `transient_variables` is left out too.
 
     Args:
         model: a compiled model; its optimizer's variables are created if they don't exist yet.
@@ -38,8 +39,11 @@ def named_variables(model):
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     named = {}
+    transient = {id(variable) for variable in getattr(model.optimizer, "transient_variables", ())}
     for owner, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
         for variable in variables:
+            if id(variable) in transient:
+                continue
             name = f"{owner}/" + re.sub(r"_\d+(?=[_/]|$)", "", variable.path)
             number = 1
             while (unique := name if number == 1 else f"{name}#{number}") in named:

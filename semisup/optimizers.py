@@ -13,9 +13,17 @@ class SteerableAdam(keras.optimizers.Adam):
     The weight `learning_rate_scale` is 1 at first and saved in checkpoints. It belongs to the
     optimizer since on JAX a schedule cannot read a weight of the model. With `use_ema`, the average
     is kept beside the weights and never overwrites them: see `averaged_weights`.
+
+    Attributes:
+        learning_rate_scale: float32 weight.
+        gradient_norms: float32 weight, the length of the gradient of each trainable variable in the
+            latest step, before it is limited.
+        transient_variables: weights that every step sets anew, so that no checkpoint needs them.
     """
 
     learning_rate_scale = None
+    gradient_norms = None
+    transient_variables = ()
 
     def build(self, variables):
         """Creates the slots for the variables, and the scale."""
@@ -24,6 +32,41 @@ class SteerableAdam(keras.optimizers.Adam):
             self.learning_rate_scale = self.add_variable(
                 shape=(), initializer="ones", name="learning_rate_scale"
             )
+            self.gradient_norms = self.add_variable(
+                shape=(len(variables),), initializer="zeros", name="gradient_norms"
+            )
+            self.transient_variables = (self.gradient_norms,)
+
+    def apply(self, grads, trainable_variables=None):
+        """Takes a step, and notes how long the gradients are: see `keras.optimizers.Adam`."""
+        super().apply(grads, trainable_variables)
+        norms = [
+            0.0 if gradient is None else ops.sqrt(ops.sum(ops.square(gradient)))
+            for gradient in grads
+        ]
+        self.gradient_norms.assign(ops.stack([ops.cast(norm, "float32") for norm in norms]))
+
+    def latest_updates(self):
+        """What the latest step subtracted from each trainable variable, as NumPy arrays."""
+        step = int(ops.convert_to_numpy(self.iterations))
+        averaged = self._steps_averaged(step)
+        factor = self.learning_rate_at(step - 1) * float(
+            ops.convert_to_numpy(self._bias_correction(averaged))
+        )
+        return [
+            factor
+            * ops.convert_to_numpy(momentum)
+            / (ops.convert_to_numpy(ops.sqrt(velocity)) + self.epsilon)
+            for momentum, velocity in zip(self._momentums, self._velocities, strict=True)
+        ]
+
+    def _steps_averaged(self, step):
+        """Steps whose gradients the averages hold after a step."""
+        return step
+
+    def _bias_correction(self, step):
+        step = ops.cast(step, "float32")
+        return ops.sqrt(1.0 - ops.power(self.beta_2, step)) / (1.0 - ops.power(self.beta_1, step))
 
     @keras.optimizers.Adam.learning_rate.getter
     def learning_rate(self):
@@ -81,8 +124,8 @@ class RestartableAdam(SteerableAdam):
         correction = self._bias_correction(since + 1.0) / self._bias_correction(taken + 1.0)
         super().update_step(gradient, variable, learning_rate * correction)
 
-    def _bias_correction(self, step):
-        return ops.sqrt(1.0 - ops.power(self.beta_2, step)) / (1.0 - ops.power(self.beta_1, step))
+    def _steps_averaged(self, step):
+        return step - int(ops.convert_to_numpy(self.restarted_at))
 
 
 @contextlib.contextmanager

@@ -185,10 +185,32 @@ class RunConfig:
     log_interval: int = option(
         50, "Run", "Steps between two entries of the log and of TensorBoard.", least=1, resume=True
     )
+    inspect_interval: int = option(
+        500,
+        "Run",
+        "Steps between two looks into the layers: norms of gradients and weights, dead units, "
+        "first kernels as images, and warnings of gradients that vanish or explode; 0: none.",
+        least=0,
+        resume=True,
+    )
+    histograms: bool = option(
+        False,
+        "Run",
+        "Write histograms of weights and averaged gradients at each of these looks.",
+        resume=True,
+    )
     projector: bool = option(
         False,
         "Run",
         "Write test embeddings for TensorBoard's projector when training ends.",
+        resume=True,
+    )
+    live_config: str = option(
+        "",
+        "Run",
+        "File that may change settings while the training runs, looked into whenever the log is "
+        "written: TOML with learning_rate, loss weights by their flags' names, eval_interval, or "
+        "stop = true. It need not exist yet.",
         resume=True,
     )
     progress: bool = option(True, "Run", "Show a progress bar.", resume=True)
@@ -225,6 +247,7 @@ class RunConfig:
         "eval_interval",
         "checkpoint_interval",
         "log_interval",
+        "inspect_interval",
     )
     """Numbers of steps that `steps_per_execution` has to divide."""
 

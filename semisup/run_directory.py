@@ -11,6 +11,7 @@ model.keras       the trained model, for export
 network.keras     a copy of the network, where --architecture names a file
 checkpoints/      see `checkpoints`
 train/, eval/     TensorBoard
+layers/           TensorBoard: first kernels, histograms
 figures/          PNG files
 """
 
@@ -37,6 +38,7 @@ PARTS = (
     "checkpoints",
     "train",
     "eval",
+    "layers",
     "figures",
     "config.json",
 )

@@ -15,6 +15,12 @@ NAME = "semisup"
 Config = TrainConfig
 SHOWN = ("test_error",)
 """What `measure` measures that the progress bar shows; the first is always there."""
+STEERED = {
+    "walker_weight": ("walker_loss",),
+    "visit_weight": ("visit_loss",),
+    "logit_weight": ("classification_loss",),
+}
+"""For each loss weight's flag, the losses that it multiplies."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """From a configuration to a trained run directory: training, stopping and resuming.
 
 Shared by all tasks. A task is a module with a `NAME` (that of its package), the class `Config` of
-its configurations, `SHOWN` (names of measured values for the progress bar), and the functions
-`load_data`, `build_model`, `measure`, `headline`, `milestones` and `projected_groups`: see
-`semisup.task`.
+its configurations, `SHOWN` (names of measured values for the progress bar), `STEERED` (the losses
+that each loss weight's flag multiplies), and the functions `load_data`, `build_model`, `measure`,
+`headline`, `milestones` and `projected_groups`: see `semisup.task`.
 """
 
 import math
@@ -13,7 +13,17 @@ import sys
 import keras
 import numpy as np
 
-from semisup import backend, checkpoints, evaluation, monitoring, optimizers, run_directory, runs
+from semisup import (
+    backend,
+    checkpoints,
+    evaluation,
+    inspection,
+    live_settings,
+    monitoring,
+    optimizers,
+    run_directory,
+    runs,
+)
 from semisup.embedding_classifier import REGULARIZATION_LOSS
 from semisup.errors import TrainingError, UserError
 from semisup.monitoring import StepCallback
@@ -66,6 +76,7 @@ def train(config, task):
             print(f"Resuming {run.path} at step {step}.")
         elif config.initial_run:
             record = {**record, "initial_model": runs.begin_with(model, config.initial_run)}
+        check_live_settings(config, task, model)
         # Nothing is deleted or written before data and model are known to be right.
         run.begin(config, task.NAME, config.overwrite)
         run.keep_network(config)
@@ -82,8 +93,34 @@ def train(config, task):
                 f"the same command{without} goes on from there."
             )
             return 128 + signals.received
+        if session.steering.stops and session.step < config.max_steps:
+            print(
+                f"\nStopped at step {session.step} of {config.max_steps}, as {config.live_config} "
+                "asks; without that line, the same command goes on from there."
+            )
+            return 0
         session.finish()
     return 0
+
+
+def check_live_settings(config, task, model):
+    """Makes sure that a training does not begin with a file of live settings that it refuses.
+
+    Args:
+        config: the configuration.
+        task: module of its task.
+        model: its model.
+
+    Raises:
+        UserError: if the file says what it may not, or asks to stop.
+    """
+    if not config.live_config:
+        return
+    wanted = live_settings.read(config.live_config, config, task.STEERED, model.loss_names)
+    if wanted and wanted.get("stop"):
+        raise UserError(
+            f"--live_config={config.live_config} asks to stop: take the line out to train"
+        )
 
 
 def check_same_data(run, record):
@@ -147,9 +184,14 @@ class Session:
         self.recorder = monitoring.Recorder(run)
         self.milestones = task.milestones(config, data)
         spe = config.steps_per_execution
+        self.steering = live_settings.Steering(
+            config, task.STEERED, self.recorder, run.read_metrics(), step
+        )
         self.callbacks = [
             StopWhenNotFinite(run, step, spe),
             monitoring.Logging(self.recorder, config.log_interval, step, spe),
+            self._inspection(step),
+            self.steering,
             Checkpointing(run, config, signals, step, spe),
             Evaluation(self.evaluate, step, spe),
         ]
@@ -166,18 +208,23 @@ class Session:
 
     def fit(self):
         """Trains to the last step, or until a signal."""
-        step = self.first_step
-        self._write_start(step)
-        ends_epoch = step % self.config.eval_interval == 0 or step in self.milestones
-        if step and ends_epoch and not self._measured(step):
-            self.evaluate(step)
-        for start, length, epochs in segments(
-            step, self.config.max_steps, self.config.eval_interval, sorted(self.milestones)
-        ):
-            if self.signals.received:
-                # It came while the last call evaluated, after its last chance to save.
-                self._save()
+        self._write_start(self.first_step)
+        self.steering.begin(self.model)
+        while self.step < self.config.max_steps:
+            self._evaluate_if_due()
+            if self._fit_segments():
                 break
+
+    def _fit_segments(self):
+        """Trains until the last step, a stop, or a change of the evaluation interval.
+
+        Returns:
+            Whether the training ends here.
+        """
+        interval = self.steering.eval_interval
+        for start, length, epochs in segments(
+            self.step, self.config.max_steps, interval, sorted(self.milestones)
+        ):
             if start in self.milestones:
                 self._pass_milestone(start)
             self.model.fit(
@@ -188,6 +235,19 @@ class Session:
                 verbose=0,
                 callbacks=self.callbacks,
             )
+            if self.signals.received or self.steering.stops:
+                # A signal may have come while `fit` evaluated, after its last chance to save.
+                self._save()
+                return True
+            if self.steering.eval_interval != interval:
+                return False
+        return True
+
+    def _evaluate_if_due(self):
+        step = self.step
+        ends_epoch = step % self.steering.eval_interval == 0 or step in self.milestones
+        if step and ends_epoch and not self._measured(step):
+            self.evaluate(step)
 
     def _pass_milestone(self, step):
         values = self.milestones[step](self.predictor)
@@ -199,11 +259,31 @@ class Session:
     def _save(self):
         checkpoints.save(self.model, self.run.checkpoints, self.step, self.config.max_checkpoints)
 
+    def _inspection(self, step):
+        import tensorflow as tf
+
+        def probed_images():
+            *_, images = self.model.named_images(self._first_batch(0)).values()
+            return keras.ops.convert_to_numpy(self.model.prepare(images[: inspection.PROBED]))
+
+        config = self.config
+        return inspection.Inspection(
+            self.recorder,
+            tf.summary.create_file_writer(self.run.file("layers")),
+            config.inspect_interval,
+            config.histograms,
+            probed_images,
+            step,
+            config.steps_per_execution,
+        )
+
+    def _first_batch(self, step):
+        return next(iter(self.data.batches(step).as_numpy_iterator()))
+
     def _write_start(self, step):
         writer = self.recorder.writer
         monitoring.write_model_graph(writer, self.model.network)
-        batch = next(iter(self.data.batches(step).as_numpy_iterator()))
-        monitoring.write_input_images(writer, self.model, batch, step)
+        monitoring.write_input_images(writer, self.model, self._first_batch(step), step)
         writer.flush()
 
     def _measured(self, step):
@@ -245,6 +325,7 @@ class Session:
                 **measured,
                 "evaluated_on": self.data.evaluated_on,
                 "images": len(images),
+                "live_changes": live_settings.changes(entries),
                 "wall_time_seconds": round(self.recorder.seconds, 1),
                 "median_steps_per_second": float(np.median(speeds)) if speeds else None,
                 "git_commit": run_directory.git_commit(),

@@ -1,16 +1,20 @@
 """Running trainings in tests: tiny networks, subprocesses, what they left behind."""
 
 import contextlib
+import importlib
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import keras
 import numpy as np
+import pytest
 
-from semisup import task, training
+from semisup import monitoring, task, training
 from semisup.run_directory import RunDirectory
 
 # Small, and with all that a resumed training has to restore: dropout, augmentation, schedules.
@@ -81,6 +85,33 @@ def train(folder, logdir="run", task=task, **settings):
     return training.train(settings, task), RunDirectory(settings.logdir)
 
 
+def train_until(step, folder, logdir="run", task=task, **settings):
+    """Trains in this process until after a step, at which it ends as by a kill: nothing is saved.
+
+    Returns:
+        The `RunDirectory`.
+    """
+    log = monitoring.Logging.on_step
+
+    def log_and_die(callback, logs):
+        log(callback, logs)
+        if callback.step == step:
+            raise _Killed
+
+    with (
+        mock.patch.object(monitoring.Logging, "on_step", log_and_die),
+        pytest.raises(_Killed),
+    ):
+        train(folder, logdir, task, **settings)
+    run = RunDirectory(os.path.join(folder, logdir))
+    assert run.completed_step() == 0
+    return run
+
+
+class _Killed(BaseException):
+    """Nobody but `train_until` handles this."""
+
+
 def weights(run, step):
     """Arrays of a checkpoint by their names."""
     with np.load(os.path.join(run.checkpoints, f"step_{step:08d}.npz")) as archive:
@@ -110,6 +141,24 @@ def losses(run):
 def arguments(settings):
     """A configuration as flags."""
     return [f"--{name}={value}" for name, value in settings.to_dict().items() if value != ""]
+
+
+def call(binary, *flags, package="semisup"):
+    """Runs a binary of a package in this process, which spares the imports.
+
+    Returns:
+        Exit status, standard output and standard error.
+    """
+    main = importlib.import_module(f"{package}.{binary}").main
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", [binary, *flags]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    return ended.value.code, out.getvalue(), err.getvalue()
 
 
 def start(binary, *flags, package="semisup", **environment):

@@ -23,12 +23,12 @@ def train(folder, logdir="run", **settings):
     return run
 
 
-def start(binary, *flags):
-    return running.start(binary, *flags, package="clustering")
+def call(binary, *flags):
+    return running.call(binary, *flags, package="clustering")
 
 
 def evaluate(run, *flags):
-    return running.finish(start("eval", f"--logdir={run.path}", *flags))
+    return call("eval", f"--logdir={run.path}", *flags)
 
 
 @pytest.fixture(scope="module")
@@ -61,29 +61,22 @@ def normalized_network(folder):
 @pytest.mark.parametrize(
     ("step", "settings"),
     [
-        (20, {}),
-        (40, {"steps_per_execution": 5, "average_decay": 0.9, "crop_size": 24}),
+        (25, {}),
+        (45, {"steps_per_execution": 5, "average_decay": 0.9, "crop_size": 24}),
     ],
 )
 def test_a_clustering_killed_before_or_after_k_means_resumes_to_the_same_bits(
-    tmp_path, step, settings
+    tmp_path, step, settings, capsys
 ):
-    settings = {"max_steps": 200, **settings}
+    settings = dict(settings)
     if "crop_size" in settings:
         settings["architecture"] = normalized_network(tmp_path)
     whole = train(tmp_path, "whole", **settings)
-    killed = running.config(tmp_path, "killed", task, **settings)
-    run = running.RunDirectory(killed.logdir)
-    status, _, _ = running.interrupt(
-        start("train", *running.arguments(killed)), running.KILL, run, step
-    )
-    assert status == -running.KILL
-    reached = checkpoints.list_steps(run.checkpoints)[-1]
-    assert step <= reached < 200, "the kill came too late to test anything"
-    status, out, err = running.finish(start("train", *running.arguments(killed)))
-    assert status == 0, err
-    assert f"at step {reached}" in out
-    running.assert_same_weights(whole, run, 200)
+    run = running.train_until(step, tmp_path, "killed", task, **settings)
+    assert checkpoints.list_steps(run.checkpoints)[-1] == step - 5
+    train(tmp_path, "killed", **settings)
+    assert f"at step {step - 5}" in capsys.readouterr().out
+    running.assert_same_weights(whole, run, 60)
     assert running.losses(whole) == running.losses(run)
 
 
@@ -245,21 +238,21 @@ def test_ablation_draws_the_accuracy_of_a_folder_of_runs(tmp_path):
     for name, weight in (("a", 0.5), ("b", 1.0)):
         run = train(tmp_path, f"runs/{name}", max_steps=40, visit_weight=weight)
         assert evaluate(run)[0] == 0
-    status, out, err = running.finish(start("eval", f"--ablation={tmp_path / 'runs'}"))
+    status, out, err = call("eval", f"--ablation={tmp_path / 'runs'}")
     assert status == 0, err
     assert (tmp_path / "runs" / "ablation.png").exists()
     assert "ablation.png" in out
 
 
 def test_ablation_of_too_few_runs_exits_2(tmp_path):
-    status, _, err = running.finish(start("eval", f"--ablation={tmp_path}"))
+    status, _, err = call("eval", f"--ablation={tmp_path}")
     assert status == 2
     assert len(err.splitlines()) == 1
     assert "it holds 0 evaluated runs" in err
 
 
 def test_ablation_refuses_what_has_no_effect_beside_it(tmp_path):
-    status, _, err = running.finish(start("eval", f"--ablation={tmp_path}", "--figures"))
+    status, _, err = call("eval", f"--ablation={tmp_path}", "--figures")
     assert status == 2
     assert "--figures has no effect with --ablation" in err
 
@@ -299,7 +292,7 @@ def test_a_clustering_begins_with_the_network_of_a_semi_supervised_run(tmp_path)
     assert status == 0
     settings = {"initial_run": first.path, "learning_rate": 1e-12, "minimum_learning_rate": 0}
     config = running.config(tmp_path, "second", task, **settings)
-    status, _, err = running.finish(start("train", *running.arguments(config)))
+    status, _, err = call("train", *running.arguments(config))
     assert status == 0, err
     trained = running.weights(first, 20)
     begun = running.weights(running.RunDirectory(config.logdir), 60)
@@ -344,9 +337,7 @@ def test_a_mistake_is_told_in_one_line(given, message):
 
 def test_a_mistake_exits_2_and_leaves_no_run(tmp_path):
     logdir = tmp_path / "run"
-    status, _, err = running.finish(
-        start("train", f"--logdir={logdir}", "--num_clusters=5000", "--progress=false")
-    )
+    status, _, err = call("train", f"--logdir={logdir}", "--num_clusters=5000", "--progress=false")
     assert status == 2
     assert len(err.splitlines()) == 1, err
     assert "--num_clusters=5000 is more than the 4000 training images" in err

@@ -26,8 +26,8 @@ def train(folder, logdir, **settings):
     return run
 
 
-def start(binary, *flags):
-    return running.start(binary, *flags, package="domain_adaptation")
+def call(binary, *flags):
+    return running.call(binary, *flags, package="domain_adaptation")
 
 
 @pytest.fixture(scope="module")
@@ -47,35 +47,26 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize(
     ("similarity", "estimator"), [("association", "quadratic"), ("mmd", "linear")]
 )
-def test_a_killed_adaptation_resumes_to_the_same_bits(tmp_path, similarity, estimator):
-    settings = {"similarity": similarity, "mmd_estimator": estimator, "max_steps": 200, **SETTINGS}
+def test_a_killed_adaptation_resumes_to_the_same_bits(tmp_path, similarity, estimator, capsys):
+    settings = {"similarity": similarity, "mmd_estimator": estimator, **SETTINGS}
     whole = train(tmp_path, "whole", **settings)
-    killed = running.config(tmp_path, "killed", task, **settings)
-    run = running.RunDirectory(killed.logdir)
-    status, _, _ = running.interrupt(
-        start("train", *running.arguments(killed)), running.KILL, run, 50
-    )
-    assert status == -running.KILL
-    reached = checkpoints.list_steps(run.checkpoints)[-1]
-    assert 50 <= reached < 200, "the kill came too late to test anything"
-    status, out, err = running.finish(start("train", *running.arguments(killed)))
-    assert status == 0, err
-    assert f"at step {reached}" in out
-    running.assert_same_weights(whole, run, 200)
+    run = running.train_until(35, tmp_path, "killed", task, **settings)
+    assert checkpoints.list_steps(run.checkpoints)[-1] == 30
+    train(tmp_path, "killed", **settings)
+    assert "at step 30" in capsys.readouterr().out
+    running.assert_same_weights(whole, run, 60)
     assert running.losses(whole) == running.losses(run)
 
 
 def test_evaluation_measures_both_domains_the_coverage_and_draws_figures(runs):
     run = runs["association"]
-    status, out, err = running.finish(
-        start(
-            "eval",
-            f"--logdir={run.path}",
-            f"--source_only={runs['source_only'].path}",
-            f"--target_only={runs['target_only'].path}",
-            f"--compare={runs['mmd'].path}",
-            "--figures",
-        )
+    status, out, err = call(
+        "eval",
+        f"--logdir={run.path}",
+        f"--source_only={runs['source_only'].path}",
+        f"--target_only={runs['target_only'].path}",
+        f"--compare={runs['mmd'].path}",
+        "--figures",
     )
     assert status == 0, err
     content = run.read_json("evaluation.json")
@@ -117,7 +108,7 @@ def test_coverage_of_no_gap_is_none():
 def test_wrong_comparisons_exit_2_with_one_line(runs, flags, message):
     paths = {name: run.path for name, run in runs.items()}
     flags = [flag.format(**paths) for flag in flags]
-    status, _, err = running.finish(start("eval", f"--logdir={runs['association'].path}", *flags))
+    status, _, err = call("eval", f"--logdir={runs['association'].path}", *flags)
     assert status == 2
     assert len(err.splitlines()) == 1, err
     assert message in err
@@ -127,8 +118,8 @@ def test_an_unfinished_run_is_no_bound(runs, tmp_path):
     unfinished = tmp_path / "unfinished"
     shutil.copytree(runs["source_only"].path, unfinished)
     (unfinished / "results.json").unlink()
-    status, _, err = running.finish(
-        start("eval", f"--logdir={runs['association'].path}", f"--source_only={unfinished}")
+    status, _, err = call(
+        "eval", f"--logdir={runs['association'].path}", f"--source_only={unfinished}"
     )
     assert status == 2
     assert "unfinished is not complete" in err
@@ -145,10 +136,10 @@ def test_shuffled_domains_have_the_discrepancy_of_one_domain():
 
 def test_a_run_of_the_other_task_is_refused_by_name(runs, tmp_path):
     logdir = runs["association"].path
-    status, _, err = running.finish(running.start("eval", f"--logdir={logdir}"))
+    status, _, err = running.call("eval", f"--logdir={logdir}")
     assert status == 2
     assert "holds a run of domain_adaptation, not of semisup" in err
-    status, _, err = running.finish(running.start("train", f"--logdir={logdir}"))
+    status, _, err = running.call("train", f"--logdir={logdir}")
     assert status == 2
     assert "holds a run of domain_adaptation, not of semisup" in err
 
@@ -177,7 +168,7 @@ def test_an_adaptation_begins_with_the_weights_of_another_run(tmp_path):
 
 def test_an_initial_run_that_does_not_fit_exits_2_and_leaves_no_run(tmp_path):
     config = running.config(tmp_path, "run", task, initial_run=str(tmp_path / "none"), **SETTINGS)
-    status, _, err = running.finish(start("train", *running.arguments(config)))
+    status, _, err = call("train", *running.arguments(config))
     assert status == 2
     assert "holds no model.keras: is its training complete?" in err
     status, first = running.train(
@@ -187,7 +178,7 @@ def test_an_initial_run_that_does_not_fit_exits_2_and_leaves_no_run(tmp_path):
     other = running.config(
         tmp_path, "run", task, initial_run=first.path, architecture="mnist_model", **SETTINGS
     )
-    status, _, err = running.finish(start("train", *running.arguments(other)))
+    status, _, err = call("train", *running.arguments(other))
     assert status == 2
     assert f"--initial_run={first.path} does not fit this model" in err
     assert not running.RunDirectory(other.logdir).read_config()

@@ -18,10 +18,6 @@ from semisup.data.datasets import load_dataset
 from semisup.errors import TrainingError, UserError
 
 
-def call(binary, *arguments, **environment):
-    return running.finish(running.start(binary, *arguments, **environment))
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A complete run of 40 steps."""
@@ -85,7 +81,7 @@ def test_a_wrong_flag_exits_2_with_one_line_and_imports_nothing_heavy(arguments,
     ],
 )
 def test_wrong_data_exits_2_with_one_line_and_leaves_no_run(tmp_path, arguments, message):
-    status, _, err = call("train", f"--logdir={tmp_path / 'run'}", *arguments)
+    status, _, err = running.call("train", f"--logdir={tmp_path / 'run'}", *arguments)
     assert status == 2
     assert message in err
     assert len(err.strip().splitlines()) == 1
@@ -93,7 +89,7 @@ def test_wrong_data_exits_2_with_one_line_and_leaves_no_run(tmp_path, arguments,
 
 
 def test_evaluation_counts_every_test_image_once(trained):
-    status, out, err = call("eval", f"--logdir={trained.path}", "--eval_batch_size=333")
+    status, out, err = running.call("eval", f"--logdir={trained.path}", "--eval_batch_size=333")
     assert status == 0, err
     content = trained.read_json("evaluation.json")
     assert content["step"] == 40
@@ -108,10 +104,10 @@ def test_evaluation_counts_every_test_image_once(trained):
 
 
 def test_evaluation_of_an_earlier_checkpoint_and_of_one_that_is_missing(trained):
-    status, out, _ = call("eval", f"--logdir={trained.path}", "--step=20")
+    status, out, _ = running.call("eval", f"--logdir={trained.path}", "--step=20")
     assert status == 0
     assert "step 20:" in out
-    status, _, err = call("eval", f"--logdir={trained.path}", "--step=21")
+    status, _, err = running.call("eval", f"--logdir={trained.path}", "--step=21")
     assert status == 2
     assert "there are 10, 20, 30, 40" in err
 
@@ -119,7 +115,7 @@ def test_evaluation_of_an_earlier_checkpoint_and_of_one_that_is_missing(trained)
 def test_figures_are_drawn_from_the_run_directory_alone(trained, tmp_path):
     moved = tmp_path / "moved"
     shutil.copytree(trained.path, moved)
-    status, out, err = call("eval", f"--logdir={moved}", "--figures")
+    status, out, err = running.call("eval", f"--logdir={moved}", "--figures")
     assert status == 0, err
     names = {"associations.png", "confusion.png", "neighbours.png", "tsne.png"}
     assert set(os.listdir(moved / "figures")) == names
@@ -150,7 +146,7 @@ def test_evaluation_refuses_other_data_than_that_of_the_training(trained, tmp_pa
     record = json.loads((moved / "data.json").read_text())
     record["evaluation_fingerprint"] = "0" * 16
     (moved / "data.json").write_text(json.dumps(record))
-    status, _, err = call("eval", f"--logdir={moved}")
+    status, _, err = running.call("eval", f"--logdir={moved}")
     assert status == 2
     assert "not those of the training" in err
     assert len(err.strip().splitlines()) == 1
@@ -208,7 +204,7 @@ def test_a_folder_of_images_is_learnt_and_evaluated_after_it_has_moved(tmp_path)
         f"--logdir={logdir}",
         "--projector",
     ]
-    status, out, err = call("train", *flags)
+    status, out, err = running.call("train", *flags)
     assert status == 0, err
     results = json.loads((logdir / "results.json").read_text())
     assert results["test_error"] == 0
@@ -218,7 +214,7 @@ def test_a_folder_of_images_is_learnt_and_evaluated_after_it_has_moved(tmp_path)
     )
     assert "Test error 0.00 %" in out
     (tmp_path / "photos").rename(tmp_path / "moved")
-    status, _, err = call("eval", f"--logdir={logdir}", f"--data_dir={tmp_path / 'moved'}")
+    status, _, err = running.call("eval", f"--logdir={logdir}", f"--data_dir={tmp_path / 'moved'}")
     assert status == 0, err
 
 
@@ -267,7 +263,9 @@ def test_errors_become_a_line_and_an_exit_status(capsys, error, status, line):
 
 
 def test_an_unknown_backend_exits_2_with_one_line(tmp_path):
-    status, _, err = call("train", f"--logdir={tmp_path / 'run'}", KERAS_BACKEND="jaxx")
+    status, _, err = running.finish(
+        running.start("train", f"--logdir={tmp_path / 'run'}", KERAS_BACKEND="jaxx")
+    )
     assert (status, err.strip()) == (
         2,
         "semisup-train: KERAS_BACKEND=jaxx has to be tensorflow or jax, and be installed",
@@ -277,7 +275,9 @@ def test_an_unknown_backend_exits_2_with_one_line(tmp_path):
 def test_following_ends_when_nobody_trains_any_more(tmp_path):
     _, run = running.train(tmp_path, max_steps=20)
     os.remove(run.file("results.json"))
-    status, out, err = call("eval", f"--logdir={run.path}", "--follow", "--poll_seconds=0.1")
+    status, out, err = running.call(
+        "eval", f"--logdir={run.path}", "--follow", "--poll_seconds=0.1"
+    )
     assert status == 0, err
     assert "Nobody trains" in out
 

@@ -1,0 +1,267 @@
+"""A look into the layers of a running training (thesis section 2.2): gradients, weights, units.
+
+Norms are taken where they cost next to nothing: those of the gradients by the optimizer in every
+step, all else from the weights and the optimizer's averages at the interval.
+"""
+
+import math
+import statistics
+
+import keras
+import numpy as np
+
+from semisup.monitoring import StepCallback
+
+GRADIENT, WEIGHT, UPDATE, DEAD = "gradient_norm/", "weight_norm/", "update_ratio/", "dead_units/"
+"""What the tags of a layer's numbers begin with."""
+
+PROBED = 100
+"""Images of a batch, at most, that should tell which units are dead."""
+
+_EXPLOSION = 100.0
+_EARLIER = 3
+_PIXELS = 32
+
+
+class Inspection(StepCallback):
+    """Records norms and dead units of each layer, and warns of gradients that vanish or explode.
+
+    The numbers of a layer, in the log and as scalars:
+
+    - `gradient_norm/LAYER`, of the latest step, before the gradient's length is limited;
+    - `weight_norm/LAYER`;
+    - `update_ratio/LAYER`, length of the latest step's update by that of the weights;
+    - `dead_units/LAYER`, the share of units (of a convolution: channels) that are not positive on
+      any of the probed images, for layers with a nonlinear activation.
+
+    A gradient vanishes where the root of its mean square is below the optimizer's epsilon, so that
+    the weights hardly move, and explodes where its norm is not finite or 100 times the median of
+    the layer's earlier ones.
+
+    Args:
+        recorder: a `monitoring.Recorder`.
+        writer: a TensorFlow summary writer for images and histograms.
+        interval: steps between two looks; 0 never looks.
+        histograms: whether to write histograms of the weights and of their averaged gradients.
+        images: function that returns the images to probe with, (n, height, width, channels), as
+            the network takes them.
+        step: see `StepCallback`.
+        steps_per_execution: see `StepCallback`.
+    """
+
+    def __init__(self, recorder, writer, interval, histograms, images, step, steps_per_execution):
+        super().__init__(step, steps_per_execution)
+        self.recorder = recorder
+        self.writer = writer
+        self.interval = interval
+        self.histograms = histograms
+        self.images = images
+        self._probe = None
+        self._probed = None
+        self._earlier = {}
+        self._warned = set()
+
+    def on_step(self, logs):
+        """Looks if it is time."""
+        if self.interval and self.step % self.interval == 0:
+            self._look(self.model, logs)
+
+    def _look(self, model, logs):
+        numbers = layer_norms(model)
+        self._warn(model, numbers, logs)
+        if self._probe is None:
+            self._probe, self._probed = ActivationProbe(model.network), self.images()
+        dead = self._probe.dead_units(self._probed)
+        numbers.update({f"{DEAD}{layer}": share for layer, share in dead.items()})
+        self.recorder.record(self.step, numbers)
+        self._write_pictures(model)
+
+    def _warn(self, model, numbers, logs):
+        for layer, variables in layers_of(model).items():
+            norm = numbers[f"{GRADIENT}{layer}"]
+            size = sum(math.prod(variable.shape) for variable in variables)
+            earlier = self._earlier.setdefault(layer, [])
+            trouble = diagnosis(norm, size, model.optimizer.epsilon, earlier)
+            # A loss whose time has not come gives no gradient.
+            waits = norm == 0 and any(
+                value == 0 for name, value in logs.items() if name.endswith("_weight")
+            )
+            if trouble is None or waits:
+                self._warned.discard(layer)
+            elif layer not in self._warned:
+                self._warned.add(layer)
+                print(
+                    f"\nstep {self.step}: the gradient of layer {layer} {trouble}. A lower "
+                    "learning rate, fewer layers or batch normalisation may help.",
+                    flush=True,
+                )
+            if math.isfinite(norm):
+                earlier.append(norm)
+
+    def _write_pictures(self, model):
+        import tensorflow as tf
+
+        with self.writer.as_default():
+            kernels = first_kernels(model.network)
+            if kernels is not None:
+                tf.summary.image("kernels", kernel_grid(kernels)[None], step=self.step)
+            if self.histograms:
+                momentums = model.optimizer._momentums
+                for variable, average in zip(model.trainable_variables, momentums, strict=True):
+                    name = variable.path.removeprefix("model/")
+                    for kind, values in (("weights", variable), ("averaged_gradient", average)):
+                        values = keras.ops.convert_to_numpy(values)
+                        tf.summary.histogram(f"{kind}/{name}", values, step=self.step)
+        self.writer.flush()
+
+
+def layers_of(model):
+    """The trainable variables of each layer.
+
+    Args:
+        model: an `EmbeddingClassifier`.
+
+    Returns:
+        Dictionary from names to lists of variables, in the model's order. A weight of the model
+        itself, such as centroids, is a layer of its own.
+    """
+    layers = {}
+    for variable in model.trainable_variables:
+        path = variable.path.removeprefix("model/")
+        layers.setdefault(path.rpartition("/")[0] or path, []).append(variable)
+    return layers
+
+
+def layer_norms(model):
+    """Norms of gradients and weights, and the ratio of update and weights, of each layer.
+
+    Args:
+        model: an `EmbeddingClassifier` that has taken a step, compiled with a `SteerableAdam`.
+
+    Returns:
+        Floats by the tags that `Inspection` records.
+    """
+    optimizer, variables = model.optimizer, model.trainable_variables
+    gradients = keras.ops.convert_to_numpy(optimizer.gradient_norms)
+    weights = [_norm(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    updates = [_norm(update) for update in optimizer.latest_updates()]
+    places = {id(variable): place for place, variable in enumerate(variables)}
+    numbers = {}
+    for layer, members in layers_of(model).items():
+        chosen = [places[id(variable)] for variable in members]
+        gradient, weight, update = (
+            _norm([norms[place] for place in chosen]) for norms in (gradients, weights, updates)
+        )
+        numbers[f"{GRADIENT}{layer}"] = gradient
+        numbers[f"{WEIGHT}{layer}"] = weight
+        numbers[f"{UPDATE}{layer}"] = update / weight if weight else 0.0
+    return numbers
+
+
+def diagnosis(norm, size, epsilon, earlier):
+    """What is wrong with a gradient: see `Inspection`.
+
+    Args:
+        norm: its length.
+        size: its number of entries.
+        epsilon: that of Adam.
+        earlier: lengths of the same layer's earlier gradients.
+
+    Returns:
+        A text that goes on from "the gradient", or None if nothing is wrong.
+    """
+    if not math.isfinite(norm):
+        return "explodes: it is not finite"
+    if norm / math.sqrt(size) < epsilon:
+        return f"vanishes: the root of its mean square is {norm / math.sqrt(size):.1e}"
+    if len(earlier) >= _EARLIER:
+        median = statistics.median(earlier)
+        if norm > _EXPLOSION * median:
+            return f"explodes: its length is {norm:.1e}, and the median of the earlier {median:.1e}"
+    return None
+
+
+class ActivationProbe:
+    """Tells which units of a network do nothing.
+
+    Args:
+        network: a Keras model; of one that is not functional, no unit is known.
+    """
+
+    def __init__(self, network):
+        graph = getattr(network, "_functional", network)
+        calls = [call for calls in getattr(graph, "_nodes_by_depth", {}).values() for call in calls]
+        outputs = {
+            call.operation.name: keras.ops.max(
+                call.outputs[0], axis=range(call.outputs[0].ndim - 1)
+            )
+            for call in sorted(calls, key=lambda call: call.operation.name)
+            if _is_nonlinear(call.operation)
+        }
+        self._model = keras.Model(graph.input, outputs) if outputs else None
+        if outputs:
+            self._model.compile(jit_compile=keras.backend.backend() == "jax")
+
+    def dead_units(self, images):
+        """Share of units that are not positive on any image.
+
+        Args:
+            images: (n, height, width, channels), as the network takes them.
+
+        Returns:
+            Floats in [0, 1] by the layers' names.
+        """
+        if self._model is None:
+            return {}
+        greatest = self._model.predict_on_batch(images)
+        return {layer: float(np.mean(values <= 0)) for layer, values in greatest.items()}
+
+
+def _is_nonlinear(layer):
+    activations = keras.activations
+    if isinstance(layer, (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.ELU)):
+        return True
+    if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense, keras.layers.Activation)):
+        return layer.activation is not activations.linear
+    return False
+
+
+def first_kernels(network):
+    """Kernels (height, width, channels, n) of a network's first convolution, or None.
+
+    Those of more than three channels cannot be seen, and are None too.
+    """
+    for layer in getattr(network, "layers", ()):
+        if isinstance(layer, keras.layers.Conv2D):
+            kernels = keras.ops.convert_to_numpy(layer.kernel)
+            return kernels if kernels.shape[2] in (1, 3) else None
+    return None
+
+
+def kernel_grid(kernels):
+    """Kernels as one picture, each with the whole range of grey or colour.
+
+    Args:
+        kernels: (height, width, channels, n) float, one or three channels.
+
+    Returns:
+        (rows, columns, channels) uint8; kernels are enlarged and stand on a dark ground.
+    """
+    height, width, channels, count = kernels.shape
+    low = kernels.min(axis=(0, 1, 2), keepdims=True)
+    high = kernels.max(axis=(0, 1, 2), keepdims=True)
+    shown = (255 * (kernels - low) / np.maximum(high - low, 1e-12)).astype(np.uint8)
+    factor = max(1, _PIXELS // max(height, width))
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    height, width = factor * height + 2, factor * width + 2
+    grid = np.zeros((rows * height, columns * width, channels), np.uint8)
+    for place in range(count):
+        top, left = height * (place // columns) + 1, width * (place % columns) + 1
+        enlarged = shown[..., place].repeat(factor, axis=0).repeat(factor, axis=1)
+        grid[top : top + height - 2, left : left + width - 2] = enlarged
+    return grid
+
+
+def _norm(values):
+    return float(np.linalg.norm(np.asarray(values, "float64").ravel()))
