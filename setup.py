@@ -55,8 +55,11 @@ setup(
         "jax": ["jax>=0.5,<0.11"],
         "jax-gpu": ["jax[cuda13]>=0.5,<0.11"],
         "fonts": FONTS,
+        "search": ["optuna>=4,<5"],
+        "cluster": ["ray>=2.40,<3"],
         "test": [
             "jax>=0.5,<0.11",
+            "optuna>=4,<5",
             "pytest>=8,<10",
             "pytest-xdist>=3.6,<4",
             "ruff>=0.9,<0.18",

@@ -157,6 +157,7 @@ class Benchmark:
         import keras
 
         from semisup import backend, run_directory, task, training
+        from semisup.signals import StopSignals
 
         config = self.training_config
         # What `training.train` does for a new run, less the evaluations and the results.
@@ -166,7 +167,7 @@ class Benchmark:
         self.data = task.load_data(config)
         self.model = self._build_model(config)
         run.begin(config, task.NAME, overwrite=False)
-        signals = training.StopSignals()
+        signals = StopSignals()
         session = training.Session(config, task, run, self.data, self.model, 0, signals)
         session.callbacks = [
             epoch_timer(self._finish_round)

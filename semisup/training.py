@@ -7,7 +7,6 @@ that each loss weight's flag multiplies), and the functions `load_data`, `build_
 """
 
 import math
-import signal
 import sys
 
 import keras
@@ -27,6 +26,7 @@ from semisup import (
 from semisup.embedding_classifier import REGULARIZATION_LOSS
 from semisup.errors import TrainingError, UserError
 from semisup.monitoring import StepCallback
+from semisup.signals import StopSignals
 
 PROJECTED = 1000
 """Images whose embeddings are written for TensorBoard's projector."""
@@ -140,33 +140,6 @@ def check_same_data(run, record):
             f"the data is not what {run.path} was trained on: {', '.join(changed)} differ; "
             "restore the data, or start again with --overwrite"
         )
-
-
-class StopSignals:
-    """Notes SIGINT and SIGTERM, so that a training can save before it stops.
-
-    A second signal of the same kind acts as it would have without this.
-
-    Attributes:
-        received: number of the signal, or 0.
-    """
-
-    def __init__(self):
-        self.received = 0
-        self._earlier = {}
-
-    def __enter__(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._earlier[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *error):
-        for number, handler in self._earlier.items():
-            signal.signal(number, handler)
-
-    def _note(self, number, frame):
-        self.received = number
-        signal.signal(number, self._earlier[number])
 
 
 class Session:

@@ -1,6 +1,5 @@
-"""Tests of the results script: what it keeps, what it leaves out, its table; and of the results."""
+"""Tests of results and their tables: what is kept, what is left out, what is shown."""
 
-import importlib.util
 import json
 import statistics
 from pathlib import Path
@@ -9,6 +8,8 @@ import pytest
 
 from clustering.config import TrainConfig as ClusteringConfig
 from domain_adaptation.config import TrainConfig as AdaptationConfig
+from scripts import published, tables
+from scripts import results as script
 from semisup import flags
 from semisup.config import TrainConfig
 
@@ -18,12 +19,18 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     """The script, writing into a folder of the test."""
-    monkeypatch.setattr("sys.path", [*__import__("sys").path])
-    spec = importlib.util.spec_from_file_location("results", ROOT / "scripts" / "results.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
-    return module
+    monkeypatch.setattr(script, "RESULTS", tmp_path / "results")
+    return script
+
+
+def rows(title):
+    """Cells of the table whose title begins so, by the columns' names."""
+
+    def link(text, folder):
+        return text
+
+    (table,) = [found for found in tables._all(link) if found.title.startswith(title)]
+    return [dict(zip(table.columns, line, strict=True)) for line in table.lines]
 
 
 def run_directory(folder, *arguments, error=0.01):
@@ -67,19 +74,68 @@ def test_cells_of_a_grid_are_rows_of_their_own_with_mean_and_deviation(results, 
             error=error,
         )
         results.collect("mnist_visit", run)
-    rows = results.table().splitlines()[2:]
-    assert len(rows) == 2
-    assert "`--visit_weight=0.25`" in rows[0]
-    assert f"**2.00 % ± {statistics.stdev([1, 3]):.2f}** | 2 (1.00, 3.00)" in rows[0]
-    assert "**50.00 %** | 1 (50.00)" in rows[1]
+    quarter, half = rows("Learning by Association (CVPR 2017), table 4")
+    assert quarter["what"] == "MNIST, 1,000 labels, visit weight 0.25"
+    # The paper gives the median.
+    assert quarter["ours"] == f"**median 2.00 % ± {statistics.stdev([1, 3]):.2f}**"
+    assert quarter["published"] == "median 1.17 % ± 0.15"
+    assert quarter["seeds"] == "2 (1.00, 3.00)"
+    assert half["ours"] == "**median 50.00 %**"
+    assert half["difference"] == "+49.18"
+
+
+def test_a_difference_has_students_interval(results, tmp_path):
+    for seed, error in enumerate((0.01, 0.012, 0.008)):
+        run = run_directory(
+            tmp_path / str(seed), "--recipe=mnist_100", f"--seed={seed}", error=error
+        )
+        results.collect("mnist_100", run)
+    (row,) = rows("Learning by Association (CVPR 2017), table 1")
+    # 4.3027 is the quantile of Student's distribution for two degrees of freedom.
+    half = 4.3027 * 0.2 / 3**0.5
+    assert row["difference"] == f"+0.11 ({0.11 - half:+.2f} to {0.11 + half:+.2f})"
 
 
 def test_a_result_on_other_data_stands_beside_no_published_number(results, tmp_path):
     run = run_directory(tmp_path / "run", "--recipe=mnist_100")
     results.collect("mnist_100", run, note="half of it", comparable=False)
-    (row,) = results.table().splitlines()[2:]
-    assert "| not comparable | **1.00 %** |" in row
-    assert "0.89" not in row
+    (row,) = rows("Learning by Association (CVPR 2017), table 1")
+    assert row["published"] == "not comparable"
+    assert row["difference"] == "-"
+    assert row["ours"] == "**1.00 %**"
+    assert row["what"] == "MNIST, 100 labels; **half of it**"
+
+
+def test_a_run_that_was_steered_is_no_result_of_a_recipe(results, tmp_path):
+    run = run_directory(tmp_path / "run", "--recipe=mnist_100")
+    content = json.loads((run / "results.json").read_text())
+    content["live_changes"] = [{"step": 50, "seconds": 1.0, "learning_rate": 0.1}]
+    (run / "results.json").write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match="was steered"):
+        results.collect("mnist_100", run)
+
+
+def test_published_numbers_name_recipes_and_flags_that_exist():
+    found = published.numbers()
+    assert len({(n.place, n.setting, n.method, n.metric, n.statistic) for n in found}) == len(found)
+    for number in found:
+        if number.recipe:
+            published.settings(number.recipe, number.flags)
+    recipes = {
+        path.stem for task in published.TASKS for path in published.recipes(task).glob("*.flags")
+    }
+    extra = {"mnist_100_best", "svhn_pretraining", "mnist_thesis"}
+    assert recipes - {number.recipe for number in found} <= extra
+
+
+def test_every_published_number_of_a_recipe_stands_in_its_first_line():
+    for number in published.numbers():
+        several = number.flags or number.metric == "mmd"
+        if number.recipe and not several:
+            form = (
+                ".0f" if number.recipe == "stl10" else ".1f" if number.paper == "adc18" else ".2f"
+            )
+            assert f"{number.value:{form}} %" in published.headline(number.recipe), number
 
 
 def test_an_incomplete_run_is_refused(results, tmp_path):
@@ -87,8 +143,7 @@ def test_an_incomplete_run_is_refused(results, tmp_path):
         results.collect("mnist_100", tmp_path)
 
 
-def test_committed_results_are_whole_and_the_tables_show_them(results, monkeypatch):
-    monkeypatch.setattr(results, "RESULTS", ROOT / "results")
+def test_committed_results_are_whole_and_the_tables_show_them():
     files = sorted((ROOT / "results").rglob("seed*.json"))
     assert files
     for path in files:
@@ -100,11 +155,10 @@ def test_committed_results_are_whole_and_the_tables_show_them(results, monkeypat
         assert result["git_commit"]
         assert not result["git_commit"].endswith("-dirty"), path
         assert not [word for word in result["command"].split() if "=/" in word or word[0] == "/"]
-    for readme in ("README.md", "results/README.md"):
-        text = (ROOT / readme).read_text(encoding="utf-8")
-        assert results.table() in text
-        assert results.domains_table() in text
-        assert results.clusters_table() in text
+    for path, text in tables.files().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path}: run python -m scripts.tables"
+    shown = {row.folder for row in tables.collected()}
+    assert shown == {path.parent for path in files}
 
 
 def test_an_adaptations_result_keeps_what_was_measured_of_both_domains(results, tmp_path):
@@ -137,10 +191,17 @@ def test_an_adaptations_result_keeps_what_was_measured_of_both_domains(results, 
     (run / "results.json").write_text(json.dumps(result))
     with pytest.raises(SystemExit, match="another --note"):
         results.collect("mnist_to_mnist_m_fixed", run)
-    assert "DA_assoc, fixed parameters; **a subset**" in results.table()
-    row = results.domains_table().splitlines()[-1]
-    assert "; **a subset** |" in row
-    assert row.endswith("| 1.00 % | 20.00 % | 75.0 % | 0.5000 | 0.2500 |")
+    (row,) = rows("Associative Domain Adaptation (ICCV 2017), table 2")
+    assert row["what"] == "MNIST to MNIST-M, DA_assoc, fixed parameters; **a subset**"
+    (row,) = rows("Both domains")
+    assert list(row.values()) == [
+        "`mnist_to_mnist_m_fixed`; **a subset**",
+        "1.00 %",
+        "20.00 %",
+        "75.0 %",
+        "0.5000",
+        "0.2500",
+    ]
 
 
 def test_a_clusterings_result_is_its_agreement_with_the_classes(results, tmp_path):
@@ -165,7 +226,12 @@ def test_a_clusterings_result_is_its_agreement_with_the_classes(results, tmp_pat
         measured = {"accuracy": accuracy, "nmi": 0.9, "ari": 0.9, "k_means_accuracy": 0.7}
         (run / "evaluation.json").write_text(json.dumps({"step": 12_000, **measured}))
         results.collect("mnist_vcnn", run)
-    assert len(results.table().splitlines()) == 2, "no test error, no row"
-    (row,) = results.clusters_table().splitlines()[2:]
-    assert "| 98.7 % (0.6), best 99.2 % | **89.00 % ± 12.73**, best 98.00 % | 90.0 % ± 0.0 |" in row
-    assert "| 70.00 % ± 0.00 | 2 (98.00, 80.00) | 12,000 |" in row
+    mean, best = rows("Associative Deep Clustering (2018), table 1: accuracy")
+    assert mean["published"] == "98.70 % ± 0.6"
+    assert mean["ours"] == "**89.00 % ± 12.73**"
+    assert best["published"] == "best 99.20 %"
+    assert best["ours"] == "**best 98.00 %**"
+    assert best["difference"] == "-1.20"
+    (row,) = rows("Clusters")
+    assert row["accuracy of k-means"] == "70.00 % ± 0.00"
+    assert row["NMI"] == "90.0 % ± 0.0"

@@ -1,0 +1,183 @@
+"""Cells of the papers' tables as trainings: what is missing, how it is run, what it will cost."""
+
+import dataclasses
+import json
+import re
+import statistics
+import sys
+from pathlib import Path
+
+from scripts import published, results
+from semisup.errors import UserError
+
+# What the evaluation of an adaptation is compared with: other runs of the same pair and seed.
+_BOUNDS = ("source_only", "target_only")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A training of a table's cell with a seed.
+
+    Attributes:
+        recipe: name of the recipe.
+        flags: all further flags, the seed's excepted.
+        seed: the seed.
+        folder: folder of all run directories.
+    """
+
+    recipe: str
+    flags: tuple[str, ...]
+    seed: int
+    folder: Path
+
+    @property
+    def config(self):
+        """The configuration of the training."""
+        return published.settings(self.recipe, (*self.flags, f"--seed={self.seed}"))
+
+    @property
+    def changes(self):
+        """Settings that are not the recipe's own: see `results.changes`."""
+        return results.changes(self.recipe, self.config.to_dict())
+
+    @property
+    def name(self):
+        """Recipe, changes and seed in one line."""
+        return " ".join([self.recipe, *self.changes, f"seed {self.seed}"])
+
+    @property
+    def run(self):
+        """The run directory."""
+        return self.folder / results.place(self.recipe, self.changes) / f"seed{self.seed}"
+
+    @property
+    def log(self):
+        """The file that the commands' output goes to."""
+        return self.run.with_suffix(".log")
+
+    @property
+    def result(self):
+        """The file of `results/` that the cell fills in."""
+        return results.RESULTS / results.place(self.recipe, self.changes) / f"seed{self.seed}.json"
+
+    @property
+    def task(self):
+        """Name of the package that trains it."""
+        return published.task_of(self.recipe)
+
+    @property
+    def is_trained(self):
+        """Whether the training is complete."""
+        return _step(self.run / "results.json") == self.config.max_steps
+
+    @property
+    def steps(self):
+        """Steps that the run's log has reached."""
+        return (_last_entry(self.run / "metrics.jsonl") or {"step": 0})["step"]
+
+    def commands(self, bounds=()):
+        """What is to be run: the training, and where results need it the evaluation.
+
+        Args:
+            bounds: flags of the evaluation that name other runs.
+        """
+        train = [sys.executable, "-m", f"{self.task}.train", f"--recipe={self.recipe}"]
+        train += [*self.flags, f"--seed={self.seed}", f"--logdir={self.run}", "--noprogress"]
+        if self.task == "semisup":
+            return [train]
+        evaluate = [sys.executable, "-m", f"{self.task}.eval", f"--logdir={self.run}", *bounds]
+        return [train, evaluate]
+
+    def seconds_per_step(self):
+        """Estimate from measured results of the recipe, or from what it says itself, or None."""
+        rates = [
+            run["median_steps_per_second"]
+            for folder, runs in results.rows()
+            if runs[0]["recipe"] == self.recipe
+            for run in runs
+            if run.get("median_steps_per_second")
+        ]
+        if rates:
+            return 1 / statistics.median(rates)
+        path = published.recipes(self.task) / f"{self.recipe}.flags"
+        text = path.read_text(encoding="utf-8")
+        found = re.search(r"# Run time: (?:about|estimated) ([\d.]+) (minutes|hours)", text)
+        if found is None:
+            return None
+        seconds = float(found[1]) * {"minutes": 60, "hours": 3600}[found[2]]
+        return seconds / published.settings(self.recipe).max_steps
+
+
+def of_table(numbers, folder, seeds, further):
+    """The cells of published numbers, each once, in their order.
+
+    Args:
+        numbers: published `Number`s; those without a recipe are passed over.
+        folder: folder of all run directories.
+        seeds: the seeds.
+        further: flags that all of them get.
+
+    Returns:
+        List of `Cell`s, the seeds of each training together.
+
+    Raises:
+        UserError: if a flag is wrong for one of them.
+    """
+    kinds = dict.fromkeys(number.cell for number in numbers if number.recipe)
+    cells = []
+    for recipe, flags in kinds:
+        for seed in seeds:
+            cell = Cell(recipe, (*flags, *further), seed, Path(folder).absolute())
+            try:
+                published.settings(recipe, cell.flags)
+            except UserError as error:
+                raise UserError(f"{recipe}: {error}") from None
+            cells.append(cell)
+    return cells
+
+
+def with_bounds(cells):
+    """The adaptations among cells whose coverage can be measured, and the flags that do so.
+
+    Args:
+        cells: `Cell`s.
+
+    Returns:
+        Dictionary from cells to flags of the evaluation.
+    """
+    trained = {(cell.recipe, cell.seed): cell for cell in cells if cell.is_trained}
+    found = {}
+    for (recipe, seed), cell in trained.items():
+        if cell.task != "domain_adaptation" or recipe.endswith(_BOUNDS):
+            continue
+        pair = re.sub(r"_(fixed|mmd)$", "", recipe)
+        bounds = {kind: trained.get((f"{pair}_{kind}", seed)) for kind in _BOUNDS}
+        if all(bounds.values()):
+            found[cell] = [f"--{kind}={bound.run}" for kind, bound in bounds.items()]
+    return found
+
+
+def _step(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["step"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _last_entry(path, tail=20_000):
+    """The last whole entry of a log, or None."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - tail))
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and "step" in entry:
+            return entry
+    return None

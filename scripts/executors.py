@@ -1,0 +1,157 @@
+"""Where commands run: as processes of this machine, or as tasks on a Ray cluster."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from semisup.errors import UserError
+
+_PATIENCE_SECONDS = 120
+_POLL_SECONDS = 0.1
+
+
+def run_commands(commands, log, cwd):
+    """Runs commands one after the other, until one fails.
+
+    Args:
+        commands: lists of a program and its arguments.
+        log: file that their output is appended to.
+        cwd: folder to run them in.
+
+    Returns:
+        Exit status of the last one. Interrupted, it has the running one save and stop first.
+    """
+    os.makedirs(os.path.dirname(log), exist_ok=True)
+    for command in commands:
+        with open(log, "ab") as output:
+            # A session of its own: a Ctrl-C at the terminal is ours to pass on.
+            process = subprocess.Popen(
+                command, stdout=output, stderr=output, cwd=cwd, start_new_session=True
+            )
+            try:
+                # In pieces, since an interruption by Ray does not end a wait.
+                while (status := process.poll()) is None:
+                    time.sleep(_POLL_SECONDS)
+            except BaseException:
+                _stop(process)
+                raise
+        if status:
+            return status
+    return 0
+
+
+def _stop(process):
+    """Lets a training save before it ends."""
+    process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_PATIENCE_SECONDS)
+    process.kill()
+
+
+class LocalExecutor:
+    """Runs commands as processes of this machine."""
+
+    def submit(self, commands, log, cwd):
+        """Starts commands.
+
+        Args:
+            commands: see `run_commands`.
+            log: see `run_commands`.
+            cwd: see `run_commands`.
+
+        Returns:
+            A handle for the other methods.
+        """
+        script = "import json, sys; from scripts.executors import main; main(*json.load(sys.stdin))"
+        process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdin=subprocess.PIPE,
+            cwd=cwd,
+            start_new_session=True,
+            text=True,
+        )
+        with process.stdin as pipe:
+            json.dump([commands, log, cwd], pipe)
+        return process
+
+    def status(self, handle):
+        """Exit status of what was started, or None while it runs."""
+        return handle.poll()
+
+    def stop(self, handles):
+        """Stops all that runs, after it has saved."""
+        for process in handles:
+            process.send_signal(signal.SIGTERM)
+        for process in handles:
+            process.wait()
+
+    def close(self):
+        """Nothing is left to close."""
+
+
+def main(commands, log, cwd):
+    """Runs commands as a process of its own, which SIGTERM stops."""
+
+    def end(number, frame):
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+    sys.exit(run_commands(commands, log, cwd))
+
+
+class RayExecutor:
+    """Runs commands as tasks on Ray; the machines share the folders of project, data and runs.
+
+    Args:
+        address: address of the cluster, or empty to start one on this machine.
+        cpus: processor cores that a task takes.
+        gpus: GPUs that a task takes; may be a fraction.
+
+    Raises:
+        UserError: if Ray is not installed, or nobody answers at the address.
+    """
+
+    def __init__(self, address="", cpus=1.0, gpus=0.0):
+        try:
+            import ray
+        except ImportError:
+            raise UserError("--executor=ray needs Ray: pip install '.[cluster]'") from None
+        self._ray = ray
+        try:
+            ray.init(address=address or "local", log_to_driver=False, configure_logging=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise UserError(f"--address={address}: {str(error).splitlines()[0]}") from None
+        # By value, since a worker need not find this module.
+        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        self._remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(run_commands)
+
+    def submit(self, commands, log, cwd):
+        """Starts commands when the cluster has room: see `LocalExecutor.submit`."""
+        return self._remote.remote(commands, log, cwd)
+
+    def status(self, handle):
+        """Exit status of a task, or None while it waits or runs."""
+        done, _ = self._ray.wait([handle], timeout=0)
+        if not done:
+            return None
+        try:
+            return self._ray.get(handle)
+        except self._ray.exceptions.RayError as error:
+            print(f"ray: {str(error).splitlines()[0]}")
+            return 1
+
+    def stop(self, handles):
+        """Stops all that waits or runs, after it has saved."""
+        for handle in handles:
+            self._ray.cancel(handle)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while handles and time.monotonic() < deadline:
+            _, handles = self._ray.wait(handles, num_returns=len(handles), timeout=1)
+
+    def close(self):
+        """Leaves the cluster."""
+        self._ray.shutdown()

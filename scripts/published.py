@@ -1,0 +1,127 @@
+"""The numbers that the papers published, and which recipe is to reproduce each of them.
+
+`results/published.csv` holds them: a line a number, with its paper, table, and what stands in the
+table's row and column; the recipe is empty where the number is that of another method.
+"""
+
+import csv
+import dataclasses
+import sys
+from pathlib import Path
+
+from clustering.config import TrainConfig as ClusteringConfig
+from domain_adaptation.config import TrainConfig as AdaptationConfig
+from semisup import flags
+from semisup.config import TrainConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE = ROOT / "results" / "published.csv"
+TASKS = {
+    "semisup": TrainConfig,
+    "domain_adaptation": AdaptationConfig,
+    "clustering": ClusteringConfig,
+}
+PAPERS = {
+    "cvpr17": "Learning by Association (CVPR 2017)",
+    "iccv17": "Associative Domain Adaptation (ICCV 2017)",
+    "adc18": "Associative Deep Clustering (2018)",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Number:
+    """A published number.
+
+    Attributes:
+        paper: one of `PAPERS`.
+        table: number of the table, or where else it stands.
+        setting: data, labels and other circumstances.
+        method: name of the method.
+        metric: "test_error" or "accuracy" or "k_means_accuracy", in per cent, or "mmd".
+        statistic: "mean", "median" or "best", of the paper's runs.
+        value: the number.
+        std: its standard deviation, or None.
+        note: what the paper says of the protocol.
+        recipe: name of the recipe that reproduces it, or empty.
+        flags: further flags of the cell, as a tuple.
+    """
+
+    paper: str
+    table: str
+    setting: str
+    method: str
+    metric: str
+    statistic: str
+    value: float
+    std: float | None
+    note: str
+    recipe: str
+    flags: tuple[str, ...]
+
+    @property
+    def cell(self):
+        """The training that reproduces it: recipe and flags."""
+        return self.recipe, self.flags
+
+    @property
+    def place(self):
+        """Paper and table, as `cvpr17/1`."""
+        return f"{self.paper}/{self.table}"
+
+
+def numbers():
+    """All published numbers, in the order of the papers."""
+    with open(FILE, encoding="utf-8", newline="") as file:
+        return [
+            Number(
+                **{
+                    **row,
+                    "value": float(row["value"]),
+                    "std": float(row["std"]) if row["std"] else None,
+                    "flags": tuple(row["flags"].split()),
+                }
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
+def task_of(recipe):
+    """Name of the package that a recipe belongs to.
+
+    Raises:
+        SystemExit: if there is no such recipe.
+    """
+    for task in TASKS:
+        if (recipes(task) / f"{recipe}.flags").is_file():
+            return task
+    sys.exit(f"no recipe is called {recipe!r}")
+
+
+def recipes(task):
+    """Folder of a task's recipes."""
+    return ROOT / task / "recipes"
+
+
+def settings(recipe, further=()):
+    """Configuration of a recipe and further flags, as the binary would read them.
+
+    Raises:
+        SystemExit: if there is no such recipe.
+        UserError: if a flag is wrong.
+    """
+    task = task_of(recipe)
+    argv = ["train", f"--recipe={recipe}", *further]
+    return flags.parse(argv, TASKS[task], recipes=recipes(task))
+
+
+def headline(recipe):
+    """First line of a recipe: what it reproduces."""
+    path = recipes(task_of(recipe)) / f"{recipe}.flags"
+    return path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+
+
+def flag_names(arguments):
+    """Names of the settings that flags set: `--noprogress` and `--progress` set the same."""
+    names = [argument.lstrip("-").partition("=")[0] for argument in arguments]
+    known = {name for config in TASKS.values() for name in config.__dataclass_fields__}
+    return [name if name in known else name.removeprefix("no") for name in names]

@@ -1,0 +1,376 @@
+"""Reproduces the tables of the papers: runs what is missing of them, and collects the results.
+
+    python -m scripts.reproduce --table=cvpr17/1 --seeds=0:3 -- --precision=bfloat16
+
+What follows `--` are flags of every training.
+"""
+
+import dataclasses
+import math
+import os
+import sys
+import time
+
+from scripts import cells, executors, published, results
+from semisup import flags
+from semisup.errors import TrainingError, UserError
+from semisup.options import check_ranges, option
+
+SUMMARY = (
+    "Runs every missing cell and seed of a published table, each as a process and in a folder of\n"
+    "its own, and collects the results. Complete runs are skipped, and those that were cut off go\n"
+    "on. Flags after -- are given to every training."
+)
+_OWN_FLAGS = ("seed", "logdir", "max_steps", "progress", "recipe", "overwrite", "live_config")
+_LOOK_SECONDS = 0.5
+_LINE_SECONDS = 60
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReproduceConfig:
+    """Settings of a reproduction (see the help of each field's flag)."""
+
+    table: str = option(
+        "", "Cells", "Table of a paper, as cvpr17/1; help: list them with their cells."
+    )
+    row: str = option(
+        "", "Cells", "Recipes to run, separated by commas; default: all of the table."
+    )
+    seeds: str = option("0", "Cells", "Seeds: a number, numbers separated by commas, or 0:10.")
+    max_steps: int = option(
+        0,
+        "Cells",
+        "Steps of each training, another budget than the recipes'; the tables say so. 0: theirs.",
+        least=0,
+    )
+    folder: str = option("runs/reproduce", "Runs", "Folder of the run directories.")
+    jobs: int = option(1, "Runs", "Trainings at a time.", least=1)
+    dry_run: bool = option(False, "Runs", "List the cells with what they will cost; run nothing.")
+    collect: bool = option(True, "Runs", "Copy results into results/ as they come in.")
+    note: str = option("", "Runs", "What the rows of the tables say of the data.")
+    not_comparable: bool = option(
+        False, "Runs", "Leave the published numbers out of the rows: they are of other data."
+    )
+    executor: str = option("local", "Cluster", "Where trainings run.", one_of=("local", "ray"))
+    address: str = option("", "Cluster", "Address of a Ray cluster; default: start one here.")
+    cpus: float = option(1.0, "Cluster", "Processor cores that Ray gives a training.", above=0)
+    gpus: float = option(0.0, "Cluster", "GPUs that Ray gives a training.", least=0)
+
+    def __post_init__(self):
+        check_ranges(self)
+        if not self.table:
+            raise UserError("--table is required, as cvpr17/1; --table=help lists them")
+        for name in ("address", "cpus", "gpus"):
+            default = type(self).__dataclass_fields__[name].default
+            if self.executor == "local" and getattr(self, name) != default:
+                raise UserError(f"--{name} has no effect without --executor=ray")
+        self.chosen_seeds()
+
+    def chosen_seeds(self):
+        """The seeds, ascending.
+
+        Raises:
+            UserError: if they cannot be read.
+        """
+        try:
+            first, colon, last = self.seeds.partition(":")
+            chosen = range(int(first), int(last)) if colon else map(int, self.seeds.split(","))
+            chosen = sorted(set(chosen))
+        except ValueError:
+            chosen = []
+        if not chosen or chosen[0] < 0:
+            raise UserError(f"--seeds={self.seeds}: give a number, 0,2,5 or 0:10")
+        return chosen
+
+
+def chosen_numbers(config):
+    """The published numbers that a reproduction is about.
+
+    Raises:
+        UserError: if there is no such table or row.
+    """
+    known = [number for number in published.numbers() if number.recipe]
+    places = list(dict.fromkeys(number.place for number in known))
+    found = [number for number in known if number.place == config.table]
+    if not found:
+        raise UserError(f"--table={config.table} is none of {', '.join(places)}")
+    wanted = [name for name in config.row.split(",") if name]
+    names = list(dict.fromkeys(number.recipe for number in found))
+    for name in wanted:
+        if name not in names:
+            raise UserError(f"--row={name} is none of {', '.join(names)}")
+    return [number for number in found if not wanted or number.recipe in wanted]
+
+
+def listing():
+    """All tables with the recipes and flags of their cells, as text."""
+    lines = []
+    kinds = {}
+    for number in published.numbers():
+        if number.recipe:
+            kinds.setdefault(number.place, {})[number.cell] = number
+    for place, members in kinds.items():
+        lines.append(place)
+        lines += [f"  {' '.join([recipe, *further])}" for recipe, further in members]
+    return "\n".join(lines)
+
+
+class Reproduction:
+    """Cells that are being run.
+
+    Args:
+        config: a `ReproduceConfig`.
+        todo: the `Cell`s to run.
+        every: all `Cell`s, those that are complete included.
+        executor: see `executors`.
+        screen: stream to show what is going on; by default the standard output.
+    """
+
+    def __init__(self, config, todo, every, executor, screen=None):
+        self.config = config
+        self.waiting = list(todo)
+        self.every = every
+        self.executor = executor
+        self.screen = screen or sys.stdout
+        self.running = {}
+        self.failed = []
+        self.done = 0
+        self._estimates = {cell: cell.seconds_per_step() for cell in todo}
+        self._shown = 0
+        self._spoken = time.monotonic()
+
+    def run(self):
+        """Runs all, and stops those that run where it is interrupted."""
+        try:
+            while self.waiting or self.running:
+                # Ray queues by itself, and knows how many fit.
+                room = self.config.jobs if self.config.executor == "local" else math.inf
+                while self.waiting and len(self.running) < room:
+                    self._start(self.waiting.pop(0))
+                time.sleep(_LOOK_SECONDS)
+                for cell in list(self.running):
+                    status = self.executor.status(self.running[cell][0])
+                    if status is not None:
+                        self._finish(cell, status)
+                self._show()
+        except KeyboardInterrupt:
+            self._say("stopping; the trainings save first ...")
+            self.executor.stop([handle for handle, *_ in self.running.values()])
+            raise
+        self._measure_coverage()
+
+    def _start(self, cell):
+        handle = self.executor.submit(cell.commands(), str(cell.log), str(published.ROOT))
+        self.running[cell] = (handle, time.monotonic(), cell.steps)
+        self._say(f"started {cell.name}")
+
+    def _finish(self, cell, status):
+        _, started, _ = self.running.pop(cell)
+        if status == 0 and cell.is_trained:
+            self.done += 1
+            minutes = (time.monotonic() - started) / 60
+            self._say(f"complete {cell.name}, after {minutes:.1f} minutes")
+            self.collect(cell)
+        else:
+            self.failed.append(cell)
+            self._say(f"FAILED {cell.name}, status {status}: {last_line(cell.log)}")
+
+    def collect(self, cell):
+        """Copies the result of a complete run into `results/`."""
+        if not self.config.collect:
+            return
+        try:
+            path = results.collect(
+                cell.recipe, cell.run, self.config.note, not self.config.not_comparable
+            )
+        except SystemExit as error:
+            self._say(f"not collected: {error}")
+        else:
+            self._say(f"wrote {path}")
+
+    def _measure_coverage(self):
+        """Evaluates adaptations whose bounds are complete by now, for their coverage."""
+        for cell, bounds in cells.with_bounds(self.every).items():
+            if results.evaluated(cell.run, cell.config.max_steps).get("coverage") is None:
+                self._say(f"coverage of {cell.name} ...")
+                _, evaluate = cell.commands(bounds)
+                status = executors.run_commands([evaluate], str(cell.log), str(published.ROOT))
+                if status:
+                    self._say(f"no coverage: {last_line(cell.log)}")
+                else:
+                    self.collect(cell)
+
+    def _say(self, text):
+        self._clear()
+        print(text, file=self.screen, flush=True)
+
+    def _show(self):
+        """What runs, and how long all will take: redrawn on a terminal, else a line a minute."""
+        if self.screen.isatty():
+            self._clear()
+            lines = [*(self._progress(cell) for cell in self.running), self._summary()]
+            width = os.get_terminal_size(self.screen.fileno()).columns
+            print("\n".join(line[: width - 1] for line in lines), file=self.screen, flush=True)
+            self._shown = len(lines)
+        elif time.monotonic() - self._spoken > _LINE_SECONDS:
+            self._spoken = time.monotonic()
+            for line in (*(self._progress(cell) for cell in self.running), self._summary()):
+                print(line, file=self.screen, flush=True)
+
+    def _clear(self):
+        if self._shown:
+            print(f"\x1b[{self._shown}A\x1b[J", end="", file=self.screen)
+            self._shown = 0
+
+    def _progress(self, cell):
+        left = self._seconds_left(cell)
+        time_left = "" if left is None else f", {duration(left)} left"
+        return f"  {cell.name}: step {cell.steps:,} of {cell.config.max_steps:,}{time_left}"
+
+    def _summary(self):
+        cores = self.config.jobs if self.config.executor == "local" else max(len(self.running), 1)
+        times = [self._seconds_left(cell) for cell in (*self.running, *self.waiting)]
+        unknown = sum(value is None for value in times)
+        total = sum(value for value in times if value is not None) / cores
+        text = f"{self.done} complete, {len(self.running)} running, {len(self.waiting)} waiting"
+        if self.failed:
+            text += f", {len(self.failed)} failed"
+        text += f"; about {duration(total)} left"
+        return text + (f" and {unknown} of unknown cost" if unknown else "")
+
+    def _seconds_left(self, cell):
+        """Estimate from the run's own speed, else from what is known of its recipe."""
+        seconds = self._estimates[cell]
+        steps = cell.steps
+        if cell in self.running:
+            _, started, first = self.running[cell]
+            if steps > first:
+                seconds = (time.monotonic() - started) / (steps - first)
+        return None if seconds is None else seconds * (cell.config.max_steps - steps)
+
+
+def last_line(path):
+    """The last line of a log that says something, or a note that there is none."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return "it has written nothing"
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it has said nothing")
+
+
+def duration(seconds):
+    """A time for the screen."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
+def plan(config, further):
+    """All cells of a reproduction.
+
+    Args:
+        config: a `ReproduceConfig`.
+        further: flags of every training.
+
+    Returns:
+        List of `Cell`s.
+
+    Raises:
+        UserError: if a table, row or flag is wrong.
+    """
+    for name in published.flag_names(further):
+        if name in _OWN_FLAGS:
+            raise UserError(f"--{name} is not for all trainings: see the flags before --")
+    budget = [f"--max_steps={config.max_steps}"] if config.max_steps else []
+    return cells.of_table(
+        chosen_numbers(config), config.folder, config.chosen_seeds(), (*further, *budget)
+    )
+
+
+def describe(planned, todo):
+    """The cells and what they will cost, as text."""
+    lines, total, unknown = [], 0.0, 0
+    width = max(len(cell.name) for cell in planned)
+    for cell in planned:
+        if cell not in todo:
+            where = "in results/" if cell.result.is_file() else "trained"
+            lines.append(f"{cell.name:<{width}}  complete, {where}")
+            continue
+        seconds, steps = cell.seconds_per_step(), cell.config.max_steps - cell.steps
+        begun = f", at step {cell.steps:,}" if cell.steps else ""
+        if seconds is None:
+            unknown += 1
+            lines.append(f"{cell.name:<{width}}  {steps:,} steps of unknown cost{begun}")
+        else:
+            total += seconds * steps
+            lines.append(
+                f"{cell.name:<{width}}  {steps:,} steps, {duration(seconds * steps)}{begun}"
+            )
+    rest = f", and {unknown} of unknown cost" if unknown else ""
+    lines.append(
+        f"{len(todo)} of {len(planned)} to run, {duration(total)} one after the other{rest}; as "
+        "measured or estimated on two CPU cores, in bfloat16"
+    )
+    return "\n".join(lines)
+
+
+def reproduce(config, further=(), executor=None):
+    """Runs what is missing.
+
+    Args:
+        config: a `ReproduceConfig`.
+        further: flags of every training.
+        executor: see `executors`; by default the one that the configuration names.
+
+    Raises:
+        UserError: if a table, row or flag is wrong.
+        TrainingError: at the end, if a run failed.
+    """
+    if config.table == "help":
+        print(listing())
+        return
+    planned = plan(config, further)
+    todo = [
+        cell
+        for cell in planned
+        if not (cell.is_trained or (config.collect and cell.result.is_file()))
+    ]
+    print(describe(planned, todo), flush=True)
+    if config.dry_run:
+        return
+    if executor is None:
+        executor = (
+            executors.LocalExecutor()
+            if config.executor == "local"
+            else executors.RayExecutor(config.address, config.cpus, config.gpus)
+        )
+    run = Reproduction(config, todo, planned, executor)
+    for cell in planned:
+        if cell.is_trained and not cell.result.is_file():
+            # Trained by an earlier call, which was stopped before it collected, or did not.
+            run.collect(cell)
+    try:
+        run.run()
+    finally:
+        executor.close()
+    print(f"{run.done} complete; python -m scripts.tables writes the tables")
+    if run.failed:
+        names = "; ".join(f"{cell.name} (see {cell.log})" for cell in run.failed)
+        raise TrainingError(f"{len(run.failed)} failed: {names}")
+
+
+def main():
+    """Entry point of the script."""
+    place = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    own, further = sys.argv[:place], tuple(sys.argv[place + 1 :])
+
+    def run(config):
+        reproduce(config, further)
+
+    flags.run(run, ReproduceConfig, program="reproduce", summary=SUMMARY, argv=own)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The search of hyper-parameters: `python -m scripts.search --help`."""

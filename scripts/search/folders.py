@@ -1,0 +1,189 @@
+"""The folder of a search, and the Optuna study in it.
+
+search.json        what is searched: space, flags of all trainings, settings
+trials.journal     Optuna's record of the trials, unless a database keeps it
+trial_0007/        run directory of a training
+trial_0007.log     what it printed
+trials.csv, *.png  see `reports`
+"""
+
+import contextlib
+import fcntl
+import os
+import uuid
+
+import optuna
+
+from scripts.search import spaces
+from semisup.errors import UserError
+from semisup.run_directory import RunDirectory
+
+BACKEND = "KERAS_BACKEND"
+_JOURNAL = "trials.journal"
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class SearchFolder:
+    """Paths and files of one search.
+
+    Args:
+        path: the folder; it need not exist.
+        storage: URL of the database that keeps the trials; empty: a file in the folder does.
+    """
+
+    def __init__(self, path, storage=""):
+        self.path = os.path.normpath(path)
+        self.storage = storage
+
+    def file(self, name):
+        """Path of a file or folder of the search."""
+        return os.path.join(self.path, name)
+
+    def trial(self, number, suffix=""):
+        """Path of the run directory of a trial, or of a file beside it."""
+        return self.file(f"trial_{number:04d}{suffix}")
+
+    def description(self):
+        """What is searched, or None if there is no search in this folder.
+
+        Raises:
+            UserError: if the file is damaged.
+        """
+        keys = ("study", "task", "space", "flags", "settings", "backend")
+        return RunDirectory(self.path).read_json("search.json", keys)
+
+    def begin(self, task, space, fixed, config):
+        """Begins a search, or joins the one that is there.
+
+        Args:
+            task: name of the task's package.
+            space: tuple of `Dimension`s.
+            fixed: flags of all trainings.
+            config: the configuration of one of them.
+
+        Returns:
+            The Optuna study.
+
+        Raises:
+            UserError: if the folder holds another search, or other files.
+        """
+        try:
+            os.makedirs(self.path, exist_ok=True)
+            names = os.listdir(self.path)
+        except OSError as error:
+            raise UserError(f"--folder={self.path}: {error.strerror}") from None
+        # The journal may be there: it is made before the description.
+        strangers = sorted(name for name in names if not name.startswith((".", _JOURNAL)))
+        if strangers and "search.json" not in names:
+            raise UserError(
+                f"--folder={self.path} is not empty ({', '.join(strangers[:3])}) and holds no "
+                "search; give another"
+            )
+        with self.lock():
+            saved = self.description()
+            if saved is not None:
+                self._compare(saved, task, space, config)
+                return self.study(saved)
+            name = f"{os.path.basename(os.path.abspath(self.path))}-{uuid.uuid4().hex[:8]}"
+            study = optuna.create_study(storage=self._open_storage(), study_name=name)
+            description = {
+                "study": name,
+                "task": task,
+                "space": {dim.name: {dim.kind: list(dim.values)} for dim in space},
+                "flags": list(fixed),
+                "settings": config.to_dict(),
+                "backend": _backend(),
+            }
+            RunDirectory(self.path).write_json("search.json", description)
+            return study
+
+    def study(self, description):
+        """The Optuna study of this folder.
+
+        Args:
+            description: content of `search.json`.
+
+        Raises:
+            UserError: if the storage cannot be read, or is another one.
+        """
+        if not self.storage and not os.path.exists(self.file(_JOURNAL)):
+            raise UserError(f"the trials of {self.path} are in a database: give its --storage=URL")
+        try:
+            return optuna.load_study(storage=self._open_storage(), study_name=description["study"])
+        except KeyError:
+            raise UserError(
+                f"--storage has no search {description['study']}: give what {self.path} was begun "
+                "with"
+            ) from None
+
+    def _open_storage(self):
+        try:
+            if self.storage:
+                return optuna.storages.RDBStorage(self.storage)
+            return optuna.storages.JournalStorage(
+                optuna.storages.journal.JournalFileBackend(self.file(_JOURNAL))
+            )
+        except Exception as error:
+            # Of a driver that is missing, a server that does not answer, a URL that is none.
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise UserError(f"--storage cannot be used: {reason[0]}") from None
+
+    def _compare(self, saved, task, space, config):
+        ours = {dimension.name: str(dimension) for dimension in space}
+        theirs = {dim.name: str(dim) for dim in spaces.parse(saved["space"], saved["task"])}
+        differences = [
+            f"{ours.get(name, f'without {name}')} (the search has {theirs.get(name, 'none')})"
+            for name in {**ours, **theirs}
+            if ours.get(name) != theirs.get(name)
+        ]
+        if task != saved["task"]:
+            differences = [f"--task={task} (the search has {saved['task']})"]
+        elif not differences:
+            differences = config.differences(saved["settings"])
+            if config.max_steps != saved["settings"]["max_steps"]:
+                differences.append(
+                    f"--max_steps={config.max_steps} (the run has {saved['settings']['max_steps']})"
+                )
+        if _backend() != saved["backend"]:
+            differences.append(f"{BACKEND}={_backend()} (the search has {saved['backend']})")
+        if differences:
+            text = "; ".join(differences).replace("(the run has", "(the search has")
+            raise UserError(f"{self.path} holds another search: {text}; give another --folder")
+
+    @contextlib.contextmanager
+    def lock(self):
+        """Keeps other processes from beginning trials; held for moments only."""
+        with open(self.file(".search.lock"), "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def lock_trial(self, number):
+        """Keeps other processes from training a trial, for as long as the file is open anywhere.
+
+        Args:
+            number: the trial's.
+
+        Returns:
+            The open file, or None if another process trains it.
+        """
+        file = open(self.file(f".trial_{number:04d}.lock"), "a")  # noqa: SIM115 (see above)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+        return file
+
+    def is_training(self, number):
+        """Whether a process trains a trial."""
+        # Nobody else looks for a trial meanwhile, who would find this one locked.
+        with self.lock():
+            lock = self.lock_trial(number)
+            if lock is not None:
+                lock.close()
+        return lock is None
+
+
+def _backend():
+    return os.environ.get(BACKEND, "tensorflow")

@@ -1,0 +1,30 @@
+"""Noting the signals that ask a process to stop. Nothing here imports Keras."""
+
+import signal
+
+
+class StopSignals:
+    """Notes SIGINT and SIGTERM, so that a training can save before it stops.
+
+    A second signal of the same kind acts as it would have without this.
+
+    Attributes:
+        received: number of the signal, or 0.
+    """
+
+    def __init__(self):
+        self.received = 0
+        self._earlier = {}
+
+    def __enter__(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._earlier[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *error):
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, frame):
+        self.received = number
+        signal.signal(number, self._earlier[number])

@@ -1,0 +1,292 @@
+"""Tests of the reproduction of tables: what is run, skipped, continued, and said of failures."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import running
+
+from scripts import cells, executors, published, reproduce, results
+from semisup.errors import TrainingError, UserError
+
+ROOT = published.ROOT
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Folder for runs; results go into one of the test."""
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(reproduce, "_LOOK_SECONDS", 0.0)
+    return tmp_path / "runs"
+
+
+def config(folder, **settings):
+    return reproduce.ReproduceConfig(
+        **{"table": "cvpr17/1", "folder": str(folder), "max_steps": 20, **settings}
+    )
+
+
+class FakeExecutor:
+    """Trains by writing down that it did; fails and stops as it is told."""
+
+    def __init__(self, fails=(), interrupts=()):
+        self.commands = []
+        self.fails, self.interrupts = fails, interrupts
+        self.stopped = None
+
+    def submit(self, commands, log, cwd):
+        self.commands.append(commands)
+        return commands[0]
+
+    def status(self, command):
+        flags = dict(argument.lstrip("-").split("=", 1) for argument in command if "=" in argument)
+        logdir, recipe, seed = flags["logdir"], flags["recipe"], int(flags["seed"])
+        os.makedirs(os.path.dirname(logdir), exist_ok=True)
+        if (recipe, seed) in self.interrupts:
+            raise KeyboardInterrupt
+        if (recipe, seed) in self.fails:
+            with open(f"{logdir}.log", "w") as file:
+                file.write("step 3\nsemisup-train: it diverged\n\n")
+            return 1
+        settings = published.settings(recipe, command[4:-1]).to_dict()
+        os.makedirs(logdir)
+        with open(os.path.join(logdir, "results.json"), "w") as file:
+            result = {"command": "python -m semisup.train", "settings": settings}
+            result |= {"step": settings["max_steps"], "test_error": 0.5}
+            json.dump(result, file)
+        return 0
+
+    def stop(self, handles):
+        self.stopped = handles
+
+    def close(self):
+        pass
+
+
+def run(config, executor, further=()):
+    reproduce.reproduce(config, further, executor)
+
+
+def test_every_missing_cell_and_seed_is_run_once_and_collected(folder, capsys):
+    executor = FakeExecutor()
+    run(config(folder, seeds="0:2"), executor)
+    assert len(executor.commands) == 6
+    files = sorted(path.relative_to(results.RESULTS) for path in results.RESULTS.rglob("*.json"))
+    assert [path.as_posix() for path in files] == [
+        f"{recipe}/max_steps=20/seed{seed}.json"
+        for recipe in ("mnist_100", "mnist_1000", "mnist_all")
+        for seed in (0, 1)
+    ]
+    again = FakeExecutor()
+    run(config(folder, seeds="0:3"), again)
+    assert [command[0][-2] for command in again.commands] == [
+        f"--logdir={folder}/{recipe}/max_steps=20/seed2"
+        for recipe in ("mnist_100", "mnist_1000", "mnist_all")
+    ]
+    assert "complete, in results/" in capsys.readouterr().out
+
+
+def test_a_failed_run_is_named_at_the_end_and_the_others_are_run(folder, capsys):
+    executor = FakeExecutor(fails=[("mnist_100", 0)])
+    with pytest.raises(TrainingError, match="1 failed: mnist_100 max_steps=20 seed 0"):
+        run(config(folder), executor)
+    assert len(executor.commands) == 3
+    out = capsys.readouterr().out
+    assert "FAILED mnist_100 max_steps=20 seed 0, status 1: semisup-train: it diverged" in out
+    assert out.count("complete mnist") == 2
+
+
+def test_an_interruption_stops_what_runs_and_the_same_call_goes_on(folder):
+    executor = FakeExecutor(interrupts=[("mnist_1000", 0)])
+    with pytest.raises(KeyboardInterrupt):
+        run(config(folder, jobs=2), executor)
+    assert executor.stopped
+    again = FakeExecutor()
+    run(config(folder, jobs=2), again)
+    names = [command[0][3] for command in again.commands]
+    assert names == ["--recipe=mnist_1000", "--recipe=mnist_all"]
+
+
+def test_as_many_are_run_at_a_time_as_there_are_jobs(folder):
+    most = 0
+
+    class Slow(FakeExecutor):
+        def submit(self, *arguments):
+            nonlocal most
+            self.waits = getattr(self, "waits", 0) + 1
+            most = max(most, self.waits)
+            return super().submit(*arguments)
+
+        def status(self, command):
+            self.waits -= 1
+            return super().status(command)
+
+    run(config(folder, seeds="0:3", jobs=2), Slow())
+    assert most == 2
+
+
+def test_cells_of_a_grid_have_their_own_flags_and_folders(folder):
+    grid = reproduce.plan(config(folder, table="cvpr17/4", row="mnist_visit"), ())
+    weights = [cell.config.visit_weight for cell in grid]
+    assert weights == [0, 0.25, 0.5, 1]
+    assert len({cell.run for cell in grid}) == 4
+    # The recipe's own value is no change of it.
+    assert grid[-1].changes == ["max_steps=20"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "further", "message"),
+    [
+        ({"table": "cvpr17/9"}, (), "--table=cvpr17/9 is none of cvpr17/1, cvpr17/2"),
+        ({"row": "mnist_10"}, (), "--row=mnist_10 is none of mnist_100, mnist_1000, mnist_all"),
+        ({}, ("--max_stepps=3",), "mnist_100: Unknown command line flag 'max_stepps'"),
+        ({}, ("--seed=3",), "--seed is not for all trainings"),
+        ({}, ("--noprogress",), "--progress is not for all trainings"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is(folder, settings, further, message):
+    executor = FakeExecutor()
+    with pytest.raises(UserError) as error:
+        run(config(folder, **settings), executor, further)
+    assert message in str(error.value)
+    assert not executor.commands
+
+
+@pytest.mark.parametrize("seeds", ["", "a", "3:1", "-1", "1:2:3"])
+def test_seeds_that_are_none_are_refused(folder, seeds):
+    with pytest.raises(UserError, match="--seeds="):
+        config(folder, seeds=seeds)
+
+
+def test_a_dry_run_tells_the_cost_of_each_cell_and_runs_nothing(folder, capsys):
+    executor = FakeExecutor()
+    run(config(folder, dry_run=True, max_steps=0), executor)
+    assert not executor.commands
+    out = capsys.readouterr().out
+    assert "mnist_1000 seed 0  10,000 steps, 20 minutes" in out
+    assert "3 of 3 to run, " in out
+
+
+def test_an_adaptation_is_evaluated_against_its_bounds_of_the_same_seed(folder, monkeypatch):
+    planned = reproduce.plan(config(folder, table="iccv17/2", max_steps=0), ())
+    for cell in planned:
+        if cell.recipe.startswith("mnist_to_mnist_m"):
+            cell.run.mkdir(parents=True)
+            (cell.run / "results.json").write_text('{"step": 12000}')
+    found = cells.with_bounds(planned)
+    assert [cell.recipe for cell in found] == [
+        "mnist_to_mnist_m_mmd",
+        "mnist_to_mnist_m_fixed",
+        "mnist_to_mnist_m",
+    ]
+    (flags,) = {tuple(flags) for flags in found.values()}
+    assert flags[0].startswith("--source_only=")
+    assert flags[0].endswith("mnist_to_mnist_m_source_only/seed0")
+
+
+def test_a_terminal_is_told_what_runs_and_how_long_it_will_take(folder, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+        def fileno(self):
+            return 1
+
+    monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((80, 24)))
+    todo = reproduce.plan(config(folder, max_steps=0), ())
+    screen = Terminal()
+    shown = reproduce.Reproduction(config(folder), todo, todo, FakeExecutor(), screen)
+    shown._start(shown.waiting.pop(0))
+    shown._show()
+    shown._show()
+    text = screen.getvalue()
+    assert "mnist_100 seed 0: step 0 of 10,000" in text
+    assert "0 complete, 1 running, 2 waiting" in text
+    assert text.count("\x1b[2A\x1b[J") == 1
+
+
+def test_commands_run_one_after_the_other_until_one_fails(tmp_path):
+    log = tmp_path / "logs" / "a.log"
+    say = [[sys.executable, "-c", f"print({n}); raise SystemExit({n // 2 * 3})"] for n in (1, 2, 3)]
+    executor = executors.LocalExecutor()
+    handle = executor.submit(say, str(log), str(ROOT))
+    deadline = time.monotonic() + 60
+    while executor.status(handle) is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert executor.status(handle) == 3
+    assert log.read_text() == "1\n2\n"
+
+
+def test_what_is_stopped_gets_time_to_save(tmp_path):
+    log = tmp_path / "a.log"
+    script = (
+        "import signal, sys, time\n"
+        "def end(*_): print('saved', flush=True); sys.exit(143)\n"
+        "signal.signal(signal.SIGTERM, end); print('begun', flush=True); time.sleep(60)"
+    )
+    executor = executors.LocalExecutor()
+    handle = executor.submit([[sys.executable, "-c", script]], str(log), str(ROOT))
+    deadline = time.monotonic() + 60
+    while not (log.exists() and log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    executor.stop([handle])
+    assert log.read_text() == "begun\nsaved\n"
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_trainings_that_the_same_command_completes(tmp_path):
+    flags = [
+        *("--table=cvpr17/4", "--row=mnist_visit", "--max_steps=400", "--jobs=2", "--nocollect"),
+        *(f"--folder={tmp_path / 'runs'}", "--", "--dataset=mnist_5k", "--checkpoint_interval=10"),
+        *("--log_interval=10", f"--architecture={running.tiny_network(tmp_path)}"),
+    ]
+    command = [sys.executable, "-m", "scripts.reproduce", *flags]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 240
+    while not list(tmp_path.rglob("step_*20.npz")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 130
+    assert "the trainings save first" in out
+    logs = [path.read_text() for path in tmp_path.rglob("seed0.log")]
+    assert any("the same command goes on from there" in log for log in logs)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert len(list(tmp_path.rglob("results.json"))) == 4
+    assert any("Resuming" in path.read_text() for path in tmp_path.rglob("seed0.log"))
+
+
+@pytest.mark.slow
+def test_cells_run_as_tasks_on_ray(tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
+    executor = executors.RayExecutor(cpus=1)
+    try:
+        log = tmp_path / "a.log"
+        good = executor.submit([[sys.executable, "-c", "print(1)"]], str(log), str(ROOT))
+        bad = executor.submit([[sys.executable, "-c", "raise SystemExit(4)"]], str(log), str(ROOT))
+        deadline = time.monotonic() + 120
+        while None in (executor.status(good), executor.status(bad)):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert (executor.status(good), executor.status(bad)) == (0, 4)
+        assert log.read_text() == "1\n"
+        script = (
+            "import signal, sys, time\n"
+            "def end(*_): print('saved', flush=True); sys.exit(143)\n"
+            "signal.signal(signal.SIGTERM, end); print('begun', flush=True); time.sleep(90)"
+        )
+        other = tmp_path / "b.log"
+        handle = executor.submit([[sys.executable, "-c", script]], str(other), str(ROOT))
+        while not (other.exists() and other.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        executor.stop([handle])
+        assert other.read_text() == "begun\nsaved\n"
+    finally:
+        executor.close()
