@@ -1,0 +1,238 @@
+"""Draws the thesis' figures of chapters 3 to 5 that are made from runs: see `--help`."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from semisup import flags
+from semisup.errors import UserError
+from semisup.options import check_ranges, option
+
+ROOT = Path(__file__).resolve().parent.parent
+SUMMARY = (
+    "Draws the figures of the thesis' chapters 3 to 5 that are made from runs, from the complete\n"
+    "run directories in a folder. Where several runs fit a figure, that on the figure's own data\n"
+    "is taken, then that of most steps, then that of the lowest seed. A figure that no run is there\n"
+    "for is named, with the recipe that would make one."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FiguresConfig:
+    """Settings of the drawing (see the help of each field's flag)."""
+
+    folder: str = option("runs", "Figures", "Folder that holds run directories at any depth.")
+    output: str = option("figures", "Figures", "Folder for the figures.")
+    data_dir: str = option(
+        "", "Figures", "Folder of TFDS data sets, where it is not that of the training any more."
+    )
+
+    def __post_init__(self):
+        check_ranges(self)
+        if not Path(self.folder).is_dir():
+            raise UserError(f"--folder={self.folder} is not a folder")
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A figure of the thesis.
+
+    Attributes:
+        number: chapter and number in the thesis.
+        task: package of the runs that it shows.
+        drawing: name of the drawing among those of a run.
+        dataset: the data set that the thesis shows, or None for any.
+        target: the target data set, of an adaptation.
+        recipe: a recipe that makes such a run.
+    """
+
+    number: str
+    task: str
+    drawing: str
+    dataset: str | None
+    recipe: str
+    target: str | None = None
+
+    @property
+    def name(self):
+        """File name without its ending."""
+        return f"figure_{self.number}_{self.drawing}"
+
+
+FIGURES = (
+    Figure("3.2", "semisup", "associations", "mnist", "mnist_100"),
+    Figure("3.3", "semisup", "confusion", "mnist", "mnist_100"),
+    Figure("3.4", "semisup", "neighbours", "stl10", "stl10"),
+    Figure(
+        "4.2",
+        "domain_adaptation",
+        "domains",
+        "synthetic_digits_generated",
+        "synthetic_digits_to_svhn",
+        target="svhn_cropped",
+    ),
+    Figure("5.3", "clustering", "clusters", "mnist", "mnist_vcnn"),
+    Figure("5.4", "clustering", "clusters", "stl10", "stl10_resnet"),
+)
+ABLATION = "figure_5.5_ablation"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A complete run.
+
+    Attributes:
+        path: its directory.
+        task: name of its package.
+        settings: its settings by name.
+        step: its last step.
+    """
+
+    path: Path
+    task: str
+    settings: dict
+    step: int
+
+
+def complete_runs(folder):
+    """The complete runs below a folder, by their paths."""
+    found = []
+    for path in sorted(Path(folder).rglob("results.json")):
+        try:
+            config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
+            step = json.loads(path.read_text(encoding="utf-8"))["step"]
+            found.append(Run(path.parent, config["task"], config["settings"], step))
+        except (OSError, ValueError, KeyError):
+            # Not a run, or one that is being written.
+            continue
+    return found
+
+
+def choose(figure, runs):
+    """The run that a figure shows, and flags of the evaluation that name others, or None.
+
+    Args:
+        figure: a `Figure`.
+        runs: the complete `Run`s.
+    """
+    fitting = [run for run in runs if run.task == figure.task and _fits(figure, run)]
+    if not fitting:
+        return None
+    best = min(
+        fitting,
+        key=lambda run: (not _is_own(figure, run), -run.step, run.settings["seed"], str(run.path)),
+    )
+    others = []
+    if figure.drawing == "domains":
+        compared = [
+            (kind, other)
+            for kind in ("source_only", "compare")
+            if (other := _beside(best, kind, runs)) is not None
+        ]
+        others = [f"--{kind}={other.path.absolute()}" for kind, other in compared]
+    return best, others
+
+
+def _fits(figure, run):
+    settings = run.settings
+    if figure.task == "clustering":
+        # Two figures differ in nothing but the data.
+        return settings["dataset"].partition("/")[0] == figure.dataset
+    return settings["similarity"] == "association"
+
+
+def _is_own(figure, run):
+    settings = run.settings
+    return (
+        settings["dataset"].partition("/")[0] == figure.dataset
+        and settings.get("target_dataset") == figure.target
+    )
+
+
+def _beside(run, kind, runs):
+    """Another run of the same pair to show beside an adaptation, the one of most steps, or None."""
+    similarity = {"source_only": "none", "compare": "mmd"}[kind]
+    names = ("dataset", "target_dataset")
+    fitting = [
+        other
+        for other in runs
+        if other.task == run.task
+        and all(other.settings[name] == run.settings[name] for name in names)
+        and other.settings["similarity"] == similarity
+        and not other.settings["target_only"]
+    ]
+    return max(fitting, key=lambda other: other.step, default=None)
+
+
+def draw(config, call=subprocess.run):
+    """Draws all figures that there are runs for.
+
+    Args:
+        config: a `FiguresConfig`.
+        call: runs a command, as `subprocess.run` does.
+
+    Returns:
+        Paths of the figures.
+
+    Raises:
+        UserError: if there is no run for any figure.
+    """
+    runs = complete_runs(config.folder)
+    output = Path(config.output)
+    drawn, paths = {}, []
+    for figure in FIGURES:
+        chosen = choose(figure, runs)
+        if chosen is None:
+            print(f"figure {figure.number} ({figure.drawing}): no run; --recipe={figure.recipe}")
+            continue
+        run, others = chosen
+        source = run.path / "figures" / f"{figure.drawing}.png"
+        if run.path not in drawn:
+            moved = [f"--data_dir={config.data_dir}"] if config.data_dir else []
+            drawn[run.path] = _call(
+                call, figure.task, f"--logdir={run.path.absolute()}", "--figures", *others, *moved
+            )
+        if drawn[run.path] and source.is_file():
+            paths.append(_copy(source, output / f"{figure.name}.png"))
+            print(f"figure {figure.number} ({figure.drawing}): {paths[-1]}, of {run.path}")
+    clusterings = [run for run in runs if run.task == "clustering"]
+    if len(clusterings) > 1 and _call(
+        call, "clustering", f"--ablation={Path(config.folder).absolute()}"
+    ):
+        paths.append(_copy(Path(config.folder) / "ablation.png", output / f"{ABLATION}.png"))
+        print(f"figure 5.5 (ablation): {paths[-1]}, of the evaluated clusterings in the folder")
+    if not paths:
+        raise UserError(f"--folder={config.folder} holds no complete run that a figure shows")
+    return paths
+
+
+def _call(call, task, *arguments):
+    """Evaluates; says in a line what went wrong, if anything did, and returns whether it went."""
+    command = [sys.executable, "-m", f"{task}.eval", *arguments]
+    result = call(command, capture_output=True, text=True, cwd=ROOT)
+    if result.returncode:
+        lines = result.stderr.strip().splitlines() or ["it said nothing"]
+        print(f"{' '.join(command[2:])} failed: {lines[-1]}")
+    return result.returncode == 0
+
+
+def _copy(source, target):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    return target
+
+
+def main():
+    """Entry point of the script."""
+
+    def run(config):
+        draw(config)
+
+    flags.run(run, FiguresConfig, program="figures", summary=SUMMARY)
+
+
+if __name__ == "__main__":
+    main()
