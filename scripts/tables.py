@@ -297,7 +297,7 @@ def markdown(root):
     """All tables in Markdown, with links from a folder of the project."""
 
     def link(text, folder):
-        return f"[{text}]({folder.relative_to(root).as_posix()})".replace(",", "%2C")
+        return f"[{text}]({folder.relative_to(root).as_posix()})"
 
     parts = []
     for table in _all(link):
