@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SUMMARY = (
     "Draws the figures of the thesis' chapters 3 to 5 that are made from runs, from the complete\n"
     "run directories in a folder. Where several runs fit a figure, that on the figure's own data\n"
-    "is taken, then that of most steps, then that of the lowest seed. A figure that there is no run\n"
-    "for is named, with the recipe that would make one."
+    "is taken, then that of most steps, then that of the lowest seed. A figure without a run is\n"
+    "named, with the recipe that would make one."
 )
 
 
