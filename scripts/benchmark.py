@@ -31,6 +31,7 @@ from contestants import (
     rate,
     similarity_gradients,
     step_flops,
+    unwatched_adam,
 )
 
 from semisup import flags
@@ -52,9 +53,12 @@ OTHER_JIT = "fit, other jit_compile"
 PIPELINE = "input pipeline alone"
 TERM = "similarity term alone, "
 GENERATOR = "images generated, "
+UNWATCHED = "fit, gradients not measured"
+LOOK = "looks into the layers"
 
 # A batch takes the pipeline far less time than a step takes, and a few wait in its buffer.
 _BATCHES_A_STEP = 20
+_LOOKS = 3
 # What the matrix products of a turn take, about.
 _PRODUCT_SECONDS = 1.0
 _PATHS = ("logdir", "data_dir", "cache_dir")
@@ -77,6 +81,12 @@ class BenchmarkConfig(TrainConfig):
         "Measure association, MMD and CORAL alone, too: their forward and backward pass from "
         "embeddings of the batches' sizes, beside the whole step's.",
     )
+    inspection: bool = option(
+        False,
+        "Benchmark",
+        "Measure the fit without the norms of the gradients, and the looks into the layers that "
+        "come every --inspect_interval steps, too.",
+    )
     generated_images: int = option(
         0,
         "Benchmark",
@@ -93,6 +103,8 @@ class BenchmarkConfig(TrainConfig):
                 f"--steps_per_execution={self.steps_per_execution} does not divide "
                 f"--steps={self.steps}"
             )
+        if self.inspection and not self.inspect_interval:
+            raise UserError("--inspection has nothing to measure with --inspect_interval=0")
 
     def training_config(self, logdir):
         """The `TrainConfig` of a training in a folder, with a round to an evaluation interval."""
@@ -156,7 +168,7 @@ class Benchmark:
         """Measures all rounds."""
         import keras
 
-        from semisup import backend, run_directory, task, training
+        from semisup import backend, inspection, run_directory, task, training
         from semisup.signals import StopSignals
 
         config = self.training_config
@@ -175,6 +187,11 @@ class Benchmark:
             else callback
             for callback in session.callbacks
         ]
+        self._inspection = next(
+            callback
+            for callback in session.callbacks
+            if isinstance(callback, inspection.Inspection)
+        )
         session.fit()
         session.recorder.close()
         self.memory["all contestants"] = memory_in_use()
@@ -205,6 +222,8 @@ class Benchmark:
         """Functions by the contestants' names; each takes a turn and returns its rate."""
         import keras
 
+        from semisup.building import compile_model
+
         config, steps = self.training_config, self.config.steps
         batches = iter(self.data.batches(0))
         batch = keras.tree.map_structure(np.asarray, next(batches))
@@ -217,6 +236,10 @@ class Benchmark:
             other = "off" if self.model.jit_compile else "on"
             model = self._build_model(dataclasses.replace(config, jit_compile=other))
             turns[OTHER_JIT] = functools.partial(fit_rate, model, batch, steps)
+        if self.config.inspection:
+            unwatched = compile_model(config, self._build_model(config), unwatched_adam())
+            turns[UNWATCHED] = functools.partial(fit_rate, unwatched, batch, steps)
+            turns[LOOK] = lambda: rate(self._look, _LOOKS)
         if self.config.similarity_terms:
             width = self.model.classifier.kernel.shape[0]
             labels = np.arange(len(self.data.class_names)).repeat(config.sup_per_batch)
@@ -235,6 +258,10 @@ class Benchmark:
             size, count = fastest_products(dtype, _PRODUCT_SECONDS)
             turns[_product_name(dtype)] = functools.partial(product_rate, dtype, size, count)
         return turns
+
+    def _look(self, count):
+        for _ in range(count):
+            self._inspection.look(self.model, {})
 
     def report(self):
         """Everything measured, ready for JSON."""
@@ -259,6 +286,11 @@ class Benchmark:
             if name.startswith(TERM):
                 # Rates are the inverse of times.
                 ratios[f"time of {name.removeprefix(TERM)} / bare step"] = measured[BARE] / speed
+        if LOOK in measured:
+            ratios["fit / fit, gradients not measured"] = measured[FIT] / measured[UNWATCHED]
+            steps_a_look = measured[LOOK] * config.inspect_interval
+            name = f"time of a look / {config.inspect_interval} steps"
+            ratios[name] = measured[TRAINING] / steps_a_look
         if OTHER_JIT in measured:
             ratios["other jit_compile / fit"] = measured[OTHER_JIT] / measured[FIT]
         return {

@@ -40,6 +40,19 @@ def fit_rate(model, batch, steps):
     return steps / seconds[0]
 
 
+def unwatched_adam():
+    """`SteerableAdam` as a class that does not measure the gradients."""
+    import keras
+
+    from semisup.optimizers import SteerableAdam
+
+    class UnwatchedAdam(SteerableAdam):
+        def apply(self, grads, trainable_variables=None):
+            keras.optimizers.Adam.apply(self, grads, trainable_variables)
+
+    return UnwatchedAdam
+
+
 def bare_steps(model, config, batch):
     """The same step without `fit`, metrics and statistics, loss weights at their full values.
 

@@ -64,9 +64,15 @@ class Inspection(StepCallback):
     def on_step(self, logs):
         """Looks if it is time."""
         if self.interval and self.step % self.interval == 0:
-            self._look(self.model, logs)
+            self.look(self.model, logs)
 
-    def _look(self, model, logs):
+    def look(self, model, logs):
+        """Records what there is to see of a model now.
+
+        Args:
+            model: the model that is trained.
+            logs: values of the latest step by their names.
+        """
         numbers = layer_norms(model)
         self._warn(model, numbers, logs)
         if self._probe is None:

@@ -109,6 +109,27 @@ def test_k_means_is_saved_at_once_and_never_run_again(tmp_path, monkeypatch):
     running.assert_same_weights(train(tmp_path, "whole"), run, 60)
 
 
+def test_a_training_goes_on_from_the_average_that_k_means_saw(tmp_path):
+    settings = {"average_decay": 0.9, "max_steps": 40, "checkpoint_interval": 30}
+    run = train(tmp_path, **settings, centroid_noise=1e-6, eval_interval=40)
+    saved = running.weights(run, 30)
+    kernel = next(name for name in saved if name.endswith("dense/kernel") and "model/" in name)
+    averages = [array for name, array in saved.items() if "average" in name]
+    assert any(
+        array.shape == saved[kernel].shape and np.array_equal(array, saved[kernel])
+        for array in averages
+    )
+    raw = train(tmp_path, "raw", max_steps=40, checkpoint_interval=30, centroid_noise=1e-6)
+    assert not np.array_equal(running.weights(raw, 30)[kernel], saved[kernel])
+    model, config = load_run(run.path, step=30)
+    embeddings = evaluation.Predictor(model).embeddings(task.load_data(config).train.images)
+    centroids = keras.ops.convert_to_numpy(model.centroids)[:: config.virtual_embeddings_per_class]
+    nearest = np.linalg.norm(embeddings[:, None] - centroids, axis=2).argmin(axis=1)
+    for cluster in range(10):
+        center = embeddings[nearest == cluster].mean(axis=0)
+        np.testing.assert_allclose(centroids[cluster], center, atol=1e-3)
+
+
 def test_centroids_are_placed_at_the_means_of_clustered_embeddings(tmp_path):
     run = train(tmp_path, max_steps=40, checkpoint_interval=30, centroid_noise=1e-6)
     model, config = load_run(run.path, step=30)
