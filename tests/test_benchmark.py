@@ -122,6 +122,7 @@ def test_benchmark_reports_every_contestant(benchmark, monkeypatch, capsys, tmp_
         "--unsup_batch_size=10",
         "--precision=bfloat16",
         "--compare_jit",
+        "--inspection",
         "--similarity_terms",
         "--generated_images=20",
         "--rounds=2",
@@ -135,6 +136,8 @@ def test_benchmark_reports_every_contestant(benchmark, monkeypatch, capsys, tmp_
         benchmark.BARE,
         benchmark.FIT,
         benchmark.OTHER_JIT,
+        benchmark.UNWATCHED,
+        benchmark.LOOK,
         *(
             benchmark.TERM + name
             for name in ("association", "MMD, quadratic", "MMD, linear", "CORAL")
@@ -152,4 +155,5 @@ def test_benchmark_reports_every_contestant(benchmark, monkeypatch, capsys, tmp_
     assert report["memory_mib"].keys() == {"training alone", "all contestants"}
     assert str(tmp_path) not in path.read_text()
     assert "time of CORAL / bare step" in report["ratios"]
+    assert "time of a look / 500 steps" in report["ratios"]
     assert "training / bare step" in capsys.readouterr().out
