@@ -150,6 +150,14 @@ class TrainConfig(RunConfig):
         least=0,
         most=0.999999,
     )
+    average_decay: float = option(
+        0.99,
+        "Optimisation",
+        "Decay of a moving average of the weights, which k-means sees, the training then goes on "
+        "from, and is evaluated and exported in place of the weights; 0: no average.",
+        least=0,
+        most=0.999999,
+    )
     max_steps: int = option(1000, "Optimisation", "Training steps.", least=1, resume=True)
 
     INTERVALS: ClassVar[tuple[str, ...]] = (*RunConfig.INTERVALS, "reg_warmup_steps")

@@ -153,7 +153,8 @@ def collected():
 
 def _row(number, metric, folder, runs, named):
     values = [measured(run, metric) for run in runs]
-    if None in values:
+    is_alone = number is not None and number.statistic == "best" and len(runs) == 1
+    if None in values or is_alone:
         return None
     changes = [text for text in runs[0]["changed"] if text.partition("=")[0] not in named]
     recipe = runs[0]["recipe"]

@@ -119,7 +119,8 @@ def test_a_training_goes_on_from_the_average_that_k_means_saw(tmp_path):
         array.shape == saved[kernel].shape and np.array_equal(array, saved[kernel])
         for array in averages
     )
-    raw = train(tmp_path, "raw", max_steps=40, checkpoint_interval=30, centroid_noise=1e-6)
+    settings["average_decay"] = 0.0
+    raw = train(tmp_path, "raw", **settings, centroid_noise=1e-6, eval_interval=40)
     assert not np.array_equal(running.weights(raw, 30)[kernel], saved[kernel])
     model, config = load_run(run.path, step=30)
     embeddings = evaluation.Predictor(model).embeddings(task.load_data(config).train.images)
