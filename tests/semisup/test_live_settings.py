@@ -160,7 +160,6 @@ def test_stop_saves_and_the_run_goes_on_when_the_line_is_gone(train, plain, tmp_
     running.assert_same_weights(plain, run, 60)
 
 
-@pytest.mark.backend
 def test_a_resume_brings_changes_back_without_the_file(train, tmp_path):
     contents = {20: "learning_rate = 1e-3\nvisit_weight = 0.5\neval_interval = 15"}
     _, whole = train("whole", contents)
