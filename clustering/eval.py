@@ -23,7 +23,8 @@ class EvalConfig(semi_supervised.EvalConfig):
         False,
         "Run",
         "Draw the most probable images of each cluster, the clusters' sizes over the training, "
-        "t-SNE with centroids, nearest neighbours and the confusion matrix into figures/.",
+        "t-SNE with centroids, nearest neighbours, the confusion matrix, first kernels and what "
+        "excites kernels into figures/.",
     )
     ablation: str = option(
         "",

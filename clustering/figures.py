@@ -33,6 +33,7 @@ def drawings(run, config, data, predictor, class_names, labels):
         "cluster_sizes": lambda: _sizes(run, config, data),
         "neighbours": lambda: figures.neighbours(shown.images, embeddings),
         "tsne": lambda: _tsne(config, predictor.model, logits.argmax(axis=1), embeddings, names),
+        **figures.kernel_drawings(predictor, shown.images),
     }
     if labels is not None:
         result["confusion"] = lambda: _confusion(data, probabilities, class_names, labels)

@@ -1,12 +1,8 @@
 """The report on a clustering: clusters, and their agreement with classes where there are labels."""
 
-import csv
-import os
-
 from clustering import centroids, metrics, task
-from semisup.data import folders
+from semisup import evaluation
 from semisup.reporting import Reporter, table
-from semisup.run_config import FOLDER
 
 
 class ClusteringReporter(Reporter):
@@ -18,10 +14,19 @@ class ClusteringReporter(Reporter):
     def __init__(self, settings, run, config, task, data, model):
         super().__init__(settings, run, config, task, data, model)
         self.class_names, self.labels = task.load_classes(config)
-        self.image_names = range(len(data.evaluation.images))
-        if config.dataset.startswith(FOLDER):
-            path = config.dataset.removeprefix(FOLDER)
-            self.image_names = folders.image_paths(path, task.evaluated_split(config))
+
+    def evaluated(self):
+        """Data set and split of the evaluated images: see `semisup.reporting.Reporter`."""
+        return self.config.dataset, task.evaluated_split(self.config)
+
+    def mistakes(self, predicted):
+        """Which images are in a cluster that is not matched with their class."""
+        if self.labels is None:
+            return None
+        matrix = evaluation.confusion_matrix(
+            self.labels, predicted, len(self.class_names), len(self.data.class_names)
+        )
+        return metrics.match_clusters(matrix)[predicted] != self.labels
 
     def measure(self):
         """Sizes and confidence, and agreement with the classes if there are any."""
@@ -44,13 +49,14 @@ class ClusteringReporter(Reporter):
 
     def _write_assignments(self, probabilities):
         """Writes `assignments.csv`: each image with its cluster and how probable that is."""
-        temporary = self.run.file("assignments.csv.tmp")
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["image", "cluster", "probability"])
-            for name, row in zip(self.image_names, probabilities, strict=True):
-                writer.writerow([name, row.argmax(), f"{row.max():.4f}"])
-        os.replace(temporary, self.run.file("assignments.csv"))
+        self.run.write_table(
+            "assignments.csv",
+            ["image", "cluster", "probability"],
+            [
+                [name, row.argmax(), f"{row.max():.4f}"]
+                for name, row in zip(self.image_names, probabilities, strict=True)
+            ],
+        )
 
     def scalars(self, content):
         """Numbers for TensorBoard by their tags: see `semisup.reporting.Reporter`."""

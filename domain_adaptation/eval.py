@@ -27,8 +27,8 @@ class EvalConfig(semi_supervised.EvalConfig):
     figures: bool = option(
         False,
         "Run",
-        "Draw both domains' embeddings, associations, confusion matrix, nearest neighbours and "
-        "t-SNE into figures/.",
+        "Draw both domains' embeddings, associations, confusion matrix, nearest neighbours, t-SNE, "
+        "first kernels and what excites kernels into figures/.",
     )
     dataset: str = option("", "Run", "Source data set as folder:PATH, where its folder has moved.")
     target_dataset: str = option(

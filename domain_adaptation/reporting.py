@@ -56,6 +56,10 @@ class AdaptationReporter(Reporter):
             if other.similarity != "none" or other.target_only != (name == "target_only"):
                 raise UserError(f"--{name}={logdir} is a run of another kind: {title(other)}")
 
+    def evaluated(self):
+        """Data set and split of the evaluated images: see `semisup.reporting.Reporter`."""
+        return self.config.target_dataset, None if self.config.validation_samples else "test"
+
     @property
     def _target_is_labelled(self):
         test = self.data.target_test

@@ -34,7 +34,15 @@ class EvalConfig:
     figures: bool = option(
         False,
         "Run",
-        "Draw associations, confusion matrix, nearest neighbours and t-SNE into figures/.",
+        "Draw associations, confusion matrix, nearest neighbours, t-SNE, first kernels and what "
+        "excites kernels into figures/.",
+    )
+    mc_dropout: int = option(
+        0,
+        "Run",
+        "Passes of each image with dropout active, 50 say, to tell how sure the network is of it: "
+        "uncertainty.csv; 0: none.",
+        least=0,
     )
 
     def __post_init__(self):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from semisup import analysis, association, checkpoints, evaluation, runs
+from semisup import analysis, association, checkpoints, evaluation, layer_calls, runs
 from semisup.data.datasets import sample
 
 LABELLED_IN_CONFUSION = 10
@@ -34,10 +34,38 @@ def drawings(run, config, task, data, predictor):
         "confusion": lambda: _confusion(data, predictor),
         "neighbours": lambda: neighbours(shown.images, embeddings),
         "tsne": lambda: _tsne(config, data, embeddings, shown.labels),
+        **kernel_drawings(predictor, shown.images),
     }
     if config.similarity == "association":
         result["associations"] = lambda: _associations(run, config, task, data, predictor)
     return result
+
+
+def kernel_drawings(predictor, images):
+    """The figures of a network's kernels: the first ones themselves, and what excites some.
+
+    Args:
+        predictor: a `Predictor` of the model.
+        images: (n, height, width, channels) uint8, in memory.
+
+    Returns:
+        Functions by names, see `drawings`; they raise `ValueError` for a network without
+        convolutions, or one whose layers are not known.
+    """
+    from semisup.analysis import excitation
+
+    def first():
+        name, kernels = layer_calls.first_kernels(predictor.model.network)
+        return analysis.kernels_figure(kernels, name)
+
+    def excited():
+        layers = excitation.excited_layers(predictor.model, images, batch_size=predictor.batch_size)
+        return analysis.excitation_figure(
+            layers,
+            "What excites kernels most, and what its pixels contribute: red raises, blue lowers",
+        )
+
+    return {"kernels": first, "excitation": excited}
 
 
 def draw(run, step, drawings):

@@ -4,12 +4,15 @@ Norms are taken where they cost next to nothing: those of the gradients by the o
 step, all else from the weights and the optimizer's averages at the interval.
 """
 
+import contextlib
 import math
 import statistics
 
 import keras
 import numpy as np
+from keras import ops
 
+from semisup import layer_calls
 from semisup.monitoring import StepCallback
 
 GRADIENT, WEIGHT, UPDATE, DEAD = "gradient_norm/", "weight_norm/", "update_ratio/", "dead_units/"
@@ -108,7 +111,10 @@ class Inspection(StepCallback):
         import tensorflow as tf
 
         with self.writer.as_default():
-            kernels = first_kernels(model.network)
+            kernels = None
+            # A network whose first kernels cannot be seen has no picture of them.
+            with contextlib.suppress(ValueError):
+                _, kernels = layer_calls.first_kernels(model.network)
             if kernels is not None:
                 tf.summary.image("kernels", kernel_grid(kernels)[None], step=self.step)
             if self.histograms:
@@ -116,7 +122,7 @@ class Inspection(StepCallback):
                 for variable, average in zip(model.trainable_variables, momentums, strict=True):
                     name = variable.path.removeprefix("model/")
                     for kind, values in (("weights", variable), ("averaged_gradient", average)):
-                        values = keras.ops.convert_to_numpy(values)
+                        values = ops.convert_to_numpy(values)
                         tf.summary.histogram(f"{kind}/{name}", values, step=self.step)
         self.writer.flush()
 
@@ -148,8 +154,8 @@ def layer_norms(model):
         Floats by the tags that `Inspection` records.
     """
     optimizer, variables = model.optimizer, model.trainable_variables
-    gradients = keras.ops.convert_to_numpy(optimizer.gradient_norms)
-    weights = [_norm(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    gradients = ops.convert_to_numpy(optimizer.gradient_norms)
+    weights = [_norm(ops.convert_to_numpy(variable)) for variable in variables]
     updates = [_norm(update) for update in optimizer.latest_updates()]
     places = {id(variable): place for place, variable in enumerate(variables)}
     numbers = {}
@@ -187,7 +193,7 @@ def diagnosis(norm, size, epsilon, earlier):
     return None
 
 
-class ActivationProbe:
+class ActivationProbe(keras.Model):
     """Tells which units of a network do nothing.
 
     Args:
@@ -195,18 +201,26 @@ class ActivationProbe:
     """
 
     def __init__(self, network):
-        graph = getattr(network, "_functional", network)
-        calls = [call for calls in getattr(graph, "_nodes_by_depth", {}).values() for call in calls]
-        outputs = {
-            call.operation.name: keras.ops.max(
-                call.outputs[0], axis=range(call.outputs[0].ndim - 1)
-            )
-            for call in sorted(calls, key=lambda call: call.operation.name)
-            if _is_nonlinear(call.operation)
-        }
-        self._model = keras.Model(graph.input, outputs) if outputs else None
-        if outputs:
-            self._model.compile(jit_compile=keras.backend.backend() == "jax")
+        super().__init__(name="activation_probe")
+        self.network = network
+        self._is_known = layer_calls.is_functional(network) and any(
+            _is_nonlinear(call.layer) for call in layer_calls.trace(network)[1]
+        )
+        self.compile(jit_compile=keras.backend.backend() == "jax")
+
+    def call(self, images):
+        """What each unit gives at most, (units,) float32 by the layers' names."""
+        greatest = {}
+
+        def call(layer, arguments, options):
+            outputs = layer_calls.infer(layer, arguments, options)
+            if _is_nonlinear(layer) and layer.name not in greatest:
+                axes = tuple(range(len(outputs.shape) - 1))
+                greatest[layer.name] = ops.cast(ops.max(outputs, axis=axes), "float32")
+            return outputs
+
+        layer_calls.run(self.network, images, call)
+        return greatest
 
     def dead_units(self, images):
         """Share of units that are not positive on any image.
@@ -217,9 +231,9 @@ class ActivationProbe:
         Returns:
             Floats in [0, 1] by the layers' names.
         """
-        if self._model is None:
+        if not self._is_known:
             return {}
-        greatest = self._model.predict_on_batch(images)
+        greatest = self.predict_on_batch(images)
         return {layer: float(np.mean(values <= 0)) for layer, values in greatest.items()}
 
 
@@ -230,18 +244,6 @@ def _is_nonlinear(layer):
     if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense, keras.layers.Activation)):
         return layer.activation is not activations.linear
     return False
-
-
-def first_kernels(network):
-    """Kernels (height, width, channels, n) of a network's first convolution, or None.
-
-    Those of more than three channels cannot be seen, and are None too.
-    """
-    for layer in getattr(network, "layers", ()):
-        if isinstance(layer, keras.layers.Conv2D):
-            kernels = keras.ops.convert_to_numpy(layer.kernel)
-            return kernels if kernels.shape[2] in (1, 3) else None
-    return None
 
 
 def kernel_grid(kernels):

@@ -1,10 +1,13 @@
 """The report on a run: metrics of its checkpoints on the screen, as JSON and in TensorBoard."""
 
+import functools
 import time
 
-from semisup import backend, checkpoints, evaluation, optimizers, runs
+from semisup import backend, checkpoints, evaluation, optimizers, runs, uncertainty
+from semisup.data import folders
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError
+from semisup.run_config import FOLDER
 from semisup.run_directory import RunDirectory
 
 
@@ -92,7 +95,13 @@ class Reporter:
         self.config = config
         self.task = task
         self.data = data
+        self.class_names, self.labels = data.class_names, data.evaluation.labels
         self.predictor = evaluation.Predictor(model, settings.eval_batch_size)
+        self.dropout_predictor = None
+        if settings.mc_dropout:
+            self.dropout_predictor = uncertainty.DropoutPredictor(
+                model, settings.mc_dropout, config.seed, settings.eval_batch_size
+            )
         self.writer = tf.summary.create_file_writer(run.file("eval"))
 
     @staticmethod
@@ -113,12 +122,67 @@ class Reporter:
 
         with optimizers.averaged_weights(self.predictor.model):
             content = {"step": step, "dataset": self.config.dataset, **self.measure()}
+            if self.dropout_predictor is not None:
+                content["mc_dropout"] = self._measure_uncertainty()
         self.run.write_json("evaluation.json", content)
         with self.writer.as_default():
             for name, value in self.scalars(content).items():
                 tf.summary.scalar(name, value, step=step)
         self.writer.flush()
         print(self.text(content), flush=True)
+        if "mc_dropout" in content:
+            print(uncertainty.text(content["mc_dropout"]))
+            print(f"how sure of each image: {self.run.file('uncertainty.csv')}", flush=True)
+
+    def _measure_uncertainty(self):
+        """Writes `uncertainty.csv`, and returns what there is to say of all images."""
+        probabilities, entropy, information = self.dropout_predictor.measure(
+            self.data.evaluation.images
+        )
+        predicted = probabilities.argmax(axis=1)
+        labels = [""] * len(predicted)
+        if self.labels is not None:
+            labels = [self.class_names[label] for label in self.labels]
+        self.run.write_table(
+            "uncertainty.csv",
+            ["image", "label", "predicted", "probability", "entropy", "mutual_information"],
+            [
+                [name, label, self.data.class_names[guess], *(f"{value:.6g}" for value in values)]
+                for name, label, guess, *values in zip(
+                    self.image_names,
+                    labels,
+                    predicted,
+                    probabilities.max(axis=1),
+                    entropy,
+                    information,
+                    strict=True,
+                )
+            ],
+        )
+        return uncertainty.summary(self.dropout_predictor.passes, entropy, self.mistakes(predicted))
+
+    def evaluated(self):
+        """Data set and split of the evaluated images; None for a split that is held out."""
+        return self.config.dataset, None if self.config.validation_samples else "test"
+
+    @functools.cached_property
+    def image_names(self):
+        """What the evaluated images are called: the files of a folder, else their places."""
+        dataset, split = self.evaluated()
+        if split and dataset.startswith(FOLDER):
+            return folders.image_paths(dataset.removeprefix(FOLDER), split)
+        return range(len(self.data.evaluation.images))
+
+    def mistakes(self, predicted):
+        """Which images are given a wrong class.
+
+        Args:
+            predicted: (n,) int, places in the data's `class_names`, for the evaluated images.
+
+        Returns:
+            (n,) bool, or None if their classes are not known.
+        """
+        return predicted != self.labels
 
     def measure(self):
         """Metrics of the model, ready for JSON."""

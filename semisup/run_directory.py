@@ -7,6 +7,7 @@ metrics.jsonl     one line an entry: the step and its values; appended to, and c
 results.json      metrics at the last step, time, hardware
 evaluation.json   what an evaluation measured last
 assignments.csv   the cluster of each image, of a clustering
+uncertainty.csv   how sure the network is of each image, from the last evaluation with --mc_dropout
 model.keras       the trained model, for export
 network.keras     a copy of the network, where --architecture names a file
 checkpoints/      see `checkpoints`
@@ -16,6 +17,7 @@ figures/          PNG files
 """
 
 import contextlib
+import csv
 import dataclasses
 import fcntl
 import json
@@ -28,7 +30,13 @@ from importlib import metadata
 
 from semisup.errors import UserError
 
-OUTCOMES = ("results.json", "evaluation.json", "assignments.csv", "model.keras")
+OUTCOMES = (
+    "results.json",
+    "evaluation.json",
+    "assignments.csv",
+    "uncertainty.csv",
+    "model.keras",
+)
 # The configuration last: as long as it is there, what is left is known to be a run.
 PARTS = (
     *OUTCOMES,
@@ -142,6 +150,15 @@ class RunDirectory:
         with open(temporary, "w", encoding="utf-8") as file:
             json.dump(content, file, indent=1)
             file.write("\n")
+        os.replace(temporary, self.file(name))
+
+    def write_table(self, name, header, rows):
+        """Writes a CSV file under a temporary name and renames it."""
+        temporary = self.file(f"{name}.tmp")
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows(rows)
         os.replace(temporary, self.file(name))
 
     def check(self, config, task_name, overwrite=False):

@@ -1,26 +1,31 @@
-"""Figures that show what a network has learnt: thesis figures 3.2 to 3.4, 5.3 to 5.5, and t-SNE.
+"""Figures that show what a network has learnt: thesis figures 3.2 to 3.4, 5.3 to 5.5, and others.
 
 Every function takes NumPy arrays and returns a `matplotlib.figure.Figure` of its own: pyplot and
 its global state stay out, so figures can be drawn in threads, in notebooks and without a display.
-Write one with `save`, or hand `to_image` to TensorBoard.
+Write one with `save`, or hand `to_image` to TensorBoard. The module `excitation` alone takes a
+Keras model: it finds what `excitation_figure` draws.
 """
 
 from semisup.analysis.associations import AssociationPanel, association_graph, association_graphs
 from semisup.analysis.clusters import cluster_sizes_figure, clusters_figure
 from semisup.analysis.confusion import confusion_figure
 from semisup.analysis.drawing import save, to_image
+from semisup.analysis.kernels import ExcitedLayer, excitation_figure, kernels_figure
 from semisup.analysis.marginals import marginal_figure
 from semisup.analysis.neighbours import nearest_neighbours, nearest_neighbours_figure
 from semisup.analysis.projection import effective_perplexity, tsne, tsne_figure, tsne_grid
 
 __all__ = [
     "AssociationPanel",
+    "ExcitedLayer",
     "association_graph",
     "association_graphs",
     "cluster_sizes_figure",
     "clusters_figure",
     "confusion_figure",
     "effective_perplexity",
+    "excitation_figure",
+    "kernels_figure",
     "marginal_figure",
     "nearest_neighbours",
     "nearest_neighbours_figure",

@@ -1,0 +1,157 @@
+"""The calls of layers that a functional network is made of, those of nested models in their place.
+
+For whoever has to look between the layers of a network, or to make one of its calls in another way.
+"""
+
+import functools
+import itertools
+from typing import Any, NamedTuple
+
+import keras
+
+CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+
+
+class LayerCall(NamedTuple):
+    """A call of a layer.
+
+    Attributes:
+        layer: a Keras layer or operation.
+        inputs: symbolic tensors that it takes.
+        outputs: symbolic tensors that it returns.
+    """
+
+    layer: Any
+    inputs: list
+    outputs: list
+
+
+def is_functional(network):
+    """Whether the calls of a network are known: whether it is a functional or sequential model."""
+    return isinstance(network, keras.Model) and hasattr(_graph(network), "_nodes_by_depth")
+
+
+def run(network, inputs, call):
+    """Computes a functional network, each call of a layer by a function.
+
+    Args:
+        network: a functional or sequential Keras model with one input.
+        inputs: tensor that it takes.
+        call: function of a layer, which is never a nested functional model, and of the positional
+            and the named arguments of its call, a tuple and a dictionary, that returns the outputs.
+            Runs make their calls in the same order.
+
+    Returns:
+        The network's outputs, of what `call` returned.
+    """
+
+    def visit(layer, *arguments, **options):
+        if is_functional(layer):
+            return run(layer, arguments[0], call)
+        return call(layer, arguments, options)
+
+    return _graph(network)._run_through_graph(
+        inputs, operation_fn=lambda layer: functools.partial(visit, layer)
+    )
+
+
+def infer(layer, arguments, options, training=False):
+    """Calls a layer or an operation, in inference mode unless told otherwise: see `run`."""
+    if isinstance(layer, keras.layers.Layer):
+        # Told each of them: Keras hands what one is told on to the next.
+        options = {**options, "training": training}
+    return layer(*arguments, **options)
+
+
+def trace(network):
+    """Lists the calls of a network.
+
+    Args:
+        network: a functional or sequential Keras model with one input.
+
+    Returns:
+        The symbolic tensor that stands for the input, and the `LayerCall`s in the order of `run`.
+
+    Raises:
+        ValueError: if the network is no such model.
+    """
+    if not is_functional(network) or len(network.inputs) != 1:
+        raise ValueError(f"network {network.name} is no functional model with one input")
+    images = keras.KerasTensor(network.inputs[0].shape, network.inputs[0].dtype)
+    calls = []
+
+    def note(layer, arguments, options):
+        outputs = infer(layer, arguments, options)
+        tensors = [
+            tensor
+            for tensor in keras.tree.flatten((arguments, options))
+            if isinstance(tensor, keras.KerasTensor)
+        ]
+        calls.append(LayerCall(layer, tensors, keras.tree.flatten(outputs)))
+        return outputs
+
+    run(network, images, note)
+    return images, calls
+
+
+def first_kernels(network):
+    """The kernels that see the images themselves.
+
+    Args:
+        network: a functional or sequential Keras model with one input.
+
+    Returns:
+        Name of the first convolution, and its kernels (height, width, channels, n).
+
+    Raises:
+        ValueError: if the network is no such model or has no convolution, or the first is one of
+            more than three channels, which cannot be seen.
+    """
+    _, calls = trace(network)
+    layer = next((call.layer for call in calls if isinstance(call.layer, CONVOLUTIONS)), None)
+    if layer is None:
+        raise ValueError(f"the network {network.name} has no convolution")
+    kernels = None
+    if isinstance(layer, keras.layers.Conv2D):
+        kernels = keras.ops.convert_to_numpy(layer.kernel)
+    if kernels is None or kernels.shape[2] not in (1, 3):
+        raise ValueError(f"the kernels of {layer.name} are of neither one nor three channels")
+    return layer.name, kernels
+
+
+class Section(keras.Model):
+    """The part of a network from one call to another, in inference mode.
+
+    Args:
+        network: a functional or sequential Keras model with one input.
+        start: number, in the list of `trace`, of the call whose output the section takes, and all
+            that it takes; -1: it takes the network's input.
+        stop: number of a later call, whose output the section returns.
+    """
+
+    def __init__(self, network, start, stop):
+        super().__init__(name="section")
+        self.network = network
+        self.start = start
+        self.stop = stop
+
+    def call(self, inputs):
+        """The output of the call `stop` for that of the call `start`."""
+        places, found = itertools.count(), {}
+
+        def call(layer, arguments, options):
+            place = next(places)
+            if place <= self.start:
+                return inputs
+            if place > self.stop:
+                return None
+            found[place] = infer(layer, arguments, options)
+            return found[place]
+
+        run(self.network, inputs, call)
+        return found[self.stop]
+
+
+def _graph(network):
+    """What knows the calls: a sequential model hides a functional one."""
+    return getattr(network, "_functional", network)
