@@ -34,7 +34,10 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=[*TASKS, "semisup.*"]),
-    package_data={task: ["recipes/*.flags"] for task in TASKS},
+    package_data={
+        **{task: ["recipes/*.flags"] for task in TASKS},
+        "semisup.report_page": ["page.css", "page.js"],
+    },
     python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py>=2.1,<3",

@@ -45,6 +45,13 @@ class EvalConfig:
         least=0,
     )
 
+    report: bool = option(
+        False,
+        "Run",
+        "Write report.html, one page to hand on: settings, what was measured, curves, and the "
+        "figures that there are, those of --figures included.",
+    )
+
     def __post_init__(self):
         check_ranges(self)
         if not self.logdir:

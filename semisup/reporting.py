@@ -3,7 +3,15 @@
 import functools
 import time
 
-from semisup import backend, checkpoints, evaluation, optimizers, runs, uncertainty
+from semisup import (
+    backend,
+    checkpoints,
+    evaluation,
+    optimizers,
+    report_page,
+    runs,
+    uncertainty,
+)
 from semisup.data import folders
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError
@@ -66,6 +74,9 @@ def evaluate_run(settings, task, reporter_class=None):
         optimizers.put_average(model)
         for path in figures.draw(run, step, reporter.drawings()):
             print(f"wrote {path}")
+    if settings.report:
+        # After the figures, which it shows.
+        print(f"wrote {report_page.write(run, task)}")
 
 
 def _wait_for_checkpoint(run, seconds):
@@ -133,6 +144,8 @@ class Reporter:
         if "mc_dropout" in content:
             print(uncertainty.text(content["mc_dropout"]))
             print(f"how sure of each image: {self.run.file('uncertainty.csv')}", flush=True)
+        if self.settings.report and self.settings.follow:
+            report_page.write(self.run, self.task)
 
     def _measure_uncertainty(self):
         """Writes `uncertainty.csv`, and returns what there is to say of all images."""

@@ -8,6 +8,7 @@ results.json      metrics at the last step, time, hardware
 evaluation.json   what an evaluation measured last
 assignments.csv   the cluster of each image, of a clustering
 uncertainty.csv   how sure the network is of each image, from the last evaluation with --mc_dropout
+report.html       all of this as one page, from the last evaluation with --report
 model.keras       the trained model, for export
 network.keras     a copy of the network, where --architecture names a file
 checkpoints/      see `checkpoints`
@@ -35,6 +36,7 @@ OUTCOMES = (
     "evaluation.json",
     "assignments.csv",
     "uncertainty.csv",
+    "report.html",
     "model.keras",
 )
 # The configuration last: as long as it is there, what is left is known to be a run.
@@ -146,10 +148,14 @@ class RunDirectory:
     def write_json(self, name, content):
         """Writes a JSON file under a temporary name and renames it."""
         os.makedirs(self.path, exist_ok=True)
+        self.write_text(name, json.dumps(content, indent=1) + "\n")
+
+    def write_text(self, name, text):
+        """Writes a file of text under a temporary name and renames it."""
         temporary = self.file(f"{name}.tmp")
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-            file.write("\n")
+        # A name of a file, as a class may have it, need not be valid Unicode.
+        with open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
         os.replace(temporary, self.file(name))
 
     def write_table(self, name, header, rows):
