@@ -57,13 +57,8 @@ def normalized_network(folder):
     return path
 
 
-# On JAX, one of them: XLA takes its time to compile several steps in one.
 @pytest.mark.parametrize(
-    ("step", "settings"),
-    [
-        pytest.param(25, {}, marks=pytest.mark.backend),
-        (45, {"steps_per_execution": 5, "crop_size": 24}),
-    ],
+    ("step", "settings"), [(25, {}), (45, {"steps_per_execution": 5, "crop_size": 24})]
 )
 def test_a_clustering_killed_before_or_after_k_means_resumes_to_the_same_bits(
     tmp_path, step, settings, capsys
@@ -280,7 +275,9 @@ def test_ablation_refuses_what_has_no_effect_beside_it(tmp_path):
 
 
 def test_more_clusters_than_evaluated_images_are_evaluated_without_k_means(tmp_path):
-    run = train(tmp_path, num_clusters=1001, unsup_samples=1100, init_with_kmeans=False)
+    settings = {"max_steps": 10, "eval_interval": 10, "reg_warmup_steps": 5, "warmup_steps": 0}
+    settings["init_with_kmeans"] = False
+    run = train(tmp_path, num_clusters=1001, unsup_samples=1100, **settings)
     status, out, err = evaluate(run)
     assert status == 0, err
     content = run.read_json("evaluation.json")

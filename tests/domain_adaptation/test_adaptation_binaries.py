@@ -45,7 +45,7 @@ def runs(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("similarity", "estimator"),
-    [("association", "quadratic"), pytest.param("mmd", "linear", marks=pytest.mark.backend)],
+    [("association", "quadratic"), ("mmd", "linear")],
 )
 def test_a_killed_adaptation_resumes_to_the_same_bits(tmp_path, similarity, estimator, capsys):
     settings = {"similarity": similarity, "mmd_estimator": estimator, **SETTINGS}
