@@ -1,6 +1,7 @@
 """Cells of the papers' tables as trainings: what is missing, how it is run, what it will cost."""
 
 import dataclasses
+import functools
 import json
 import re
 import statistics
@@ -30,12 +31,12 @@ class Cell:
     seed: int
     folder: Path
 
-    @property
+    @functools.cached_property
     def config(self):
         """The configuration of the training."""
         return published.settings(self.recipe, (*self.flags, f"--seed={self.seed}"))
 
-    @property
+    @functools.cached_property
     def changes(self):
         """Settings that are not the recipe's own: see `results.changes`."""
         return results.changes(self.recipe, self.config.to_dict())
@@ -88,24 +89,35 @@ class Cell:
         evaluate = [sys.executable, "-m", f"{self.task}.eval", f"--logdir={self.run}", *bounds]
         return [train, evaluate]
 
-    def seconds_per_step(self):
-        """Estimate from measured results of the recipe, or from what it says itself, or None."""
-        rates = [
-            run["median_steps_per_second"]
-            for folder, runs in results.rows()
-            if runs[0]["recipe"] == self.recipe
-            for run in runs
-            if run.get("median_steps_per_second")
-        ]
-        if rates:
-            return 1 / statistics.median(rates)
-        path = published.recipes(self.task) / f"{self.recipe}.flags"
-        text = path.read_text(encoding="utf-8")
-        found = re.search(r"# Run time: (?:about|estimated) ([\d.]+) (minutes|hours)", text)
-        if found is None:
-            return None
-        seconds = float(found[1]) * {"minutes": 60, "hours": 3600}[found[2]]
-        return seconds / published.settings(self.recipe).max_steps
+
+def seconds_per_step(cells):
+    """Estimates from measured results of the recipes, or from what these say themselves.
+
+    Args:
+        cells: `Cell`s.
+
+    Returns:
+        Dictionary from the recipes' names to seconds, or None where nothing is known.
+    """
+    rates = {}
+    for _, runs in results.rows():
+        found = [run.get("median_steps_per_second") for run in runs]
+        rates.setdefault(runs[0]["recipe"], []).extend(rate for rate in found if rate)
+    return {
+        recipe: 1 / statistics.median(rates[recipe]) if rates.get(recipe) else _promised(recipe)
+        for recipe in {cell.recipe for cell in cells}
+    }
+
+
+def _promised(recipe):
+    """Seconds a step that a recipe's comment speaks of, or None."""
+    path = published.recipes(published.task_of(recipe)) / f"{recipe}.flags"
+    text = path.read_text(encoding="utf-8")
+    found = re.search(r"# Run time: (?:about|estimated) ([\d.]+) (minutes|hours)", text)
+    if found is None:
+        return None
+    seconds = float(found[1]) * {"minutes": 60, "hours": 3600}[found[2]]
+    return seconds / published.settings(recipe).max_steps
 
 
 def of_table(numbers, folder, seeds, further):

@@ -52,6 +52,22 @@ def _stop(process):
     process.kill()
 
 
+def last_line(path, start=0):
+    """The last line of a log that says something, or a note that there is none.
+
+    Args:
+        path: the file.
+        start: byte to begin at.
+    """
+    try:
+        with open(path, "rb") as file:
+            file.seek(start)
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return "it has written nothing"
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+
 class LocalExecutor:
     """Runs commands as processes of this machine."""
 

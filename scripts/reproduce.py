@@ -15,6 +15,7 @@ from scripts import cells, executors, published, results
 from semisup import flags
 from semisup.errors import TrainingError, UserError
 from semisup.options import check_ranges, option
+from semisup.signals import StopSignals
 
 SUMMARY = (
     "Runs every missing cell and seed of a published table, each as a process and in a folder of\n"
@@ -135,29 +136,37 @@ class Reproduction:
         self.running = {}
         self.failed = []
         self.done = 0
-        self._estimates = {cell: cell.seconds_per_step() for cell in todo}
+        self._estimates = cells.seconds_per_step(todo)
         self._shown = 0
         self._spoken = time.monotonic()
 
     def run(self):
         """Runs all, and stops those that run where it is interrupted."""
         try:
-            while self.waiting or self.running:
-                # Ray queues by itself, and knows how many fit.
-                room = self.config.jobs if self.config.executor == "local" else math.inf
-                while self.waiting and len(self.running) < room:
-                    self._start(self.waiting.pop(0))
-                time.sleep(_LOOK_SECONDS)
-                for cell in list(self.running):
-                    status = self.executor.status(self.running[cell][0])
-                    if status is not None:
-                        self._finish(cell, status)
-                self._show()
+            with StopSignals() as signals:
+                while self.waiting or self.running:
+                    if signals.received:
+                        # SIGTERM too: nobody else would stop the trainings.
+                        raise KeyboardInterrupt
+                    self._look()
         except KeyboardInterrupt:
             self._say("stopping; the trainings save first ...")
             self.executor.stop([handle for handle, *_ in self.running.values()])
             raise
         self._measure_coverage()
+
+    def _look(self):
+        """Starts what there is room for, and notes what has ended."""
+        # Ray queues by itself, and knows how many fit.
+        room = self.config.jobs if self.config.executor == "local" else math.inf
+        while self.waiting and len(self.running) < room:
+            self._start(self.waiting.pop(0))
+        time.sleep(_LOOK_SECONDS)
+        for cell in list(self.running):
+            status = self.executor.status(self.running[cell][0])
+            if status is not None:
+                self._finish(cell, status)
+        self._show()
 
     def _start(self, cell):
         handle = self.executor.submit(cell.commands(), str(cell.log), str(published.ROOT))
@@ -173,7 +182,7 @@ class Reproduction:
             self.collect(cell)
         else:
             self.failed.append(cell)
-            self._say(f"FAILED {cell.name}, status {status}: {last_line(cell.log)}")
+            self._say(f"FAILED {cell.name}, status {status}: {executors.last_line(cell.log)}")
 
     def collect(self, cell):
         """Copies the result of a complete run into `results/`."""
@@ -196,7 +205,7 @@ class Reproduction:
                 _, evaluate = cell.commands(bounds)
                 status = executors.run_commands([evaluate], str(cell.log), str(published.ROOT))
                 if status:
-                    self._say(f"no coverage: {last_line(cell.log)}")
+                    self._say(f"no coverage: {executors.last_line(cell.log)}")
                 else:
                     self.collect(cell)
 
@@ -240,22 +249,13 @@ class Reproduction:
 
     def _seconds_left(self, cell):
         """Estimate from the run's own speed, else from what is known of its recipe."""
-        seconds = self._estimates[cell]
+        seconds = self._estimates[cell.recipe]
         steps = cell.steps
         if cell in self.running:
             _, started, first = self.running[cell]
             if steps > first:
                 seconds = (time.monotonic() - started) / (steps - first)
         return None if seconds is None else seconds * (cell.config.max_steps - steps)
-
-
-def last_line(path):
-    """The last line of a log that says something, or a note that there is none."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
-        return "it has written nothing"
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it has said nothing")
 
 
 def duration(seconds):
@@ -293,12 +293,13 @@ def describe(planned, todo):
     """The cells and what they will cost, as text."""
     lines, total, unknown = [], 0.0, 0
     width = max(len(cell.name) for cell in planned)
+    estimates = cells.seconds_per_step(todo)
     for cell in planned:
         if cell not in todo:
             where = "in results/" if cell.result.is_file() else "trained"
             lines.append(f"{cell.name:<{width}}  complete, {where}")
             continue
-        seconds, steps = cell.seconds_per_step(), cell.config.max_steps - cell.steps
+        seconds, steps = estimates[cell.recipe], cell.config.max_steps - cell.steps
         begun = f", at step {cell.steps:,}" if cell.steps else ""
         if seconds is None:
             unknown += 1
@@ -363,11 +364,10 @@ def reproduce(config, further=(), executor=None):
 
 def main():
     """Entry point of the script."""
-    place = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
-    own, further = sys.argv[:place], tuple(sys.argv[place + 1 :])
+    own, further = flags.split(sys.argv)
 
     def run(config):
-        reproduce(config, further)
+        reproduce(config, tuple(further))
 
     flags.run(run, ReproduceConfig, program="reproduce", summary=SUMMARY, argv=own)
 

@@ -12,12 +12,11 @@ import csv
 import dataclasses
 import io
 import statistics
-from pathlib import Path
 
 from scripts import published, results
+from scripts.rows import collected
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-CONFIDENCE = 0.95
 PERCENT = ("test_error", "accuracy", "k_means_accuracy")
 NAMES = {
     "test_error": "test error",
@@ -25,146 +24,6 @@ NAMES = {
     "k_means_accuracy": "accuracy of k-means",
     "mmd": "squared MMD",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """Results of one kind of run, beside the number that they reproduce.
-
-    Attributes:
-        number: the published `Number`, or None.
-        recipe: name of the recipe.
-        changes: settings, as `name=value`, that are neither the recipe's nor the cell's.
-        metric: see `published.Number`.
-        values: what each run measured, in the metric's unit.
-        runs: the results.
-        folder: where they lie.
-    """
-
-    number: published.Number | None
-    recipe: str
-    changes: tuple[str, ...]
-    metric: str
-    values: tuple[float, ...]
-    runs: tuple[dict, ...]
-    folder: Path
-
-    @property
-    def comparable(self):
-        """Whether the published number was measured on such data."""
-        return self.number is not None and all(run.get("comparable", True) for run in self.runs)
-
-    @property
-    def statistic(self):
-        """What of our runs stands beside the published number: its own statistic of them."""
-        kind = self.number.statistic if self.number else "mean"
-        function = {
-            "mean": statistics.mean,
-            "median": statistics.median,
-            "best": min if self.metric == "test_error" else max,
-        }[kind]
-        return function(self.values)
-
-    @property
-    def std(self):
-        """Standard deviation of our runs, or None of a single one or of the best."""
-        best = self.number is not None and self.number.statistic == "best"
-        return statistics.stdev(self.values) if len(self.values) > 1 and not best else None
-
-    @property
-    def difference(self):
-        """Ours less the published value, or None."""
-        return self.statistic - self.number.value if self.comparable else None
-
-    @property
-    def interval(self):
-        """Lower and upper end of the difference's confidence interval, or None."""
-        if self.difference is None or self.std is None:
-            return None
-        from scipy import stats
-
-        count = len(self.values)
-        half = stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * self.std / count**0.5
-        return self.difference - half, self.difference + half
-
-    @property
-    def steps(self):
-        """Steps of a run."""
-        return ", ".join(f"{steps:,}" for steps in sorted({run["step"] for run in self.runs}))
-
-    @property
-    def minutes(self):
-        """Median time of a run."""
-        return statistics.median(run["wall_time_seconds"] for run in self.runs) / 60
-
-    @property
-    def machine(self):
-        """What the runs were on."""
-        return ", ".join(sorted({_machine(run) for run in self.runs}))
-
-    @property
-    def note(self):
-        """What there is to say of the data."""
-        return self.runs[0]["note"]
-
-    @property
-    def what(self):
-        """Setting and method."""
-        if self.number:
-            method = "" if self.number.method == "ours" else f", {self.number.method}"
-            return self.number.setting + method
-        return published.headline(self.recipe).partition(": ")[0].partition(", ")[2]
-
-
-def measured(run, metric):
-    """What a result measured, in the metric's unit, or None."""
-    if metric == "mmd":
-        return run["squared_mmd"]["domains"] if "squared_mmd" in run else None
-    if metric == "accuracy" and metric not in run and "test_error" in run:
-        return 100 * (1 - run["test_error"])
-    return 100 * run[metric] if metric in run else None
-
-
-def collected():
-    """The rows of all tables, in the order of the papers; what is in none of them comes last."""
-    folders = list(results.rows())
-    rows, used = [], set()
-    for number in published.numbers():
-        if not number.recipe:
-            continue
-        cell = published.settings(*number.cell).to_dict()
-        named = published.flag_names(number.flags)
-        for folder, runs in folders:
-            # Where the cell's flags are the recipe's own, results do not tell them.
-            if runs[0]["recipe"] != number.recipe or any(
-                runs[0]["settings"][name] != cell[name] for name in named
-            ):
-                continue
-            row = _row(number, number.metric, folder, runs, named)
-            if row:
-                used.add(folder)
-                rows.append(row)
-    for folder, runs in folders:
-        if folder not in used:
-            metric = "test_error" if "test_error" in runs[0] else "accuracy"
-            rows.append(_row(None, metric, folder, runs, ()))
-    return rows
-
-
-def _row(number, metric, folder, runs, named):
-    values = [measured(run, metric) for run in runs]
-    is_alone = number is not None and number.statistic == "best" and len(runs) == 1
-    if None in values or is_alone:
-        return None
-    changes = [text for text in runs[0]["changed"] if text.partition("=")[0] not in named]
-    recipe = runs[0]["recipe"]
-    return Row(number, recipe, tuple(changes), metric, tuple(values), tuple(runs), folder)
-
-
-def _machine(run):
-    hardware = run["hardware"]
-    devices = ", ".join(hardware["accelerators"]) or f"{hardware['cores']} CPU cores"
-    return f"{devices}, {run['settings']['precision']}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +58,7 @@ def tables(rows, link):
     """The tables of some rows, one for each table of the papers.
 
     Args:
-        rows: see `collected`.
+        rows: see `rows.collected`.
         link: function from a folder of results to what links to it; its first argument is the text.
     """
     found = {}
@@ -244,11 +103,11 @@ def _line(row, link):
     )
 
 
-def domains_table(link):
-    """What was measured of both domains after adaptations."""
+def domains_table(folders, link):
+    """What was measured of both domains after adaptations: see `every`."""
     columns = ("results", "source error", "target error", "coverage", "squared MMD", "shuffled")
     lines = []
-    for folder, runs in results.rows():
+    for folder, runs in folders:
         if not all("squared_mmd" in run for run in runs):
             continue
         coverages = [100 * run["coverage"] for run in runs if run.get("coverage") is not None]
@@ -265,8 +124,8 @@ def domains_table(link):
     return Table("Both domains after adaptations", columns, lines)
 
 
-def clusters_table(link):
-    """How clusters agree with classes."""
+def clusters_table(folders, link):
+    """How clusters agree with classes: see `every`."""
     names = {"accuracy": ".2f", "k_means_accuracy": ".2f", "nmi": ".1f", "ari": ".1f"}
     columns = ("results", "accuracy", "accuracy of k-means", "NMI", "ARI")
     lines = [
@@ -274,7 +133,7 @@ def clusters_table(link):
             _named(folder, runs, link),
             *(_mean([100 * run[name] for run in runs], form, " %") for name, form in names.items()),
         )
-        for folder, runs in results.rows()
+        for folder, runs in folders
         if all("nmi" in run for run in runs)
     ]
     return Table("Clusters, matched with the classes of the test images", columns, lines)
@@ -294,14 +153,26 @@ def _mean(values, form, unit=""):
     return f"{statistics.mean(values):{form}}{unit}{spread}"
 
 
-def markdown(root):
-    """All tables in Markdown, with links from a folder of the project."""
+def every(folders, rows, link):
+    """All tables that have a line.
+
+    Args:
+        folders: pairs of a folder and its results: see `results.rows`.
+        rows: their rows: see `rows.collected`.
+        link: see `tables`.
+    """
+    found = [*tables(rows, link), domains_table(folders, link), clusters_table(folders, link)]
+    return [table for table in found if table.lines]
+
+
+def markdown(folders, rows, root):
+    """All tables in Markdown, with links from a folder of the project: see `every`."""
 
     def link(text, folder):
         return f"[{text}]({folder.relative_to(root).as_posix()})"
 
     parts = []
-    for table in _all(link):
+    for table in every(folders, rows, link):
         parts.append(f"**{table.title}**\n")
         parts += [f"| {' | '.join(line)} |" for line in (table.columns, *table.lines)]
         parts.insert(len(parts) - len(table.lines), f"|{' --- |' * len(table.columns)}")
@@ -309,14 +180,14 @@ def markdown(root):
     return "\n".join(parts).rstrip()
 
 
-def latex():
-    """All tables in LaTeX (booktabs)."""
+def latex(folders, rows):
+    """All tables in LaTeX (booktabs): see `every`."""
 
     def link(text, folder):
         return text
 
     parts = ["% Made by python -m scripts.tables; needs the package booktabs."]
-    for table in _all(link):
+    for table in every(folders, rows, link):
         parts += [
             f"\n% {table.title}",
             rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}",
@@ -338,20 +209,15 @@ def _escaped(text):
     return text
 
 
-def _all(link):
-    found = [*tables(collected(), link), domains_table(link), clusters_table(link)]
-    return [table for table in found if table.lines]
-
-
-def as_csv():
-    """All rows as numbers, for a spreadsheet or a program."""
+def as_csv(rows):
+    """Rows as numbers, for a spreadsheet or a program."""
     names = ("paper", "table", "setting", "method", "metric", "statistic", "published")
     names += ("published_std", "comparable", "ours", "std", "seeds", "difference", "low", "high")
     names += ("steps", "minutes", "on", "note", "recipe", "changes", "results")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    for row in collected():
+    for row in rows:
         number = row.number
         own = ("paper", "table", "setting", "method", "metric", "statistic", "value", "std")
         cells = [getattr(number, name) for name in own] if number else [""] * len(own)
@@ -383,12 +249,17 @@ def _number(value):
 def files():
     """The files that tables are written to, and what stands in them."""
     root = results.RESULTS.parent
-    content = {results.RESULTS / "tables.csv": as_csv(), results.RESULTS / "tables.tex": latex()}
+    folders = list(results.rows())
+    rows = collected(folders)
+    content = {
+        results.RESULTS / "tables.csv": as_csv(rows),
+        results.RESULTS / "tables.tex": latex(folders, rows),
+    }
     for path in (root / "README.md", results.RESULTS / "README.md"):
         text = path.read_text(encoding="utf-8")
         before, _, rest = text.partition(BEGIN)
         _, _, after = rest.partition(END)
-        content[path] = f"{before}{BEGIN}\n{markdown(path.parent)}\n{END}{after}"
+        content[path] = f"{before}{BEGIN}\n{markdown(folders, rows, path.parent)}\n{END}{after}"
     return content
 
 

@@ -81,13 +81,7 @@ def draw(run, step, drawings):
     """
     import tensorflow as tf
 
-    figures = {}
-    for name, draw_one in drawings.items():
-        try:
-            figures[name] = draw_one()
-        except ValueError as error:
-            # Too few images for a figure, or too many classes, is no reason to draw no other.
-            print(f"figure {name} is left out: {error}")
+    figures = analysis.drawn(drawings)
     paths = []
     with tf.summary.create_file_writer(run.file("eval")).as_default():
         for name, figure in sorted(figures.items()):

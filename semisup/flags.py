@@ -112,6 +112,12 @@ def parse(argv, config_class, recipes=None, hints=None):
     )
 
 
+def split(argv):
+    """A command line at its first `--`: what stands before, and what is to be passed on."""
+    place = argv.index("--") if "--" in argv else len(argv)
+    return argv[:place], argv[place + 1 :]
+
+
 def _flag_values(config_class):
     values = flags.FlagValues()
     flags.DEFINE_string("flagfile", "", "File of flags, one a line.", flag_values=values)

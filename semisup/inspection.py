@@ -43,7 +43,7 @@ class Inspection(StepCallback):
 
     Args:
         recorder: a `monitoring.Recorder`.
-        writer: a TensorFlow summary writer for images and histograms.
+        folder: TensorBoard folder for images and histograms, made at the first look.
         interval: steps between two looks; 0 never looks.
         histograms: whether to write histograms of the weights and of their averaged gradients.
         images: function that returns the images to probe with, (n, height, width, channels), as
@@ -52,10 +52,11 @@ class Inspection(StepCallback):
         steps_per_execution: see `StepCallback`.
     """
 
-    def __init__(self, recorder, writer, interval, histograms, images, step, steps_per_execution):
+    def __init__(self, recorder, folder, interval, histograms, images, step, steps_per_execution):
         super().__init__(step, steps_per_execution)
         self.recorder = recorder
-        self.writer = writer
+        self.folder = folder
+        self._writer = None
         self.interval = interval
         self.histograms = histograms
         self.images = images
@@ -110,7 +111,9 @@ class Inspection(StepCallback):
     def _write_pictures(self, model):
         import tensorflow as tf
 
-        with self.writer.as_default():
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(self.folder)
+        with self._writer.as_default():
             kernels = None
             # A network whose first kernels cannot be seen has no picture of them.
             with contextlib.suppress(ValueError):
@@ -124,7 +127,7 @@ class Inspection(StepCallback):
                     for kind, values in (("weights", variable), ("averaged_gradient", average)):
                         values = ops.convert_to_numpy(values)
                         tf.summary.histogram(f"{kind}/{name}", values, step=self.step)
-        self.writer.flush()
+        self._writer.flush()
 
 
 def layers_of(model):

@@ -10,12 +10,14 @@ import tomllib
 
 from semisup.errors import UserError
 from semisup.monitoring import StepCallback
+from semisup.options import has_type
 
 PREFIX = "live/"
 """What the names of changed settings begin with in the log and in TensorBoard."""
 
 _BY_NAME = ("learning_rate", "eval_interval")
 _STOP = "stop"
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 def read(path, config, steered, loss_names):
@@ -51,45 +53,19 @@ def read(path, config, steered, loss_names):
         if name not in allowed:
             raise UserError(f"{where}: only {', '.join(allowed)} can change")
         kind = bool if name == _STOP else type(getattr(config, name))
-        if not _is(value, kind):
+        if not has_type(value, kind):
             raise UserError(f"{where}: it has to be {_KINDS[kind]}")
         if name in steered and getattr(config, name) == 0 != value:
             raise UserError(
                 f"{where}: it was 0 when the training began, and what is not there cannot be scaled"
             )
+    stops = values.pop(_STOP, False)
     try:
-        changed = dataclasses.replace(config, **_without_stop(values))
+        changed = dataclasses.replace(config, **values)
     except UserError as error:
         raise UserError(f"--live_config={path}: {error}") from None
-    known = {name: getattr(changed, name) for name in _without_stop(values)}
-    return {**known, _STOP: True} if values.get(_STOP) else known
-
-
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
-
-
-def _is(value, kind):
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
-
-
-def _without_stop(values):
-    return {name: value for name, value in values.items() if name != _STOP}
-
-
-def logged(entries):
-    """The live settings that a log ends with, by name.
-
-    Args:
-        entries: entries of the log of a run.
-    """
-    return {
-        name.removeprefix(PREFIX): value
-        for entry in entries
-        for name, value in entry.items()
-        if name.startswith(PREFIX)
-    }
+    known = {name: getattr(changed, name) for name in values}
+    return {**known, _STOP: True} if stops else known
 
 
 def changes(entries):
@@ -131,7 +107,11 @@ class Steering(StepCallback):
         self.steered = steered
         self.recorder = recorder
         self.stops = False
-        self._applied = logged(entries)
+        self._applied = {}
+        for change in changes(entries):
+            self._applied.update(change)
+        for name in ("step", "seconds"):
+            self._applied.pop(name, None)
         self._refused = None
 
     @property

@@ -37,6 +37,20 @@ def option(default, section, help, *, one_of=None, least=None, most=None, above=
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def has_type(value, kind):
+    """Whether a value that was read from a file can be that of a flag of a type.
+
+    Whole numbers are numbers; true and false are neither.
+
+    Args:
+        value: the value.
+        kind: bool, int, float or str.
+    """
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
 def check_ranges(config):
     """Checks every value of a configuration against the range of its option.
 

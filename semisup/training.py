@@ -233,8 +233,6 @@ class Session:
         checkpoints.save(self.model, self.run.checkpoints, self.step, self.config.max_checkpoints)
 
     def _inspection(self, step):
-        import tensorflow as tf
-
         def probed_images():
             *_, images = self.model.named_images(self._first_batch(0)).values()
             return keras.ops.convert_to_numpy(self.model.prepare(images[: inspection.PROBED]))
@@ -242,7 +240,7 @@ class Session:
         config = self.config
         return inspection.Inspection(
             self.recorder,
-            tf.summary.create_file_writer(self.run.file("layers")),
+            self.run.file("layers"),
             config.inspect_interval,
             config.histograms,
             probed_images,

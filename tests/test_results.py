@@ -10,6 +10,7 @@ from clustering.config import TrainConfig as ClusteringConfig
 from domain_adaptation.config import TrainConfig as AdaptationConfig
 from scripts import published, tables
 from scripts import results as script
+from scripts.rows import collected
 from semisup import flags
 from semisup.config import TrainConfig
 
@@ -29,7 +30,9 @@ def rows(title):
     def link(text, folder):
         return text
 
-    (table,) = [found for found in tables._all(link) if found.title.startswith(title)]
+    folders = list(script.rows())
+    every = tables.every(folders, collected(folders), link)
+    (table,) = [found for found in every if found.title.startswith(title)]
     return [dict(zip(table.columns, line, strict=True)) for line in table.lines]
 
 
@@ -157,7 +160,7 @@ def test_committed_results_are_whole_and_the_tables_show_them():
         assert not [word for word in result["command"].split() if "=/" in word or word[0] == "/"]
     for path, text in tables.files().items():
         assert path.read_text(encoding="utf-8") == text, f"{path}: run python -m scripts.tables"
-    shown = {row.folder for row in tables.collected()}
+    shown = {row.folder for row in collected(list(script.rows()))}
     assert shown == {path.parent for path in files}
 
 

@@ -105,9 +105,7 @@ def main(argv=None):
     Args:
         argv: command line, by default that of the process.
     """
-    argv = list(sys.argv if argv is None else argv)
-    end = argv.index("--") if "--" in argv else len(argv)
-    fixed = argv[end + 1 :]
+    own, fixed = flags.split(list(sys.argv if argv is None else argv))
     theirs = ["recipe", *(field.name for field in dataclasses.fields(TrainConfig))]
     flags.run(
         lambda config: search(config, fixed),
@@ -115,7 +113,7 @@ def main(argv=None):
         program=PROGRAM,
         summary=SUMMARY,
         hints={name: f"--{name} is a flag of the trainings: give it after --" for name in theirs},
-        argv=argv[:end],
+        argv=own,
     )
 
 

@@ -43,13 +43,8 @@ def draw(folder, study, space):
         "slices": lambda: slices_figure(trials, space, title),
         "marginals": lambda: analysis.marginal_figure(runs, _METRIC, title=title),
     }
-    paths = []
-    for name, draw_one in drawings.items():
-        try:
-            paths.append(analysis.save(draw_one(), folder.file(f"{name}.png")))
-        except ValueError as error:
-            print(f"figure {name} is left out: {error}")
-    return paths
+    figures = analysis.drawn(drawings)
+    return [analysis.save(figure, folder.file(f"{name}.png")) for name, figure in figures.items()]
 
 
 def _importances(study):

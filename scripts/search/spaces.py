@@ -18,6 +18,7 @@ import tomllib
 
 from semisup import flags
 from semisup.errors import UserError
+from semisup.options import has_type
 
 KINDS = ("linear", "log", "integer", "choice")
 
@@ -157,7 +158,7 @@ def _dimension(name, line, config_class):
         wanted = "a list of two values or more" if kind == "choice" else "[low, high]"
         raise UserError(f"{name} = {{{kind} = {values}}}: give {wanted}")
     for value in values:
-        if not _is(value, fields[name].type):
+        if not has_type(value, fields[name].type):
             raise UserError(f"{name} = {{{kind} = {values}}}: {takes}, not {value!r}")
     dimension = Dimension(name, kind, tuple(map(fields[name].type, values)))
     if kind == "choice":
@@ -178,12 +179,6 @@ def _nearest(name, names):
 def _example(kind):
     values = {"choice": "[..., ...]"}.get(kind, "[low, high]")
     return f"like {{{kind} = {values}}}"
-
-
-def _is(value, kind):
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def _why_not_varied(field):

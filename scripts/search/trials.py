@@ -16,6 +16,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
+from scripts.executors import last_line
 from scripts.search import spaces
 from semisup.run_directory import RunDirectory
 from semisup.signals import StopSignals
@@ -91,11 +92,8 @@ class Job:
 
     def failure(self):
         """Exit status, and the last line that the training printed."""
-        with open(self.log, "rb") as file:
-            file.seek(self.earlier_output)
-            lines = file.read().decode(errors="replace").split("\n")
-        lines = [line.strip() for line in lines if line.strip()]
-        return f"exit status {self.process.returncode}: {lines[-1] if lines else 'it said nothing'}"
+        line = last_line(self.log, self.earlier_output)
+        return f"exit status {self.process.returncode}: {line}"
 
 
 class Searcher:

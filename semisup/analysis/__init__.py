@@ -9,7 +9,7 @@ Keras model: it finds what `excitation_figure` draws.
 from semisup.analysis.associations import AssociationPanel, association_graph, association_graphs
 from semisup.analysis.clusters import cluster_sizes_figure, clusters_figure
 from semisup.analysis.confusion import confusion_figure
-from semisup.analysis.drawing import save, to_image
+from semisup.analysis.drawing import drawn, save, to_image
 from semisup.analysis.kernels import ExcitedLayer, excitation_figure, kernels_figure
 from semisup.analysis.marginals import marginal_figure
 from semisup.analysis.neighbours import nearest_neighbours, nearest_neighbours_figure
@@ -23,6 +23,7 @@ __all__ = [
     "cluster_sizes_figure",
     "clusters_figure",
     "confusion_figure",
+    "drawn",
     "effective_perplexity",
     "excitation_figure",
     "kernels_figure",

@@ -1,6 +1,7 @@
 """What all figures share: a page measured in inches, images on it, and the way to a file."""
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,26 @@ def as_rgb(images: np.ndarray, name: str = "images") -> np.ndarray:
             f"{name} must be uint8 of shape (n, h, w, 1 or 3), got {images.dtype} {images.shape}"
         )
     return np.broadcast_to(images, (*images.shape[:-1], 3))
+
+
+def drawn(drawings: Mapping[str, Callable[[], Figure]]) -> dict[str, Figure]:
+    """Draws figures, and says which are left out, and why.
+
+    Too few images for a figure, say, is no reason to draw no other.
+
+    Args:
+        drawings: Functions that draw a figure by its name, and raise ValueError where they cannot.
+
+    Returns:
+        The figures by their names.
+    """
+    figures = {}
+    for name, draw in drawings.items():
+        try:
+            figures[name] = draw()
+        except ValueError as error:
+            print(f"figure {name} is left out: {error}")
+    return figures
 
 
 def draw_image(axes: Axes, image: np.ndarray, left: float, top: float, width: float) -> None:

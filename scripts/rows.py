@@ -1,0 +1,153 @@
+"""The rows of the tables: results of our runs beside the numbers that they reproduce."""
+
+import dataclasses
+import statistics
+from pathlib import Path
+
+from scripts import published
+
+CONFIDENCE = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Results of one kind of run, beside the number that they reproduce.
+
+    Attributes:
+        number: the published `Number`, or None.
+        recipe: name of the recipe.
+        changes: settings, as `name=value`, that are neither the recipe's nor the cell's.
+        metric: see `published.Number`.
+        values: what each run measured, in the metric's unit.
+        runs: the results.
+        folder: where they lie.
+    """
+
+    number: published.Number | None
+    recipe: str
+    changes: tuple[str, ...]
+    metric: str
+    values: tuple[float, ...]
+    runs: tuple[dict, ...]
+    folder: Path
+
+    @property
+    def comparable(self):
+        """Whether the published number was measured on such data."""
+        return self.number is not None and all(run.get("comparable", True) for run in self.runs)
+
+    @property
+    def statistic(self):
+        """What of our runs stands beside the published number: its own statistic of them."""
+        kind = self.number.statistic if self.number else "mean"
+        function = {
+            "mean": statistics.mean,
+            "median": statistics.median,
+            "best": min if self.metric == "test_error" else max,
+        }[kind]
+        return function(self.values)
+
+    @property
+    def std(self):
+        """Standard deviation of our runs, or None of a single one or of the best."""
+        best = self.number is not None and self.number.statistic == "best"
+        return statistics.stdev(self.values) if len(self.values) > 1 and not best else None
+
+    @property
+    def difference(self):
+        """Ours less the published value, or None."""
+        return self.statistic - self.number.value if self.comparable else None
+
+    @property
+    def interval(self):
+        """Lower and upper end of the difference's confidence interval, or None."""
+        if self.difference is None or self.std is None:
+            return None
+        from scipy import stats
+
+        count = len(self.values)
+        half = stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * self.std / count**0.5
+        return self.difference - half, self.difference + half
+
+    @property
+    def steps(self):
+        """Steps of a run."""
+        return ", ".join(f"{steps:,}" for steps in sorted({run["step"] for run in self.runs}))
+
+    @property
+    def minutes(self):
+        """Median time of a run."""
+        return statistics.median(run["wall_time_seconds"] for run in self.runs) / 60
+
+    @property
+    def machine(self):
+        """What the runs were on."""
+        return ", ".join(sorted({_machine(run) for run in self.runs}))
+
+    @property
+    def note(self):
+        """What there is to say of the data."""
+        return self.runs[0]["note"]
+
+    @property
+    def what(self):
+        """Setting and method."""
+        if self.number:
+            method = "" if self.number.method == "ours" else f", {self.number.method}"
+            return self.number.setting + method
+        return published.headline(self.recipe).partition(": ")[0].partition(", ")[2]
+
+
+def measured(run, metric):
+    """What a result measured, in the metric's unit, or None."""
+    if metric == "mmd":
+        return run["squared_mmd"]["domains"] if "squared_mmd" in run else None
+    if metric == "accuracy" and metric not in run and "test_error" in run:
+        return 100 * (1 - run["test_error"])
+    return 100 * run[metric] if metric in run else None
+
+
+def collected(folders):
+    """The rows of all tables, in the order of the papers; what is in none of them comes last.
+
+    Args:
+        folders: pairs of a folder and its results: see `results.rows`.
+    """
+    rows, used = [], set()
+    known = {runs[0]["recipe"] for _, runs in folders}
+    for number in published.numbers():
+        if number.recipe not in known:
+            continue
+        cell = published.settings(*number.cell).to_dict()
+        named = published.flag_names(number.flags)
+        for folder, runs in folders:
+            # Where the cell's flags are the recipe's own, results do not tell them.
+            if runs[0]["recipe"] != number.recipe or any(
+                runs[0]["settings"][name] != cell[name] for name in named
+            ):
+                continue
+            row = _row(number, number.metric, folder, runs, named)
+            if row:
+                used.add(folder)
+                rows.append(row)
+    for folder, runs in folders:
+        if folder not in used:
+            metric = "test_error" if "test_error" in runs[0] else "accuracy"
+            rows.append(_row(None, metric, folder, runs, ()))
+    return rows
+
+
+def _row(number, metric, folder, runs, named):
+    values = [measured(run, metric) for run in runs]
+    is_alone = number is not None and number.statistic == "best" and len(runs) == 1
+    if None in values or is_alone:
+        return None
+    changes = [text for text in runs[0]["changed"] if text.partition("=")[0] not in named]
+    recipe = runs[0]["recipe"]
+    return Row(number, recipe, tuple(changes), metric, tuple(values), tuple(runs), folder)
+
+
+def _machine(run):
+    hardware = run["hardware"]
+    devices = ", ".join(hardware["accelerators"]) or f"{hardware['cores']} CPU cores"
+    return f"{devices}, {run['settings']['precision']}"
