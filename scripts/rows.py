@@ -70,11 +70,6 @@ class Row:
         return self.difference - half, self.difference + half
 
     @property
-    def steps(self):
-        """Steps of a run."""
-        return ", ".join(f"{steps:,}" for steps in sorted({run["step"] for run in self.runs}))
-
-    @property
     def minutes(self):
         """Median time of a run."""
         return statistics.median(run["wall_time_seconds"] for run in self.runs) / 60
@@ -120,6 +115,7 @@ def collected(folders):
             continue
         cell = published.settings(*number.cell).to_dict()
         named = published.flag_names(number.flags)
+        found = []
         for folder, runs in folders:
             # Where the cell's flags are the recipe's own, results do not tell them.
             if runs[0]["recipe"] != number.recipe or any(
@@ -129,12 +125,19 @@ def collected(folders):
             row = _row(number, number.metric, folder, runs, named)
             if row:
                 used.add(folder)
-                rows.append(row)
+                found.append(row)
+        rows += sorted(found, key=_distance)
     for folder, runs in folders:
         if folder not in used:
             metric = "test_error" if "test_error" in runs[0] else "accuracy"
             rows.append(_row(None, metric, folder, runs, ()))
     return rows
+
+
+def _distance(row):
+    """Orders the rows of a number: the recipe's own settings first, and the most steps."""
+    other = [change for change in row.changes if not change.startswith("max_steps=")]
+    return len(other), -row.runs[0]["step"]
 
 
 def _row(number, metric, folder, runs, named):

@@ -32,13 +32,23 @@ class Table:
 
     Attributes:
         title: what it shows.
-        columns: the columns' names.
+        columns: the columns' names; the first column says what was measured.
         lines: cells, as many a line as there are columns.
+        notes: remarks that stand below, by the numbers that the first column has of them.
     """
 
     title: str
     columns: tuple[str, ...]
-    lines: list
+    lines: list = dataclasses.field(default_factory=list)
+    notes: list = dataclasses.field(default_factory=list)
+
+    def marked(self, kind, text):
+        """What the first column says of a remark: its kind and its number below the table."""
+        if not text:
+            return ""
+        if text not in self.notes:
+            self.notes.append(text)
+        return f", {kind} [{self.notes.index(text) + 1}]"
 
 
 COLUMNS = (
@@ -50,7 +60,6 @@ COLUMNS = (
     "steps",
     "time a run",
     "on",
-    "results",
 )
 
 
@@ -68,11 +77,12 @@ def tables(rows, link):
         if number:
             place = f"table {number.table}" if number.table.isdigit() else number.table
             title = f"{published.PAPERS[number.paper]}, {place}: {NAMES[row.metric]}"
-        found.setdefault(title, []).append(_line(row, link))
-    return [Table(title, COLUMNS, lines) for title, lines in found.items()]
+        table = found.setdefault(title, Table(title, COLUMNS))
+        table.lines.append(_line(row, table, link))
+    return list(found.values())
 
 
-def _line(row, link):
+def _line(row, table, link):
     form = ".2f" if row.metric in PERCENT else ".4f"
     unit = " %" if row.metric in PERCENT else ""
     number = row.number
@@ -88,32 +98,44 @@ def _line(row, link):
     if row.interval:
         difference += f" ({row.interval[0]:+{form}} to {row.interval[1]:+{form}})"
     values = ", ".join(f"{value:{form}}" for value in row.values)
-    changes = "".join(f" `--{change}`" for change in row.changes)
-    what = row.what + (f"; **{row.note}**" if row.note else "")
     return (
-        what,
+        _what(row.what, row.changes, row.runs, row.folder, table, link),
         shown,
         f"**{kind}{row.statistic:{form}}{unit}{spread}**",
         difference,
         f"{len(row.values)} ({values})",
-        row.steps,
+        _steps(row.runs[0]),
         f"{row.minutes:.0f} min",
         row.machine,
-        link(f"`{row.recipe}`", row.folder) + changes,
     )
+
+
+def _what(name, changes, runs, folder, table, link):
+    """The first cell of a line: what was run, where its results are, and what there is to know."""
+    # The steps have a column of their own.
+    flags = [f"`--{change}`" for change in changes if not change.startswith("max_steps=")]
+    data = table.marked("**other data**", runs[0]["note"])
+    return link(name, folder) + data + table.marked("settings", " ".join(flags))
+
+
+def _steps(run):
+    """Steps of a run, and how many the recipe has if these are others."""
+    full = published.settings(run["recipe"]).max_steps
+    return f"{run['step']:,}" + (f" of {full:,}" if run["step"] != full else "")
 
 
 def domains_table(folders, link):
     """What was measured of both domains after adaptations: see `every`."""
-    columns = ("results", "source error", "target error", "coverage", "squared MMD", "shuffled")
-    lines = []
+    columns = ("recipe", "steps", "source error", "target error", "coverage")
+    table = Table("Both domains after adaptations", (*columns, "squared MMD", "shuffled"))
     for folder, runs in folders:
         if not all("squared_mmd" in run for run in runs):
             continue
         coverages = [100 * run["coverage"] for run in runs if run.get("coverage") is not None]
-        lines.append(
+        table.lines.append(
             (
-                _named(folder, runs, link),
+                _what(_recipe(runs), runs[0]["changed"], runs, folder, table, link),
+                _steps(runs[0]),
                 _mean([100 * run["source_error"] for run in runs], ".2f", " %"),
                 _mean([100 * run["test_error"] for run in runs], ".2f", " %"),
                 _mean(coverages, ".1f", " %"),
@@ -121,28 +143,29 @@ def domains_table(folders, link):
                 _mean([run["squared_mmd"]["shuffled"] for run in runs], ".4f"),
             )
         )
-    return Table("Both domains after adaptations", columns, lines)
+    return table
 
 
 def clusters_table(folders, link):
     """How clusters agree with classes: see `every`."""
     names = {"accuracy": ".2f", "k_means_accuracy": ".2f", "nmi": ".1f", "ari": ".1f"}
-    columns = ("results", "accuracy", "accuracy of k-means", "NMI", "ARI")
-    lines = [
-        (
-            _named(folder, runs, link),
-            *(_mean([100 * run[name] for run in runs], form, " %") for name, form in names.items()),
-        )
-        for folder, runs in folders
-        if all("nmi" in run for run in runs)
-    ]
-    return Table("Clusters, matched with the classes of the test images", columns, lines)
+    columns = ("recipe", "steps", "accuracy", "accuracy of k-means", "NMI", "ARI")
+    table = Table("Clusters, matched with the classes of the test images", columns)
+    for folder, runs in folders:
+        if all("nmi" in run for run in runs):
+            measured = {name: [100 * run[name] for run in runs] for name in names}
+            table.lines.append(
+                (
+                    _what(_recipe(runs), runs[0]["changed"], runs, folder, table, link),
+                    _steps(runs[0]),
+                    *(_mean(measured[name], form, " %") for name, form in names.items()),
+                )
+            )
+    return table
 
 
-def _named(folder, runs, link):
-    changes = "".join(f" `--{change}`" for change in runs[0]["changed"])
-    note = f"; **{runs[0]['note']}**" if runs[0]["note"] else ""
-    return link(f"`{runs[0]['recipe']}`", folder) + changes + note
+def _recipe(runs):
+    return f"`{runs[0]['recipe']}`"
 
 
 def _mean(values, form, unit=""):
@@ -177,6 +200,8 @@ def markdown(folders, rows, root):
         parts += [f"| {' | '.join(line)} |" for line in (table.columns, *table.lines)]
         parts.insert(len(parts) - len(table.lines), f"|{' --- |' * len(table.columns)}")
         parts.append("")
+        parts += [f"- [{number}] {note}" for number, note in enumerate(table.notes, 1)]
+        parts += [""] * bool(table.notes)
     return "\n".join(parts).rstrip()
 
 
@@ -197,6 +222,7 @@ def latex(folders, rows):
             *(" & ".join(_escaped(cell) for cell in line) + r" \\" for line in table.lines),
             r"\bottomrule",
             r"\end{tabular}",
+            *(rf"\par[{number}] {_escaped(note)}" for number, note in enumerate(table.notes, 1)),
         ]
     return "\n".join(parts) + "\n"
 
@@ -204,7 +230,13 @@ def latex(folders, rows):
 def _escaped(text):
     for mark in ("**", "`"):
         text = text.replace(mark, "")
-    for plain, special in (("%", r"\%"), ("_", r"\_"), ("&", r"\&"), ("±", r"$\pm$")):
+    for plain, special in (
+        ("%", r"\%"),
+        ("_", r"\_"),
+        ("&", r"\&"),
+        ("±", r"$\pm$"),
+        ("--", "-{}-"),
+    ):
         text = text.replace(plain, special)
     return text
 
@@ -230,7 +262,7 @@ def as_csv(rows):
                 *(_number(value) for value in (row.statistic, row.std)),
                 len(row.values),
                 *(_number(value) for value in (row.difference, low, high)),
-                row.steps.replace(",", ""),
+                row.runs[0]["step"],
                 f"{row.minutes:.1f}",
                 row.machine,
                 row.note,

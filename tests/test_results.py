@@ -24,8 +24,8 @@ def results(tmp_path, monkeypatch):
     return script
 
 
-def rows(title):
-    """Cells of the table whose title begins so, by the columns' names."""
+def table_of(title):
+    """The table whose title begins so."""
 
     def link(text, folder):
         return text
@@ -33,6 +33,12 @@ def rows(title):
     folders = list(script.rows())
     every = tables.every(folders, collected(folders), link)
     (table,) = [found for found in every if found.title.startswith(title)]
+    return table
+
+
+def rows(title):
+    """Cells of the table whose title begins so, by the columns' names."""
+    table = table_of(title)
     return [dict(zip(table.columns, line, strict=True)) for line in table.lines]
 
 
@@ -102,11 +108,40 @@ def test_a_difference_has_students_interval(results, tmp_path):
 def test_a_result_on_other_data_stands_beside_no_published_number(results, tmp_path):
     run = run_directory(tmp_path / "run", "--recipe=mnist_100")
     results.collect("mnist_100", run, note="half of it", comparable=False)
-    (row,) = rows("Learning by Association (CVPR 2017), table 1")
+    title = "Learning by Association (CVPR 2017), table 1"
+    (row,) = rows(title)
     assert row["published"] == "not comparable"
     assert row["difference"] == "-"
     assert row["ours"] == "**1.00 %**"
-    assert row["what"] == "MNIST, 100 labels; **half of it**"
+    assert row["what"] == "MNIST, 100 labels, **other data** [1]"
+    assert table_of(title).notes == ["half of it"]
+
+
+def test_rows_say_their_budget_and_the_recipes_own_settings_come_first(results, tmp_path):
+    for index, arguments in enumerate(
+        (["--max_steps=500"], ["--max_steps=600", "--learning_rate=0.01"], ["--max_steps=10000"])
+    ):
+        run = run_directory(tmp_path / str(index), "--recipe=mnist_100", *arguments)
+        results.collect("mnist_100", run)
+    title = "Learning by Association (CVPR 2017), table 1"
+    assert [(row["what"], row["steps"]) for row in rows(title)] == [
+        ("MNIST, 100 labels", "10,000"),
+        ("MNIST, 100 labels", "500 of 10,000"),
+        ("MNIST, 100 labels, settings [1]", "600 of 10,000"),
+    ]
+    assert table_of(title).notes == ["`--learning_rate=0.01`"]
+
+
+def test_a_remark_stands_once_below_the_table_that_refers_to_it(results, tmp_path):
+    for seed, weight in enumerate((0.25, 0.5)):
+        flags = ["--recipe=mnist_visit", f"--visit_weight={weight}", f"--seed={seed}"]
+        run = run_directory(tmp_path / str(seed), *flags)
+        results.collect("mnist_visit", run, note="half of it")
+    folders = list(script.rows())
+    text = tables.markdown(folders, collected(folders), results.RESULTS.parent)
+    assert text.count(", **other data** [1] |") == 2
+    assert text.count("\n\n- [1] half of it") == 1
+    assert tables.latex(folders, collected(folders)).count(r"\par[1] half of it") == 1
 
 
 def test_a_run_that_was_steered_is_no_result_of_a_recipe(results, tmp_path):
@@ -195,10 +230,11 @@ def test_an_adaptations_result_keeps_what_was_measured_of_both_domains(results, 
     with pytest.raises(SystemExit, match="another --note"):
         results.collect("mnist_to_mnist_m_fixed", run)
     (row,) = rows("Associative Domain Adaptation (ICCV 2017), table 2")
-    assert row["what"] == "MNIST to MNIST-M, DA_assoc, fixed parameters; **a subset**"
+    assert row["what"] == "MNIST to MNIST-M, DA_assoc, fixed parameters, **other data** [1]"
     (row,) = rows("Both domains")
     assert list(row.values()) == [
-        "`mnist_to_mnist_m_fixed`; **a subset**",
+        "`mnist_to_mnist_m_fixed`, **other data** [1]",
+        "12,000",
         "1.00 %",
         "20.00 %",
         "75.0 %",
