@@ -75,7 +75,6 @@ def test_a_clustering_killed_before_or_after_k_means_resumes_to_the_same_bits(
     assert running.losses(whole) == running.losses(run)
 
 
-@pytest.mark.backend
 def test_k_means_is_saved_at_once_and_never_run_again(tmp_path, monkeypatch):
     def stop(*arguments, **options):
         raise KeyboardInterrupt

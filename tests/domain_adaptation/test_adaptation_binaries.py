@@ -152,7 +152,6 @@ def test_a_loaded_run_predicts_with_the_error_that_it_recorded(runs):
     assert error == pytest.approx(runs["mmd"].read_json("results.json")["test_error"])
 
 
-@pytest.mark.backend
 def test_an_adaptation_begins_with_the_weights_of_another_run(tmp_path):
     status, first = running.train(tmp_path, "first", max_steps=20, sup_per_class=-1)
     assert status == 0

@@ -282,7 +282,6 @@ def test_following_ends_when_nobody_trains_any_more(tmp_path):
     assert "Nobody trains" in out
 
 
-@pytest.mark.backend
 def test_averaged_weights_are_evaluated_and_exported_while_training_goes_on(tmp_path):
     _, whole = running.train(tmp_path, "whole", average_decay=0.9)
     running.train(tmp_path, "parts", max_steps=30, average_decay=0.9)
