@@ -50,6 +50,13 @@ class Table:
             self.notes.append(text)
         return f", {kind} [{self.notes.index(text) + 1}]"
 
+    def without(self, names):
+        """The table without the columns of these names."""
+        kept = [index for index, name in enumerate(self.columns) if name not in names]
+        lines = [tuple(line[index] for index in kept) for line in self.lines]
+        columns = tuple(self.columns[index] for index in kept)
+        return dataclasses.replace(self, columns=columns, lines=lines)
+
 
 COLUMNS = (
     "what",
@@ -57,10 +64,13 @@ COLUMNS = (
     "ours",
     "difference",
     "seeds",
+    "each",
     "steps",
     "time a run",
     "on",
 )
+# What stands in results/README.md alone.
+DETAILS = ("difference", "each", "time a run", "on", "shuffled")
 
 
 def tables(rows, link):
@@ -103,7 +113,8 @@ def _line(row, table, link):
         shown,
         f"**{kind}{row.statistic:{form}}{unit}{spread}**",
         difference,
-        f"{len(row.values)} ({values})",
+        str(len(row.values)),
+        values,
         _steps(row.runs[0]),
         f"{row.minutes:.0f} min",
         row.machine,
@@ -188,14 +199,21 @@ def every(folders, rows, link):
     return [table for table in found if table.lines]
 
 
-def markdown(folders, rows, root):
-    """All tables in Markdown, with links from a folder of the project: see `every`."""
+def markdown(folders, rows, root, leave_out=()):
+    """All tables in Markdown.
+
+    Args:
+        folders, rows: see `every`.
+        root: folder of the project that links start from.
+        leave_out: names of columns to leave out.
+    """
 
     def link(text, folder):
         return f"[{text}]({folder.relative_to(root).as_posix()})"
 
     parts = []
     for table in every(folders, rows, link):
+        table = table.without(leave_out)
         parts.append(f"**{table.title}**\n")
         parts += [f"| {' | '.join(line)} |" for line in (table.columns, *table.lines)]
         parts.insert(len(parts) - len(table.lines), f"|{' --- |' * len(table.columns)}")
@@ -287,11 +305,12 @@ def files():
         results.RESULTS / "tables.csv": as_csv(rows),
         results.RESULTS / "tables.tex": latex(folders, rows),
     }
-    for path in (root / "README.md", results.RESULTS / "README.md"):
+    for path, leave_out in ((root / "README.md", DETAILS), (results.RESULTS / "README.md", ())):
         text = path.read_text(encoding="utf-8")
         before, _, rest = text.partition(BEGIN)
         _, _, after = rest.partition(END)
-        content[path] = f"{before}{BEGIN}\n{markdown(folders, rows, path.parent)}\n{END}{after}"
+        shown = markdown(folders, rows, path.parent, leave_out)
+        content[path] = f"{before}{BEGIN}\n{shown}\n{END}{after}"
     return content
 
 

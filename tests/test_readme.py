@@ -1,5 +1,6 @@
-"""Tests of what the README shows: its snippets run, its commands parse, its files exist."""
+"""Tests of the README and the pages of docs/: what they show runs, parses, exists, is true."""
 
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -17,11 +18,15 @@ import semisup.eval
 from semisup import flags
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    path: path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", ROOT / "results" / "README.md", *(ROOT / "docs").glob("*.md"))
+}
+TEXT = "\n".join(PAGES.values())
 
 
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL)
 
 
 @pytest.mark.backend
@@ -77,7 +82,7 @@ def commands(program):
         ("clustering", clustering, (3, 2)),
     ],
 )
-def test_every_train_and_eval_command_of_the_readme_has_valid_flags(program, package, least):
+def test_every_train_and_eval_command_of_the_pages_has_valid_flags(program, package, least):
     train, evaluate = (commands(f"{program}-{binary}") for binary in ("train", "eval"))
     assert len(train) >= least[0]
     assert len(evaluate) >= least[1]
@@ -91,17 +96,40 @@ def test_every_train_and_eval_command_of_the_readme_has_valid_flags(program, pac
         assert isinstance(flags.parse(["eval", *arguments], config_class), config_class)
 
 
-def test_files_and_scripts_that_the_readme_names_exist():
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
-    scripts = re.findall(r"(scripts/\w+\.\w+)", README)
-    assert "docs/associations.png" in links
-    for name in {*links, *scripts}:
+def test_links_lead_somewhere_and_every_page_is_linked():
+    linked = set()
+    for path, text in PAGES.items():
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            if target.startswith("https:"):
+                continue
+            name, _, heading = target.partition("#")
+            page = (path.parent / name).resolve()
+            assert page.exists(), (path, target)
+            if heading:
+                titles = re.findall(r"^#+ (.+)$", PAGES[page], flags=re.MULTILINE)
+                anchors = [re.sub(r"[^\w -]", "", title.lower()) for title in titles]
+                assert heading in [anchor.replace(" ", "-") for anchor in anchors], (path, target)
+            linked.add(page)
+    pictures = set((ROOT / "docs").glob("*.png"))
+    assert pictures
+    assert {*PAGES, *pictures} - linked <= {ROOT / "README.md"}
+
+
+def test_scripts_that_the_pages_name_exist():
+    names = set(re.findall(r"(scripts/\w+\.\w+)", TEXT))
+    modules = set(re.findall(r"python -m (scripts\.\w+)", TEXT))
+    assert names
+    assert modules
+    for name in names:
         assert (ROOT / name).exists(), name
+    for module in modules:
+        assert importlib.util.find_spec(module), module
 
 
-def test_defaults_in_the_readme_are_those_of_the_flags():
+def test_defaults_in_the_table_of_flags_are_those_of_the_flags():
     packages = (semisup, domain_adaptation, clustering)
-    tables = re.split(r"\| `(?:domain-adaptation|clustering)-train` \| default \|", README)
+    page = PAGES[ROOT / "docs" / "flags.md"]
+    tables = re.split(r"\| `(?:domain-adaptation|clustering)-train` \| default \|", page)
     for text, package in zip(tables, packages, strict=True):
         rows = re.findall(r"^\| (`--[^|]+) \| ([^|]+) \|", text, flags=re.MULTILINE)
         assert len(rows) >= 8

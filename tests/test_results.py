@@ -88,7 +88,7 @@ def test_cells_of_a_grid_are_rows_of_their_own_with_mean_and_deviation(results, 
     # The paper gives the median.
     assert quarter["ours"] == f"**median 2.00 % ± {statistics.stdev([1, 3]):.2f}**"
     assert quarter["published"] == "median 1.17 % ± 0.15"
-    assert quarter["seeds"] == "2 (1.00, 3.00)"
+    assert (quarter["seeds"], quarter["each"]) == ("2", "1.00, 3.00")
     assert half["ours"] == "**median 50.00 %**"
     assert half["difference"] == "+49.18"
 
@@ -142,6 +142,13 @@ def test_a_remark_stands_once_below_the_table_that_refers_to_it(results, tmp_pat
     assert text.count(", **other data** [1] |") == 2
     assert text.count("\n\n- [1] half of it") == 1
     assert tables.latex(folders, collected(folders)).count(r"\par[1] half of it") == 1
+
+
+def test_the_first_page_leaves_columns_out(results, tmp_path):
+    results.collect("mnist_100", run_directory(tmp_path / "run", "--recipe=mnist_100", "--seed=3"))
+    table = table_of("Learning by Association (CVPR 2017), table 1").without(tables.DETAILS)
+    assert table.columns == ("what", "published", "ours", "seeds", "steps")
+    assert table.lines == [("MNIST, 100 labels", "0.89 % ± 0.08", "**1.00 %**", "1", "10,000")]
 
 
 def test_a_run_that_was_steered_is_no_result_of_a_recipe(results, tmp_path):
