@@ -71,6 +71,8 @@ def kernel_drawings(predictor, images):
 def draw(run, step, drawings):
     """Draws figures of a run into `figures/`, and as images for TensorBoard.
 
+    Each file tells its step, as the remark `step`.
+
     Args:
         run: a `RunDirectory`.
         step: training step of the model that they show.
@@ -85,7 +87,8 @@ def draw(run, step, drawings):
     paths = []
     with tf.summary.create_file_writer(run.file("eval")).as_default():
         for name, figure in sorted(figures.items()):
-            paths.append(analysis.save(figure, run.file("figures", f"{name}.png")))
+            path = run.file("figures", f"{name}.png")
+            paths.append(analysis.save(figure, path, step=str(step)))
             tf.summary.image(f"figures/{name}", analysis.to_image(figure)[None], step=step)
     return paths
 

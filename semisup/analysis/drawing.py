@@ -120,12 +120,13 @@ def to_image(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def save(figure: Figure, path: str | os.PathLike) -> Path:
+def save(figure: Figure, path: str | os.PathLike, **remarks: str) -> Path:
     """Writes a figure as a PNG file. A reader sees the former file or the new one, never a part.
 
     Args:
         figure: Any figure; its own resolution counts.
         path: Where to; ends in `.png`. Missing folders are made.
+        **remarks: What the file says of itself beside the picture, by keyword.
 
     Returns:
         The path.
@@ -140,7 +141,7 @@ def save(figure: Figure, path: str | os.PathLike) -> Path:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            FigureCanvasAgg(figure).print_png(file)
+            FigureCanvasAgg(figure).print_png(file, metadata=remarks)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

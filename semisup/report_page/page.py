@@ -253,7 +253,7 @@ class Report:
         if not files:
             return [element("p", "None drawn: ", element("code", "--figures"), " does that.")]
         note = (
-            "As they lay in figures/, from the latest evaluation that drew them; large ones with "
+            "As they lay in figures/, each from the latest evaluation that drew it; large ones in "
             "fewer colours than there."
         )
         return [element("p", note, class_="note"), [_figure(folder, file) for file in files]]
@@ -328,7 +328,7 @@ def _figure(folder, file):
     name = file.removesuffix(".png")
     caption = _CAPTIONS.get(name, f"{markup.title(name)}.")
     try:
-        content, size = _picture(os.path.join(folder, file))
+        content, size, step = _picture(os.path.join(folder, file))
     except OSError:
         return element("p", f"figures/{file} is no picture that can be read.")
     image = element(
@@ -338,7 +338,8 @@ def _figure(folder, file):
         width=size[0],
         height=size[1],
     )
-    source = element("span", f" figures/{file}", class_="note")
+    step = f", step {step}" if step else ""
+    source = element("span", f" figures/{file}{step}", class_="note")
     return element("figure", image, element("figcaption", caption, source))
 
 
@@ -346,16 +347,17 @@ def _picture(path):
     """A PNG file, in fewer colours if it is large.
 
     Returns:
-        Its bytes, and width and height in pixels.
+        Its bytes, width and height in pixels, and the step that it shows, or None if it tells none.
     """
     with open(path, "rb") as file:
         content = file.read()
     with Image.open(io.BytesIO(content)) as image:
+        step = image.info.get("step")
         if len(content) <= LARGE:
-            return content, image.size
+            return content, image.size, step
         small = image.convert("RGB")
     if small.width > WIDEST:
         small = small.resize((WIDEST, round(small.height * WIDEST / small.width)))
     buffer = io.BytesIO()
     small.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    return min(content, buffer.getvalue(), key=len), small.size
+    return min(content, buffer.getvalue(), key=len), small.size, step

@@ -16,6 +16,7 @@ from html.parser import HTMLParser
 from unittest import mock
 from xml.etree import ElementTree
 
+import matplotlib.figure
 import numpy as np
 import pytest
 import running
@@ -24,7 +25,7 @@ from PIL import Image
 from clustering import metrics
 from clustering import task as clustering
 from domain_adaptation import task as domain_adaptation
-from semisup import evaluation, flags, report_page
+from semisup import evaluation, figures, flags, report_page
 from semisup import task as semisup
 from semisup.errors import UserError
 from semisup.report_page import curves, page
@@ -579,6 +580,18 @@ def test_figures_are_within_the_page_with_captions(complete):
         assert base64.b64decode(images[1].get("src").partition(",")[2]) == file.read()
     assert "Embeddings by t-SNE. figures/tsne.png" in text_of(figures)
     assert "figures/broken.png is no picture that can be read" in text_of(figures)
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_a_figure_tells_the_step_that_it_was_drawn_at(complete, is_large):
+    size = 600 if is_large else 4
+    figure = matplotlib.figure.Figure((6, 6), dpi=100)
+    noise = np.random.default_rng(0).integers(0, 256, (size, size, 3))
+    figure.add_axes((0, 0, 1, 1)).imshow(noise)
+    (path,) = figures.draw(complete, 1200, {"tsne": lambda: figure})
+    assert (os.path.getsize(path) > page.LARGE) == is_large
+    shown = text_of(part(parse(write(complete)), "figures"))
+    assert "Embeddings by t-SNE. figures/tsne.png, step 1200" in shown
 
 
 def test_large_figures_are_made_smaller(complete):
