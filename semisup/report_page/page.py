@@ -253,7 +253,7 @@ class Report:
         if not files:
             return [element("p", "None drawn: ", element("code", "--figures"), " does that.")]
         note = (
-            "As they lay in figures/, each from the latest evaluation that drew it; large ones in "
+            "As they lay in figures/, each of the latest evaluation that drew it; large ones with "
             "fewer colours than there."
         )
         return [element("p", note, class_="note"), [_figure(folder, file) for file in files]]
