@@ -72,12 +72,26 @@ class Cell:
         return _step(self.run / "results.json") == self.config.max_steps
 
     @property
+    def is_complete(self):
+        """Whether it is trained, and evaluated where results need that."""
+        evaluation = self.run / "evaluation.json"
+        return self.is_trained and (
+            self.task == "semisup" or _step(evaluation) == self.config.max_steps
+        )
+
+    @property
+    def kind(self):
+        """What the time of a step depends on: recipe, changes but for the budget, precision."""
+        changes = tuple(text for text in self.changes if not text.startswith("max_steps="))
+        return self.recipe, changes, self.config.precision
+
+    @property
     def steps(self):
         """Steps that the run's log has reached."""
         return (_last_entry(self.run / "metrics.jsonl") or {"step": 0})["step"]
 
     def commands(self, bounds=()):
-        """What is to be run: the training, and where results need it the evaluation.
+        """What is left to be run: the training, and where results need it the evaluation.
 
         Args:
             bounds: flags of the evaluation that name other runs.
@@ -87,26 +101,34 @@ class Cell:
         if self.task == "semisup":
             return [train]
         evaluate = [sys.executable, "-m", f"{self.task}.eval", f"--logdir={self.run}", *bounds]
-        return [train, evaluate]
+        return [evaluate] if self.is_trained else [train, evaluate]
 
 
 def seconds_per_step(cells):
-    """Estimates from measured results of the recipes, or from what these say themselves.
+    """Estimates from results that were measured on processors, or from what recipes say of it.
 
     Args:
         cells: `Cell`s.
 
     Returns:
-        Dictionary from the recipes' names to seconds, or None where nothing is known.
+        Dictionary from the `Cell.kind`s to seconds, or None where nothing is known.
     """
     rates = {}
     for _, runs in results.rows():
-        found = [run.get("median_steps_per_second") for run in runs]
-        rates.setdefault(runs[0]["recipe"], []).extend(rate for rate in found if rate)
-    return {
-        recipe: 1 / statistics.median(rates[recipe]) if rates.get(recipe) else _promised(recipe)
-        for recipe in {cell.recipe for cell in cells}
-    }
+        for run in runs:
+            changes = tuple(text for text in run["changed"] if not text.startswith("max_steps="))
+            rate = run.get("median_steps_per_second")
+            if rate and not run["hardware"]["accelerators"]:
+                kind = run["recipe"], changes, run["settings"]["precision"]
+                rates.setdefault(kind, []).append(rate)
+    estimates = {}
+    for kind in {cell.kind for cell in cells}:
+        recipe, changes, _ = kind
+        if kind in rates:
+            estimates[kind] = 1 / statistics.median(rates[kind])
+        else:
+            estimates[kind] = None if changes else _promised(recipe)
+    return estimates
 
 
 def _promised(recipe):

@@ -6,13 +6,13 @@ table's row and column; the recipe is empty where the number is that of another 
 
 import csv
 import dataclasses
-import sys
 from pathlib import Path
 
 from clustering.config import TrainConfig as ClusteringConfig
 from domain_adaptation.config import TrainConfig as AdaptationConfig
 from semisup import flags
 from semisup.config import TrainConfig
+from semisup.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "results" / "published.csv"
@@ -89,12 +89,12 @@ def task_of(recipe):
     """Name of the package that a recipe belongs to.
 
     Raises:
-        SystemExit: if there is no such recipe.
+        UserError: if there is no such recipe.
     """
     for task in TASKS:
         if (recipes(task) / f"{recipe}.flags").is_file():
             return task
-    sys.exit(f"no recipe is called {recipe!r}")
+    raise UserError(f"no recipe is called {recipe!r}")
 
 
 def recipes(task):
@@ -106,8 +106,7 @@ def settings(recipe, further=()):
     """Configuration of a recipe and further flags, as the binary would read them.
 
     Raises:
-        SystemExit: if there is no such recipe.
-        UserError: if a flag is wrong.
+        UserError: if there is no such recipe, or a flag is wrong.
     """
     task = task_of(recipe)
     argv = ["train", f"--recipe={recipe}", *further]

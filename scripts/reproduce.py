@@ -65,7 +65,17 @@ class ReproduceConfig:
             default = type(self).__dataclass_fields__[name].default
             if self.executor == "local" and getattr(self, name) != default:
                 raise UserError(f"--{name} has no effect without --executor=ray")
+        if self.executor == "ray" and self.jobs != 1:
+            raise UserError(
+                f"--jobs={self.jobs} has no effect with --executor=ray, which runs as many at a "
+                "time as there is room for: give --cpus or --gpus"
+            )
         self.chosen_seeds()
+
+    @property
+    def data(self):
+        """What results say of their data: the note, and whether published numbers compare."""
+        return self.note, not self.not_comparable
 
     def chosen_seeds(self):
         """The seeds, ascending.
@@ -175,7 +185,7 @@ class Reproduction:
 
     def _finish(self, cell, status):
         _, started, _ = self.running.pop(cell)
-        if status == 0 and cell.is_trained:
+        if status == 0 and cell.is_complete:
             self.done += 1
             minutes = (time.monotonic() - started) / 60
             self._say(f"complete {cell.name}, after {minutes:.1f} minutes")
@@ -189,10 +199,8 @@ class Reproduction:
         if not self.config.collect:
             return
         try:
-            path = results.collect(
-                cell.recipe, cell.run, self.config.note, not self.config.not_comparable
-            )
-        except SystemExit as error:
+            path = results.collect(cell.recipe, cell.run, *self.config.data)
+        except UserError as error:
             self._say(f"not collected: {error}")
         else:
             self._say(f"wrote {path}")
@@ -202,7 +210,7 @@ class Reproduction:
         for cell, bounds in cells.with_bounds(self.every).items():
             if results.evaluated(cell.run, cell.config.max_steps).get("coverage") is None:
                 self._say(f"coverage of {cell.name} ...")
-                _, evaluate = cell.commands(bounds)
+                (evaluate,) = cell.commands(bounds)
                 status = executors.run_commands([evaluate], str(cell.log), str(published.ROOT))
                 if status:
                     self._say(f"no coverage: {executors.last_line(cell.log)}")
@@ -249,7 +257,7 @@ class Reproduction:
 
     def _seconds_left(self, cell):
         """Estimate from the run's own speed, else from what is known of its recipe."""
-        seconds = self._estimates[cell.recipe]
+        seconds = self._estimates[cell.kind]
         steps = cell.steps
         if cell in self.running:
             _, started, first = self.running[cell]
@@ -299,7 +307,7 @@ def describe(planned, todo):
             where = "in results/" if cell.result.is_file() else "trained"
             lines.append(f"{cell.name:<{width}}  complete, {where}")
             continue
-        seconds, steps = estimates[cell.recipe], cell.config.max_steps - cell.steps
+        seconds, steps = estimates[cell.kind], cell.config.max_steps - cell.steps
         begun = f", at step {cell.steps:,}" if cell.steps else ""
         if seconds is None:
             unknown += 1
@@ -312,7 +320,7 @@ def describe(planned, todo):
     rest = f", and {unknown} of unknown cost" if unknown else ""
     lines.append(
         f"{len(todo)} of {len(planned)} to run, {duration(total)} one after the other{rest}; as "
-        "measured or estimated on two CPU cores, in bfloat16"
+        "measured on CPU cores, or else estimated for two in bfloat16"
     )
     return "\n".join(lines)
 
@@ -336,9 +344,18 @@ def reproduce(config, further=(), executor=None):
     todo = [
         cell
         for cell in planned
-        if not (cell.is_trained or (config.collect and cell.result.is_file()))
+        if not (cell.is_complete or (config.collect and cell.result.is_file()))
     ]
     print(describe(planned, todo), flush=True)
+    if config.collect:
+        for cell in planned:
+            other = results.of_other_data(cell.result.parent, *config.data)
+            if other:
+                raise UserError(
+                    f"{other} is of other data than --note={config.note!r}"
+                    f"{' --not_comparable' * config.not_comparable} says, and a row of the tables "
+                    "is of one: give the same, move its folder away, or give --nocollect"
+                )
     if config.dry_run:
         return
     if executor is None:
@@ -349,7 +366,7 @@ def reproduce(config, further=(), executor=None):
         )
     run = Reproduction(config, todo, planned, executor)
     for cell in planned:
-        if cell.is_trained and not cell.result.is_file():
+        if cell.is_complete and not cell.result.is_file():
             # Trained by an earlier call, which was stopped before it collected, or did not.
             run.collect(cell)
     try:

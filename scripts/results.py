@@ -12,10 +12,12 @@ clustering: its agreement with the classes) is kept too.
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from scripts import published
+from semisup import flags
+from semisup.errors import UserError
+from semisup.run_directory import RunDirectory
 
 _SUMMARY = "Collects results of complete runs into results/."
 RESULTS = published.ROOT / "results"
@@ -36,32 +38,37 @@ def collect(recipe, run, note="", comparable=True):
         run: the run directory.
         note: what the row says of the data.
         comparable: whether the published number was measured on such data.
+
+    Raises:
+        UserError: if the run is incomplete, damaged, or no result of the recipe on test images.
     """
-    source = Path(run) / "results.json"
-    if not source.is_file():
-        sys.exit(f"{run} holds no results.json: is the training complete?")
-    result = json.loads(source.read_text(encoding="utf-8"))
+    directory = RunDirectory(run)
+    result = directory.read_json("results.json", keys=("command", "settings", "step"))
+    if result is None:
+        raise UserError(f"{run} holds no results.json: is the training complete?")
     if result.get("live_changes"):
-        sys.exit(f"{run} was steered by --live_config: its settings are not those of a recipe")
+        raise UserError(
+            f"{run} was steered by --live_config: its settings are not those of a recipe"
+        )
+    if result.get("evaluated_on") == "validation images":
+        raise UserError(f"{run} was measured on validation images: a result is of test images")
     settings = result["settings"]
     own = published.settings(recipe).to_dict()
     older = sorted(own.keys() - settings.keys() - set(FREE))
     if older:
-        sys.exit(f"{run} is older than the settings {', '.join(older)}")
+        raise UserError(f"{run} is older than the settings {', '.join(older)}")
     changed = changes(recipe, settings)
     for name in PATHS:
         settings.pop(name, None)
-    arguments = [
-        argument
-        for argument in result["command"].split()
-        if not argument.startswith(tuple(f"--{name}=" for name in PATHS))
-    ]
+    arguments = _without_paths(result["command"].split())
     names_path = ("/", "folder:")
     paths = [
-        argument for argument in arguments if argument.partition("=")[2].startswith(names_path)
+        argument
+        for argument in arguments
+        if argument.startswith(names_path) or argument.partition("=")[2].startswith(names_path)
     ]
     if paths:
-        sys.exit(f"{run}: the command names a path of this machine: {', '.join(paths)}")
+        raise UserError(f"{run}: the command names a path of this machine: {', '.join(paths)}")
     result = {
         "recipe": recipe,
         "changed": changed,
@@ -71,15 +78,53 @@ def collect(recipe, run, note="", comparable=True):
         "command": " ".join(arguments),
         **evaluated(run, result["step"]),
     }
-    if "test_error" not in result and "accuracy" not in result:
-        sys.exit(f"{run} has no evaluation of its last step: evaluate it first")
+    if "accuracy" not in result and ("test_error" not in result or _lacks_evaluation(result)):
+        raise UserError(f"{run} has no evaluation of its last step: evaluate it first")
     target = RESULTS / place(recipe, changed) / f"seed{settings['seed']}.json"
-    for other in target.parent.glob("seed*.json"):
-        if other != target and json.loads(other.read_text(encoding="utf-8"))["note"] != note:
-            sys.exit(f"{other} has another --note: a row of the table has one")
+    other = of_other_data(target.parent, note, comparable, but=target)
+    if other:
+        raise UserError(
+            f"{other} is of other data by its note, {_note(other)[0]!r}: a row of the tables is of "
+            "one"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return target
+
+
+def _without_paths(arguments):
+    """Arguments of a command line, less the flags that name paths of a machine."""
+    kept, skip = [], False
+    for argument in arguments:
+        name, has_value, _ = argument.lstrip("-").partition("=")
+        is_path = argument.startswith("-") and name in PATHS
+        if not (is_path or skip):
+            kept.append(argument)
+        skip = is_path and not has_value
+    return kept
+
+
+def _lacks_evaluation(result):
+    """Whether a result is one of an adaptation, of which an evaluation is to measure more."""
+    return "target_dataset" in result["settings"] and "squared_mmd" not in result
+
+
+def of_other_data(folder, note, comparable, but=None):
+    """A result in a row's folder that is of other data, or None.
+
+    Args:
+        folder: the folder, which need not exist.
+        note: what the row says of the data.
+        comparable: whether the published number was measured on such data.
+        but: a file that does not count.
+    """
+    files = [file for file in sorted(folder.glob("seed*.json")) if file != but]
+    return next((file for file in files if _note(file) != (note, comparable)), None)
+
+
+def _note(file):
+    result = json.loads(file.read_text(encoding="utf-8"))
+    return result["note"], result.get("comparable", True)
 
 
 def changes(recipe, settings):
@@ -139,8 +184,12 @@ def main():
     )
     parser.add_argument("runs", nargs="+")
     arguments = parser.parse_args()
-    for run in arguments.runs:
-        print(collect(arguments.recipe, run, arguments.note, not arguments.not_comparable))
+
+    def collect_all():
+        for run in arguments.runs:
+            print(collect(arguments.recipe, run, arguments.note, not arguments.not_comparable))
+
+    flags.guard(collect_all, "results")
 
 
 if __name__ == "__main__":

@@ -60,8 +60,9 @@ class Row:
 
     @property
     def interval(self):
-        """Lower and upper end of the difference's confidence interval, or None."""
-        if self.difference is None or self.std is None:
+        """Lower and upper end of the confidence interval of a mean's difference, or None."""
+        is_mean = self.number is not None and self.number.statistic == "mean"
+        if not is_mean or self.difference is None or self.std is None:
             return None
         from scipy import stats
 
@@ -115,11 +116,18 @@ def collected(folders):
             continue
         cell = published.settings(*number.cell).to_dict()
         named = published.flag_names(number.flags)
+        # What one cell of a grid leaves open, another may name.
+        telling = {
+            name
+            for other in published.numbers()
+            if other.recipe == number.recipe
+            for name in published.flag_names(other.flags)
+        }
         found = []
         for folder, runs in folders:
             # Where the cell's flags are the recipe's own, results do not tell them.
             if runs[0]["recipe"] != number.recipe or any(
-                runs[0]["settings"][name] != cell[name] for name in named
+                runs[0]["settings"][name] != cell[name] for name in telling
             ):
                 continue
             row = _row(number, number.metric, folder, runs, named)

@@ -4,7 +4,8 @@
 
 Every published number that a recipe reproduces gets a row for each folder of results that measured
 it: the published value, ours, their difference with its 95 % confidence interval, and what our runs
-took. The interval is Student's, over our seeds; the published value is taken as exact.
+took. The interval is Student's, over our seeds, and given for means alone; the published value is
+taken as exact.
 """
 
 import argparse
@@ -149,7 +150,7 @@ def domains_table(folders, link):
                 _steps(runs[0]),
                 _mean([100 * run["source_error"] for run in runs], ".2f", " %"),
                 _mean([100 * run["test_error"] for run in runs], ".2f", " %"),
-                _mean(coverages, ".1f", " %"),
+                _mean(coverages, ".1f", " %") + _share(coverages, runs),
                 _mean([run["squared_mmd"]["domains"] for run in runs], ".4f"),
                 _mean([run["squared_mmd"]["shuffled"] for run in runs], ".4f"),
             )
@@ -177,6 +178,11 @@ def clusters_table(folders, link):
 
 def _recipe(runs):
     return f"`{runs[0]['recipe']}`"
+
+
+def _share(values, runs):
+    """Says of how many seeds a mean is, where it is not of all."""
+    return f" ({len(values)} of {len(runs)} seeds)" if 0 < len(values) < len(runs) else ""
 
 
 def _mean(values, form, unit=""):

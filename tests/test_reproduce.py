@@ -58,6 +58,7 @@ class FakeExecutor:
         with open(os.path.join(logdir, "results.json"), "w") as file:
             result = {"command": "python -m semisup.train", "settings": settings}
             result |= {"step": settings["max_steps"], "test_error": 0.5}
+            result |= {"hardware": {"cores": 2, "accelerators": []}}
             json.dump(result, file)
         return 0
 
@@ -170,6 +171,56 @@ def test_a_dry_run_tells_the_cost_of_each_cell_and_runs_nothing(folder, capsys):
     out = capsys.readouterr().out
     assert "mnist_1000 seed 0  10,000 steps, 20 minutes" in out
     assert "3 of 3 to run, " in out
+
+
+def test_a_training_that_was_not_evaluated_is_evaluated_and_nothing_else(folder):
+    settings = config(folder, table="adc18/1", row="mnist_vcnn", max_steps=1500, collect=False)
+    (cell,) = reproduce.plan(settings, ())
+    cell.run.mkdir(parents=True)
+    (cell.run / "results.json").write_text(json.dumps({"step": 1500}))
+    assert cell.is_trained
+    assert not cell.is_complete
+
+    class Evaluating(FakeExecutor):
+        def status(self, command):
+            (cell.run / "evaluation.json").write_text(json.dumps({"step": 1500}))
+            return 0
+
+    executor = Evaluating()
+    run(settings, executor)
+    assert [command[2] for command in executor.commands[0]] == ["clustering.eval"]
+    assert cell.is_complete
+
+
+def test_results_of_other_data_are_no_reason_to_skip_nor_are_they_mixed(folder):
+    run(config(folder, row="mnist_100", note="a part"), FakeExecutor())
+    executor = FakeExecutor()
+    for settings in ({}, {"note": "a part", "not_comparable": True}):
+        with pytest.raises(UserError, match="is of other data than --note="):
+            run(config(folder, row="mnist_100", seeds="0:2", **settings), executor)
+    assert not executor.commands
+    run(config(folder, row="mnist_100", seeds="0:2", note="a part"), executor)
+    assert len(executor.commands) == 1
+
+
+def test_costs_are_those_of_the_same_settings_and_precision(folder, capsys):
+    (cell,) = reproduce.plan(config(folder, row="mnist_1000"), ())
+    result = {"recipe": "mnist_1000", "median_steps_per_second": 2.0, "settings": {}}
+    result |= {"changed": [], "hardware": {"accelerators": []}, "note": ""}
+    target = results.RESULTS / "mnist_1000"
+    target.mkdir(parents=True)
+
+    def cost(**changes):
+        changed = {**result, **changes}
+        changed["settings"] = {"precision": changed.pop("precision", "float32")}
+        (target / "seed0.json").write_text(json.dumps(changed))
+        return cells.seconds_per_step([cell])[cell.kind]
+
+    promised = cost(changed=["unsup_batch_size=7"])
+    assert promised != 0.5
+    assert cost(precision="bfloat16") == promised
+    assert cost(hardware={"accelerators": ["GPU"]}) == promised
+    assert cost(changed=["max_steps=5"]) == 0.5
 
 
 def test_an_adaptation_is_evaluated_against_its_bounds_of_the_same_seed(folder, monkeypatch):

@@ -13,6 +13,7 @@ from scripts import results as script
 from scripts.rows import collected
 from semisup import flags
 from semisup.config import TrainConfig
+from semisup.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -151,12 +152,79 @@ def test_the_first_page_leaves_columns_out(results, tmp_path):
     assert table.lines == [("MNIST, 100 labels", "0.89 % ± 0.08", "**1.00 %**", "1", "10,000")]
 
 
+def test_a_median_has_no_interval(results, tmp_path):
+    for seed, error in enumerate((0.01, 0.012, 0.008)):
+        flags = ["--recipe=mnist_visit", "--visit_weight=0.25", f"--seed={seed}"]
+        results.collect("mnist_visit", run_directory(tmp_path / str(seed), *flags, error=error))
+    (row,) = rows("Learning by Association (CVPR 2017), table 4")
+    assert row["difference"] == "-0.17"
+
+
+def test_a_result_stands_in_the_cell_of_a_grid_that_it_is_of_and_in_no_other(results, tmp_path):
+    flags = ["--recipe=svhn_grid", "--sup_per_class=10"]
+    none = run_directory(tmp_path / "none", *flags, "--similarity=none")
+    results.collect("svhn_grid", none)
+    (row,) = rows("Learning by Association (CVPR 2017), table 3")
+    assert "all" not in row["what"]
+    results.collect("svhn_grid", run_directory(tmp_path / "all", *flags, "--unsup_samples=-1"))
+    found = rows("Learning by Association (CVPR 2017), table 3")
+    assert len(found) == 2
+    assert len({row["published"] for row in found}) == 2
+
+
+def test_a_validation_error_is_no_result(results, tmp_path):
+    run = run_directory(tmp_path / "run", "--recipe=mnist_100")
+    content = json.loads((run / "results.json").read_text())
+    content["evaluated_on"] = "validation images"
+    (run / "results.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="was measured on validation images"):
+        results.collect("mnist_100", run)
+
+
+def test_paths_are_lost_however_they_were_given(results, tmp_path):
+    run = run_directory(tmp_path / "run", "--recipe=mnist_100", "--data_dir", "/d", "--seed=1")
+    command = json.loads(results.collect("mnist_100", run).read_text())["command"]
+    assert command == "python -m semisup.train --recipe=mnist_100 --seed=1"
+
+
+def test_mistakes_of_the_command_line_exit_2_with_one_line(results, tmp_path, monkeypatch, capsys):
+    (tmp_path / "results.json").write_text("{")
+    for recipe, message in (("mnist_10", "no recipe is called"), ("mnist_100", "cannot be read")):
+        monkeypatch.setattr("sys.argv", ["results", f"--recipe={recipe}", str(tmp_path)])
+        if recipe == "mnist_10":
+            run_directory(tmp_path / "run", "--recipe=mnist_100")
+            monkeypatch.setattr("sys.argv", ["results", "--recipe=mnist_10", str(tmp_path / "run")])
+        with pytest.raises(SystemExit) as stop:
+            results.main()
+        assert stop.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line
+
+
+def test_a_coverage_of_some_seeds_says_of_how_many(results, tmp_path):
+    folder = ROOT / "domain_adaptation" / "recipes"
+    for seed in (0, 1):
+        argv = ["train", "--recipe=mnist_to_mnist_m_fixed", f"--seed={seed}"]
+        settings = flags.parse(argv, AdaptationConfig, recipes=folder).to_dict()
+        run = tmp_path / str(seed)
+        run.mkdir()
+        result = {"command": "python", "settings": settings, "step": 12_000, "test_error": 0.2}
+        result |= {"wall_time_seconds": 60.0, "hardware": {"cores": 2, "accelerators": []}}
+        measured = {"source": {"error": 0.01}, "squared_mmd": {"domains": 0.5, "shuffled": 0.2}}
+        measured |= {"step": 12_000, **({} if seed else {"coverage": 0.75})}
+        (run / "results.json").write_text(json.dumps(result))
+        (run / "evaluation.json").write_text(json.dumps(measured))
+        results.collect("mnist_to_mnist_m_fixed", run)
+    (row,) = rows("Both domains")
+    assert row["coverage"] == "75.0 % (1 of 2 seeds)"
+
+
 def test_a_run_that_was_steered_is_no_result_of_a_recipe(results, tmp_path):
     run = run_directory(tmp_path / "run", "--recipe=mnist_100")
     content = json.loads((run / "results.json").read_text())
     content["live_changes"] = [{"step": 50, "seconds": 1.0, "learning_rate": 0.1}]
     (run / "results.json").write_text(json.dumps(content))
-    with pytest.raises(SystemExit, match="was steered"):
+    with pytest.raises(UserError, match="was steered"):
         results.collect("mnist_100", run)
 
 
@@ -184,7 +252,7 @@ def test_every_published_number_of_a_recipe_stands_in_its_first_line():
 
 
 def test_an_incomplete_run_is_refused(results, tmp_path):
-    with pytest.raises(SystemExit, match=r"no results\.json"):
+    with pytest.raises(UserError, match=r"no results\.json"):
         results.collect("mnist_100", tmp_path)
 
 
@@ -228,13 +296,13 @@ def test_an_adaptations_result_keeps_what_was_measured_of_both_domains(results, 
     }
     (run / "results.json").write_text(json.dumps(result))
     (run / "evaluation.json").write_text(json.dumps({**evaluation, "step": 11_000}))
-    path = results.collect("mnist_to_mnist_m_fixed", run, note="a subset")
-    assert "coverage" not in json.loads(path.read_text()), "of another step"
+    with pytest.raises(UserError, match="has no evaluation of its last step"):
+        results.collect("mnist_to_mnist_m_fixed", run, note="a subset")
     (run / "evaluation.json").write_text(json.dumps(evaluation))
     results.collect("mnist_to_mnist_m_fixed", run, note="a subset")
     result["settings"]["seed"] = 3
     (run / "results.json").write_text(json.dumps(result))
-    with pytest.raises(SystemExit, match="another --note"):
+    with pytest.raises(UserError, match="of other data by its note, 'a subset'"):
         results.collect("mnist_to_mnist_m_fixed", run)
     (row,) = rows("Associative Domain Adaptation (ICCV 2017), table 2")
     assert row["what"] == "MNIST to MNIST-M, DA_assoc, fixed parameters, **other data** [1]"
@@ -267,7 +335,7 @@ def test_a_clusterings_result_is_its_agreement_with_the_classes(results, tmp_pat
         }
         (run / "results.json").write_text(json.dumps(result))
         (run / "evaluation.json").unlink(missing_ok=True)
-        with pytest.raises(SystemExit, match="evaluate it first"):
+        with pytest.raises(UserError, match="evaluate it first"):
             results.collect("mnist_vcnn", run)
         measured = {"accuracy": accuracy, "nmi": 0.9, "ari": 0.9, "k_means_accuracy": 0.7}
         (run / "evaluation.json").write_text(json.dumps({"step": 12_000, **measured}))
