@@ -8,6 +8,7 @@ import importlib
 
 _EXPORTS = {
     "ClusteringModel": "model",
+    "load_model": "runs",
     "load_run": "runs",
     "match_clusters": "metrics",
     "norm_loss": "losses",

@@ -16,13 +16,13 @@ _LEFT_OUT = {"seed", "initial_run"} | {
 
 
 def read(folder):
-    """Settings and accuracy of the evaluated runs below a folder.
+    """Settings and accuracy of the runs below a folder that are evaluated at their last step.
 
     Args:
         folder: folder that holds run directories at any depth.
 
     Returns:
-        List of pairs: settings by name, and the accuracy of the last evaluation, in per cent.
+        List of pairs: settings by name, and accuracy in per cent.
 
     Raises:
         UserError: if a file of a run is damaged.
@@ -35,6 +35,9 @@ def read(folder):
             continue
         config = run.read_config()
         if config is None or config["task"] != task.NAME:
+            continue
+        if measured.get("step") != run.completed_step():
+            print(f"{path.parent} is left out: it was not evaluated at the end of its training")
             continue
         settings = {key: value for key, value in config["settings"].items() if key not in _LEFT_OUT}
         found.append((settings, 100 * measured["accuracy"]))

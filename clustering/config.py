@@ -1,12 +1,13 @@
 """The settings of a clustering. Nothing here imports Keras."""
 
 import dataclasses
+import os
 from typing import ClassVar
 
 from clustering import choices
 from semisup.errors import UserError
 from semisup.options import option
-from semisup.run_config import RunConfig
+from semisup.run_config import RunConfig, file_name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -189,3 +190,8 @@ class TrainConfig(RunConfig):
         for name in ("unsup_samples", "num_unlabeled_images"):
             if getattr(self, name) == 0:
                 raise UserError(f"--{name}=0: give at least 1, or -1 for all")
+
+    @property
+    def resolved_logdir(self):
+        """Folder of the run."""
+        return self.logdir or os.path.join("runs", f"{file_name(self.dataset)}_clusters")

@@ -32,7 +32,9 @@ def transformation_loss(plain, transformed, plain_logits, transformed_logits):
 
         |1 - f(x_i) . f(t(x_j)) - cross_entropy(o_i, o_j)|
 
-    where the cross-entropy is between the cluster distributions that the logits o stand for.
+    where the cross-entropy is between the cluster distributions that the logits o stand for. The
+    thesis has the images themselves among the transformed ones, too; the authors' code, and
+    `ClusteringModel`, one transformed copy of each alone.
 
     Args:
         plain: (n, d) float embeddings of images.

@@ -19,3 +19,20 @@ def load_run(logdir, step=None):
         UserError: if there is no such run or checkpoint, or it is damaged.
     """
     return runs.load_run(logdir, step, task)
+
+
+def load_model(path):
+    """Loads the model that a clustering exported: see `semisup.load_model`.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The model, compiled, with the weights that the run was evaluated with at its end.
+
+    Raises:
+        UserError: if it is no such file.
+    """
+    return runs.load_model(
+        path, ("clustering.augmentation", "clustering.model", "clustering.schedules")
+    )

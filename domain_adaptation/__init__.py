@@ -12,6 +12,7 @@ _EXPORTS = {
     "coral_distance": "discrepancy",
     "gaussian_mixture_kernel": "discrepancy",
     "linear_squared_mmd": "discrepancy",
+    "load_model": "runs",
     "load_run": "runs",
     "squared_mmd": "discrepancy",
 }

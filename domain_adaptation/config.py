@@ -146,6 +146,7 @@ class TrainConfig(semi_supervised.TrainConfig):
                 f"--mmd_estimator={self.mmd_estimator} has no effect without --similarity=mmd"
             )
         self._check_that_the_term_acts()
+        self._check_that_its_settings_do()
         if self.dataset == self.target_dataset and not self.target_only:
             raise UserError(
                 f"source and target are both {self.dataset}: give another --target_dataset, or "
@@ -169,6 +170,20 @@ class TrainConfig(semi_supervised.TrainConfig):
                 f"--unsup_batch_size={self.unsup_batch_size}: --similarity={self.similarity} "
                 "compares pairs of target images; give at least 2"
             )
+
+    def _check_that_its_settings_do(self):
+        # Source only may be asked for by one flag more, beside those of what it is compared with.
+        without_effect = {
+            "association": ("discrepancy_weight",),
+            "mmd": ("similarity_measure", "temperature"),
+            "coral": ("similarity_measure", "temperature"),
+        }.get(self.similarity, ())
+        for name in without_effect:
+            value = getattr(self, name)
+            if value != type(self).__dataclass_fields__[name].default:
+                raise UserError(
+                    f"--{name}={value} has no effect with --similarity={self.similarity}"
+                )
 
     @property
     def resolved_logdir(self):

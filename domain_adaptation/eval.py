@@ -1,6 +1,7 @@
 """Evaluates an adaptation, finished or running: `domain-adaptation-eval --help`."""
 
 import dataclasses
+import os
 
 from semisup import eval as semi_supervised
 from semisup import flags
@@ -48,8 +49,8 @@ class EvalConfig(semi_supervised.EvalConfig):
     compare: str = option(
         "",
         "Comparison",
-        "Folders of further runs, separated by commas, to show beside this one in the figure of "
-        "both domains' embeddings.",
+        f"Folders of further runs, with {os.pathsep!r} between, to show beside this one in the "
+        "figure of both domains' embeddings.",
     )
 
     def __post_init__(self):
@@ -65,7 +66,7 @@ class EvalConfig(semi_supervised.EvalConfig):
     @property
     def compared_logdirs(self):
         """Folders of the runs to show beside this one."""
-        return [path for path in self.compare.split(",") if path]
+        return [path for path in self.compare.split(os.pathsep) if path]
 
     @property
     def bound_logdirs(self):

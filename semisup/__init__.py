@@ -19,6 +19,7 @@ _EXPORTS = {
     "Association": "association",
     "AssociativeModel": "model",
     "Envelope": "schedules",
+    "load_model": "runs",
     "load_run": "runs",
 }
 

@@ -13,9 +13,6 @@ def set_up(config):
     Args:
         config: a `TrainConfig`; with `deterministic`, only kernels are taken that give the same
             bits every time. Processors do so anyway.
-
-    Raises:
-        UserError: if XLA on a GPU is asked for, which has no such kernel for max pooling.
     """
     import tensorflow as tf
 
@@ -24,11 +21,6 @@ def set_up(config):
             # So that a training and its evaluation fit on one GPU.
             tf.config.experimental.set_memory_growth(gpu, True)
             if config.deterministic:
-                if config.jit_compile == "on":
-                    raise UserError(
-                        "--jit_compile=on has no deterministic max pooling on a GPU under "
-                        "TensorFlow; add --nodeterministic"
-                    )
                 tf.config.experimental.enable_op_determinism()
         return
     # TensorFlow only feeds: it must not take the accelerator's memory.
@@ -38,3 +30,27 @@ def set_up(config):
     flag = "--xla_gpu_deterministic_ops=true"
     if config.deterministic and flag not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+
+
+def check_compilation(config):
+    """Makes sure that a training can be compiled as it is asked for.
+
+    Args:
+        config: a `TrainConfig`.
+
+    Raises:
+        UserError: if XLA on a GPU is to give the same bits every time: under TensorFlow, it has no
+            such kernel for max pooling.
+    """
+    import tensorflow as tf
+
+    if (
+        keras.backend.backend() == "tensorflow"
+        and config.deterministic
+        and config.jit_compile == "on"
+        and tf.config.get_visible_devices("GPU")
+    ):
+        raise UserError(
+            "--jit_compile=on has no deterministic max pooling on a GPU under TensorFlow; add "
+            "--nodeterministic"
+        )

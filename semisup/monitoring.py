@@ -257,7 +257,9 @@ def write_projector(folder, embeddings, labels, class_names, images):
 
     os.makedirs(folder, exist_ok=True)
     np.savetxt(os.path.join(folder, "embeddings.tsv"), embeddings, fmt="%.6g", delimiter="\t")
-    with open(os.path.join(folder, "classes.tsv"), "w", encoding="utf-8") as file:
+    with open(
+        os.path.join(folder, "classes.tsv"), "w", encoding="utf-8", errors="backslashreplace"
+    ) as file:
         file.writelines(f"{class_names[label]}\n" for label in labels)
     side = math.ceil(math.sqrt(len(images)))
     height, width, channels = images.shape[1:]

@@ -151,10 +151,12 @@ def averaged_weights(model):
 
 
 def put_average(model):
-    """Replaces a model's weights by their moving average, where its optimizer keeps one."""
-    if not model.optimizer.use_ema:
+    """Replaces a model's weights by their moving average, where its optimizer has one by now."""
+    optimizer = model.optimizer
+    # Keras' average is 0 until the first step, which makes it the weights.
+    if not optimizer.use_ema or not int(ops.convert_to_numpy(optimizer.iterations)):
         return
-    averages = model.optimizer._model_variables_moving_average
+    averages = optimizer._model_variables_moving_average
     for variable, average in zip(model.trainable_variables, averages, strict=True):
         # A copy, since JAX' compiled functions give away the buffers of the weights they are given.
         variable.assign(ops.copy(average))

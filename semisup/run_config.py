@@ -30,7 +30,11 @@ def resolved_dataset(name):
     """
     if not name.startswith(FOLDER):
         return choices.DATASET_ALIASES.get(name, name)
-    return FOLDER + os.path.abspath(os.path.expanduser(name.removeprefix(FOLDER)))
+    return FOLDER + _whole_path(name.removeprefix(FOLDER))
+
+
+def _whole_path(path):
+    return os.path.abspath(os.path.expanduser(path))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -253,9 +257,14 @@ class RunConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "dataset", resolved_dataset(self.dataset))
+        # So that a run can be evaluated from any folder.
+        if self.data_dir and "://" not in self.data_dir:
+            object.__setattr__(self, "data_dir", _whole_path(self.data_dir))
+        if self.architecture.endswith(".keras"):
+            object.__setattr__(self, "architecture", os.path.expanduser(self.architecture))
+        object.__setattr__(self, "live_config", os.path.expanduser(self.live_config))
         if self.initial_run:
-            path = os.path.abspath(os.path.expanduser(self.initial_run))
-            object.__setattr__(self, "initial_run", path)
+            object.__setattr__(self, "initial_run", _whole_path(self.initial_run))
         check_ranges(self)
         self._check_steps_per_execution()
         if self.minimum_learning_rate > self.learning_rate:

@@ -66,7 +66,7 @@ class RunDirectory:
     """
 
     def __init__(self, path):
-        self.path = os.path.abspath(path)
+        self.path = os.path.abspath(os.path.expanduser(path))
 
     def file(self, *parts):
         """Path of a file or folder of the run."""
@@ -161,7 +161,7 @@ class RunDirectory:
     def write_table(self, name, header, rows):
         """Writes a CSV file under a temporary name and renames it."""
         temporary = self.file(f"{name}.tmp")
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
+        with open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(header)
             writer.writerows(rows)
@@ -176,11 +176,11 @@ class RunDirectory:
             overwrite: whether it may hold any run.
 
         Raises:
-            UserError: if it holds a run of another configuration, or other files.
+            UserError: if it holds a run of another configuration, a damaged one, or other files.
         """
-        if overwrite and os.path.exists(self.file("config.json")):
-            return
         saved = self.read_config()
+        if overwrite and saved is not None:
+            return
         if saved is None:
             strangers = sorted(set(os.listdir(self.path)) - {_LOCK, "config.json.tmp"})
             if strangers:
@@ -227,9 +227,9 @@ class RunDirectory:
         """Copies a network that is read from a file, so that the run does not depend on the file.
 
         Args:
-            config: the configuration.
+            config: the configuration of a run that begins.
         """
-        if config.architecture.endswith(".keras") and not os.path.exists(self.file(NETWORK)):
+        if config.architecture.endswith(".keras"):
             shutil.copyfile(config.architecture, self.file(f"{NETWORK}.tmp"))
             os.replace(self.file(f"{NETWORK}.tmp"), self.file(NETWORK))
 
@@ -330,14 +330,27 @@ def git_commit():
 
 
 def hardware():
-    """Processor, cores and accelerators of this machine."""
-    import keras
-
+    """Processor and cores of this machine, and the accelerator that Keras computes on."""
     name = platform.processor()
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
         name = next((line.split(": ")[1] for line in file if line.startswith("model name")), name)
     return {
         "processor": name.strip(),
         "cores": os.cpu_count(),
-        "accelerators": [name for name in keras.distribution.list_devices() if "cpu" not in name],
+        "accelerators": _accelerators(),
     }
+
+
+def _accelerators():
+    """Name of the device that models run on, the first, unless it is a processor."""
+    if _backend() == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return [] if device.platform == "cpu" else [device.device_kind]
+    import tensorflow as tf
+
+    return [
+        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+        for gpu in tf.config.get_visible_devices("GPU")[:1]
+    ]

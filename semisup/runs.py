@@ -10,6 +10,37 @@ from semisup import checkpoints, optimizers, task
 from semisup.errors import UserError
 from semisup.run_directory import RunDirectory
 
+# What exported models may be made of.
+_PARTS = ("architectures", "augmentation", "model", "normalization", "optimizers", "schedules")
+
+
+def load_model(path, parts=()):
+    """Loads the model that a training exported, `model.keras` in the run's directory.
+
+    Unlike `load_run`, it takes nothing but the file, which may have been moved.
+
+    Args:
+        path: the file.
+        parts: further modules whose classes Keras has to know.
+
+    Returns:
+        The model, compiled, with the weights that the run was evaluated with at its end.
+
+    Raises:
+        UserError: if it is no such file.
+    """
+    for part in (*(f"semisup.{part}" for part in _PARTS), *parts):
+        importlib.import_module(part)
+    try:
+        return keras.saving.load_model(path)
+    except Exception as error:
+        # A damaged file can raise nearly anything.
+        raise UserError(f"{path} is no exported model: {_first_line(error)}") from None
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
 
 def load_run(logdir, step=None, task=task):
     """Loads the model of a run from its directory alone.
@@ -112,16 +143,15 @@ def begin_with(model, logdir):
     path = RunDirectory(logdir).file("model.keras")
     if not os.path.exists(path):
         raise UserError(f"--initial_run={logdir} holds no model.keras: is its training complete?")
-    # Makes the models of semi-supervised classification known to Keras.
-    importlib.import_module("semisup.model")
     try:
-        trained = keras.saving.load_model(path, compile=False)
+        trained = load_model(path)
         parts = [(model.network, trained.network), (model.classifier, trained.classifier)]
         for part, other in parts:
             part.set_weights(other.get_weights())
     except Exception as error:
         # A damaged file can raise nearly anything.
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"--initial_run={logdir} does not fit this model: {reason[0]}") from None
+        raise UserError(
+            f"--initial_run={logdir} does not fit this model: {_first_line(error)}"
+        ) from None
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -96,12 +96,19 @@ def compose(config, class_names, train, evaluation, unlabelled=None, image_shape
         A `TaskData`.
 
     Raises:
-        UserError: if there are fewer images than asked for.
+        UserError: if there are fewer images than asked for, or labels are missing.
     """
     num_classes = len(class_names)
     if num_classes < 2:
         raise UserError(f"the data has {num_classes} class; a classifier needs two")
     image_shape = tuple(image_shape or train.images.shape[1:])
+    if train.labels is None:
+        raise UserError("the images to train on have no labels")
+    if not config.validation_samples and evaluation.labels is None:
+        raise UserError(
+            "the test images have no labels to measure the error by: give --validation_samples, to "
+            "measure it on held-out training images"
+        )
     usable = np.arange(len(train.labels))
     if config.validation_samples:
         usable, held_out = labelled_subset.hold_out(

@@ -18,18 +18,19 @@ def import_quietly():
     Raises:
         UserError: if KERAS_BACKEND names a backend that is unknown or not installed.
     """
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    # Set, so that no file of settings in the user's home says otherwise.
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend not in ("tensorflow", "jax") or importlib.util.find_spec(backend) is None:
         raise UserError(f"KERAS_BACKEND={backend} has to be tensorflow or jax, and be installed")
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
-        return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _hidden_stderr():
-        importlib.import_module("keras")
-        tensorflow = importlib.import_module("tensorflow")
-        # Looking for devices is what complains.
-        tensorflow.config.list_physical_devices()
-    tensorflow.get_logger().setLevel("ERROR")
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "0":
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        with _hidden_stderr():
+            importlib.import_module("keras")
+            tensorflow = importlib.import_module("tensorflow")
+            # Looking for devices is what complains.
+            tensorflow.config.list_physical_devices()
+        tensorflow.get_logger().setLevel("ERROR")
+    importlib.import_module("keras").config.set_image_data_format("channels_last")
 
 
 @contextlib.contextmanager

@@ -51,6 +51,7 @@ def train(config, task):
     with run.lock():
         run.check(config, task.NAME, config.overwrite)
         backend.set_up(config)
+        backend.check_compilation(config)
         keras.utils.set_random_seed(config.seed)
         data = task.load_data(config)
         resumed = bool(checkpoints.list_steps(run.checkpoints)) and not config.overwrite
@@ -79,7 +80,8 @@ def train(config, task):
         check_live_settings(config, task, model)
         # Nothing is deleted or written before data and model are known to be right.
         run.begin(config, task.NAME, config.overwrite)
-        run.keep_network(config)
+        if not resumed:
+            run.keep_network(config)
         run.write_json("data.json", record)
         run.cut_metrics(step)
         # Only now: what comes before has nothing to save, and stops at once.

@@ -4,10 +4,12 @@ import contextlib
 import importlib
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from unittest import mock
 
 import keras
@@ -16,6 +18,8 @@ import pytest
 
 from semisup import monitoring, task, training
 from semisup.run_directory import RunDirectory
+
+ROOT = Path(__file__).resolve().parent.parent
 
 # Small, and with all that a resumed training has to restore: dropout, augmentation, schedules.
 COMMON = {
@@ -159,6 +163,32 @@ def call(binary, *flags, package="semisup"):
     ):
         main()
     return ended.value.code, out.getvalue(), err.getvalue()
+
+
+def predicted_elsewhere(run, images, folder, package="semisup"):
+    """What the exported model of a run says of images in a process that knows nothing but its file.
+
+    Args:
+        run: a complete `RunDirectory`.
+        images: (n, height, width, channels) uint8.
+        folder: an empty folder, where the file is moved to.
+        package: package of the run's task.
+
+    Returns:
+        (n, k) float32.
+    """
+    path = shutil.copy(run.file("model.keras"), folder)
+    np.save(os.path.join(folder, "images.npy"), images)
+    code = (
+        f"import sys, numpy, {package} as package\n"
+        "model = package.load_model(sys.argv[1])\n"
+        "numpy.save('predicted.npy', model.predict(numpy.load('images.npy'), verbose=0))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(
+        [sys.executable, "-c", code, path], cwd=folder, env=environment, check=True, timeout=300
+    )
+    return np.load(os.path.join(folder, "predicted.npy"))
 
 
 def start(binary, *flags, package="semisup", **environment):

@@ -1,6 +1,7 @@
 """Image classification data sets of TensorFlow Datasets (TFDS): stock, ours, or just on disk."""
 
 import contextlib
+import fcntl
 import logging
 import math
 import os
@@ -17,6 +18,8 @@ _BLOCK_BYTES = 2**20
 
 # The default of 10 keeps a user without a network waiting for more than three minutes.
 _DOWNLOAD_RETRIES = 5
+
+_LOCK = ".semisup-preparing.lock"
 
 
 def open_tfds(
@@ -53,7 +56,11 @@ def open_tfds(
                 f"class each (`label`); it has {', '.join(features)}"
             )
         if not builder.is_prepared():
-            _prepare(builder, name, where)
+            with _alone(where):
+                # Another process may have prepared it while this one waited.
+                builder = _builder(tfds, name, data_dir, where)
+                if not builder.is_prepared():
+                    _prepare(builder, name, where)
     sources = {
         split: _source(tfds, builder, split, image_size)
         for split, info in builder.info.splits.items()
@@ -91,6 +98,21 @@ def _builder(tfds: Any, name: str, data_dir: str | None, where: str) -> Any:
             "has none of that name; pass --data_dir if it is prepared elsewhere, or use mnist_5k "
             "or folder:PATH"
         ) from error
+
+
+@contextlib.contextmanager
+def _alone(where: str | os.PathLike) -> Iterator[None]:
+    """Waits until no other process prepares a data set in a folder, and keeps others waiting."""
+    try:
+        os.makedirs(where, exist_ok=True)
+        file = open(os.path.join(where, _LOCK), "a")  # noqa: SIM115 (open for as long as the lock)
+    except OSError:
+        # Not a folder of this machine, or one to read only: preparing will say what is wrong.
+        yield
+        return
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _prepare(builder: Any, name: str, where: str) -> None:

@@ -250,6 +250,20 @@ def test_windows_are_cut_while_training(tmp_path):
     assert evaluation.Predictor(model).labels(np.zeros((3, 28, 28, 1), "uint8")).shape == (3,)
 
 
+def test_the_exported_model_predicts_like_the_run(trained, tmp_path):
+    model, _ = load_run(trained.path)
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1), dtype=np.uint8)
+    expected = model.predict(images, verbose=0)
+    found = running.predicted_elsewhere(trained, images, tmp_path, "clustering")
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_folder_of_a_run_is_not_that_of_a_semi_supervised_one():
+    assert task.Config(dataset="mnist_5k").resolved_logdir == os.path.join(
+        "runs", "mnist_5k_clusters"
+    )
+
+
 def test_ablation_draws_the_accuracy_of_a_folder_of_runs(tmp_path):
     for name, weight in (("a", 0.5), ("b", 1.0)):
         run = train(tmp_path, f"runs/{name}", max_steps=40, visit_weight=weight)
@@ -258,6 +272,11 @@ def test_ablation_draws_the_accuracy_of_a_folder_of_runs(tmp_path):
     assert status == 0, err
     assert (tmp_path / "runs" / "ablation.png").exists()
     assert "ablation.png" in out
+    assert evaluate(run, "--step=20")[0] == 0
+    status, out, err = call("eval", f"--ablation={tmp_path / 'runs'}")
+    assert status == 2
+    assert f"{run.path} is left out: it was not evaluated at the end" in out
+    assert "it holds 1 evaluated runs" in err
 
 
 def test_ablation_of_too_few_runs_exits_2(tmp_path):

@@ -114,6 +114,14 @@ def test_wrong_comparisons_exit_2_with_one_line(runs, flags, message):
     assert message in err
 
 
+def test_the_exported_model_predicts_like_the_run(runs, tmp_path):
+    model, _ = load_run(runs["mmd"].path)
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1), dtype=np.uint8)
+    expected = model.predict(images, verbose=0)
+    found = running.predicted_elsewhere(runs["mmd"], images, tmp_path, "domain_adaptation")
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_an_unfinished_run_is_no_bound(runs, tmp_path):
     unfinished = tmp_path / "unfinished"
     shutil.copytree(runs["source_only"].path, unfinished)

@@ -239,6 +239,29 @@ def test_a_target_folder_may_have_labels_for_its_test_images_alone(tmp_path):
     assert content["target"]["images"] == 6, "coloured"
 
 
+def test_test_images_of_the_target_may_come_after_the_training(tmp_path):
+    settings = folder_settings(tmp_path, validation_samples=4)
+    _, run = running.train(tmp_path, "run", task=task, **settings)
+    for name in ("a", "b"):
+        write_images(tmp_path / "target" / "test" / name, count=3, colours=True)
+    reporting.evaluate_run(EvalConfig(logdir=run.path), task, AdaptationReporter)
+    assert run.read_json("evaluation.json")["target"]["images"] == 6
+
+
+@pytest.mark.parametrize(
+    ("similarity", "name", "value"),
+    [
+        ("association", "discrepancy_weight", 0.1),
+        ("mmd", "temperature", 0.5),
+        ("coral", "similarity_measure", "cosine"),
+    ],
+)
+def test_a_setting_of_another_term_is_refused(similarity, name, value):
+    with pytest.raises(UserError, match=f"--{name}={value} has no effect with --similarity="):
+        config(similarity=similarity, **{name: value})
+    config(similarity="none", **{name: value})
+
+
 def test_other_test_images_than_those_of_the_training_are_refused(tmp_path):
     status, run = running.train(
         tmp_path, "run", task=task, **folder_settings(tmp_path, validation_samples=4)

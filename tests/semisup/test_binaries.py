@@ -6,16 +6,18 @@ import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import running
 from PIL import Image
 
-from semisup import flags, runs, task
+from semisup import backend, flags, run_directory, runs, task
 from semisup.config import TrainConfig
 from semisup.data.datasets import load_dataset
 from semisup.errors import TrainingError, UserError
+from semisup.run_directory import RunDirectory
 
 
 @pytest.fixture(scope="module")
@@ -160,17 +162,18 @@ def test_a_loaded_run_predicts_with_the_error_that_it_recorded(trained):
     assert np.mean(predicted != test.labels) == trained.read_json("results.json")["test_error"]
 
 
-def test_the_exported_model_predicts_like_the_run(trained):
-    import keras
-
-    import semisup.model  # noqa: F401 (registers the classes)
-
-    test = load_dataset("mnist_5k", splits=("test",)).splits["test"]
-    exported = keras.saving.load_model(trained.file("model.keras"))
+def test_the_exported_model_predicts_like_the_run(trained, tmp_path):
+    images = load_dataset("mnist_5k", splits=("test",)).splits["test"].images[:50]
     model, _ = runs.load_run(trained.path)
-    np.testing.assert_array_equal(
-        exported.predict(test.images[:50], verbose=0), model.predict(test.images[:50], verbose=0)
-    )
+    expected = model.predict(images, verbose=0)
+    exported = running.predicted_elsewhere(trained, images, tmp_path)
+    np.testing.assert_allclose(exported, expected, atol=1e-5)
+
+
+def test_what_is_no_exported_model_is_refused(tmp_path):
+    (tmp_path / "model.keras").write_text("nonsense")
+    with pytest.raises(UserError, match=r"model\.keras is no exported model"):
+        runs.load_model(tmp_path / "model.keras")
 
 
 def write_photos(folder):
@@ -270,6 +273,69 @@ def test_an_unknown_backend_exits_2_with_one_line(tmp_path):
         2,
         "semisup-train: KERAS_BACKEND=jaxx has to be tensorflow or jax, and be installed",
     )
+
+
+def test_settings_of_keras_in_the_users_home_are_not_obeyed(tmp_path):
+    settings = {"backend": "torch", "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    code = (
+        "from semisup import terminal\n"
+        "terminal.import_quietly()\n"
+        "import keras\n"
+        "print(keras.backend.backend(), keras.config.image_data_format())\n"
+    )
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    environment.pop("KERAS_BACKEND", None)
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert result.stdout.split() == ["tensorflow", "channels_last"], result.stderr
+
+
+def test_paths_in_the_users_home_are_found(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert RunDirectory("~/run").path == str(tmp_path / "run")
+    config = TrainConfig(
+        data_dir="~/data", architecture="~/net.keras", live_config="~/live.toml", logdir="x"
+    )
+    assert config.data_dir == str(tmp_path / "data")
+    assert config.architecture == str(tmp_path / "net.keras")
+    assert config.live_config == str(tmp_path / "live.toml")
+
+
+def test_a_folder_of_data_is_found_from_everywhere_and_a_bucket_is_kept(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert TrainConfig(data_dir="data").data_dir == str(tmp_path / "data")
+    assert TrainConfig(data_dir="gs://tfds-data").data_dir == "gs://tfds-data"
+    assert TrainConfig().data_dir == ""
+
+
+def test_tables_hold_names_of_files_that_are_no_unicode(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.write_table("a.csv", ["file"], [[os.fsdecode(b"caf\xe9.jpg")]])
+    assert (tmp_path / "a.csv").read_text().splitlines() == ["file", "caf\\udce9.jpg"]
+
+
+def test_xla_that_gives_other_bits_on_a_gpu_is_refused(monkeypatch):
+    import tensorflow as tf
+
+    config = TrainConfig(jit_compile="on")
+    backend.check_compilation(config)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [kind])
+    with pytest.raises(UserError, match="add --nodeterministic"):
+        backend.check_compilation(config)
+    backend.check_compilation(TrainConfig(jit_compile="on", deterministic=False))
+
+
+def test_hardware_is_the_gpu_that_is_used_by_its_name(monkeypatch):
+    import tensorflow as tf
+
+    assert run_directory.hardware()["accelerators"] == []
+    gpus = [SimpleNamespace(name="GPU:0"), SimpleNamespace(name="GPU:1")]
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
+    names = {"GPU:0": {"device_name": "the first"}, "GPU:1": {"device_name": "the second"}}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: names[gpu.name])
+    assert run_directory.hardware()["accelerators"] == ["the first"]
 
 
 def test_following_ends_when_nobody_trains_any_more(tmp_path):

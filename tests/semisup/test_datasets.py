@@ -1,5 +1,6 @@
 """Tests of data sets by name: mnist_5k, and those of TensorFlow Datasets."""
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -155,6 +156,35 @@ def own_data_dir(tmp_path_factory):
     store("odd", {"image": tfds.features.Image(shape=(None, None, 3)), "label": label}, odd)
     store("text", {"words": tfds.features.Text()}, {"train": [(0, {"words": "a"})]})
     return str(folder)
+
+
+def test_a_set_that_another_process_prepared_meanwhile_is_not_prepared_again(
+    own_data_dir, monkeypatch
+):
+    builder_of = tfds_source._builder
+    asked = []
+
+    def builder(*arguments):
+        found = builder_of(*arguments)
+        if not asked:
+            monkeypatch.setattr(found, "is_prepared", lambda: False)
+        asked.append(found)
+        return found
+
+    monkeypatch.setattr(tfds_source, "_builder", builder)
+    monkeypatch.setattr(tfds_source, "_prepare", lambda *arguments: pytest.fail("prepared again"))
+    assert len(load_dataset("own", data_dir=own_data_dir).splits["train"].images) == 7
+    assert len(asked) == 2
+
+
+def test_who_prepares_a_set_is_alone(tmp_path):
+    def take():
+        with open(tmp_path / tfds_source._LOCK) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    with tfds_source._alone(tmp_path), pytest.raises(BlockingIOError):
+        take()
+    take()
 
 
 def test_a_set_without_stock_builder_is_read_from_its_files_in_order(own_data_dir):

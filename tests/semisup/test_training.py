@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import running
 
 from semisup import checkpoints, monitoring, runs, task, training
+from semisup.data.datasets import Split
 from semisup.errors import TrainingError, UserError
 
 
@@ -211,6 +213,37 @@ def test_a_folder_that_holds_no_run_is_left_alone(tmp_path, overwrite):
     with pytest.raises(UserError, match=r"not empty \(train\) and holds no run"):
         running.train(tmp_path, overwrite=overwrite)
     assert (photos / "cat.png").read_text() == "mine"
+
+
+def test_an_overwrite_leaves_a_folder_alone_whose_configuration_is_another_programs(tmp_path):
+    photos = tmp_path / "run" / "train"
+    photos.mkdir(parents=True)
+    (photos / "cat.png").write_text("mine")
+    (tmp_path / "run" / "config.json").write_text('{"name": "mine"}')
+    with pytest.raises(UserError, match=r"config\.json is damaged: it lacks task"):
+        running.train(tmp_path, overwrite=True)
+    assert (photos / "cat.png").read_text() == "mine"
+
+
+def test_a_run_that_begins_again_keeps_the_network_that_it_begins_with(tmp_path):
+    stale = tmp_path / "run" / "network.keras"
+    _, run = running.train(tmp_path, max_steps=10)
+    shutil.rmtree(run.checkpoints)
+    stale.write_bytes(b"an earlier one")
+    running.train(tmp_path, max_steps=10)
+    assert stale.read_bytes() == (tmp_path / "tiny.keras").read_bytes()
+
+
+def test_images_without_labels_are_refused_in_a_line():
+    images = np.zeros((20, 4, 4, 1), "uint8")
+    labelled, blind = Split(images, np.arange(20, dtype="int32") % 2), Split(images, None)
+    config = task.Config(sup_per_class=2)
+    for train, test, message in (
+        (blind, labelled, "the images to train on have no labels"),
+        (labelled, blind, "the test images have no labels .* give --validation_samples"),
+    ):
+        with pytest.raises(UserError, match=message):
+            task.compose(config, ("a", "b"), train, test)
 
 
 def test_what_a_kill_left_of_the_first_file_does_not_bar_a_run(tmp_path):
