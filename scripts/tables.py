@@ -162,7 +162,7 @@ def clusters_table(folders, link):
     """How clusters agree with classes: see `every`."""
     names = {"accuracy": ".2f", "k_means_accuracy": ".2f", "nmi": ".1f", "ari": ".1f"}
     columns = ("recipe", "steps", "accuracy", "accuracy of k-means", "NMI", "ARI")
-    table = Table("Clusters, matched with the classes of the test images", columns)
+    table = Table("Clusters, matched with the classes", columns)
     for folder, runs in folders:
         if all("nmi" in run for run in runs):
             measured = {name: [100 * run[name] for run in runs] for name in names}
