@@ -19,8 +19,6 @@ _BLOCK_BYTES = 2**20
 # The default of 10 keeps a user without a network waiting for more than three minutes.
 _DOWNLOAD_RETRIES = 5
 
-_LOCK = ".semisup-preparing.lock"
-
 
 def open_tfds(
     name: str, *, data_dir: str | os.PathLike | None = None, image_size: int = 0
@@ -56,7 +54,7 @@ def open_tfds(
                 f"class each (`label`); it has {', '.join(features)}"
             )
         if not builder.is_prepared():
-            with _alone(where):
+            with _alone(where, name):
                 # Another process may have prepared it while this one waited.
                 builder = _builder(tfds, name, data_dir, where)
                 if not builder.is_prepared():
@@ -100,12 +98,19 @@ def _builder(tfds: Any, name: str, data_dir: str | None, where: str) -> Any:
         ) from error
 
 
+def _lock(where: str | os.PathLike, name: str) -> str:
+    return os.path.join(where, f".{name.replace('/', '_')}.lock")
+
+
 @contextlib.contextmanager
-def _alone(where: str | os.PathLike) -> Iterator[None]:
-    """Waits until no other process prepares a data set in a folder, and keeps others waiting."""
+def _alone(where: str | os.PathLike, name: str) -> Iterator[None]:
+    """Waits until no other process prepares a data set in a folder, and keeps others waiting.
+
+    Preparing a set may prepare another, so each has a lock of its own.
+    """
     try:
         os.makedirs(where, exist_ok=True)
-        file = open(os.path.join(where, _LOCK), "a")  # noqa: SIM115 (open for as long as the lock)
+        file = open(_lock(where, name), "a")  # noqa: SIM115 (open for as long as the lock)
     except OSError:
         # Not a folder of this machine, or one to read only: preparing will say what is wrong.
         yield

@@ -178,13 +178,16 @@ def test_a_set_that_another_process_prepared_meanwhile_is_not_prepared_again(
 
 
 def test_who_prepares_a_set_is_alone(tmp_path):
-    def take():
-        with open(tmp_path / tfds_source._LOCK) as file:
+    def take(name):
+        with open(tfds_source._lock(tmp_path, name), "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    with tfds_source._alone(tmp_path), pytest.raises(BlockingIOError):
-        take()
-    take()
+    with tfds_source._alone(tmp_path, "digits/small"):
+        with pytest.raises(BlockingIOError):
+            take("digits/small")
+        # Preparing one may prepare another.
+        take("mnist")
+    take("digits/small")
 
 
 def test_a_set_without_stock_builder_is_read_from_its_files_in_order(own_data_dir):
