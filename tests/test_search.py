@@ -330,6 +330,7 @@ def test_adaptations_are_searched_too(searching, folder):
     settings = {"space": space, "fixed": fixed, "trials": 1}
     with pytest.raises(UserError, match="no flag is called 'discrepancy_weight'"):
         searching(trainer, **settings)
+    settings["fixed"] = (*fixed, "--similarity=mmd")
     assert searching(trainer, task="domain_adaptation", **settings) == 0
     assert trainer.started[0].config.target_dataset == "optdigits"
     assert trainer.started[0].config.validation_samples == 500

@@ -112,7 +112,7 @@ def test_failed_save_keeps_the_former_file(tmp_path, monkeypatch):
     path = tmp_path / "figure.png"
     path.write_bytes(b"former")
 
-    def fail(self, file):
+    def fail(self, file, **options):
         file.write(b"part")
         raise OSError("disk full")
 
