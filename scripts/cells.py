@@ -82,8 +82,7 @@ class Cell:
     @property
     def kind(self):
         """What the time of a step depends on: recipe, changes but for the budget, precision."""
-        changes = tuple(text for text in self.changes if not text.startswith("max_steps="))
-        return self.recipe, changes, self.config.precision
+        return self.recipe, results.without_budget(self.changes), self.config.precision
 
     @property
     def steps(self):
@@ -116,7 +115,7 @@ def seconds_per_step(cells):
     rates = {}
     for _, runs in results.rows():
         for run in runs:
-            changes = tuple(text for text in run["changed"] if not text.startswith("max_steps="))
+            changes = results.without_budget(run["changed"])
             rate = run.get("median_steps_per_second")
             if rate and not run["hardware"]["accelerators"]:
                 kind = run["recipe"], changes, run["settings"]["precision"]

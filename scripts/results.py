@@ -144,6 +144,11 @@ def changes(recipe, settings):
     ]
 
 
+def without_budget(changed):
+    """Changes but for the number of steps: see `changes`."""
+    return tuple(text for text in changed if not text.startswith("max_steps="))
+
+
 def place(recipe, changed):
     """Path of a row's folder below that of all results.
 

@@ -4,7 +4,7 @@ import dataclasses
 import statistics
 from pathlib import Path
 
-from scripts import published
+from scripts import published, results
 
 CONFIDENCE = 0.95
 
@@ -111,23 +111,19 @@ def collected(folders):
     """
     rows, used = [], set()
     known = {runs[0]["recipe"] for _, runs in folders}
-    for number in published.numbers():
-        if number.recipe not in known:
-            continue
+    numbers = [number for number in published.numbers() if number.recipe in known]
+    # What one cell of a grid leaves open, another may name.
+    telling = {recipe: set() for recipe in known}
+    for number in numbers:
+        telling[number.recipe].update(published.flag_names(number.flags))
+    for number in numbers:
         cell = published.settings(*number.cell).to_dict()
         named = published.flag_names(number.flags)
-        # What one cell of a grid leaves open, another may name.
-        telling = {
-            name
-            for other in published.numbers()
-            if other.recipe == number.recipe
-            for name in published.flag_names(other.flags)
-        }
         found = []
         for folder, runs in folders:
             # Where the cell's flags are the recipe's own, results do not tell them.
             if runs[0]["recipe"] != number.recipe or any(
-                runs[0]["settings"][name] != cell[name] for name in telling
+                runs[0]["settings"][name] != cell[name] for name in telling[number.recipe]
             ):
                 continue
             row = _row(number, number.metric, folder, runs, named)
@@ -144,8 +140,7 @@ def collected(folders):
 
 def _distance(row):
     """Orders the rows of a number: the recipe's own settings first, and the most steps."""
-    other = [change for change in row.changes if not change.startswith("max_steps=")]
-    return len(other), -row.runs[0]["step"]
+    return len(results.without_budget(row.changes)), -row.runs[0]["step"]
 
 
 def _row(number, metric, folder, runs, named):

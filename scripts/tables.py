@@ -125,7 +125,7 @@ def _line(row, table, link):
 def _what(name, changes, runs, folder, table, link):
     """The first cell of a line: what was run, where its results are, and what there is to know."""
     # The steps have a column of their own.
-    flags = [f"`--{change}`" for change in changes if not change.startswith("max_steps=")]
+    flags = [f"`--{change}`" for change in results.without_budget(changes)]
     data = table.marked("**other data**", runs[0]["note"])
     return link(name, folder) + data + table.marked("settings", " ".join(flags))
 

@@ -1,4 +1,4 @@
-"""The two ways in which a run ends early, each with one line for the person at the shell."""
+"""The ways in which a run ends early, each with one line for the person at the shell."""
 
 
 class UserError(Exception):
@@ -11,3 +11,8 @@ class UserError(Exception):
 
 class TrainingError(Exception):
     """Training cannot go on, because a loss is not finite, say. Binaries exit with status 1."""
+
+
+def first_line(error):
+    """The first line of what an exception of a library says, or its type if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

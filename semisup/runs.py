@@ -7,7 +7,7 @@ import os
 import keras
 
 from semisup import checkpoints, optimizers, task
-from semisup.errors import UserError
+from semisup.errors import UserError, first_line
 from semisup.run_directory import RunDirectory
 
 # What exported models may be made of.
@@ -29,17 +29,18 @@ def load_model(path, parts=()):
     Raises:
         UserError: if it is no such file.
     """
-    for part in (*(f"semisup.{part}" for part in _PARTS), *parts):
-        importlib.import_module(part)
+    _make_known(parts)
     try:
         return keras.saving.load_model(path)
     except Exception as error:
         # A damaged file can raise nearly anything.
-        raise UserError(f"{path} is no exported model: {_first_line(error)}") from None
+        raise UserError(f"{path} is no exported model: {first_line(error)}") from None
 
 
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _make_known(parts=()):
+    """Imports the modules whose classes Keras has to know to load an exported model."""
+    for part in (*(f"semisup.{part}" for part in _PARTS), *parts):
+        importlib.import_module(part)
 
 
 def load_run(logdir, step=None, task=task):
@@ -143,15 +144,16 @@ def begin_with(model, logdir):
     path = RunDirectory(logdir).file("model.keras")
     if not os.path.exists(path):
         raise UserError(f"--initial_run={logdir} holds no model.keras: is its training complete?")
+    _make_known()
     try:
-        trained = load_model(path)
+        trained = keras.saving.load_model(path, compile=False)
         parts = [(model.network, trained.network), (model.classifier, trained.classifier)]
         for part, other in parts:
             part.set_weights(other.get_weights())
     except Exception as error:
         # A damaged file can raise nearly anything.
         raise UserError(
-            f"--initial_run={logdir} does not fit this model: {_first_line(error)}"
+            f"--initial_run={logdir} does not fit this model: {first_line(error)}"
         ) from None
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]

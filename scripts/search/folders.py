@@ -15,7 +15,7 @@ import uuid
 import optuna
 
 from scripts.search import spaces
-from semisup.errors import UserError
+from semisup.errors import UserError, first_line
 from semisup.run_directory import RunDirectory
 
 BACKEND = "KERAS_BACKEND"
@@ -126,8 +126,7 @@ class SearchFolder:
             )
         except Exception as error:
             # Of a driver that is missing, a server that does not answer, a URL that is none.
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise UserError(f"--storage cannot be used: {reason[0]}") from None
+            raise UserError(f"--storage cannot be used: {first_line(error)}") from None
 
     def _compare(self, saved, task, space, config):
         ours = {dimension.name: str(dimension) for dimension in space}

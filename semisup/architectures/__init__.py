@@ -22,7 +22,7 @@ from semisup.architectures.convolutional import (
     svhn_model,
 )
 from semisup.architectures.residual import resnet_cifar_model, resnet_stl10_model
-from semisup.errors import UserError
+from semisup.errors import UserError, first_line
 
 __all__ = [
     "build",
@@ -158,8 +158,7 @@ def _load(path, input_shape, embedding_size, normalization):
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:
         # Whatever a damaged archive makes Keras raise, in one line.
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"{path} cannot be read as a Keras model: {reason[0]}") from None
+        raise UserError(f"{path} cannot be read as a Keras model: {first_line(error)}") from None
     takes, gives = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
     if not (_has_rank(takes, 4) and _has_rank(gives, 2)):
         raise UserError(

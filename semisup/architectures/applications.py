@@ -7,7 +7,7 @@ import types
 import keras
 
 from semisup.architectures.common import check_size
-from semisup.errors import UserError
+from semisup.errors import UserError, first_line
 
 # By the modules of keras.applications; all others take 32 x 32.
 _LEAST_SIZES = {"inception_resnet_v2": 75, "inception_v3": 75, "xception": 71}
@@ -110,8 +110,7 @@ def _body(name, input_shape, own_scaling, pretrained):
         # Keras raises a bare Exception when a download fails.
         if not pretrained:
             raise
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"no ImageNet weights for {name}: {reason[0]}") from None
+        raise UserError(f"no ImageNet weights for {name}: {first_line(error)}") from None
     _scale_in_float32(body)
     return body
 
