@@ -26,6 +26,7 @@ MEASURED = ("source_error", "squared_mmd", "source_only_error", "target_only_err
 MEASURED += ("accuracy", "nmi", "ari", "k_means_accuracy")
 # What may differ between the runs of a row: the table shows the precision in a column of its own.
 FREE = (*PATHS, "seed", "precision", "jit_compile", "steps_per_execution", "deterministic")
+FREE += ("devices",)
 FREE += ("overwrite", "progress", "projector", "max_checkpoints", "log_interval", "eval_interval")
 FREE += ("eval_batch_size", "checkpoint_interval", "inspect_interval", "histograms")
 

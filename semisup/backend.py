@@ -1,5 +1,6 @@
 """Preparing Keras' backend and the accelerators before the first computation."""
 
+import contextlib
 import os
 
 import keras
@@ -54,3 +55,57 @@ def check_compilation(config):
             "--jit_compile=on has no deterministic max pooling on a GPU under TensorFlow; add "
             "--nodeterministic"
         )
+
+
+@contextlib.contextmanager
+def shared_batches(config):
+    """While it lasts, models are built on several devices, of which each takes a part of a batch.
+
+    The weights are the same on all. A loss that compares all images of a batch with each other, as
+    associations do, is computed over the devices, not for each part.
+
+    Args:
+        config: a `TrainConfig`, of which `devices` says how many; nothing is done for one.
+
+    Raises:
+        UserError: if the backend cannot do so, or there are fewer devices.
+    """
+    if config.devices == 1:
+        yield
+        return
+    if keras.backend.backend() != "jax":
+        raise UserError(
+            f"--devices={config.devices} needs JAX: set KERAS_BACKEND=jax "
+            f"(this is {keras.backend.backend()})"
+        )
+    found = keras.distribution.list_devices()
+    if len(found) < config.devices:
+        raise UserError(f"--devices={config.devices}: JAX finds {len(found)}, {', '.join(found)}")
+    distribution = keras.distribution.DataParallel(
+        devices=found[: config.devices], auto_shard_dataset=False
+    )
+    with distribution.scope():
+        yield
+
+
+def sharing_devices():
+    """Number of devices that share batches at present: see `shared_batches`."""
+    distribution = keras.distribution.distribution()
+    return 1 if distribution is None else distribution.device_mesh.devices.size
+
+
+def check_batch(named_images):
+    """Makes sure that the devices can share a batch evenly.
+
+    Args:
+        named_images: the images of a batch by their kind.
+
+    Raises:
+        UserError: if the number of some images is no multiple of the number of devices.
+    """
+    devices = sharing_devices()
+    for kind, images in named_images.items():
+        if len(images) % devices:
+            raise UserError(
+                f"--devices={devices} does not divide the {len(images)} {kind} images of a batch"
+            )

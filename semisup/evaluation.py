@@ -1,17 +1,21 @@
 """Metrics of a trained model, from every image of a split exactly once."""
 
+import math
+
 import keras
 import numpy as np
 
+from semisup import backend
 from semisup.data import sampling
 
 
-def image_batches(images, batch_size):
+def image_batches(images, batch_size, multiple=1):
     """All images of an array in order, in batches of which the last may be smaller.
 
     Args:
         images: (n, height, width, channels) uint8, in memory or memory-mapped.
         batch_size: images in a batch.
+        multiple: the last image is repeated until there are a multiple of so many, as in a batch.
 
     Returns:
         A finite `tf.data.Dataset`.
@@ -19,8 +23,13 @@ def image_batches(images, batch_size):
     import tensorflow as tf
 
     source = sampling.source(images)
-    indices = tf.data.Dataset.range(len(images)).batch(batch_size)
-    return indices.map(lambda chosen: sampling.gather(source, chosen)).prefetch(tf.data.AUTOTUNE)
+    count, size = (math.ceil(number / multiple) * multiple for number in (len(images), batch_size))
+
+    def batch(indices):
+        return sampling.gather(source, tf.minimum(indices, len(images) - 1))
+
+    indices = tf.data.Dataset.range(count).batch(size)
+    return indices.map(batch).prefetch(tf.data.AUTOTUNE)
 
 
 class Predictor(keras.Model):
@@ -59,9 +68,10 @@ class Predictor(keras.Model):
         # One that has seen two shapes of images would take any, and not know their channels.
         shape = tuple(images.shape[1:])
         self.predict_function = self._functions.get(shape)
-        outputs = self.predict(image_batches(images, self.batch_size), verbose=0)
+        batches = image_batches(images, self.batch_size, backend.sharing_devices())
+        outputs = self.predict(batches, verbose=0)
         self._functions[shape] = self.predict_function
-        return outputs
+        return tuple(output[: len(images)] for output in outputs)
 
 
 def confusion_matrix(labels, predicted, num_classes, num_predicted=None):

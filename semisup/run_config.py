@@ -245,6 +245,14 @@ class RunConfig:
         "Speed",
         "On GPUs, only use kernels that give the same bits every time, even if slower.",
     )
+    devices: int = option(
+        1,
+        "Speed",
+        "Accelerators of this machine that share each batch, under JAX; has to divide the images "
+        "of each kind in a batch. The losses are still those of whole batches.",
+        least=1,
+        resume=True,
+    )
 
     INTERVALS: ClassVar[tuple[str, ...]] = (
         "max_steps",

@@ -329,25 +329,29 @@ def git_commit():
         return None
 
 
-def hardware():
-    """Processor and cores of this machine, and the accelerator that Keras computes on."""
+def hardware(devices=1):
+    """Processor and cores of this machine, and the accelerators that Keras computes on.
+
+    Args:
+        devices: number of devices that share batches.
+    """
     name = platform.processor()
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
         name = next((line.split(": ")[1] for line in file if line.startswith("model name")), name)
     return {
         "processor": name.strip(),
         "cores": os.cpu_count(),
-        "accelerators": _accelerators(),
+        "accelerators": _accelerators(devices),
     }
 
 
-def _accelerators():
-    """Name of the device that models run on, the first, unless it is a processor."""
+def _accelerators(devices):
+    """Names of the devices that models run on, the first ones, unless they are processors."""
     if _backend() == "jax":
         import jax
 
-        device = jax.devices()[0]
-        return [] if device.platform == "cpu" else [device.device_kind]
+        used = jax.devices()[:devices]
+        return [device.device_kind for device in used if device.platform != "cpu"]
     import tensorflow as tf
 
     return [

@@ -52,56 +52,63 @@ def train(config, task):
         run.check(config, task.NAME, config.overwrite)
         backend.set_up(config)
         backend.check_compilation(config)
-        keras.utils.set_random_seed(config.seed)
-        data = task.load_data(config)
-        resumed = bool(checkpoints.list_steps(run.checkpoints)) and not config.overwrite
-        model = task.build_model(
-            run.self_contained(config) if resumed else config,
-            data.image_shape,
-            len(data.class_names),
-            data.train.images,
-        )
-        step, record = 0, data.record
-        if resumed:
-            check_same_data(run, record)
-            record = run.read_record()
-            step = checkpoints.restore_latest(model, run.checkpoints)
-            if step > config.max_steps:
-                raise UserError(
-                    f"--max_steps={config.max_steps} is less than the {step} steps that {run.path} "
-                    "has taken"
-                )
-            if step == config.max_steps == run.completed_step():
-                print(f"{run.path} is complete: {step} steps.")
-                return 0
-            print(f"Resuming {run.path} at step {step}.")
-        elif config.initial_run:
-            record = {**record, "initial_model": runs.begin_with(model, config.initial_run)}
-        check_live_settings(config, task, model)
-        # Nothing is deleted or written before data and model are known to be right.
-        run.begin(config, task.NAME, config.overwrite)
-        if not resumed:
-            run.keep_network(config)
-        run.write_json("data.json", record)
-        run.cut_metrics(step)
-        # Only now: what comes before has nothing to save, and stops at once.
-        with StopSignals() as signals:
-            session = Session(config, task, run, data, model, step, signals)
-            session.fit()
-        if signals.received and session.step < config.max_steps:
-            without = " without --overwrite" if config.overwrite else ""
-            print(
-                f"\nStopped at step {session.step} of {config.max_steps}; "
-                f"the same command{without} goes on from there."
+        with backend.shared_batches(config):
+            return _train(config, task, run)
+
+
+def _train(config, task, run):
+    keras.utils.set_random_seed(config.seed)
+    data = task.load_data(config)
+    resumed = bool(checkpoints.list_steps(run.checkpoints)) and not config.overwrite
+    model = task.build_model(
+        run.self_contained(config) if resumed else config,
+        data.image_shape,
+        len(data.class_names),
+        data.train.images,
+    )
+    step, record = 0, data.record
+    if resumed:
+        check_same_data(run, record)
+        record = run.read_record()
+        step = checkpoints.restore_latest(model, run.checkpoints)
+        if step > config.max_steps:
+            raise UserError(
+                f"--max_steps={config.max_steps} is less than the {step} steps that {run.path} "
+                "has taken"
             )
-            return 128 + signals.received
-        if session.steering.stops and session.step < config.max_steps:
-            print(
-                f"\nStopped at step {session.step} of {config.max_steps}, as {config.live_config} "
-                "asks; without that line, the same command goes on from there."
-            )
+        if step == config.max_steps == run.completed_step():
+            print(f"{run.path} is complete: {step} steps.")
             return 0
-        session.finish()
+        print(f"Resuming {run.path} at step {step}.")
+    elif config.initial_run:
+        record = {**record, "initial_model": runs.begin_with(model, config.initial_run)}
+    check_live_settings(config, task, model)
+    if config.devices > 1:
+        backend.check_batch(model.named_images(first_batch(data, 0)))
+    # Nothing is deleted or written before data and model are known to be right.
+    run.begin(config, task.NAME, config.overwrite)
+    if not resumed:
+        run.keep_network(config)
+    run.write_json("data.json", record)
+    run.cut_metrics(step)
+    # Only now: what comes before has nothing to save, and stops at once.
+    with StopSignals() as signals:
+        session = Session(config, task, run, data, model, step, signals)
+        session.fit()
+    if signals.received and session.step < config.max_steps:
+        without = " without --overwrite" if config.overwrite else ""
+        print(
+            f"\nStopped at step {session.step} of {config.max_steps}; "
+            f"the same command{without} goes on from there."
+        )
+        return 128 + signals.received
+    if session.steering.stops and session.step < config.max_steps:
+        print(
+            f"\nStopped at step {session.step} of {config.max_steps}, as {config.live_config} "
+            "asks; without that line, the same command goes on from there."
+        )
+        return 0
+    session.finish()
     return 0
 
 
@@ -123,6 +130,16 @@ def check_live_settings(config, task, model):
         raise UserError(
             f"--live_config={config.live_config} asks to stop: take the line out to train"
         )
+
+
+def first_batch(data, step):
+    """The batch that training at a step begins with, as NumPy arrays.
+
+    Args:
+        data: what the task's `load_data` returned.
+        step: the step.
+    """
+    return next(iter(data.batches(step).as_numpy_iterator()))
 
 
 def check_same_data(run, record):
@@ -236,7 +253,7 @@ class Session:
 
     def _inspection(self, step):
         def probed_images():
-            *_, images = self.model.named_images(self._first_batch(0)).values()
+            *_, images = self.model.named_images(first_batch(self.data, 0)).values()
             return keras.ops.convert_to_numpy(self.model.prepare(images[: inspection.PROBED]))
 
         config = self.config
@@ -250,13 +267,10 @@ class Session:
             config.steps_per_execution,
         )
 
-    def _first_batch(self, step):
-        return next(iter(self.data.batches(step).as_numpy_iterator()))
-
     def _write_start(self, step):
         writer = self.recorder.writer
         monitoring.write_model_graph(writer, self.model.network)
-        monitoring.write_input_images(writer, self.model, self._first_batch(step), step)
+        monitoring.write_input_images(writer, self.model, first_batch(self.data, step), step)
         writer.flush()
 
     def _measured(self, step):
@@ -304,7 +318,7 @@ class Session:
                 "git_commit": run_directory.git_commit(),
                 "backend": keras.backend.backend(),
                 "versions": run_directory.versions(),
-                "hardware": run_directory.hardware(),
+                "hardware": run_directory.hardware(config.devices),
             },
         )
         self.recorder.close()

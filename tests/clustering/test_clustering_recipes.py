@@ -9,7 +9,7 @@ from clustering.config import TrainConfig
 from semisup import flags
 
 FOLDER = Path(clustering.__file__).parent / "recipes"
-OURS = "mnist_vcnn_average"
+OURS = ("mnist_vcnn_average", "mnist_5k_clusters")
 NAMES = flags.recipe_names(FOLDER)
 DATASETS = ("mnist", "frgc", "svhn", "cifar10", "stl10")
 LOSSES = ("aug", "clusters", "clusters_aug", "all")
@@ -24,14 +24,14 @@ def test_every_cell_of_tables_1_and_2_that_is_the_thesis_own_has_a_recipe():
     second = {
         f"{dataset}_ablation_{key}" for dataset in ("mnist", "cifar10", "stl10") for key in LOSSES
     }
-    assert set(NAMES) == {*first, *second, "mnist_thesis", OURS}
+    assert set(NAMES) == {*first, *second, "mnist_thesis", *OURS}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_parses_and_says_table_protocol_and_run_time(name):
     config = parse(name)
     lines = (FOLDER / f"{name}.flags").read_text(encoding="utf-8").splitlines()
-    if name == OURS:
+    if name in OURS:
         assert lines[0].startswith("# not in the paper, ")
     else:
         assert lines[0].startswith("# ADC table ")
@@ -39,7 +39,7 @@ def test_a_recipe_parses_and_says_table_protocol_and_run_time(name):
     text = " ".join(line.lstrip("# ") for line in lines)
     assert "Protocol:" in text
     assert "Run time:" in text
-    assert config.dataset != "mnist_5k"
+    assert (config.dataset == "mnist_5k") == (name == "mnist_5k_clusters")
     if name.endswith(("_vcnn", "_resnet")):
         assert "selected on test accuracy" in text
 
@@ -52,6 +52,10 @@ def test_networks_are_those_that_the_thesis_names(dataset):
         "resnet_stl10_model" if dataset == "stl10" else "resnet_cifar_model"
     )
     assert residual.emb_size == (128 if dataset == "stl10" else 64)
+
+
+def test_the_recipe_of_the_defaults_is_what_clustering_train_does_without_a_flag():
+    assert parse("mnist_5k_clusters") == flags.parse(["train"], TrainConfig, recipes=FOLDER)
 
 
 def test_the_thesis_own_settings_are_its_numbers():
