@@ -24,12 +24,14 @@ class Cell:
         flags: all further flags, the seed's excepted.
         seed: the seed.
         folder: folder of all run directories.
+        note: what its row says of the data.
     """
 
     recipe: str
     flags: tuple[str, ...]
     seed: int
     folder: Path
+    note: str = ""
 
     @functools.cached_property
     def config(self):
@@ -49,7 +51,7 @@ class Cell:
     @property
     def run(self):
         """The run directory."""
-        return self.folder / results.place(self.recipe, self.changes) / f"seed{self.seed}"
+        return self.folder / self._place
 
     @property
     def log(self):
@@ -59,7 +61,11 @@ class Cell:
     @property
     def result(self):
         """The file of `results/` that the cell fills in."""
-        return results.RESULTS / results.place(self.recipe, self.changes) / f"seed{self.seed}.json"
+        return results.RESULTS / f"{self._place}.json"
+
+    @property
+    def _place(self):
+        return results.place(self.recipe, self.changes, self.note) / f"seed{self.seed}"
 
     @property
     def task(self):
@@ -141,7 +147,7 @@ def _promised(recipe):
     return seconds / published.settings(recipe).max_steps
 
 
-def of_table(numbers, folder, seeds, further):
+def of_table(numbers, folder, seeds, further, note=""):
     """The cells of published numbers, each once, in their order.
 
     Args:
@@ -149,6 +155,7 @@ def of_table(numbers, folder, seeds, further):
         folder: folder of all run directories.
         seeds: the seeds.
         further: flags that all of them get.
+        note: what their rows say of the data.
 
     Returns:
         List of `Cell`s, the seeds of each training together.
@@ -160,7 +167,7 @@ def of_table(numbers, folder, seeds, further):
     cells = []
     for recipe, flags in kinds:
         for seed in seeds:
-            cell = Cell(recipe, (*flags, *further), seed, Path(folder).absolute())
+            cell = Cell(recipe, (*flags, *further), seed, Path(folder).absolute(), note)
             try:
                 published.settings(recipe, cell.flags)
             except UserError as error:

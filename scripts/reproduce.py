@@ -47,7 +47,12 @@ class ReproduceConfig:
     folder: str = option("runs/reproduce", "Runs", "Folder of the run directories.")
     jobs: int = option(1, "Runs", "Trainings at a time.", least=1)
     dry_run: bool = option(False, "Runs", "List the cells with what they will cost; run nothing.")
-    collect: bool = option(True, "Runs", "Copy results into results/ as they come in.")
+    collect: bool = option(
+        True,
+        "Runs",
+        "Copy results into results/ as they come in, and skip what is there already; --nocollect "
+        "trains all, and leaves results/ alone.",
+    )
     note: str = option("", "Runs", "What the rows of the tables say of the data.")
     not_comparable: bool = option(
         False, "Runs", "Leave the published numbers out of the rows: they are of other data."
@@ -71,11 +76,6 @@ class ReproduceConfig:
                 "time as there is room for: give --cpus or --gpus"
             )
         self.chosen_seeds()
-
-    @property
-    def data(self):
-        """What results say of their data: the note, and whether published numbers compare."""
-        return self.note, not self.not_comparable
 
     def chosen_seeds(self):
         """The seeds, ascending.
@@ -115,14 +115,14 @@ def chosen_numbers(config):
 
 def listing():
     """All tables with the recipes and flags of their cells, as text."""
-    lines = []
-    kinds = {}
+    cells_of = {}
     for number in published.numbers():
         if number.recipe:
-            kinds.setdefault(number.place, {})[number.cell] = number
-    for place, members in kinds.items():
+            cells_of.setdefault(number.place, []).append(number.cell)
+    lines = []
+    for place, members in cells_of.items():
         lines.append(place)
-        lines += [f"  {' '.join([recipe, *further])}" for recipe, further in members]
+        lines += [f"  {' '.join([recipe, *further])}" for recipe, further in dict.fromkeys(members)]
     return "\n".join(lines)
 
 
@@ -199,7 +199,7 @@ class Reproduction:
         if not self.config.collect:
             return
         try:
-            path = results.collect(cell.recipe, cell.run, *self.config.data)
+            path = results.collect(cell.recipe, cell.run, cell.note, not self.config.not_comparable)
         except UserError as error:
             self._say(f"not collected: {error}")
         else:
@@ -293,7 +293,11 @@ def plan(config, further):
             raise UserError(f"--{name} is not for all trainings: see the flags before --")
     budget = [f"--max_steps={config.max_steps}"] if config.max_steps else []
     return cells.of_table(
-        chosen_numbers(config), config.folder, config.chosen_seeds(), (*further, *budget)
+        chosen_numbers(config),
+        config.folder,
+        config.chosen_seeds(),
+        (*further, *budget),
+        config.note,
     )
 
 
@@ -347,15 +351,6 @@ def reproduce(config, further=(), executor=None):
         if not (cell.is_complete or (config.collect and cell.result.is_file()))
     ]
     print(describe(planned, todo), flush=True)
-    if config.collect:
-        for cell in planned:
-            other = results.of_other_data(cell.result.parent, *config.data)
-            if other:
-                raise UserError(
-                    f"{other} is of other data than --note={config.note!r}"
-                    f"{' --not_comparable' * config.not_comparable} says, and a row of the tables "
-                    "is of one: give the same, move its folder away, or give --nocollect"
-                )
     if config.dry_run:
         return
     if executor is None:

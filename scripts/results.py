@@ -4,7 +4,7 @@
 
 It copies `results.json` of complete runs, less the paths in it, to `results/RECIPE/seedN.json`.
 Settings that are not the recipe's own (the open flags of a grid, say) become a folder of their own,
-and part of the table's row; so does what `--note` says of the data. Where these are others than the
+and part of the table's row; so does what `--note` says of the data. Where it is other data than the
 published number's, `--not_comparable` keeps it out of the row. What an evaluation of the last step
 measured besides (of an adaptation: the source's error, the discrepancy, the coverage; of a
 clustering: its agreement with the classes) is kept too.
@@ -12,6 +12,8 @@ clustering: its agreement with the classes) is kept too.
 
 import argparse
 import json
+import re
+import shlex
 from pathlib import Path
 
 from scripts import published
@@ -61,7 +63,7 @@ def collect(recipe, run, note="", comparable=True):
     changed = changes(recipe, settings)
     for name in PATHS:
         settings.pop(name, None)
-    arguments = _without_paths(result["command"].split())
+    arguments = _without_paths(shlex.split(result["command"]))
     names_path = ("/", "folder:")
     paths = [
         argument
@@ -76,18 +78,16 @@ def collect(recipe, run, note="", comparable=True):
         "note": note,
         "comparable": comparable,
         **result,
-        "command": " ".join(arguments),
+        "command": shlex.join(arguments),
         **evaluated(run, result["step"]),
     }
     if "accuracy" not in result and ("test_error" not in result or _lacks_evaluation(result)):
         raise UserError(f"{run} has no evaluation of its last step: evaluate it first")
-    target = RESULTS / place(recipe, changed) / f"seed{settings['seed']}.json"
-    other = of_other_data(target.parent, note, comparable, but=target)
-    if other:
-        raise UserError(
-            f"{other} is of other data by its note, {_note(other)[0]!r}: a row of the tables is of "
-            "one"
-        )
+    target = RESULTS / place(recipe, changed, note) / f"seed{settings['seed']}.json"
+    for other in sorted(target.parent.glob("seed*.json")):
+        noted = json.loads(other.read_text(encoding="utf-8"))["note"]
+        if noted != note:
+            raise UserError(f"{other} is of other data by its note, {noted!r}, not {note!r}")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return target
@@ -108,24 +108,6 @@ def _without_paths(arguments):
 def _lacks_evaluation(result):
     """Whether a result is one of an adaptation, of which an evaluation is to measure more."""
     return "target_dataset" in result["settings"] and "squared_mmd" not in result
-
-
-def of_other_data(folder, note, comparable, but=None):
-    """A result in a row's folder that is of other data, or None.
-
-    Args:
-        folder: the folder, which need not exist.
-        note: what the row says of the data.
-        comparable: whether the published number was measured on such data.
-        but: a file that does not count.
-    """
-    files = [file for file in sorted(folder.glob("seed*.json")) if file != but]
-    return next((file for file in files if _note(file) != (note, comparable)), None)
-
-
-def _note(file):
-    result = json.loads(file.read_text(encoding="utf-8"))
-    return result["note"], result.get("comparable", True)
 
 
 def changes(recipe, settings):
@@ -150,14 +132,16 @@ def without_budget(changed):
     return tuple(text for text in changed if not text.startswith("max_steps="))
 
 
-def place(recipe, changed):
+def place(recipe, changed, note=""):
     """Path of a row's folder below that of all results.
 
     Args:
         recipe: name of the recipe.
         changed: see `changes`.
+        note: what the row says of the data; what stands before a colon names the folder.
     """
-    return Path(recipe) / ",".join(changed).replace("/", "_")
+    data = [f"data={note.partition(':')[0]}"] if note else []
+    return Path(recipe) / re.sub(r"[^\w.,=+-]+", "_", ",".join([*changed, *data]))
 
 
 def evaluated(run, step):

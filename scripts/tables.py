@@ -70,7 +70,7 @@ COLUMNS = (
     "time a run",
     "on",
 )
-# What stands in results/README.md alone.
+# Columns of results/README.md alone.
 DETAILS = ("difference", "each", "time a run", "on", "shuffled")
 
 
@@ -205,21 +205,15 @@ def every(folders, rows, link):
     return [table for table in found if table.lines]
 
 
-def markdown(folders, rows, root, leave_out=()):
-    """All tables in Markdown.
+def linking(root):
+    """What links to folders of results in Markdown, from the folder `root`: see `tables`."""
+    return lambda text, folder: f"[{text}]({folder.relative_to(root).as_posix()})"
 
-    Args:
-        folders, rows: see `every`.
-        root: folder of the project that links start from.
-        leave_out: names of columns to leave out.
-    """
 
-    def link(text, folder):
-        return f"[{text}]({folder.relative_to(root).as_posix()})"
-
+def markdown(shown):
+    """Tables in Markdown."""
     parts = []
-    for table in every(folders, rows, link):
-        table = table.without(leave_out)
+    for table in shown:
         parts.append(f"**{table.title}**\n")
         parts += [f"| {' | '.join(line)} |" for line in (table.columns, *table.lines)]
         parts.insert(len(parts) - len(table.lines), f"|{' --- |' * len(table.columns)}")
@@ -302,21 +296,41 @@ def _number(value):
     return "" if value is None else f"{value:.6g}"
 
 
+def foremost(rows):
+    """The first row of each published number, and of each recipe that reproduces none.
+
+    Args:
+        rows: see `rows.collected`.
+    """
+    found = {}
+    for row in rows:
+        found.setdefault(row.number or row.recipe, row)
+    return list(found.values())
+
+
 def files():
-    """The files that tables are written to, and what stands in them."""
+    """The files that tables are written to, and what stands in them.
+
+    The README shows the foremost rows of the papers' tables, and no details; `results/README.md`
+    shows all.
+    """
     root = results.RESULTS.parent
     folders = list(results.rows())
     rows = collected(folders)
+    few = [table.without(DETAILS) for table in tables(foremost(rows), linking(root))]
     content = {
         results.RESULTS / "tables.csv": as_csv(rows),
         results.RESULTS / "tables.tex": latex(folders, rows),
     }
-    for path, leave_out in ((root / "README.md", DETAILS), (results.RESULTS / "README.md", ())):
+    shown = {
+        root / "README.md": few,
+        results.RESULTS / "README.md": every(folders, rows, linking(results.RESULTS)),
+    }
+    for path, found in shown.items():
         text = path.read_text(encoding="utf-8")
         before, _, rest = text.partition(BEGIN)
         _, _, after = rest.partition(END)
-        shown = markdown(folders, rows, path.parent, leave_out)
-        content[path] = f"{before}{BEGIN}\n{shown}\n{END}{after}"
+        content[path] = f"{before}{BEGIN}\n{markdown(found)}\n{END}{after}"
     return content
 
 

@@ -7,6 +7,7 @@ that each loss weight's flag multiplies), and the functions `load_data`, `build_
 """
 
 import math
+import shlex
 import sys
 
 import keras
@@ -306,7 +307,7 @@ class Session:
         run.write_json(
             "results.json",
             {
-                "command": " ".join(["python", "-m", f"{self.task.NAME}.train", *sys.argv[1:]]),
+                "command": shlex.join(["python", "-m", f"{self.task.NAME}.train", *sys.argv[1:]]),
                 "settings": config.to_dict(),
                 "step": config.max_steps,
                 **measured,

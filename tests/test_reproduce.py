@@ -193,14 +193,14 @@ def test_a_training_that_was_not_evaluated_is_evaluated_and_nothing_else(folder)
 
 
 def test_results_of_other_data_are_no_reason_to_skip_nor_are_they_mixed(folder):
-    run(config(folder, row="mnist_100", note="a part"), FakeExecutor())
     executor = FakeExecutor()
-    for settings in ({}, {"note": "a part", "not_comparable": True}):
-        with pytest.raises(UserError, match="is of other data than --note="):
-            run(config(folder, row="mnist_100", seeds="0:2", **settings), executor)
-    assert not executor.commands
-    run(config(folder, row="mnist_100", seeds="0:2", note="a part"), executor)
-    assert len(executor.commands) == 1
+    for note in ("", "MNIST: a part", "", "MNIST: a part"):
+        run(config(folder, row="mnist_100", note=note), executor)
+    assert len(executor.commands) == 2
+    assert {path.parent.name for path in results.RESULTS.rglob("seed0.json")} == {
+        "max_steps=20",
+        "max_steps=20,data=MNIST",
+    }
 
 
 def test_costs_are_those_of_the_same_settings_and_precision(folder, capsys):
