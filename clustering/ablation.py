@@ -56,6 +56,7 @@ def draw(folder):
     Raises:
         UserError: if there are too few runs, or nothing varies among them.
     """
+    folder = Path(folder).expanduser()
     runs = read(folder)
     try:
         figure = analysis.marginal_figure(runs, "accuracy in %")
@@ -64,4 +65,4 @@ def draw(folder):
             f"--ablation={folder}: {error}; it holds {len(runs)} evaluated runs of clustering with "
             "labelled images (clustering-eval --logdir=RUN evaluates one)"
         ) from None
-    return analysis.save(figure, Path(folder) / "ablation.png")
+    return analysis.save(figure, folder / "ablation.png")

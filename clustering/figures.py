@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from clustering import metrics, task
+from clustering import metrics
 from semisup import analysis, evaluation, figures
 from semisup.data.datasets import sample
 
@@ -24,7 +24,7 @@ def drawings(run, config, data, predictor, class_names, labels):
         raises `ValueError` if there are too few images or too many classes for its figure.
     """
     images = data.evaluation.images
-    probabilities = task.softmax(predictor.outputs(images)[0])
+    probabilities = evaluation.probabilities(predictor.outputs(images)[0])
     names = _cluster_names(probabilities, class_names, labels)
     shown = sample(data.evaluation, figures.POINTS, config.seed)
     logits, embeddings = predictor.outputs(shown.images)

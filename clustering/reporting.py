@@ -31,7 +31,7 @@ class ClusteringReporter(Reporter):
     def measure(self):
         """Sizes and confidence, and agreement with the classes if there are any."""
         logits, embeddings = self.predictor.outputs(self.data.evaluation.images)
-        probabilities = task.softmax(logits)
+        probabilities = evaluation.probabilities(logits)
         clusters = probabilities.argmax(axis=1)
         numbers, sizes = task.describe(probabilities)
         content = {"images": len(clusters), **numbers, "cluster_sizes": sizes.tolist()}

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from clustering.config import TrainConfig
-from semisup import building
+from semisup import building, evaluation
 from semisup.data import labelled_subset, sampling
 from semisup.data.cache import MEMORY_LIMIT_BYTES
 from semisup.data.datasets import Split, fingerprint, load_dataset, split_names
@@ -187,7 +187,7 @@ def measure(predictor, data):
         each cluster, `cluster_size/NAME`.
     """
     logits, _ = predictor.outputs(data.evaluation.images)
-    numbers, sizes = describe(softmax(logits))
+    numbers, sizes = describe(evaluation.probabilities(logits))
     named = zip(data.class_names, sizes, strict=True)
     return {**numbers, **{f"cluster_size/{name}": int(size) for name, size in named}}
 
@@ -212,13 +212,6 @@ def describe(probabilities):
         "size_entropy": float(entropy),
     }
     return numbers, sizes
-
-
-def softmax(logits):
-    """Probabilities (n, k), float64, of logits (n, k)."""
-    from scipy.special import softmax
-
-    return softmax(np.asarray(logits, "float64"), axis=1)
 
 
 def headline(data, measured):

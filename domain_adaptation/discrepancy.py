@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from domain_adaptation import choices
+from semisup.association import embedding_matrices, squared_distances
 
 BANDWIDTHS = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 """Standard deviations of the Gaussian kernels in the authors' baseline."""
@@ -26,12 +27,7 @@ def gaussian_mixture_kernel(x, y, bandwidths=BANDWIDTHS):
     Returns:
         (n, m) float32 in (0, number of bandwidths].
     """
-    x, y = _as_matrices(x, y)
-    norms_x = ops.sum(ops.square(x), axis=1)[:, None]
-    norms_y = ops.sum(ops.square(y), axis=1)[None, :]
-    # Rounding may leave a tiny negative distance between equal embeddings.
-    distances = ops.maximum(norms_x + norms_y - 2.0 * ops.matmul(x, ops.transpose(y)), 0.0)
-    return _mixture(distances, bandwidths)
+    return _mixture(squared_distances(x, y), bandwidths)
 
 
 def squared_mmd(x, y, bandwidths=BANDWIDTHS):
@@ -71,7 +67,7 @@ def linear_squared_mmd(x, y, bandwidths=BANDWIDTHS):
     Raises:
         ValueError: if the embeddings are not matrices of the same width.
     """
-    x, y = _as_matrices(x, y)
+    x, y = embedding_matrices(x, y)
     sizes = (x.shape[0], y.shape[0])
     # JAX slices by Python's integers alone.
     pairs = (ops.minimum(*map(_count, (x, y))) if None in sizes else min(sizes)) // 2
@@ -96,7 +92,7 @@ def coral_distance(x, y):
     Raises:
         ValueError: if the embeddings are not matrices of the same width.
     """
-    x, y = _as_matrices(x, y)
+    x, y = embedding_matrices(x, y)
     difference = _covariance(x) - _covariance(y)
     return ops.sum(ops.square(difference)) / (4.0 * x.shape[1] ** 2)
 
@@ -226,16 +222,6 @@ class CorrelationAlignment:
     def from_config(cls, config):
         """Inverse of `get_config`."""
         return cls(keras.saving.deserialize_keras_object(config["weight"]))
-
-
-def _as_matrices(x, y):
-    x, y = ops.convert_to_tensor(x), ops.convert_to_tensor(y)
-    if len(x.shape) != 2 or len(y.shape) != 2 or x.shape[1] != y.shape[1]:
-        raise ValueError(
-            "embeddings must be matrices of the same width, "
-            f"not of shapes {tuple(x.shape)} and {tuple(y.shape)}"
-        )
-    return ops.cast(x, "float32"), ops.cast(y, "float32")
 
 
 def _mixture(squared_distances, bandwidths):

@@ -28,7 +28,7 @@ class AdaptationReporter(Reporter):
 
     def __init__(self, settings, run, config, task, data, model):
         super().__init__(settings, run, config, task, data, model)
-        if settings.other_logdirs and not self._target_is_labelled:
+        if settings.other_logdirs and not _is_labelled(data.target_test):
             raise UserError(f"{config.target_dataset} has no labelled test images to compare on")
         self.others = {}
         for logdir in settings.other_logdirs:
@@ -60,11 +60,6 @@ class AdaptationReporter(Reporter):
         """Data set and split of the evaluated images: see `semisup.reporting.Reporter`."""
         return self.config.target_dataset, None if self.config.validation_samples else "test"
 
-    @property
-    def _target_is_labelled(self):
-        test = self.data.target_test
-        return test is not None and test.labels is not None
-
     def _target_error(self, predictor):
         test = self.data.target_test
         return float(np.mean(predictor.labels(test.images) != test.labels))
@@ -74,9 +69,9 @@ class AdaptationReporter(Reporter):
         data = self.data
         measured = super().measure()
         content = {"target_dataset": self.config.target_dataset, **measured}
-        if data.source_test is not None:
+        if _is_labelled(data.source_test):
             content["source"] = self.metrics_on(data.source_test)
-        if self._target_is_labelled:
+        if _is_labelled(data.target_test):
             seen = data.evaluation is data.target_test
             content["target"] = measured if seen else self.metrics_on(data.target_test)
         if data.source_test is not None and data.target_test is not None:
@@ -123,14 +118,14 @@ class AdaptationReporter(Reporter):
             lines.append(f"{name.replace('_', ' ')}: target error {100 * self.bounds[name]:.2f} %")
         if content.get("coverage") is not None:
             lines.append(f"coverage of the gap between them: {100 * content['coverage']:.2f} %")
-        return "\n".join(lines)
+        return "\n".join([*lines, self.where()])
 
     def drawings(self):
         """Functions that draw the run's figures, by their names: see `figures.drawings`."""
         from domain_adaptation import figures
 
         result = super().drawings()
-        if self.data.source_test is not None and self._target_is_labelled:
+        if _is_labelled(self.data.source_test) and _is_labelled(self.data.target_test):
             result["domains"] = lambda: figures.domains(self._panels(), self.data, self.config.seed)
         return result
 
@@ -140,6 +135,10 @@ class AdaptationReporter(Reporter):
         first = [self.others[self.settings.source_only]] if self.settings.source_only else []
         shown = [*first, own, *(self.others[path] for path in self.settings.compared_logdirs)]
         return [(title(run.config), run.predictor) for run in shown]
+
+
+def _is_labelled(split):
+    return split is not None and split.labels is not None
 
 
 def title(config):

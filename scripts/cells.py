@@ -167,7 +167,9 @@ def of_table(numbers, folder, seeds, further, note=""):
     cells = []
     for recipe, flags in kinds:
         for seed in seeds:
-            cell = Cell(recipe, (*flags, *further), seed, Path(folder).absolute(), note)
+            cell = Cell(
+                recipe, (*flags, *further), seed, Path(folder).expanduser().absolute(), note
+            )
             try:
                 published.settings(recipe, cell.flags)
             except UserError as error:

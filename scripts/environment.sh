@@ -3,12 +3,23 @@
 
 project_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
+is_suitable() {
+  command -v "$1" >/dev/null 2>&1 &&
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
+}
+
 find_python() {
   local candidate
-  for candidate in ${SEMISUP_PYTHON:-} python3.12 python3.13 python3.11 python3 python; do
-    if command -v "$candidate" >/dev/null 2>&1 &&
-      "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
-        >/dev/null 2>&1; then
+  if [ -n "${SEMISUP_PYTHON:-}" ]; then
+    if is_suitable "$SEMISUP_PYTHON"; then
+      echo "$SEMISUP_PYTHON"
+      return
+    fi
+    echo "SEMISUP_PYTHON=$SEMISUP_PYTHON is no Python 3.11, 3.12 or 3.13" >&2
+    return 2
+  fi
+  for candidate in python3.12 python3.13 python3.11 python3 python; do
+    if is_suitable "$candidate"; then
       echo "$candidate"
       return
     fi

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from semisup.errors import UserError
+from semisup.errors import UserError, first_line
 
 _PATIENCE_SECONDS = 120
 _POLL_SECONDS = 0.1
@@ -140,7 +140,7 @@ class RayExecutor:
         try:
             ray.init(address=address or "local", log_to_driver=False, configure_logging=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise UserError(f"--address={address}: {str(error).splitlines()[0]}") from None
+            raise UserError(f"--address={address}: {first_line(error)}") from None
         # By value, since a worker need not find this module.
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
         self._remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(run_commands)
@@ -157,7 +157,7 @@ class RayExecutor:
         try:
             return self._ray.get(handle)
         except self._ray.exceptions.RayError as error:
-            print(f"ray: {str(error).splitlines()[0]}")
+            print(f"ray: {first_line(error)}")
             return 1
 
     def stop(self, handles):

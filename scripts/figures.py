@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,8 @@ class FiguresConfig:
     )
 
     def __post_init__(self):
+        for name in ("folder", "output"):
+            object.__setattr__(self, name, os.path.expanduser(getattr(self, name)))
         check_ranges(self)
         if not Path(self.folder).is_dir():
             raise UserError(f"--folder={self.folder} is not a folder")
@@ -129,7 +132,7 @@ def choose(figure, runs):
     if figure.drawing == "domains":
         compared = [
             (kind, other)
-            for kind in ("source_only", "compare")
+            for kind in ("source_only", "target_only", "compare")
             if (other := _beside(best, kind, runs)) is not None
         ]
         others = [f"--{kind}={other.path.absolute()}" for kind, other in compared]
@@ -154,7 +157,7 @@ def _is_own(figure, run):
 
 def _beside(run, kind, runs):
     """Another run of the same pair to show beside an adaptation, the one of most steps, or None."""
-    similarity = {"source_only": "none", "compare": "mmd"}[kind]
+    similarity = {"source_only": "none", "target_only": "none", "compare": "mmd"}[kind]
     names = ("dataset", "target_dataset")
     fitting = [
         other
@@ -162,7 +165,7 @@ def _beside(run, kind, runs):
         if other.task == run.task
         and all(other.settings[name] == run.settings[name] for name in names)
         and other.settings["similarity"] == similarity
-        and not other.settings["target_only"]
+        and other.settings["target_only"] == (kind == "target_only")
     ]
     return max(fitting, key=lambda other: other.step, default=None)
 

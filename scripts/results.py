@@ -19,6 +19,7 @@ from pathlib import Path
 from scripts import published
 from semisup import flags
 from semisup.errors import UserError
+from semisup.run_config import flags_for
 from semisup.run_directory import RunDirectory
 
 _SUMMARY = "Collects results of complete runs into results/."
@@ -26,6 +27,8 @@ RESULTS = published.ROOT / "results"
 PATHS = ("data_dir", "cache_dir", "logdir", "initial_run", "live_config")
 MEASURED = ("source_error", "squared_mmd", "source_only_error", "target_only_error", "coverage")
 MEASURED += ("accuracy", "nmi", "ari", "k_means_accuracy")
+# What a run is the same without.
+RUN_ALONE = ("overwrite", "progress", "projector")
 # What may differ between the runs of a row: the table shows the precision in a column of its own.
 FREE = (*PATHS, "seed", "precision", "jit_compile", "steps_per_execution", "deterministic")
 FREE += ("devices",)
@@ -46,7 +49,7 @@ def collect(recipe, run, note="", comparable=True):
         UserError: if the run is incomplete, damaged, or no result of the recipe on test images.
     """
     directory = RunDirectory(run)
-    result = directory.read_json("results.json", keys=("command", "settings", "step"))
+    result = directory.read_json("results.json", keys=("settings", "step"))
     if result is None:
         raise UserError(f"{run} holds no results.json: is the training complete?")
     if result.get("live_changes"):
@@ -63,22 +66,18 @@ def collect(recipe, run, note="", comparable=True):
     changed = changes(recipe, settings)
     for name in PATHS:
         settings.pop(name, None)
-    arguments = _without_paths(shlex.split(result["command"]))
-    names_path = ("/", "folder:")
-    paths = [
-        argument
-        for argument in arguments
-        if argument.startswith(names_path) or argument.partition("=")[2].startswith(names_path)
-    ]
+    paths = [value for value in settings.values() if str(value).startswith(("/", "folder:"))]
     if paths:
-        raise UserError(f"{run}: the command names a path of this machine: {', '.join(paths)}")
+        raise UserError(f"{run}: the settings name a path of this machine: {', '.join(paths)}")
+    words = ["python", "-m", f"{published.task_of(recipe)}.train", f"--recipe={recipe}"]
+    words += flags_for(settings, {name: own[name] for name in own if name not in RUN_ALONE})
     result = {
         "recipe": recipe,
         "changed": changed,
         "note": note,
         "comparable": comparable,
         **result,
-        "command": shlex.join(arguments),
+        "command": shlex.join(words),
         **evaluated(run, result["step"]),
     }
     if "accuracy" not in result and ("test_error" not in result or _lacks_evaluation(result)):
@@ -91,18 +90,6 @@ def collect(recipe, run, note="", comparable=True):
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return target
-
-
-def _without_paths(arguments):
-    """Arguments of a command line, less the flags that name paths of a machine."""
-    kept, skip = [], False
-    for argument in arguments:
-        name, has_value, _ = argument.lstrip("-").partition("=")
-        is_path = argument.startswith("-") and name in PATHS
-        if not (is_path or skip):
-            kept.append(argument)
-        skip = is_path and not has_value
-    return kept
 
 
 def _lacks_evaluation(result):

@@ -41,22 +41,52 @@ def similarities(a, b, measure="dot", temperature=1.0):
         raise ValueError(f"measure {measure!r} is none of {', '.join(choices.SIMILARITY_MEASURES)}")
     if not temperature > 0:
         raise ValueError(f"temperature {temperature} is not positive")
+    if measure == "euclidean":
+        return -squared_distances(a, b) / temperature
+    a, b = embedding_matrices(a, b)
+    if measure == "cosine":
+        a, b = _unit_lengths(a), _unit_lengths(b)
+    return ops.matmul(a, ops.transpose(b)) / temperature
+
+
+def squared_distances(a, b):
+    """Squared Euclidean distance of every pair of embeddings.
+
+    Args:
+        a: (n, d) float embeddings.
+        b: (m, d) float embeddings.
+
+    Returns:
+        (n, m) float32, at least 0.
+
+    Raises:
+        ValueError: if the embeddings are not matrices of the same width.
+    """
+    a, b = embedding_matrices(a, b)
+    norms_a = ops.sum(ops.square(a), axis=1)[:, None]
+    norms_b = ops.sum(ops.square(b), axis=1)[None, :]
+    # Rounding may leave a tiny negative distance between equal embeddings.
+    return ops.maximum(norms_a + norms_b - 2.0 * ops.matmul(a, ops.transpose(b)), 0.0)
+
+
+def embedding_matrices(a, b):
+    """Two batches of embeddings as float32 tensors.
+
+    Raises:
+        ValueError: if they are not matrices of the same width.
+    """
     a, b = ops.convert_to_tensor(a), ops.convert_to_tensor(b)
     if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[1] != b.shape[1]:
         raise ValueError(
             "embeddings must be matrices of the same width, "
             f"not of shapes {tuple(a.shape)} and {tuple(b.shape)}"
         )
-    a, b = ops.cast(a, "float32"), ops.cast(b, "float32")
-    if measure == "cosine":
-        a, b = ops.normalize(a), ops.normalize(b)
-    products = ops.matmul(a, ops.transpose(b))
-    if measure == "euclidean":
-        norms_a = ops.sum(ops.square(a), axis=1)[:, None]
-        norms_b = ops.sum(ops.square(b), axis=1)[None, :]
-        # Rounding may leave a tiny negative distance between equal embeddings.
-        products = -ops.maximum(norms_a + norms_b - 2.0 * products, 0.0)
-    return products / temperature
+    return ops.cast(a, "float32"), ops.cast(b, "float32")
+
+
+def _unit_lengths(x):
+    # `ops.normalize` has no gradient at 0, which the embedding of a black image may be.
+    return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=1, keepdims=True), 1e-12))
 
 
 def transition_probabilities(a, b, measure="dot", temperature=1.0):

@@ -7,6 +7,8 @@ import keras
 
 from semisup.errors import UserError
 
+_NVIDIA = "/dev/nvidia0"
+
 
 def set_up(config):
     """Shares out the accelerators between backend and input pipeline, and makes them repeatable.
@@ -31,6 +33,25 @@ def set_up(config):
     flag = "--xla_gpu_deterministic_ops=true"
     if config.deterministic and flag not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+
+
+def describe(hardware):
+    """What a training computes on, in a few words, and what keeps it from a GPU that is there.
+
+    Args:
+        hardware: what `run_directory.hardware` returned.
+    """
+    names = hardware["accelerators"]
+    if names:
+        return f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
+    cores = f"{hardware['cores']} CPU cores"
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if not os.path.exists(_NVIDIA) or is_hidden:
+        return cores
+    extra = "gpu" if keras.backend.backend() == "tensorflow" else "jax-gpu"
+    return (
+        f"{cores}; the NVIDIA GPU is not used: is the extra installed (pip install '.[{extra}]')?"
+    )
 
 
 def check_compilation(config):

@@ -76,7 +76,8 @@ class EmbeddingClassifier(keras.Model):
         joint_batch_statistics=False,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # Under mixed precision, Keras would round float images before they are cast to float32.
+        super().__init__(**{"autocast": False, **kwargs})
         if num_classes < 2:
             raise ValueError(f"num_classes is {num_classes}; a classifier needs at least 2")
         self.network = network
@@ -186,6 +187,19 @@ class EmbeddingClassifier(keras.Model):
         """
         raise NotImplementedError
 
+    def weight_at(self, name, step):
+        """Weight of a loss at a step, what steers a running training left aside.
+
+        Args:
+            name: name of the loss.
+            step: integer scalar.
+
+        Returns:
+            Scalar float32.
+        """
+        weight = self.loss_weights[name]
+        return ops.cast(weight(step) if callable(weight) else weight, "float32")
+
     def combine(self, losses, statistics, training):
         """Weighted sum of losses and of the network's regularisation; in training, a step is taken.
 
@@ -200,8 +214,7 @@ class EmbeddingClassifier(keras.Model):
         losses = dict(losses)
         step = ops.convert_to_tensor(self.step)
         weights = {
-            name: _value_at(self.loss_weights[name], step)
-            * ops.convert_to_tensor(self.scales[name])
+            name: self.weight_at(name, step) * ops.convert_to_tensor(self.scales[name])
             for name in losses
         }
         total = sum(weights[name] * losses[name] for name in losses)
@@ -251,7 +264,3 @@ def deserialized(config, names):
     """A copy of a model's configuration in which parts, by name, are objects again."""
     parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in names}
     return {**config, **parts}
-
-
-def _value_at(weight, step):
-    return ops.cast(weight(step) if callable(weight) else weight, "float32")

@@ -74,6 +74,13 @@ class Predictor(keras.Model):
         return tuple(output[: len(images)] for output in outputs)
 
 
+def probabilities(logits):
+    """Softmax of (n, classes) logits as a float64 array."""
+    from scipy.special import softmax
+
+    return softmax(np.asarray(logits, "float64"), axis=1)
+
+
 def confusion_matrix(labels, predicted, num_classes, num_predicted=None):
     """Counts of true class (row) against predicted class (column).
 

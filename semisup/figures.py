@@ -55,8 +55,8 @@ def kernel_drawings(predictor, images):
     from semisup.analysis import excitation
 
     def first():
-        name, kernels = layer_calls.first_kernels(predictor.model.network)
-        return analysis.kernels_figure(kernels, name)
+        layer = layer_calls.first_convolution(predictor.model.network)
+        return analysis.kernels_figure(keras.ops.convert_to_numpy(layer.kernel), layer.name)
 
     def excited():
         layers = excitation.excited_layers(predictor.model, images, batch_size=predictor.batch_size)

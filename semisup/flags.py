@@ -74,7 +74,20 @@ def guard(main, program):
     except KeyboardInterrupt:
         print(f"\n{program}: interrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        print(f"{program}: out of memory; smaller batches take less", file=sys.stderr)
+        sys.exit(1)
     sys.exit(status or 0)
+
+
+def _is_out_of_memory(error):
+    """Whether memory was lacking: of the processor, or of an accelerator under either backend."""
+    texts = (type(error).__name__, str(error))
+    return isinstance(error, MemoryError) or any(
+        name in text for name in ("ResourceExhaustedError", "RESOURCE_EXHAUSTED") for text in texts
+    )
 
 
 def parse(argv, config_class, recipes=None, hints=None):

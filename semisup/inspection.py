@@ -24,6 +24,7 @@ PROBED = 100
 _EXPLOSION = 100.0
 _EARLIER = 3
 _PIXELS = 32
+_LATE = 2**30
 
 
 class Inspection(StepCallback):
@@ -62,6 +63,7 @@ class Inspection(StepCallback):
         self.images = images
         self._probe = None
         self._probed = None
+        self._first_convolution = None
         self._earlier = {}
         self._warned = set()
 
@@ -81,6 +83,9 @@ class Inspection(StepCallback):
         self._warn(model, numbers, logs)
         if self._probe is None:
             self._probe, self._probed = ActivationProbe(model.network), self.images()
+            # A network whose first kernels cannot be seen has no picture of them.
+            with contextlib.suppress(ValueError):
+                self._first_convolution = layer_calls.first_convolution(model.network)
         dead = self._probe.dead_units(self._probed)
         numbers.update({f"{DEAD}{layer}": share for layer, share in dead.items()})
         self.recorder.record(self.step, numbers)
@@ -93,10 +98,7 @@ class Inspection(StepCallback):
             earlier = self._earlier.setdefault(layer, [])
             trouble = diagnosis(norm, size, model.optimizer.epsilon, earlier)
             # A loss whose time has not come gives no gradient.
-            waits = norm == 0 and any(
-                value == 0 for name, value in logs.items() if name.endswith("_weight")
-            )
-            if trouble is None or waits:
+            if trouble is None or (norm == 0 and _waits(model, logs)):
                 self._warned.discard(layer)
             elif layer not in self._warned:
                 self._warned.add(layer)
@@ -114,11 +116,8 @@ class Inspection(StepCallback):
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(self.folder)
         with self._writer.as_default():
-            kernels = None
-            # A network whose first kernels cannot be seen has no picture of them.
-            with contextlib.suppress(ValueError):
-                _, kernels = layer_calls.first_kernels(model.network)
-            if kernels is not None:
+            if self._first_convolution is not None:
+                kernels = ops.convert_to_numpy(self._first_convolution.kernel)
                 tf.summary.image("kernels", kernel_grid(kernels)[None], step=self.step)
             if self.histograms:
                 momentums = model.optimizer._momentums
@@ -128,6 +127,14 @@ class Inspection(StepCallback):
                         values = ops.convert_to_numpy(values)
                         tf.summary.histogram(f"{kind}/{name}", values, step=self.step)
         self._writer.flush()
+
+
+def _waits(model, logs):
+    """Whether a loss has no weight yet, and will have one."""
+    return any(
+        logs.get(f"{name}_weight") == 0 and float(model.weight_at(name, _LATE)) > 0
+        for name in model.loss_weights
+    )
 
 
 def layers_of(model):

@@ -94,14 +94,16 @@ def trace(network):
     return images, calls
 
 
-def first_kernels(network):
-    """The kernels that see the images themselves.
+def first_convolution(network):
+    """The convolution whose kernels see the images themselves.
+
+    Keras remembers every tracing of a network for ever: who looks often should ask once.
 
     Args:
         network: a functional or sequential Keras model with one input.
 
     Returns:
-        Name of the first convolution, and its kernels (height, width, channels, n).
+        A `keras.layers.Conv2D`, whose kernel is (height, width, 1 or 3, n).
 
     Raises:
         ValueError: if the network is no such model or has no convolution, or the first is one of
@@ -111,12 +113,9 @@ def first_kernels(network):
     layer = next((call.layer for call in calls if isinstance(call.layer, CONVOLUTIONS)), None)
     if layer is None:
         raise ValueError(f"the network {network.name} has no convolution")
-    kernels = None
-    if isinstance(layer, keras.layers.Conv2D):
-        kernels = keras.ops.convert_to_numpy(layer.kernel)
-    if kernels is None or kernels.shape[2] not in (1, 3):
+    if not isinstance(layer, keras.layers.Conv2D) or layer.kernel.shape[2] not in (1, 3):
         raise ValueError(f"the kernels of {layer.name} are of neither one nor three channels")
-    return layer.name, kernels
+    return layer
 
 
 class Section(keras.Model):

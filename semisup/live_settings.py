@@ -95,15 +95,17 @@ class Steering(StepCallback):
         recorder: a `monitoring.Recorder`; changes are recorded.
         entries: entries of the log so far, of a run that is resumed.
         step: see `StepCallback`.
+        earlier_interval: the flag `--eval_interval` of a run that is resumed, as it was before.
 
     Attributes:
         eval_interval: steps between two evaluations.
         stops: whether the file asks to stop.
     """
 
-    def __init__(self, config, steered, recorder, entries, step):
+    def __init__(self, config, steered, recorder, entries, step, earlier_interval=None):
         super().__init__(step, config.steps_per_execution)
         self.config = config
+        self._earlier_interval = earlier_interval or config.eval_interval
         self.steered = steered
         self.recorder = recorder
         self.stops = False
@@ -128,6 +130,10 @@ class Steering(StepCallback):
         if self._applied:
             # The log may say more than the checkpoint, whose step it may have been changed at.
             self._scale(model)
+        interval = self.config.eval_interval
+        if interval != self._earlier_interval and interval != self.eval_interval:
+            # The flag is newer than what was changed live.
+            self._apply(model, {"eval_interval": interval})
         self.look(model)
 
     def on_step(self, logs):

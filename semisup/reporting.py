@@ -155,9 +155,6 @@ class Reporter:
             self.data.evaluation.images
         )
         predicted = probabilities.argmax(axis=1)
-        labels = [""] * len(predicted)
-        if self.labels is not None:
-            labels = [self.class_names[label] for label in self.labels]
         self.run.write_table(
             "uncertainty.csv",
             ["image", "label", "predicted", "probability", "entropy", "mutual_information"],
@@ -165,7 +162,7 @@ class Reporter:
                 [name, label, self.data.class_names[guess], *(f"{value:.6g}" for value in values)]
                 for name, label, guess, *values in zip(
                     self.image_names,
-                    labels,
+                    self._label_names(),
                     predicted,
                     probabilities.max(axis=1),
                     entropy,
@@ -175,6 +172,12 @@ class Reporter:
             ],
         )
         return uncertainty.summary(self.dropout_predictor.passes, entropy, self.mistakes(predicted))
+
+    def _label_names(self):
+        """The classes of the evaluated images by their names; empty where nobody knows."""
+        if self.labels is None:
+            return [""] * len(self.data.evaluation.images)
+        return [self.class_names[label] for label in self.labels]
 
     def evaluated(self):
         """Data set and split of the evaluated images; None for a split that is held out."""
@@ -200,8 +203,22 @@ class Reporter:
         return predicted != self.labels
 
     def measure(self):
-        """Metrics of the model, ready for JSON."""
-        return self.metrics_on(self.data.evaluation)
+        """Metrics of the model, ready for JSON; writes `predictions.csv` besides."""
+        evaluated, names = self.data.evaluation, self.data.class_names
+        logits, _ = self.predictor.outputs(evaluated.images)
+        predicted = logits.argmax(axis=1)
+        probabilities = evaluation.probabilities(logits).max(axis=1)
+        self.run.write_table(
+            "predictions.csv",
+            ["image", "label", "predicted", "probability"],
+            [
+                [name, label, names[guess], f"{probability:.4f}"]
+                for name, label, guess, probability in zip(
+                    self.image_names, self._label_names(), predicted, probabilities, strict=True
+                )
+            ],
+        )
+        return evaluation.metrics(evaluated.labels, predicted, names)
 
     def metrics_on(self, split):
         """`evaluation.metrics` of the model on a labelled split."""
@@ -222,7 +239,11 @@ class Reporter:
 
     def text(self, content):
         """What is printed: see `scalars`."""
-        return f"step {content['step']}: {table(content)}"
+        return f"step {content['step']}: {table(content)}\n{self.where()}"
+
+    def where(self):
+        """Says where the prediction of each image is."""
+        return f"\nthe prediction of each image: {self.run.file('predictions.csv')}"
 
     def drawings(self):
         """Functions that draw the run's figures, by their names: see `figures.drawings`."""

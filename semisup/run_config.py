@@ -349,3 +349,24 @@ class RunConfig:
 
 def _divisors(number):
     return [divisor for divisor in range(1, number + 1) if number % divisor == 0]
+
+
+def flags_for(settings, base):
+    """Flags that make settings of others.
+
+    Args:
+        settings: the settings by name.
+        base: what they are without flags; one that is not among these gets no flag.
+
+    Returns:
+        List of `--name=value`, or of `--name` or `--noname`, for the settings that differ.
+    """
+    words = []
+    for name, value in settings.items():
+        if name not in base or value == base[name]:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no{name}")
+        else:
+            words.append(f"--{name}={value}")
+    return words

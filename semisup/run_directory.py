@@ -6,6 +6,7 @@ metrics.jsonl     one line an entry: the step and its values; appended to, and c
                   checkpoint's step on a resume
 results.json      metrics at the last step, time, hardware
 evaluation.json   what an evaluation measured last
+predictions.csv   the predicted class of each evaluated image
 assignments.csv   the cluster of each image, of a clustering
 uncertainty.csv   how sure the network is of each image, from the last evaluation with --mc_dropout
 report.html       all of this as one page, from the last evaluation with --report
@@ -34,6 +35,7 @@ from semisup.errors import UserError
 OUTCOMES = (
     "results.json",
     "evaluation.json",
+    "predictions.csv",
     "assignments.csv",
     "uncertainty.csv",
     "report.html",

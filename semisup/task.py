@@ -63,19 +63,21 @@ def load_data(config):
         UserError: if data is missing, or there are fewer images than asked for.
     """
     association = config.similarity != "none"
-    splits = {"train", "test"} | ({config.unsup_split} if association else set())
+    splits = {"train"} | ({config.unsup_split} if association else set())
     data = load_dataset(
         config.dataset,
         data_dir=config.resolved_data_dir,
         cache_dir=config.cache_dir or None,
         image_size=config.new_size,
         splits=tuple(sorted(splits)),
+        # Held-out images stand in for it.
+        optional_splits=() if config.validation_samples else ("test",),
     )
     return compose(
         config,
         data.class_names,
         train=data.splits["train"],
-        evaluation=data.splits["test"],
+        evaluation=data.splits.get("test"),
         unlabelled=data.splits[config.unsup_split] if association else None,
     )
 
@@ -87,7 +89,7 @@ def compose(config, class_names, train, evaluation, unlabelled=None, image_shape
         config: a `TrainConfig`.
         class_names: names of the classes, in the order of the labels.
         train: `Split` that labelled images are drawn from, and held out for validation.
-        evaluation: `Split` that the error is measured on unless images are held out.
+        evaluation: `Split` that the error is measured on, or None where images are held out.
         unlabelled: `Split` that unlabelled images are drawn from, or None to train on the labels
             alone. Its labels are not read. If it is `train`, held-out images are not drawn.
         image_shape: (height, width, channels) that the network takes; by default that of `train`.
@@ -104,10 +106,10 @@ def compose(config, class_names, train, evaluation, unlabelled=None, image_shape
     image_shape = tuple(image_shape or train.images.shape[1:])
     if train.labels is None:
         raise UserError("the images to train on have no labels")
-    if not config.validation_samples and evaluation.labels is None:
+    if not config.validation_samples and (evaluation is None or evaluation.labels is None):
         raise UserError(
-            "the test images have no labels to measure the error by: give --validation_samples, to "
-            "measure it on held-out training images"
+            "there are no labelled test images to measure the error on: give --validation_samples, "
+            "to measure it on held-out training images"
         )
     usable = np.arange(len(train.labels))
     if config.validation_samples:
@@ -116,7 +118,7 @@ def compose(config, class_names, train, evaluation, unlabelled=None, image_shape
         )
         evaluation = Split(train.images[held_out], train.labels[held_out])
     chosen = labelled_subset.choose_labelled(
-        train.labels[usable], config.sup_per_class, num_classes, config.resolved_sup_seed
+        train.labels[usable], config.sup_per_class, class_names, config.resolved_sup_seed
     )
     class_pools = [usable[members] for members in chosen]
     train_source = sampling.source(train.images)

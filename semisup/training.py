@@ -7,8 +7,6 @@ that each loss weight's flag multiplies), and the functions `load_data`, `build_
 """
 
 import math
-import shlex
-import sys
 
 import keras
 import numpy as np
@@ -58,9 +56,10 @@ def train(config, task):
 
 
 def _train(config, task, run):
-    keras.utils.set_random_seed(config.seed)
     data = task.load_data(config)
     resumed = bool(checkpoints.list_steps(run.checkpoints)) and not config.overwrite
+    # Not before: preparing a data set draws from the same generators.
+    keras.utils.set_random_seed(config.seed)
     model = task.build_model(
         run.self_contained(config) if resumed else config,
         data.image_shape,
@@ -84,6 +83,7 @@ def _train(config, task, run):
     elif config.initial_run:
         record = {**record, "initial_model": runs.begin_with(model, config.initial_run)}
     check_live_settings(config, task, model)
+    earlier = run.read_config()["settings"] if resumed else {}
     if config.devices > 1:
         backend.check_batch(model.named_images(first_batch(data, 0)))
     # Nothing is deleted or written before data and model are known to be right.
@@ -92,9 +92,10 @@ def _train(config, task, run):
         run.keep_network(config)
     run.write_json("data.json", record)
     run.cut_metrics(step)
+    print(f"Training on {backend.describe(run_directory.hardware(config.devices))}.", flush=True)
     # Only now: what comes before has nothing to save, and stops at once.
     with StopSignals() as signals:
-        session = Session(config, task, run, data, model, step, signals)
+        session = Session(config, task, run, data, model, step, signals, earlier)
         session.fit()
     if signals.received and session.step < config.max_steps:
         without = " without --overwrite" if config.overwrite else ""
@@ -165,7 +166,7 @@ def check_same_data(run, record):
 class Session:
     """One process' share of a run: from a step to the last one, or to a signal."""
 
-    def __init__(self, config, task, run, data, model, step, signals):
+    def __init__(self, config, task, run, data, model, step, signals, earlier):
         self.config = config
         self.task = task
         self.run = run
@@ -178,7 +179,12 @@ class Session:
         self.milestones = task.milestones(config, data)
         spe = config.steps_per_execution
         self.steering = live_settings.Steering(
-            config, task.STEERED, self.recorder, run.read_metrics(), step
+            config,
+            task.STEERED,
+            self.recorder,
+            run.read_metrics(),
+            step,
+            earlier.get("eval_interval"),
         )
         self.callbacks = [
             StopWhenNotFinite(run, step, spe),
@@ -307,7 +313,6 @@ class Session:
         run.write_json(
             "results.json",
             {
-                "command": shlex.join(["python", "-m", f"{self.task.NAME}.train", *sys.argv[1:]]),
                 "settings": config.to_dict(),
                 "step": config.max_steps,
                 **measured,

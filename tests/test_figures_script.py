@@ -90,6 +90,7 @@ def test_an_adaptation_is_shown_beside_source_only_and_mmd_of_its_pair(tmp_path)
         f"--logdir={runs / 'assoc'}",
         "--figures",
         f"--source_only={runs / 'source'}",
+        f"--target_only={runs / 'target'}",
         f"--compare={runs / 'mmd'}",
     ]
 

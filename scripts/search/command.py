@@ -6,7 +6,7 @@ import sys
 
 from domain_adaptation.config import TrainConfig
 from semisup import flags
-from semisup.errors import TrainingError, UserError
+from semisup.errors import TrainingError, UserError, first_line
 from semisup.options import check_ranges, option
 
 PROGRAM = "search"
@@ -140,7 +140,7 @@ def search(config, fixed, **options):
     try:
         return _report(config, fixed) if config.report else _search(config, fixed, options)
     except StorageInternalError as error:
-        raise TrainingError(f"--storage failed: {str(error).splitlines()[0]}") from None
+        raise TrainingError(f"--storage failed: {first_line(error)}") from None
 
 
 def _search(config, fixed, options):

@@ -33,7 +33,7 @@ class SearchFolder:
     """
 
     def __init__(self, path, storage=""):
-        self.path = os.path.normpath(path)
+        self.path = os.path.normpath(os.path.expanduser(path))
         self.storage = storage
 
     def file(self, name):

@@ -5,13 +5,13 @@ import numpy as np
 from semisup.errors import UserError
 
 
-def choose_labelled(labels, per_class, num_classes, seed):
+def choose_labelled(labels, per_class, class_names, seed):
     """Indices of a random labelled subset with the same number of images of each class.
 
     Args:
         labels: (n,) integer classes.
         per_class: images of each class, or -1 for all images.
-        num_classes: number of classes; every class needs an image.
+        class_names: names of the classes; every class needs an image.
         seed: seed of the choice.
 
     Returns:
@@ -21,16 +21,20 @@ def choose_labelled(labels, per_class, num_classes, seed):
         UserError: if a class has fewer images than asked for, or none.
     """
     generator = np.random.default_rng([seed, 0x1ABE1])
+    pools = [np.flatnonzero(labels == label) for label in range(len(class_names))]
+    smallest = min(range(len(pools)), key=lambda label: len(pools[label]))
+    fewest = len(pools[smallest])
+    if not fewest:
+        raise UserError(
+            f"class {class_names[smallest]} has no training image; every class needs at least one"
+        )
+    if fewest < per_class:
+        raise UserError(
+            f"class {class_names[smallest]} has {fewest} training images, "
+            f"fewer than --sup_per_class={per_class}; ask for at most {fewest}"
+        )
     chosen = []
-    for label in range(num_classes):
-        members = np.flatnonzero(labels == label)
-        if len(members) < max(per_class, 1):
-            raise UserError(
-                f"class {label} has {len(members)} training images, "
-                f"fewer than --sup_per_class={per_class}; ask for at most {len(members)}"
-                if len(members)
-                else f"class {label} has no training image; every class needs at least one"
-            )
+    for members in pools:
         if per_class >= 0:
             members = generator.choice(members, per_class, replace=False)
         chosen.append(np.sort(members))

@@ -12,7 +12,7 @@ import numpy as np
 
 from semisup.data import pixels
 from semisup.data.cache import Blocks, Source
-from semisup.errors import UserError
+from semisup.errors import UserError, first_line
 
 _BLOCK_BYTES = 2**20
 
@@ -85,9 +85,7 @@ def _builder(tfds: Any, name: str, data_dir: str | None, where: str) -> Any:
     except tfds.core.registered.DatasetNotFoundError:
         pass
     except Exception as error:
-        raise UserError(
-            f"cannot read data set {name!r} in {where}: {_first_line(error)}"
-        ) from error
+        raise UserError(f"cannot read data set {name!r} in {where}: {first_line(error)}") from error
     try:
         return tfds.builder(name, data_dir=data_dir)
     except Exception as error:
@@ -129,13 +127,9 @@ def _prepare(builder: Any, name: str, where: str) -> None:
     except Exception as error:  # of the network, of the disk, of TFDS, of each builder
         raise UserError(
             f"data set {name!r} is not in {where}, and preparing it failed "
-            f"({type(error).__name__}: {_first_line(error)}); if that is for want of a network, "
+            f"({type(error).__name__}: {first_line(error)}); if that is for want of a network, "
             f"prepare it elsewhere (`tfds build {name}`) and pass that folder as --data_dir"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
 
 
 @contextlib.contextmanager
@@ -213,5 +207,5 @@ def _examples(tfds: Any, builder: Any, split: str) -> Blocks:
     except tf.errors.OpError as error:
         raise UserError(
             f"cannot read {builder.info.name}-{split} in {builder.data_dir}: "
-            f"{_first_line(error)}; prepare it anew"
+            f"{first_line(error)}; prepare it anew"
         ) from error

@@ -14,7 +14,7 @@ from PIL import Image
 from semisup.errors import UserError
 from semisup.report_page import charts, markup, measured
 from semisup.report_page.markup import element
-from semisup.run_config import FOLDER, file_name
+from semisup.run_config import FOLDER, file_name, flags_for
 
 LARGE = 400_000
 """Bytes of a PNG file above which its colours are reduced to a palette."""
@@ -260,15 +260,7 @@ class Report:
 
     def reproduction(self):
         """What it takes to repeat the run: command, versions, machine, data."""
-        shown = [
-            element("p", "The settings as a command:"),
-            element("pre", element("code", self.command()), tabindex=0),
-        ]
-        if "command" in self.results:
-            shown += [
-                element("p", "As it was called:"),
-                element("pre", element("code", self.results["command"]), tabindex=0),
-            ]
+        command = element("pre", element("code", self.command()), tabindex=0)
         software = {
             **self.config.get("versions", {}),
             "backend": self.config["backend"],
@@ -284,22 +276,15 @@ class Report:
             *measured.described(data, "Data"),
             *measured.described(end, "At the end of the training"),
         ]
-        return [*shown, measured.beside(blocks)]
+        return [command, measured.beside(blocks)]
 
     def command(self):
         """The command line that trains with the run's settings, into a directory of its own."""
-        fields = self.fields
-        words = ["python", "-m", f"{self.config['task']}.train"]
-        for name, value in self.values.items():
-            if name not in fields or name in ("logdir", "overwrite"):
-                continue
-            if value == fields[name].default:
-                continue
-            if isinstance(value, bool):
-                words.append(f"--{name}" if value else f"--no{name}")
-            else:
-                words.append(f"--{name}={value}")
-        command = " \\\n    ".join([" ".join(words[:3]), *map(shlex.quote, words[3:])])
+        own = ("logdir", "overwrite")
+        base = {name: field.default for name, field in self.fields.items() if name not in own}
+        words = [f"python -m {self.config['task']}.train"]
+        words += map(shlex.quote, flags_for(self.values, base))
+        command = " \\\n    ".join(words)
         backend = self.config["backend"]
         return command if backend == "tensorflow" else f"KERAS_BACKEND={backend} {command}"
 

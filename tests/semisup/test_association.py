@@ -186,10 +186,11 @@ def test_gradients_equal_finite_differences_of_the_naive_losses(measure, side):
 
 
 @pytest.mark.parametrize("measure", ["dot", "cosine", "euclidean"])
-def test_losses_and_gradients_are_finite_for_embeddings_of_norm_1000(measure):
+@pytest.mark.parametrize("length", [0.0, 1000.0])
+def test_losses_and_gradients_are_finite_for_very_short_and_very_long_embeddings(measure, length):
     a, b = embeddings(6), embeddings(4)
-    a *= 1000 / np.linalg.norm(a, axis=1, keepdims=True)
-    b *= 1000 / np.linalg.norm(b, axis=1, keepdims=True)
+    a[:2] *= length / np.linalg.norm(a[:2], axis=1, keepdims=True)
+    b *= length / np.linalg.norm(b, axis=1, keepdims=True)
     loss = number(association.association_loss(a, b, LABELS, measure=measure))
     assert np.isfinite(loss)
     gradient = gradient_of(lambda x: association.association_loss(x, b, LABELS, measure=measure), a)

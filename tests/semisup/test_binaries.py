@@ -1,5 +1,6 @@
 """Tests of the commands as a user meets them: help, mistakes, evaluation, following."""
 
+import csv
 import json
 import os
 import re
@@ -219,6 +220,30 @@ def test_a_folder_of_images_is_learnt_and_evaluated_after_it_has_moved(tmp_path)
     (tmp_path / "photos").rename(tmp_path / "moved")
     status, _, err = running.call("eval", f"--logdir={logdir}", f"--data_dir={tmp_path / 'moved'}")
     assert status == 0, err
+    with open(logdir / "predictions.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == results["images"]
+    for row in rows:
+        assert row["image"].startswith(f"test/{row['label']}/")
+        assert row["predicted"] == row["label"]
+        assert 0.5 < float(row["probability"]) <= 1
+
+
+def test_a_folder_without_test_images_is_measured_on_held_out_ones(tmp_path):
+    write_photos(tmp_path / "photos")
+    shutil.rmtree(tmp_path / "photos" / "test")
+    settings = {
+        "dataset": f"folder:{tmp_path / 'photos'}",
+        "architecture": "svhn_model",
+        "sup_per_class": 1,
+        "unsup_batch_size": 4,
+        "max_steps": 10,
+    }
+    with pytest.raises(UserError, match=r"no labelled test images .* give --validation_samples"):
+        running.train(tmp_path, **settings)
+    status, run = running.train(tmp_path, validation_samples=4, **settings)
+    assert status == 0
+    assert run.read_json("results.json")["evaluated_on"] == "validation images"
 
 
 def test_a_folder_with_one_class_is_refused(tmp_path):
@@ -253,6 +278,12 @@ def test_precision_bfloat16_is_refused_for_a_saved_network():
         (TrainingError("no longer finite"), 1, "program: no longer finite"),
         (OSError(28, "No space left on device", "a/b"), 1, "program: a/b: No space left on device"),
         (KeyboardInterrupt(), 130, "program: interrupted"),
+        (MemoryError(), 1, "program: out of memory; smaller batches take less"),
+        (
+            RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes."),
+            1,
+            "program: out of memory; smaller batches take less",
+        ),
     ],
 )
 def test_errors_become_a_line_and_an_exit_status(capsys, error, status, line):

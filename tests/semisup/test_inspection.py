@@ -6,7 +6,7 @@ import pytest
 import running
 
 from clustering import task as clustering
-from semisup import inspection, monitoring, optimizers
+from semisup import inspection, layer_calls, monitoring, optimizers
 from semisup import task as semi_supervised
 
 
@@ -108,16 +108,17 @@ def test_gradients_vanish_below_epsilon_and_explode_far_above_their_median(norm,
         assert found.startswith(text)
 
 
-def test_a_layer_whose_gradient_vanishes_is_named_once(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("visit_weight", [1.0, 0.0])
+def test_a_layer_whose_gradient_vanishes_is_named_once(tmp_path, monkeypatch, capsys, visit_weight):
     apply = optimizers.SteerableAdam.apply
 
     def without_first(optimizer, grads, trainable_variables=None):
         apply(optimizer, [grads[0] * 0, grads[1] * 0, *grads[2:]], trainable_variables)
 
     monkeypatch.setattr(optimizers.SteerableAdam, "apply", without_first)
-    # No weight may be 0, not even in the first steps.
-    at_once = {"walker_weight_envelope": "none", "walker_weight_envelope_steps": 1}
-    running.train(tmp_path, inspect_interval=20, **at_once)
+    # Every weight is there at once, or off for good.
+    settings = {"walker_weight_envelope": "none", "walker_weight_envelope_steps": 1}
+    running.train(tmp_path, inspect_interval=20, visit_weight=visit_weight, **settings)
     out = capsys.readouterr().out
     assert "step 20: the gradient of layer dense" in out
     assert out.count("vanishes") == 1
@@ -127,6 +128,14 @@ def test_a_loss_whose_time_has_not_come_is_no_reason_to_warn(tmp_path, capsys):
     settings = {"logit_weight_envelope": "linear", "logit_weight_envelope_delay": 50}
     running.train(tmp_path, inspect_interval=20, **settings)
     assert "vanishes" not in capsys.readouterr().out
+
+
+def test_a_network_is_traced_for_the_first_look_alone(tmp_path, monkeypatch):
+    # Keras remembers each tracing for ever.
+    traced, trace = [], layer_calls.trace
+    monkeypatch.setattr(layer_calls, "trace", lambda net: traced.append(net) or trace(net))
+    running.train(tmp_path, inspect_interval=20)
+    assert len(traced) == 2
 
 
 def test_looking_changes_no_weight(tmp_path):

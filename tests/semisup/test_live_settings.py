@@ -174,6 +174,17 @@ def test_a_resume_brings_changes_back_without_the_file(train, tmp_path):
     assert running.losses(whole) == running.losses(run)
 
 
+def test_a_new_eval_interval_flag_overrules_an_older_live_one(train, tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        train("run", {10: "eval_interval = 15"}, until=30)
+    (tmp_path / "run.toml").unlink()
+    _, run = running.train(
+        tmp_path, "run", **{**CONSTANT, "eval_interval": 10}, live_config=str(tmp_path / "run.toml")
+    )
+    assert "eval_interval = 10 (was 15)" in capsys.readouterr().out
+    assert list(logged(run, "test_error"))[-3:] == [40, 50, 60]
+
+
 def test_a_file_that_is_refused_at_the_start_stops_before_anything_is_written(train, tmp_path):
     (tmp_path / "run.toml").write_text("nonsense = 1")
     with pytest.raises(UserError, match="nonsense"):

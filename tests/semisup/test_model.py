@@ -209,6 +209,24 @@ def test_losses_are_float32_and_close_under_mixed_bfloat16():
         np.testing.assert_allclose(logs["mixed_bfloat16"][name], value, rtol=0.02, atol=0.02)
 
 
+def test_float_images_are_not_rounded_under_mixed_precision(monkeypatch):
+    seen, prepare = [], AssociativeModel.prepare
+
+    def note(model, images):
+        seen.append(keras.backend.standardize_dtype(images.dtype))
+        return prepare(model, images)
+
+    monkeypatch.setattr(AssociativeModel, "prepare", note)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = compiled(AssociativeModel(network(), 3))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.network.compute_dtype == "bfloat16"
+    model.predict(LABELLED.astype("float32"), verbose=0)
+    assert set(seen) == {"float32"}
+
+
 def test_grey_images_are_repeated_and_resized_to_the_networks_input():
     net = keras.Sequential([keras.Input((8, 8, 3)), layers.GlobalAveragePooling2D()])
     model = AssociativeModel(net, 3)

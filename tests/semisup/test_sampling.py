@@ -113,28 +113,28 @@ def test_a_memory_mapped_array_gives_the_same_batches_as_one_in_memory(tmp_path)
 
 def test_labelled_subset_is_balanced_sorted_and_depends_on_the_seed():
     labels = np.tile(np.arange(3), 50)
-    chosen = labelled_subset.choose_labelled(labels, 7, 3, seed=0)
+    chosen = labelled_subset.choose_labelled(labels, 7, "abc", seed=0)
     for label, members in enumerate(chosen):
         assert len(set(members)) == 7
         assert np.all(labels[members] == label)
         assert np.all(np.diff(members) > 0)
-    again = labelled_subset.choose_labelled(labels, 7, 3, seed=0)
-    other = labelled_subset.choose_labelled(labels, 7, 3, seed=1)
+    again = labelled_subset.choose_labelled(labels, 7, "abc", seed=0)
+    other = labelled_subset.choose_labelled(labels, 7, "abc", seed=1)
     np.testing.assert_array_equal(chosen, again)
     assert not np.array_equal(chosen, other)
 
 
 def test_all_labels_are_used_when_minus_one_is_asked_for():
     labels = np.array([0, 1, 1, 0, 1])
-    chosen = labelled_subset.choose_labelled(labels, -1, 2, seed=0)
+    chosen = labelled_subset.choose_labelled(labels, -1, "ab", seed=0)
     assert [list(members) for members in chosen] == [[0, 3], [1, 2, 4]]
 
 
 def test_too_few_labelled_images_are_refused_with_the_class_and_its_count():
-    with pytest.raises(UserError, match=r"class 1 has 2 .* at most 2"):
-        labelled_subset.choose_labelled(np.array([0, 0, 0, 1, 1]), 3, 2, seed=0)
-    with pytest.raises(UserError, match="class 2 has no"):
-        labelled_subset.choose_labelled(np.array([0, 1]), -1, 3, seed=0)
+    with pytest.raises(UserError, match=r"class b has 2 .* at most 2"):
+        labelled_subset.choose_labelled(np.array([0, 0, 0, 1, 1]), 3, "ab", seed=0)
+    with pytest.raises(UserError, match="class c has no"):
+        labelled_subset.choose_labelled(np.array([0, 1]), -1, "abc", seed=0)
 
 
 def test_pool_of_a_sample_has_that_many_members_and_all_by_default():

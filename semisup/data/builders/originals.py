@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from semisup.data import pixels
-from semisup.errors import UserError
+from semisup.errors import UserError, first_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,8 +156,7 @@ def decode(
 
 def describe(error: Exception) -> str:
     """An exception in one line: its type, and the first line of what it says."""
-    first_line = str(error).strip().split("\n")[0]
-    return f"{type(error).__name__}: {first_line}"
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _instructions(files: Sequence[Original], folder: Path) -> str:
