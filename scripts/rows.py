@@ -155,5 +155,7 @@ def _row(number, metric, folder, runs, named):
 
 def _machine(run):
     hardware = run["hardware"]
-    devices = ", ".join(hardware["accelerators"]) or f"{hardware['cores']} CPU cores"
+    cores = hardware["cores"]
+    processors = f"{cores} CPU core{'s' * (cores > 1)}"
+    devices = ", ".join(hardware["accelerators"]) or processors
     return f"{devices}, {run['settings']['precision']}"

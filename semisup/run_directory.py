@@ -332,7 +332,7 @@ def git_commit():
 
 
 def hardware(devices=1):
-    """Processor and cores of this machine, and the accelerators that Keras computes on.
+    """Processor and cores that this process may use, and the accelerators that Keras computes on.
 
     Args:
         devices: number of devices that share batches.
@@ -342,9 +342,16 @@ def hardware(devices=1):
         name = next((line.split(": ")[1] for line in file if line.startswith("model name")), name)
     return {
         "processor": name.strip(),
-        "cores": os.cpu_count(),
+        "cores": _cores(),
         "accelerators": _accelerators(devices),
     }
+
+
+def _cores():
+    """Processor cores that this process may use: fewer than there are, under taskset or Slurm."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def _accelerators(devices):

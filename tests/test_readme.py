@@ -30,7 +30,7 @@ def blocks(language):
 
 
 @pytest.mark.backend
-def test_the_snippets_for_a_keras_model_run_and_learn():
+def test_the_snippets_for_a_keras_model_run_and_learn(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
 
     def images(classes):
@@ -56,7 +56,7 @@ def test_the_snippets_for_a_keras_model_run_and_learn():
         "test_labels": test_labels,
         "network": network,
     }
-    training, loss = blocks("python")
+    training, loss, loading = blocks("python")
     assert len([line for line in training.splitlines() if line.strip()]) <= 12
     exec(training, names)
     accuracy = names["model"].evaluate(
@@ -66,6 +66,12 @@ def test_the_snippets_for_a_keras_model_run_and_learn():
     names["a"], names["b"] = (rng.normal(size=(n, 4)).astype("float32") for n in (100, 30))
     exec(loss, names)
     assert np.isfinite(float(names["loss"]))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "photos").mkdir(parents=True)
+    names["model"].save("runs/photos/model.keras")
+    names["images"] = names["test_images"]
+    exec(loading, names)
+    assert np.mean(names["classes"] == test_labels) > 0.9
 
 
 def commands(program):
