@@ -168,7 +168,7 @@ class Benchmark:
         """Measures all rounds."""
         import keras
 
-        from semisup import backend, inspection, run_directory, task, training
+        from semisup import backend, callbacks, inspection, run_directory, task, training
         from semisup.signals import StopSignals
 
         config = self.training_config
@@ -183,7 +183,7 @@ class Benchmark:
         session = training.Session(config, task, run, self.data, self.model, 0, signals)
         session.callbacks = [
             epoch_timer(self._finish_round)
-            if isinstance(callback, training.Evaluation)
+            if isinstance(callback, callbacks.Evaluation)
             else callback
             for callback in session.callbacks
         ]

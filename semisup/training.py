@@ -13,6 +13,7 @@ import numpy as np
 
 from semisup import (
     backend,
+    callbacks,
     checkpoints,
     evaluation,
     inspection,
@@ -23,8 +24,7 @@ from semisup import (
     runs,
 )
 from semisup.embedding_classifier import REGULARIZATION_LOSS
-from semisup.errors import TrainingError, UserError
-from semisup.monitoring import StepCallback
+from semisup.errors import UserError
 from semisup.signals import StopSignals
 
 PROJECTED = 1000
@@ -83,7 +83,7 @@ def _train(config, task, run):
     elif config.initial_run:
         record = {**record, "initial_model": runs.begin_with(model, config.initial_run)}
     check_live_settings(config, task, model)
-    earlier = run.read_config()["settings"] if resumed else {}
+    earlier = run.read_config()["settings"].get("eval_interval") if resumed else None
     if config.devices > 1:
         backend.check_batch(model.named_images(first_batch(data, 0)))
     # Nothing is deleted or written before data and model are known to be right.
@@ -166,7 +166,7 @@ def check_same_data(run, record):
 class Session:
     """One process' share of a run: from a step to the last one, or to a signal."""
 
-    def __init__(self, config, task, run, data, model, step, signals, earlier):
+    def __init__(self, config, task, run, data, model, step, signals, earlier_interval=None):
         self.config = config
         self.task = task
         self.run = run
@@ -184,15 +184,15 @@ class Session:
             self.recorder,
             run.read_metrics(),
             step,
-            earlier.get("eval_interval"),
+            earlier_interval,
         )
         self.callbacks = [
-            StopWhenNotFinite(run, step, spe),
+            callbacks.StopWhenNotFinite(run, step, spe),
             monitoring.Logging(self.recorder, config.log_interval, step, spe),
             self._inspection(step),
             self.steering,
-            Checkpointing(run, config, signals, step, spe),
-            Evaluation(self.evaluate, step, spe),
+            callbacks.Checkpointing(run, config, signals, step, spe),
+            callbacks.Evaluation(self.evaluate, step, spe),
         ]
         if config.progress:
             shown = [name for name in model.loss_names if name != REGULARIZATION_LOSS]
@@ -360,60 +360,3 @@ def segments(step, max_steps, interval, milestones=()):
             calls.append((step, stop - step, 1))
             step = stop
     return calls
-
-
-class StopWhenNotFinite(StepCallback):
-    """Stops with a `TrainingError` when a loss is NaN or infinite."""
-
-    def __init__(self, run, step, steps_per_execution):
-        super().__init__(step, steps_per_execution)
-        self.run = run
-
-    def on_step(self, logs):
-        """Raises if a loss of the latest step is not finite."""
-        if math.isfinite(logs["total_loss"]):
-            return
-        model = self.model
-        steps = keras.ops.convert_to_numpy(model.nonfinite_steps)
-        first = min(
-            (step, name) for step, name in zip(steps, model.loss_names, strict=True) if step
-        )
-        saved = checkpoints.list_steps(self.run.checkpoints)
-        last = f"step {saved[-1]} in {self.run.checkpoints}" if saved else "none"
-        raise TrainingError(
-            f"{first[1]} is not finite at step {first[0]}; the last good checkpoint is {last}. "
-            "A lower --learning_rate or loss weight may help."
-        )
-
-
-class Checkpointing(StepCallback):
-    """Saves every so many steps, early on, at the last step, and when a signal asks to stop."""
-
-    def __init__(self, run, config, signals, step, steps_per_execution):
-        super().__init__(step, steps_per_execution)
-        self.run = run
-        self.config = config
-        self.signals = signals
-
-    def on_step(self, logs):
-        """Saves if it is time."""
-        config = self.config
-        due = self.step % config.checkpoint_interval == 0
-        first_or_last = self.step in (config.log_interval, config.max_steps)
-        if due or first_or_last or self.signals.received:
-            checkpoints.save(self.model, self.run.checkpoints, self.step, config.max_checkpoints)
-        if self.signals.received:
-            self.model.stop_training = True
-
-
-class Evaluation(StepCallback):
-    """Measures what the task measures at the end of each epoch."""
-
-    def __init__(self, evaluate, step, steps_per_execution):
-        super().__init__(step, steps_per_execution)
-        self.evaluate = evaluate
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Evaluates, unless the epoch was cut short."""
-        if not self.model.stop_training:
-            logs.update(self.evaluate(self.step))
