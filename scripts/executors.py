@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 from semisup.errors import UserError, first_line
@@ -82,7 +83,10 @@ class LocalExecutor:
         Returns:
             A handle for the other methods.
         """
-        script = "import json, sys; from scripts.executors import main; main(*json.load(sys.stdin))"
+        script = (
+            "import json, sys; from scripts.executors import main; "
+            "main(*json.loads(sys.stdin.readline()))"
+        )
         process = subprocess.Popen(
             [sys.executable, "-c", script],
             stdin=subprocess.PIPE,
@@ -90,13 +94,17 @@ class LocalExecutor:
             start_new_session=True,
             text=True,
         )
-        with process.stdin as pipe:
-            json.dump([commands, log, cwd], pipe)
+        # It stays open: its end tells what was started that nobody waits for it any more.
+        process.stdin.write(json.dumps([commands, log, cwd]) + "\n")
+        process.stdin.flush()
         return process
 
     def status(self, handle):
         """Exit status of what was started, or None while it runs."""
-        return handle.poll()
+        status = handle.poll()
+        if status is not None:
+            handle.stdin.close()
+        return status
 
     def stop(self, handles):
         """Stops all that runs, after it has saved."""
@@ -104,18 +112,25 @@ class LocalExecutor:
             process.send_signal(signal.SIGTERM)
         for process in handles:
             process.wait()
+            process.stdin.close()
 
     def close(self):
         """Nothing is left to close."""
 
 
 def main(commands, log, cwd):
-    """Runs commands as a process of its own, which SIGTERM stops."""
+    """Runs commands as a process of its own, which SIGTERM stops, or the end of who started it."""
 
     def end(number, frame):
         raise SystemExit(128 + number)
 
+    def end_with_parent():
+        # Not by `sys.stdin`, whose lock would be held when this process ends first.
+        os.read(0, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
     signal.signal(signal.SIGTERM, end)
+    threading.Thread(target=end_with_parent, daemon=True).start()
     sys.exit(run_commands(commands, log, cwd))
 
 

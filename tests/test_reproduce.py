@@ -289,6 +289,29 @@ def test_what_is_stopped_gets_time_to_save(tmp_path):
     assert log.read_text() == "begun\nsaved\n"
 
 
+def test_what_a_killed_reproduction_has_started_saves_and_ends_too(tmp_path):
+    log = tmp_path / "a.log"
+    script = (
+        "import signal, sys, time\n"
+        "def end(*_): print('saved', flush=True); sys.exit(143)\n"
+        "signal.signal(signal.SIGTERM, end); print('begun', flush=True); time.sleep(60)"
+    )
+    starter = (
+        "import sys, time; from scripts.executors import LocalExecutor\n"
+        f"commands = [[sys.executable, '-c', {script!r}]]\n"
+        f"handle = LocalExecutor().submit(commands, {str(log)!r}, '.'); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", starter], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not (log.exists() and log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    while "saved" not in log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert log.read_text() == "begun\nsaved\n"
+
+
 @pytest.mark.slow
 def test_ctrl_c_leaves_trainings_that_the_same_command_completes(tmp_path):
     flags = [

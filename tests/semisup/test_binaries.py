@@ -369,6 +369,20 @@ def test_hardware_is_the_gpu_that_is_used_by_its_name(monkeypatch):
     assert run_directory.hardware()["accelerators"] == ["the first"]
 
 
+def test_a_training_says_what_it_runs_on_and_that_a_gpu_is_not_used(tmp_path, monkeypatch):
+    gpu = {"cores": 16, "accelerators": ["NVIDIA H100"]}
+    assert backend.describe(gpu) == "NVIDIA H100"
+    assert backend.describe({**gpu, "accelerators": ["NVIDIA H100"] * 4}) == "4 x NVIDIA H100"
+    processor = {"cores": 16, "accelerators": []}
+    monkeypatch.setattr(backend, "_NVIDIA", str(tmp_path / "nvidia0"))
+    assert backend.describe(processor) == "16 CPU cores"
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert "the NVIDIA GPU is not used" in backend.describe(processor)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert backend.describe(processor) == "16 CPU cores"
+
+
 def test_following_ends_when_nobody_trains_any_more(tmp_path):
     _, run = running.train(tmp_path, max_steps=20)
     os.remove(run.file("results.json"))
