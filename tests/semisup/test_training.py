@@ -240,7 +240,7 @@ def test_images_without_labels_are_refused_in_a_line():
     config = task.Config(sup_per_class=2)
     for train, test, message in (
         (blind, labelled, "the images to train on have no labels"),
-        (labelled, blind, "the test images have no labels .* give --validation_samples"),
+        (labelled, blind, "no labelled test images .* give --validation_samples"),
     ):
         with pytest.raises(UserError, match=message):
             task.compose(config, ("a", "b"), train, test)
