@@ -49,9 +49,7 @@ def describe(hardware):
     if not os.path.exists(_NVIDIA) or is_hidden:
         return cores
     extra = "gpu" if keras.backend.backend() == "tensorflow" else "jax-gpu"
-    return (
-        f"{cores}; the NVIDIA GPU is not used: is the extra installed (pip install '.[{extra}]')?"
-    )
+    return f"{cores}, not on the NVIDIA GPU (that takes pip install '.[{extra}]')"
 
 
 def check_compilation(config):

@@ -378,7 +378,7 @@ def test_a_training_says_what_it_runs_on_and_that_a_gpu_is_not_used(tmp_path, mo
     assert backend.describe(processor) == "16 CPU cores"
     (tmp_path / "nvidia0").touch()
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert "the NVIDIA GPU is not used" in backend.describe(processor)
+    assert "not on the NVIDIA GPU" in backend.describe(processor)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert backend.describe(processor) == "16 CPU cores"
 
