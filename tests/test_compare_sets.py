@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.slow
 def test_a_classifier_does_better_on_the_set_that_it_was_trained_on(tmp_path):
     output = tmp_path / "results" / "digits.json"
     arguments = ["mnist_5k", "--also", "optdigits", "--steps=60", f"--output={output}"]
