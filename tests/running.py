@@ -21,6 +21,9 @@ from semisup.run_directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Without compilation, JAX runs each operation by itself, which takes half a minute.
+COMPILATIONS = [True] if keras.backend.backend() == "jax" else [False, True]
+
 # Small, and with all that a resumed training has to restore: dropout, augmentation, schedules.
 COMMON = {
     "max_steps": 60,

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import running
 from keras import ops
 
 from clustering import augmentation, choices
@@ -79,7 +80,7 @@ def test_seed_determines_a_pipeline(name):
     assert np.any(first != other)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", running.COMPILATIONS)
 def test_pipelines_run_in_compiled_training_and_are_saved(jit_compile, tmp_path):
     model = keras.Sequential([keras.Input((16, 18, 3))])
     for name in NAMES:

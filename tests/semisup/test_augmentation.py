@@ -6,6 +6,7 @@ import colorsys
 import keras
 import numpy as np
 import pytest
+import running
 from keras import ops
 
 from semisup import augmentation, choices
@@ -168,7 +169,7 @@ def test_model_with_a_pipeline_is_saved_and_loaded(name, tmp_path):
     )
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", running.COMPILATIONS)
 def test_pipelines_run_in_fit_under_mixed_precision(jit_compile):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
@@ -395,7 +396,7 @@ def test_windows_have_a_seed_and_a_state_and_survive_their_config():
     assert np.any(augmented(other, images) != first)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", running.COMPILATIONS)
 def test_windows_have_a_static_shape_in_compiled_models_and_are_saved(jit_compile, tmp_path):
     model = keras.Sequential(
         [keras.Input((9, 11, 3)), augmentation.RandomWindow(5, seed=2), keras.layers.Flatten()]

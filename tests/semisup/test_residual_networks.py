@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import running
 
 from semisup import architectures
 from semisup.errors import UserError
@@ -257,7 +258,7 @@ def test_saved_networks_embed_alike_and_go_on_dropping(name, tmp_path):
     assert float(sum(loaded.losses)) == pytest.approx(float(sum(model.losses)))
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", running.COMPILATIONS)
 def test_networks_learn_in_compiled_training(jit_compile):
     keras.utils.set_random_seed(0)
     model = small("resnet_cifar_model", dropout=0.1)

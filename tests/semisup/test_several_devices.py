@@ -6,6 +6,7 @@ import os
 import keras
 import numpy as np
 import pytest
+import running
 
 from clustering import task as clustering
 from semisup import backend, checkpoints, task
@@ -13,7 +14,6 @@ from semisup.config import TrainConfig
 from semisup.errors import UserError
 from semisup.evaluation import Predictor, image_batches
 from semisup.model import AssociativeModel
-from tests import running
 
 JAX = keras.backend.backend() == "jax"
 needs_jax = pytest.mark.skipif(not JAX, reason="TensorFlow computes on one device")
