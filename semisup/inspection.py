@@ -24,6 +24,7 @@ PROBED = 100
 _EXPLOSION = 100.0
 _EARLIER = 3
 _PIXELS = 32
+# A step at which every loss has the weight that it ends with.
 _LATE = 2**30
 
 

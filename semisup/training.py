@@ -83,7 +83,7 @@ def _train(config, task, run):
     elif config.initial_run:
         record = {**record, "initial_model": runs.begin_with(model, config.initial_run)}
     check_live_settings(config, task, model)
-    earlier = run.read_config()["settings"].get("eval_interval") if resumed else None
+    before = run.read_config()["settings"].get("eval_interval") if resumed else None
     if config.devices > 1:
         backend.check_batch(model.named_images(first_batch(data, 0)))
     # Nothing is deleted or written before data and model are known to be right.
@@ -95,7 +95,7 @@ def _train(config, task, run):
     print(f"Training on {backend.describe(run_directory.hardware(config.devices))}.", flush=True)
     # Only now: what comes before has nothing to save, and stops at once.
     with StopSignals() as signals:
-        session = Session(config, task, run, data, model, step, signals, earlier)
+        session = Session(config, task, run, data, model, step, signals, before)
         session.fit()
     if signals.received and session.step < config.max_steps:
         without = " without --overwrite" if config.overwrite else ""
