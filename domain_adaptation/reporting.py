@@ -8,7 +8,7 @@ from domain_adaptation import task
 from domain_adaptation.config import TrainConfig
 from domain_adaptation.discrepancy import squared_mmd
 from semisup import evaluation, runs
-from semisup.data.datasets import sample
+from semisup.data.datasets import is_labelled, sample
 from semisup.errors import UserError
 from semisup.reporting import Reporter, table
 
@@ -28,7 +28,7 @@ class AdaptationReporter(Reporter):
 
     def __init__(self, settings, run, config, task, data, model):
         super().__init__(settings, run, config, task, data, model)
-        if settings.other_logdirs and not _is_labelled(data.target_test):
+        if settings.other_logdirs and not is_labelled(data.target_test):
             raise UserError(f"{config.target_dataset} has no labelled test images to compare on")
         self.others = {}
         for logdir in settings.other_logdirs:
@@ -69,9 +69,9 @@ class AdaptationReporter(Reporter):
         data = self.data
         measured = super().measure()
         content = {"target_dataset": self.config.target_dataset, **measured}
-        if _is_labelled(data.source_test):
+        if is_labelled(data.source_test):
             content["source"] = self.metrics_on(data.source_test)
-        if _is_labelled(data.target_test):
+        if is_labelled(data.target_test):
             seen = data.evaluation is data.target_test
             content["target"] = measured if seen else self.metrics_on(data.target_test)
         if data.source_test is not None and data.target_test is not None:
@@ -125,7 +125,7 @@ class AdaptationReporter(Reporter):
         from domain_adaptation import figures
 
         result = super().drawings()
-        if _is_labelled(self.data.source_test) and _is_labelled(self.data.target_test):
+        if is_labelled(self.data.source_test) and is_labelled(self.data.target_test):
             result["domains"] = lambda: figures.domains(self._panels(), self.data, self.config.seed)
         return result
 
@@ -135,10 +135,6 @@ class AdaptationReporter(Reporter):
         first = [self.others[self.settings.source_only]] if self.settings.source_only else []
         shown = [*first, own, *(self.others[path] for path in self.settings.compared_logdirs)]
         return [(title(run.config), run.predictor) for run in shown]
-
-
-def _is_labelled(split):
-    return split is not None and split.labels is not None
 
 
 def title(config):

@@ -5,7 +5,7 @@ import functools
 
 from domain_adaptation.config import TrainConfig
 from semisup import task as semi_supervised
-from semisup.data.datasets import Split, fingerprint, load_dataset
+from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset
 from semisup.errors import UserError
 
 NAME = "domain_adaptation"
@@ -58,7 +58,7 @@ def load_data(config):
             f"{_difference(source.class_names, target.class_names)}"
         )
     tests = [data.splits.get("test") for data in (source, target)]
-    if not config.validation_samples and (tests[1] is None or tests[1].labels is None):
+    if not config.validation_samples and not is_labelled(tests[1]):
         raise UserError(
             f"{config.target_dataset} has no labelled test images to measure the error on: give "
             "--validation_samples, to measure it on held-out images of the source"

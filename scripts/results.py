@@ -30,9 +30,8 @@ MEASURED += ("accuracy", "nmi", "ari", "k_means_accuracy")
 # What a run is the same without.
 RUN_ALONE = ("overwrite", "progress", "projector")
 # What may differ between the runs of a row: the table shows the precision in a column of its own.
-FREE = (*PATHS, "seed", "precision", "jit_compile", "steps_per_execution", "deterministic")
-FREE += ("devices",)
-FREE += ("overwrite", "progress", "projector", "max_checkpoints", "log_interval", "eval_interval")
+FREE = (*PATHS, *RUN_ALONE, "seed", "precision", "jit_compile", "steps_per_execution")
+FREE += ("deterministic", "devices", "max_checkpoints", "log_interval", "eval_interval")
 FREE += ("eval_batch_size", "checkpoint_interval", "inspect_interval", "histograms")
 
 
@@ -83,10 +82,13 @@ def collect(recipe, run, note="", comparable=True):
     if "accuracy" not in result and ("test_error" not in result or _lacks_evaluation(result)):
         raise UserError(f"{run} has no evaluation of its last step: evaluate it first")
     target = RESULTS / place(recipe, changed, note) / f"seed{settings['seed']}.json"
-    for other in sorted(target.parent.glob("seed*.json")):
-        noted = json.loads(other.read_text(encoding="utf-8"))["note"]
-        if noted != note:
-            raise UserError(f"{other} is of other data by its note, {noted!r}, not {note!r}")
+    for other in sorted(set(target.parent.glob("seed*.json")) - {target}):
+        found = json.loads(other.read_text(encoding="utf-8"))
+        if (found["note"], found.get("comparable", True)) != (note, comparable):
+            raise UserError(
+                f"{other} is of other data by its note, {found['note']!r}, not {note!r}, or one of "
+                "them is not comparable: a row of the tables is of one"
+            )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return target

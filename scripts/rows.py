@@ -5,6 +5,7 @@ import statistics
 from pathlib import Path
 
 from scripts import published, results
+from semisup.run_directory import devices_text
 
 CONFIDENCE = 0.95
 
@@ -154,8 +155,4 @@ def _row(number, metric, folder, runs, named):
 
 
 def _machine(run):
-    hardware = run["hardware"]
-    cores = hardware["cores"]
-    processors = f"{cores} CPU core{'s' * (cores > 1)}"
-    devices = ", ".join(hardware["accelerators"]) or processors
-    return f"{devices}, {run['settings']['precision']}"
+    return f"{devices_text(run['hardware'])}, {run['settings']['precision']}"

@@ -6,6 +6,7 @@ import os
 import keras
 
 from semisup.errors import UserError
+from semisup.run_directory import devices_text
 
 _NVIDIA = "/dev/nvidia0"
 
@@ -41,15 +42,12 @@ def describe(hardware):
     Args:
         hardware: what `run_directory.hardware` returned.
     """
-    names = hardware["accelerators"]
-    if names:
-        return f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
-    cores = f"{hardware['cores']} CPU cores"
+    text = devices_text(hardware)
     is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    if not os.path.exists(_NVIDIA) or is_hidden:
-        return cores
+    if hardware["accelerators"] or is_hidden or not os.path.exists(_NVIDIA):
+        return text
     extra = "gpu" if keras.backend.backend() == "tensorflow" else "jax-gpu"
-    return f"{cores}, not on the NVIDIA GPU (that takes pip install '.[{extra}]')"
+    return f"{text}, not on the NVIDIA GPU (that takes pip install '.[{extra}]')"
 
 
 def check_compilation(config):

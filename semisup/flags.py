@@ -84,10 +84,9 @@ def guard(main, program):
 
 def _is_out_of_memory(error):
     """Whether memory was lacking: of the processor, or of an accelerator under either backend."""
-    texts = (type(error).__name__, str(error))
-    return isinstance(error, MemoryError) or any(
-        name in text for name in ("ResourceExhaustedError", "RESOURCE_EXHAUSTED") for text in texts
-    )
+    text = f"{type(error).__name__}: {error}"
+    names = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED")
+    return isinstance(error, MemoryError) or any(name in text for name in names)
 
 
 def parse(argv, config_class, recipes=None, hints=None):

@@ -347,6 +347,18 @@ def hardware(devices=1):
     }
 
 
+def devices_text(hardware):
+    """The devices that were computed on, in a few words.
+
+    Args:
+        hardware: what `hardware` returned.
+    """
+    names, cores = hardware["accelerators"], hardware["cores"]
+    if names:
+        return f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
+    return f"{cores} CPU core{'s' * (cores > 1)}"
+
+
 def _cores():
     """Processor cores that this process may use: fewer than there are, under taskset or Slurm."""
     if hasattr(os, "sched_getaffinity"):

@@ -8,7 +8,7 @@ import numpy as np
 from semisup import building
 from semisup.config import TrainConfig
 from semisup.data import labelled_subset, sampling
-from semisup.data.datasets import Split, fingerprint, load_dataset
+from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset
 from semisup.errors import UserError
 
 NAME = "semisup"
@@ -106,7 +106,7 @@ def compose(config, class_names, train, evaluation, unlabelled=None, image_shape
     image_shape = tuple(image_shape or train.images.shape[1:])
     if train.labels is None:
         raise UserError("the images to train on have no labels")
-    if not config.validation_samples and (evaluation is None or evaluation.labels is None):
+    if not config.validation_samples and not is_labelled(evaluation):
         raise UserError(
             "there are no labelled test images to measure the error on: give --validation_samples, "
             "to measure it on held-out training images"

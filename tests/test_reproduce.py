@@ -15,6 +15,11 @@ from scripts import cells, executors, published, reproduce, results
 from semisup.errors import TrainingError, UserError
 
 ROOT = published.ROOT
+SAVES_AT_THE_END = (
+    "import signal, sys, time\n"
+    "def end(*_): print('saved', flush=True); sys.exit(143)\n"
+    "signal.signal(signal.SIGTERM, end); print('begun', flush=True); time.sleep(90)"
+)
 
 
 @pytest.fixture
@@ -275,13 +280,8 @@ def test_commands_run_one_after_the_other_until_one_fails(tmp_path):
 
 def test_what_is_stopped_gets_time_to_save(tmp_path):
     log = tmp_path / "a.log"
-    script = (
-        "import signal, sys, time\n"
-        "def end(*_): print('saved', flush=True); sys.exit(143)\n"
-        "signal.signal(signal.SIGTERM, end); print('begun', flush=True); time.sleep(60)"
-    )
     executor = executors.LocalExecutor()
-    handle = executor.submit([[sys.executable, "-c", script]], str(log), str(ROOT))
+    handle = executor.submit([[sys.executable, "-c", SAVES_AT_THE_END]], str(log), str(ROOT))
     deadline = time.monotonic() + 60
     while not (log.exists() and log.read_text()) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -291,14 +291,9 @@ def test_what_is_stopped_gets_time_to_save(tmp_path):
 
 def test_what_a_killed_reproduction_has_started_saves_and_ends_too(tmp_path):
     log = tmp_path / "a.log"
-    script = (
-        "import signal, sys, time\n"
-        "def end(*_): print('saved', flush=True); sys.exit(143)\n"
-        "signal.signal(signal.SIGTERM, end); print('begun', flush=True); time.sleep(60)"
-    )
     starter = (
         "import sys, time; from scripts.executors import LocalExecutor\n"
-        f"commands = [[sys.executable, '-c', {script!r}]]\n"
+        f"commands = [[sys.executable, '-c', {SAVES_AT_THE_END!r}]]\n"
         f"handle = LocalExecutor().submit(commands, {str(log)!r}, '.'); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", starter], cwd=ROOT)
@@ -350,13 +345,8 @@ def test_cells_run_as_tasks_on_ray(tmp_path):
             time.sleep(0.1)
         assert (executor.status(good), executor.status(bad)) == (0, 4)
         assert log.read_text() == "1\n"
-        script = (
-            "import signal, sys, time\n"
-            "def end(*_): print('saved', flush=True); sys.exit(143)\n"
-            "signal.signal(signal.SIGTERM, end); print('begun', flush=True); time.sleep(90)"
-        )
         other = tmp_path / "b.log"
-        handle = executor.submit([[sys.executable, "-c", script]], str(other), str(ROOT))
+        handle = executor.submit([[sys.executable, "-c", SAVES_AT_THE_END]], str(other), str(ROOT))
         while not (other.exists() and other.read_text()):
             assert time.monotonic() < deadline
             time.sleep(0.1)

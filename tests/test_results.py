@@ -122,8 +122,13 @@ def test_results_on_several_data_sets_are_rows_of_their_own(results, tmp_path):
     run = run_directory(tmp_path / "run", "--recipe=mnist_100")
     for note in ("", "MNIST: a half", "MNIST: a half"):
         results.collect("mnist_100", run, note=note)
+    second = run_directory(tmp_path / "second", "--recipe=mnist_100", "--seed=1")
     with pytest.raises(UserError, match="of other data by its note, 'MNIST: a half', not 'MNIST: "):
-        results.collect("mnist_100", run, note="MNIST: a third")
+        results.collect("mnist_100", second, note="MNIST: a third")
+    with pytest.raises(UserError, match="or one of them is not comparable"):
+        results.collect("mnist_100", second, note="MNIST: a half", comparable=False)
+    # The only result of a row may be corrected.
+    results.collect("mnist_100", run, note="MNIST: a third")
     assert {path.name for path in (results.RESULTS / "mnist_100").iterdir()} == {
         "seed0.json",
         "data=MNIST",

@@ -28,6 +28,11 @@ class Split:
     labels: np.ndarray | None
 
 
+def is_labelled(split: Split | None) -> bool:
+    """Whether there is such a split, and it has labels."""
+    return split is not None and split.labels is not None
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class DataSet:
     """Images of one kind, in splits that share their classes and channels.

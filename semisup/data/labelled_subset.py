@@ -22,15 +22,12 @@ def choose_labelled(labels, per_class, class_names, seed):
     """
     generator = np.random.default_rng([seed, 0x1ABE1])
     pools = [np.flatnonzero(labels == label) for label in range(len(class_names))]
-    smallest = min(range(len(pools)), key=lambda label: len(pools[label]))
-    fewest = len(pools[smallest])
+    fewest, name = min((len(pool), name) for pool, name in zip(pools, class_names, strict=True))
     if not fewest:
-        raise UserError(
-            f"class {class_names[smallest]} has no training image; every class needs at least one"
-        )
+        raise UserError(f"class {name} has no training image; every class needs at least one")
     if fewest < per_class:
         raise UserError(
-            f"class {class_names[smallest]} has {fewest} training images, "
+            f"class {name} has {fewest} training images, "
             f"fewer than --sup_per_class={per_class}; ask for at most {fewest}"
         )
     chosen = []
