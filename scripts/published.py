@@ -2,6 +2,8 @@
 
 `results/published.csv` holds them: a line a number, with its paper, table, and what stands in the
 table's row and column; the recipe is empty where the number is that of another method.
+`results/further.csv` has, in the same columns, what is measured besides and no paper has: there,
+the values are empty.
 """
 
 import csv
@@ -15,7 +17,7 @@ from semisup.config import TrainConfig
 from semisup.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
-FILE = ROOT / "results" / "published.csv"
+FILES = (ROOT / "results" / "published.csv", ROOT / "results" / "further.csv")
 TASKS = {
     "semisup": TrainConfig,
     "domain_adaptation": AdaptationConfig,
@@ -25,21 +27,23 @@ PAPERS = {
     "cvpr17": "Learning by Association (CVPR 2017)",
     "iccv17": "Associative Domain Adaptation (ICCV 2017)",
     "adc18": "Associative Deep Clustering (2018)",
+    "further": "Not in the papers",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Number:
-    """A published number.
+    """A published number, or what is measured in the same way and was not published.
 
     Attributes:
         paper: one of `PAPERS`.
         table: number of the table, or where else it stands.
         setting: data, labels and other circumstances.
         method: name of the method.
-        metric: "test_error" or "accuracy" or "k_means_accuracy", in per cent, or "mmd".
+        metric: "test_error" or "least_test_error" (of all evaluations of a run) or "accuracy" or
+            "k_means_accuracy", in per cent, or "mmd".
         statistic: "mean", "median" or "best", of the paper's runs.
-        value: the number.
+        value: the number, or None where none was published.
         std: its standard deviation, or None.
         note: what the paper says of the protocol.
         recipe: name of the recipe that reproduces it, or empty.
@@ -52,7 +56,7 @@ class Number:
     method: str
     metric: str
     statistic: str
-    value: float
+    value: float | None
     std: float | None
     note: str
     recipe: str
@@ -70,19 +74,18 @@ class Number:
 
 
 def numbers():
-    """All published numbers, in the order of the papers."""
-    with open(FILE, encoding="utf-8", newline="") as file:
-        return [
-            Number(
-                **{
-                    **row,
-                    "value": float(row["value"]),
-                    "std": float(row["std"]) if row["std"] else None,
-                    "flags": tuple(row["flags"].split()),
-                }
-            )
-            for row in csv.DictReader(file)
-        ]
+    """All numbers, in the order of the papers; those that no paper has come last."""
+    found = []
+    for path in FILES:
+        with open(path, encoding="utf-8", newline="") as file:
+            found += [_number(row) for row in csv.DictReader(file)]
+    return found
+
+
+def _number(row):
+    """A `Number` from a line of a file."""
+    values = {name: float(row[name]) if row[name] else None for name in ("value", "std")}
+    return Number(**{**row, **values, "flags": tuple(row["flags"].split())})
 
 
 def task_of(recipe):

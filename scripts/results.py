@@ -7,7 +7,8 @@ Settings that are not the recipe's own (the open flags of a grid, say) become a 
 and part of the table's row; so does what `--note` says of the data. Where it is other data than the
 published number's, `--not_comparable` keeps it out of the row. What an evaluation of the last step
 measured besides (of an adaptation: the source's error, the discrepancy, the coverage; of a
-clustering: its agreement with the classes) is kept too.
+clustering: its agreement with the classes) is kept too, and so is the least error of all
+evaluations while it was trained, which one table of the papers shows.
 """
 
 import argparse
@@ -77,6 +78,7 @@ def collect(recipe, run, note="", comparable=True):
         "comparable": comparable,
         **result,
         "command": shlex.join(words),
+        **_least_error(directory),
         **evaluated(run, result["step"]),
     }
     if "accuracy" not in result and ("test_error" not in result or _lacks_evaluation(result)):
@@ -92,6 +94,12 @@ def collect(recipe, run, note="", comparable=True):
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return target
+
+
+def _least_error(directory):
+    """The least test error of a run's evaluations, and how many they are."""
+    errors = [entry["test_error"] for entry in directory.read_metrics() if "test_error" in entry]
+    return {"least_test_error": min(errors), "evaluations": len(errors)} if errors else {}
 
 
 def _lacks_evaluation(result):

@@ -8,6 +8,7 @@ from scripts import published, results
 from semisup.run_directory import devices_text
 
 CONFIDENCE = 0.95
+ERRORS = ("test_error", "least_test_error")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Row:
     @property
     def comparable(self):
         """Whether the published number was measured on such data."""
-        return self.number is not None and all(run.get("comparable", True) for run in self.runs)
+        published = self.number is not None and self.number.value is not None
+        return published and all(run.get("comparable", True) for run in self.runs)
 
     @property
     def statistic(self):
@@ -44,7 +46,7 @@ class Row:
         function = {
             "mean": statistics.mean,
             "median": statistics.median,
-            "best": min if self.metric == "test_error" else max,
+            "best": min if self.metric in ERRORS else max,
         }[kind]
         return function(self.values)
 

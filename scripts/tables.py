@@ -15,12 +15,13 @@ import io
 import statistics
 
 from scripts import published, results
-from scripts.rows import collected
+from scripts.rows import ERRORS, collected
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-PERCENT = ("test_error", "accuracy", "k_means_accuracy")
+PERCENT = (*ERRORS, "accuracy", "k_means_accuracy")
 NAMES = {
     "test_error": "test error",
+    "least_test_error": "least test error of a run",
     "accuracy": "accuracy",
     "k_means_accuracy": "accuracy of k-means",
     "mmd": "squared MMD",
@@ -99,7 +100,7 @@ def _line(row, table, link):
     number = row.number
     kind = "" if number is None or number.statistic == "mean" else f"{number.statistic} "
     shown = "-"
-    if number:
+    if number and number.value is not None:
         spread = f" ± {number.std:g}" if number.std is not None else ""
         shown = f"{kind}{number.value:{form}}{unit}{spread}" if row.comparable else "not comparable"
     spread = f" ± {row.std:{form}}" if row.std is not None else ""
@@ -134,6 +135,25 @@ def _steps(run):
     """Steps of a run, and how many the recipe has if these are others."""
     full = published.settings(run["recipe"]).max_steps
     return f"{run['step']:,}" + (f" of {full:,}" if run["step"] != full else "")
+
+
+def least_errors_table(rows, link):
+    """What the last step measured where a table of the papers has the least error: see `every`."""
+    columns = ("what", "seeds", "evaluations", "steps", "least error", "error of the last step")
+    table = Table("Least errors of runs, and those of their last steps", columns)
+    for row in rows:
+        if row.metric == "least_test_error":
+            table.lines.append(
+                (
+                    _what(row.what, row.changes, row.runs, row.folder, table, link),
+                    str(len(row.runs)),
+                    ", ".join(sorted({str(run["evaluations"]) for run in row.runs})),
+                    _steps(row.runs[0]),
+                    _mean(row.values, ".2f", " %"),
+                    _mean([100 * run["test_error"] for run in row.runs], ".2f", " %"),
+                )
+            )
+    return table
 
 
 def domains_table(folders, link):
@@ -201,7 +221,8 @@ def every(folders, rows, link):
         rows: their rows: see `rows.collected`.
         link: see `tables`.
     """
-    found = [*tables(rows, link), domains_table(folders, link), clusters_table(folders, link)]
+    found = [*tables(rows, link), least_errors_table(rows, link)]
+    found += [domains_table(folders, link), clusters_table(folders, link)]
     return [table for table in found if table.lines]
 
 

@@ -89,3 +89,5 @@ def test_the_ablations_differ_in_their_losses_alone(dataset):
     }
     for name in ("architecture", "learning_rate", "max_steps", "visit_weight", "unsup_batch_size"):
         assert len({getattr(config, name) for config in runs.values()}) == 1, name
+    # Without the associations of augmented images, the phase that has nothing else is left out.
+    assert {key for key, config in runs.items() if config.reg_warmup_steps == 0} == {"clusters"}
