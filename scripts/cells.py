@@ -21,17 +21,24 @@ class Cell:
 
     Attributes:
         recipe: name of the recipe.
-        flags: all further flags, the seed's excepted.
+        own: the flags that make it this cell of a grid.
+        further: flags of all trainings, the seed's excepted.
         seed: the seed.
         folder: folder of all run directories.
         note: what its row says of the data.
     """
 
     recipe: str
-    flags: tuple[str, ...]
+    own: tuple[str, ...]
+    further: tuple[str, ...]
     seed: int
     folder: Path
     note: str = ""
+
+    @property
+    def flags(self):
+        """All flags beside the recipe's, the seed's excepted."""
+        return (*self.own, *self.further)
 
     @functools.cached_property
     def config(self):
@@ -127,12 +134,14 @@ def seconds_per_step(cells):
                 kind = run["recipe"], changes, run["settings"]["precision"]
                 rates.setdefault(kind, []).append(rate)
     estimates = {}
-    for kind in {cell.kind for cell in cells}:
-        recipe, changes, _ = kind
-        if kind in rates:
-            estimates[kind] = 1 / statistics.median(rates[kind])
+    for cell in cells:
+        recipe, changes, _ = cell.kind
+        if cell.kind in rates:
+            estimates[cell.kind] = 1 / statistics.median(rates[cell.kind])
         else:
-            estimates[kind] = None if changes else _promised(recipe)
+            # What a recipe says of its time holds for all cells of its grid.
+            others = results.without(changes, published.flag_names(cell.own))
+            estimates[cell.kind] = None if others else _promised(recipe)
     return estimates
 
 
@@ -167,9 +176,8 @@ def of_table(numbers, folder, seeds, further, note=""):
     cells = []
     for recipe, flags in kinds:
         for seed in seeds:
-            cell = Cell(
-                recipe, (*flags, *further), seed, Path(folder).expanduser().absolute(), note
-            )
+            folder = Path(folder).expanduser().absolute()
+            cell = Cell(recipe, flags, tuple(further), seed, folder, note)
             try:
                 published.settings(recipe, cell.flags)
             except UserError as error:

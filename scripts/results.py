@@ -124,9 +124,14 @@ def changes(recipe, settings):
     ]
 
 
+def without(changed, names):
+    """Changes but for those of some settings: see `changes`."""
+    return tuple(text for text in changed if text.partition("=")[0] not in names)
+
+
 def without_budget(changed):
     """Changes but for the number of steps: see `changes`."""
-    return tuple(text for text in changed if not text.startswith("max_steps="))
+    return without(changed, ["max_steps"])
 
 
 def place(recipe, changed, note=""):

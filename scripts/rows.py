@@ -151,9 +151,8 @@ def _row(number, metric, folder, runs, named):
     is_alone = number is not None and number.statistic == "best" and len(runs) == 1
     if None in values or is_alone:
         return None
-    changes = [text for text in runs[0]["changed"] if text.partition("=")[0] not in named]
-    recipe = runs[0]["recipe"]
-    return Row(number, recipe, tuple(changes), metric, tuple(values), tuple(runs), folder)
+    changes = results.without(runs[0]["changed"], named)
+    return Row(number, runs[0]["recipe"], changes, metric, tuple(values), tuple(runs), folder)
 
 
 def _machine(run):

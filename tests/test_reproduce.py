@@ -228,6 +228,15 @@ def test_costs_are_those_of_the_same_settings_and_precision(folder, capsys):
     assert cost(changed=["max_steps=5"]) == 0.5
 
 
+def test_what_a_recipe_says_of_its_time_holds_for_the_cells_of_its_grid(folder):
+    grid = config(folder, table="further/mnist_grid")
+    found = cells.seconds_per_step(reproduce.plan(grid, ("--precision=bfloat16",)))
+    assert len(found) == 9
+    assert set(found.values()) == {20 * 60 / 10_000}
+    found = cells.seconds_per_step(reproduce.plan(grid, ("--sup_per_batch=5",)))
+    assert set(found.values()) == {None}
+
+
 def test_an_adaptation_is_evaluated_against_its_bounds_of_the_same_seed(folder, monkeypatch):
     planned = reproduce.plan(config(folder, table="iccv17/2", max_steps=0), ())
     for cell in planned:
