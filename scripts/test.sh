@@ -13,5 +13,6 @@ export TF_CPP_MIN_LOG_LEVEL=3 PYTHONDONTWRITEBYTECODE=1
 echo "== TensorFlow =="
 KERAS_BACKEND=tensorflow "$PYTHON" -m pytest -n auto --maxprocesses=4 -m "not slow" "$@"
 echo "== JAX =="
-KERAS_BACKEND=jax "$PYTHON" -m pytest -n auto --maxprocesses=4 \
+# Most of the time goes into compiling what runs once.
+KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 "$PYTHON" -m pytest -n auto --maxprocesses=4 \
   -m "backend and not slow" "$@"
