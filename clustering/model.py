@@ -2,7 +2,8 @@
 
 Two associations are added up (thesis chapter 5, eq. 5 to 9): between the centroids of clusters and
 the embeddings of images, and between the embeddings of transformed images and of the images
-themselves. The classifier is trained on the centroids alone.
+themselves. The classifier is trained on the centroids, and on images where the transformation loss
+has a weight.
 """
 
 import keras

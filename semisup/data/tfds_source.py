@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from semisup.data import pixels
-from semisup.data.cache import Blocks, Source
+from semisup.data.cache import UNLABELLED, Blocks, Source
 from semisup.errors import UserError, first_line
 
 _BLOCK_BYTES = 2**20
@@ -34,11 +34,11 @@ def open_tfds(
         image_size: if not 0, all images are resized to image_size x image_size.
 
     Returns:
-        The class names, and a source for each split.
+        The class names, and a source for each split; no names where the images have no `label`.
 
     Raises:
         UserError: there is no such data set, it could not be prepared, it is not one of images
-            with labels, or its images differ in size and there is no `image_size`.
+            with one class each or none, or its images differ in size and there is no `image_size`.
     """
     # absl, TFDS and TensorFlow take seconds to import: only who reads such a set waits for them.
     import tensorflow_datasets as tfds
@@ -48,10 +48,10 @@ def open_tfds(
     with _quiet():
         builder = _builder(tfds, name, data_dir, where)
         features = builder.info.features
-        if not _is_image_classification(tfds, features):
+        if not _is_of_images(tfds, features):
             raise UserError(
                 f"data set {name!r} is not one of images (`image`, uint8, grey or RGB) with one "
-                f"class each (`label`); it has {', '.join(features)}"
+                f"class each (`label`) or none; it has {', '.join(features)}"
             )
         if not builder.is_prepared():
             with _alone(where, name):
@@ -64,15 +64,15 @@ def open_tfds(
         for split, info in builder.info.splits.items()
         if info.num_examples
     }
-    return tuple(features["label"].names), sources
+    return tuple(features["label"].names if "label" in features else ()), sources
 
 
-def _is_image_classification(tfds: Any, features: Any) -> bool:
+def _is_of_images(tfds: Any, features: Any) -> bool:
     return (
         isinstance(features, tfds.features.FeaturesDict)
-        and {"image", "label"} <= set(features)
+        and "image" in features
         and isinstance(features["image"], tfds.features.Image)
-        and isinstance(features["label"], tfds.features.ClassLabel)
+        and ("label" not in features or isinstance(features["label"], tfds.features.ClassLabel))
         and features["image"].np_dtype == np.uint8
         and features["image"].shape[-1] in (1, 3)
     )
@@ -192,18 +192,21 @@ def _examples(tfds: Any, builder: Any, split: str) -> Blocks:
     """Images as TFDS has them, in blocks; one by one if their sizes may differ."""
     import tensorflow as tf
 
-    shape = builder.info.features["image"].shape
+    features = builder.info.features
+    shape = features["image"].shape
     block = 1 if None in shape else max(1, _BLOCK_BYTES // math.prod(shape))
+    read = {name: True for name in ("image", "label") if name in features}
     try:
         with _quiet():
             dataset = builder.as_dataset(
                 split=split,
-                decoders=tfds.decode.PartialDecoding({"image": True, "label": True}),
+                decoders=tfds.decode.PartialDecoding(read),
                 read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
                 shuffle_files=False,
             )
         for batch in dataset.batch(block).as_numpy_iterator():
-            yield batch["image"], batch["label"]
+            images = batch["image"]
+            yield images, batch.get("label", np.full(len(images), UNLABELLED))
     except tf.errors.OpError as error:
         raise UserError(
             f"cannot read {builder.info.name}-{split} in {builder.data_dir}: "

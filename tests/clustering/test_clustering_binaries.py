@@ -58,7 +58,12 @@ def normalized_network(folder):
 
 
 @pytest.mark.parametrize(
-    ("step", "settings"), [(25, {}), (45, {"steps_per_execution": 5, "crop_size": 24})]
+    ("step", "settings"),
+    [
+        (5, {"reg_warmup_steps": 0}),
+        (25, {}),
+        (45, {"steps_per_execution": 5, "crop_size": 24}),
+    ],
 )
 def test_a_clustering_killed_before_or_after_k_means_resumes_to_the_same_bits(
     tmp_path, step, settings, capsys

@@ -125,7 +125,7 @@ def test_a_fingerprint_reads_at_most_a_thousand_images():
 
 @pytest.fixture(scope="module")
 def own_data_dir(tmp_path_factory):
-    """`own`: 7 + 2 images, 3 unlabelled; `odd`: two sizes; `text`: no images."""
+    """`own`: 7 + 2 images, 3 unlabelled; `odd`: two sizes; `bare`: no labels; `text`: no images."""
     import tensorflow_datasets as tfds
 
     def examples(count, label, height=lambda i: 6):
@@ -154,6 +154,8 @@ def own_data_dir(tmp_path_factory):
     odd = {"train": examples(3, lambda i: 0, height=lambda i: 4 + i // 2)}
     store("own", {"image": tfds.features.Image(shape=(6, 5, 3)), "label": label}, own)
     store("odd", {"image": tfds.features.Image(shape=(None, None, 3)), "label": label}, odd)
+    bare = [(i, {"image": example["image"]}) for i, example in own["train"]]
+    store("bare", {"image": tfds.features.Image(shape=(6, 5, 3))}, {"train": bare})
     store("text", {"words": tfds.features.Text()}, {"train": [(0, {"words": "a"})]})
     return str(folder)
 
@@ -206,6 +208,13 @@ def test_labels_of_minus_one_are_none(own_data_dir, spelling):
     split = load_dataset("own", data_dir=own_data_dir, splits=[spelling]).splits[spelling]
     assert split.labels is None
     assert split.images.shape == (3, 6, 5, 3)
+
+
+def test_images_without_a_label_feature_have_neither_labels_nor_classes(own_data_dir):
+    data = load_dataset("bare", data_dir=own_data_dir, splits=["train"])
+    assert data.class_names == ()
+    assert data.splits["train"].labels is None
+    np.testing.assert_array_equal(data.splits["train"].images[:, 0, 0, 0], 10 * np.arange(7))
 
 
 def test_tfds_images_are_resized(own_data_dir):
