@@ -81,16 +81,20 @@ class Cell:
 
     @property
     def is_trained(self):
-        """Whether the training is complete."""
-        return _step(self.run / "results.json") == self.config.max_steps
+        """Whether the training is complete, and was one with the recipe's present settings."""
+        result = _content(self.run / "results.json")
+        if result.get("step") != self.config.max_steps:
+            return False
+        settings = {**self.config.to_dict(), **result.get("settings", {})}
+        return results.changes(self.recipe, settings) == self.changes
 
     @property
     def is_complete(self):
         """Whether it is trained, and evaluated where results need that."""
-        evaluation = self.run / "evaluation.json"
-        return self.is_trained and (
-            self.task == "semisup" or _step(evaluation) == self.config.max_steps
-        )
+        if self.task == "semisup":
+            return self.is_trained
+        evaluation = _content(self.run / "evaluation.json")
+        return self.is_trained and evaluation.get("step") == self.config.max_steps
 
     @property
     def kind(self):
@@ -207,11 +211,12 @@ def with_bounds(cells):
     return found
 
 
-def _step(path):
+def _content(path):
+    """What a JSON file holds; nothing where it is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["step"]
-    except (OSError, ValueError, KeyError):
-        return None
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def _last_entry(path, tail=20_000):

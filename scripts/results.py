@@ -108,7 +108,7 @@ def _lacks_evaluation(result):
 
 
 def changes(recipe, settings):
-    """What of a run's settings is not its recipe's own, as a list of `name=value`.
+    """What of a run's settings is not its recipe's own, as a sorted list of `name=value`.
 
     What may differ between the runs of a row, such as seed and precision, is left out.
 
@@ -119,7 +119,7 @@ def changes(recipe, settings):
     own = published.settings(recipe).to_dict()
     return [
         f"{name}={settings[name]}"
-        for name in own
+        for name in sorted(own)
         if name not in FREE and settings[name] != own[name]
     ]
 

@@ -37,6 +37,11 @@ class EvalConfig:
         "Draw associations, confusion matrix, nearest neighbours, t-SNE, first kernels and what "
         "excites kernels into figures/.",
     )
+    projector: bool = option(
+        False,
+        "Run",
+        "Write embeddings of test images for TensorBoard's projector into eval/.",
+    )
     mc_dropout: int = option(
         0,
         "Run",
@@ -44,7 +49,6 @@ class EvalConfig:
         "uncertainty.csv; 0: none.",
         least=0,
     )
-
     report: bool = option(
         False,
         "Run",

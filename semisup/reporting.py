@@ -8,6 +8,7 @@ from semisup import (
     checkpoints,
     evaluation,
     optimizers,
+    projection,
     report_page,
     runs,
     uncertainty,
@@ -69,11 +70,15 @@ def evaluate_run(settings, task, reporter_class=None):
             time.sleep(settings.poll_seconds)
     if settings.follow and run.completed_step() < step:
         print(f"Nobody trains in {run.path} any more, at step {step} of {config.max_steps}.")
+    if settings.figures or settings.projector:
+        optimizers.put_average(model)
+    if settings.projector:
+        projection.project(run.file("eval"), task, data, reporter.predictor)
+        print(f"wrote {run.file('eval', 'projector_config.pbtxt')}: see tensorboard's projector")
     if settings.figures:
         # Only here: matplotlib takes a second to import.
         from semisup import figures
 
-        optimizers.put_average(model)
         for path in figures.draw(run, step, reporter.drawings()):
             print(f"wrote {path}")
     if settings.report:

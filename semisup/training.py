@@ -20,15 +20,13 @@ from semisup import (
     live_settings,
     monitoring,
     optimizers,
+    projection,
     run_directory,
     runs,
 )
 from semisup.embedding_classifier import REGULARIZATION_LOSS
 from semisup.errors import UserError
 from semisup.signals import StopSignals
-
-PROJECTED = 1000
-"""Images whose embeddings are written for TensorBoard's projector."""
 
 
 def train(config, task):
@@ -296,18 +294,12 @@ class Session:
 
     def finish(self):
         """Writes results, export and projector of the trained model."""
-        config, run, images = self.config, self.run, self.data.evaluation.images
+        config, run = self.config, self.run
         measured = self._measured(config.max_steps) or self.evaluate(config.max_steps)
         optimizers.put_average(self.model)
         self.model.save(run.file("model.keras"))
         if config.projector:
-            monitoring.write_projector(
-                run.file("train"),
-                self.predictor.embeddings(images[:PROJECTED]),
-                self.task.projected_groups(self.predictor, self.data, images[:PROJECTED]),
-                self.data.class_names,
-                images[:PROJECTED],
-            )
+            projection.project(run.file("train"), self.task, self.data, self.predictor)
         entries = run.read_metrics()
         speeds = [entry["steps_per_second"] for entry in entries if "steps_per_second" in entry]
         run.write_json(
@@ -317,7 +309,7 @@ class Session:
                 "step": config.max_steps,
                 **measured,
                 "evaluated_on": self.data.evaluated_on,
-                "images": len(images),
+                "images": len(self.data.evaluation.images),
                 "live_changes": live_settings.changes(entries),
                 "wall_time_seconds": round(self.recorder.seconds, 1),
                 "median_steps_per_second": float(np.median(speeds)) if speeds else None,

@@ -197,6 +197,16 @@ def test_a_training_that_was_not_evaluated_is_evaluated_and_nothing_else(folder)
     assert cell.is_complete
 
 
+def test_a_run_of_what_the_recipe_was_before_is_not_the_cell(folder):
+    (cell,) = reproduce.plan(config(folder, row="mnist_100", collect=False), ())
+    run(config(folder, row="mnist_100", collect=False), FakeExecutor())
+    assert cell.is_trained
+    content = json.loads((cell.run / "results.json").read_text())
+    content["settings"]["learning_rate"] *= 2
+    (cell.run / "results.json").write_text(json.dumps(content))
+    assert not cell.is_trained
+
+
 def test_results_of_other_data_are_no_reason_to_skip_nor_are_they_mixed(folder):
     executor = FakeExecutor()
     for note in ("", "MNIST: a part", "", "MNIST: a part"):

@@ -337,6 +337,12 @@ def test_committed_results_are_whole_and_the_tables_show_them():
         assert result["git_commit"]
         assert not result["git_commit"].endswith("-dirty"), path
         assert not [word for word in result["command"].split() if "=/" in word or word[0] == "/"]
+        # What a later change of a recipe makes of a result.
+        settings = {**published.settings(result["recipe"]).to_dict(), **result["settings"]}
+        changed = script.changes(result["recipe"], settings)
+        assert result["changed"] == changed, path
+        place = script.place(result["recipe"], changed, result["note"])
+        assert path.parent == ROOT / "results" / place
     for path, text in tables.files().items():
         assert path.read_text(encoding="utf-8") == text, f"{path}: run python -m scripts.tables"
     shown = {row.folder for row in collected(list(script.rows()))}

@@ -218,8 +218,12 @@ def test_a_folder_of_images_is_learnt_and_evaluated_after_it_has_moved(tmp_path)
     )
     assert "Test error 0.00 %" in out
     (tmp_path / "photos").rename(tmp_path / "moved")
-    status, _, err = running.call("eval", f"--logdir={logdir}", f"--data_dir={tmp_path / 'moved'}")
+    moved = f"--data_dir={tmp_path / 'moved'}"
+    status, _, err = running.call("eval", f"--logdir={logdir}", moved, "--projector")
     assert status == 0, err
+    for name in ("embeddings.tsv", "classes.tsv", "sprite.png", "projector_config.pbtxt"):
+        # The same images, model and classes as at the end of the training.
+        assert (logdir / "eval" / name).read_bytes() == (logdir / "train" / name).read_bytes()
     with open(logdir / "predictions.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == results["images"]
