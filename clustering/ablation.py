@@ -7,6 +7,7 @@ from clustering import task
 from clustering.config import TrainConfig
 from semisup import analysis
 from semisup.errors import UserError
+from semisup.run_config import file_name
 from semisup.run_directory import RunDirectory
 
 # What may differ within a run says nothing of the method, and neither do these.
@@ -45,24 +46,34 @@ def read(folder):
 
 
 def draw(folder):
-    """Draws `ablation.png` in a folder of runs.
+    """Draws `ablation_DATASET.png` in a folder of runs, for each data set that allows it.
 
     Args:
         folder: see `read`.
 
     Returns:
-        Path of the file.
+        Paths of the files.
 
     Raises:
-        UserError: if there are too few runs, or nothing varies among them.
+        UserError: if there are too few runs of any data set, or nothing varies among them.
     """
     folder = Path(folder).expanduser()
     runs = read(folder)
-    try:
-        figure = analysis.marginal_figure(runs, "accuracy in %")
-    except ValueError as error:
+    by_dataset = {}
+    for settings, accuracy in runs:
+        by_dataset.setdefault(settings["dataset"], []).append((settings, accuracy))
+    paths, reasons = [], []
+    for dataset, members in by_dataset.items():
+        try:
+            figure = analysis.marginal_figure(members, "accuracy in %")
+        except ValueError as error:
+            reasons.append(f"{dataset}: {error}")
+        else:
+            paths.append(analysis.save(figure, folder / f"ablation_{file_name(dataset)}.png"))
+    if not paths:
         raise UserError(
-            f"--ablation={folder}: {error}; it holds {len(runs)} evaluated runs of clustering with "
-            "labelled images (clustering-eval --logdir=RUN evaluates one)"
-        ) from None
-    return analysis.save(figure, folder / "ablation.png")
+            f"--ablation={folder}: {'; '.join(reasons) or 'nothing to compare'}; it holds "
+            f"{len(runs)} evaluated runs of clustering with labelled images (clustering-eval "
+            "--logdir=RUN evaluates one)"
+        )
+    return paths

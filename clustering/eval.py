@@ -30,7 +30,7 @@ class EvalConfig(semi_supervised.EvalConfig):
         "",
         "Comparison",
         "Folder of many evaluated runs: draw their accuracy against each setting that varies into "
-        "ablation.png there, instead of evaluating a run.",
+        "ablation_DATASET.png there, for each data set, instead of evaluating a run.",
     )
 
     def __post_init__(self):
@@ -54,7 +54,8 @@ def _eval(config):
     if config.ablation:
         from clustering import ablation
 
-        print(f"wrote {ablation.draw(config.ablation)}")
+        for path in ablation.draw(config.ablation):
+            print(f"wrote {path}")
         return
     from clustering import task
     from clustering.reporting import ClusteringReporter

@@ -106,18 +106,33 @@ class Cell:
         """Steps that the run's log has reached."""
         return (_last_entry(self.run / "metrics.jsonl") or {"step": 0})["step"]
 
+    @functools.cached_property
+    def beginning(self):
+        """The training of the same seed that this one goes on from, if its recipe names one."""
+        initial_run = published.settings(self.recipe).to_dict().get("initial_run")
+        if not initial_run or "initial_run" in published.flag_names(self.flags):
+            return None
+        recipe = Path(initial_run).name
+        known = published.TASKS[published.task_of(recipe)].__dataclass_fields__
+        further = [flag for flag in self.further if published.flag_names([flag])[0] in known]
+        return Cell(recipe, (), tuple(further), self.seed, self.folder, self.note)
+
     def commands(self, bounds=()):
         """What is left to be run: the training, and where results need it the evaluation.
 
         Args:
             bounds: flags of the evaluation that name other runs.
         """
+        first = []
         train = [sys.executable, "-m", f"{self.task}.train", f"--recipe={self.recipe}"]
         train += [*self.flags, f"--seed={self.seed}", f"--logdir={self.run}", "--noprogress"]
+        if self.beginning:
+            train.append(f"--initial_run={self.beginning.run}")
+            first = [] if self.beginning.is_complete else self.beginning.commands()
         if self.task == "semisup":
-            return [train]
+            return [*first, train]
         evaluate = [sys.executable, "-m", f"{self.task}.eval", f"--logdir={self.run}", *bounds]
-        return [evaluate] if self.is_trained else [train, evaluate]
+        return [evaluate] if self.is_trained else [*first, train, evaluate]
 
 
 def seconds_per_step(cells):

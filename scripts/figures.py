@@ -81,6 +81,7 @@ FIGURES = (
     Figure("5.4", "clustering", "clusters", "stl10", "stl10_resnet"),
 )
 ABLATION = "figure_5.5_ablation"
+_ABLATION_DATASET = "mnist"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,15 +129,26 @@ def choose(figure, runs):
         fitting,
         key=lambda run: (not _is_own(figure, run), -run.step, run.settings["seed"], str(run.path)),
     )
-    others = []
-    if figure.drawing == "domains":
-        compared = [
-            (kind, other)
-            for kind in ("source_only", "target_only", "compare")
-            if (other := _beside(best, kind, runs)) is not None
-        ]
-        others = [f"--{kind}={other.path.absolute()}" for kind, other in compared]
-    return best, others
+    return best, _others(best, runs) if figure.drawing == "domains" else []
+
+
+def _others(best, runs):
+    """Flags of an adaptation's evaluation that name the runs to show beside it."""
+    kinds = ("source_only", "target_only", "mmd")
+    found = {kind: run for kind in kinds if (run := _beside(best, kind, runs)) is not None}
+    paths = {kind: str(run.path.absolute()) for kind, run in found.items()}
+    flags = []
+    bounds = [found.get(kind) for kind in ("source_only", "target_only")]
+    # The evaluation measures a coverage by them, which others would make a wrong one.
+    if all(run and _is_alike(run, best) for run in bounds):
+        flags = [f"--{kind}={paths.pop(kind)}" for kind in ("source_only", "target_only")]
+    else:
+        paths.pop("target_only", None)
+    return [*flags, *([f"--compare={os.pathsep.join(paths.values())}"] if paths else [])]
+
+
+def _is_alike(run, other):
+    return (run.step, run.settings["seed"]) == (other.step, other.settings["seed"])
 
 
 def _fits(figure, run):
@@ -156,8 +168,11 @@ def _is_own(figure, run):
 
 
 def _beside(run, kind, runs):
-    """Another run of the same pair to show beside an adaptation, the one of most steps, or None."""
-    similarity = {"source_only": "none", "target_only": "none", "compare": "mmd"}[kind]
+    """Another run of the same pair to show beside an adaptation, or None.
+
+    Where there are several, that of the same steps and seed, then that of most steps.
+    """
+    similarity = "mmd" if kind == "mmd" else "none"
     names = ("dataset", "target_dataset")
     fitting = [
         other
@@ -167,7 +182,7 @@ def _beside(run, kind, runs):
         and other.settings["similarity"] == similarity
         and other.settings["target_only"] == (kind == "target_only")
     ]
-    return max(fitting, key=lambda other: other.step, default=None)
+    return max(fitting, key=lambda other: (_is_alike(other, run), other.step), default=None)
 
 
 def draw(config, call=subprocess.run):
@@ -201,11 +216,19 @@ def draw(config, call=subprocess.run):
         if drawn[run.path] and source.is_file():
             paths.append(_copy(source, output / f"{figure.name}.png"))
             print(f"figure {figure.number} ({figure.drawing}): {paths[-1]}, of {run.path}")
-    clusterings = [run for run in runs if run.task == "clustering"]
-    if len(clusterings) > 1 and _call(
-        call, "clustering", f"--ablation={Path(config.folder).absolute()}"
+    source = Path(config.folder) / f"ablation_{_ABLATION_DATASET}.png"
+    clusterings = [
+        run
+        for run in runs
+        if run.task == "clustering" and run.settings["dataset"] == _ABLATION_DATASET
+    ]
+    if len(clusterings) < 2:
+        print("figure 5.5 (ablation): no two runs on mnist; --recipe=mnist_vcnn and other settings")
+    elif (
+        _call(call, "clustering", f"--ablation={Path(config.folder).absolute()}")
+        and source.is_file()
     ):
-        paths.append(_copy(Path(config.folder) / "ablation.png", output / f"{ABLATION}.png"))
+        paths.append(_copy(source, output / f"{ABLATION}.png"))
         print(f"figure 5.5 (ablation): {paths[-1]}, of the evaluated clusterings in the folder")
     if not paths:
         raise UserError(f"--folder={config.folder} holds no complete run that a figure shows")

@@ -126,6 +126,23 @@ def listing():
     return "\n".join(lines)
 
 
+@dataclasses.dataclass
+class _Running:
+    """What is known of a cell that was handed to the executor.
+
+    Attributes:
+        handle: the executor's.
+        log_size: of its log before; what grows it is the training.
+        steps: that it had taken when it began.
+        begun: the time when it began, or None while it waits for room on a cluster.
+    """
+
+    handle: object
+    log_size: int
+    steps: int
+    begun: float | None = None
+
+
 class Reproduction:
     """Cells that are being run.
 
@@ -161,7 +178,7 @@ class Reproduction:
                     self._look()
         except KeyboardInterrupt:
             self._say("stopping; the trainings save first ...")
-            self.executor.stop([handle for handle, *_ in self.running.values()])
+            self.executor.stop([state.handle for state in self.running.values()])
             raise
         self._measure_coverage()
 
@@ -172,23 +189,31 @@ class Reproduction:
         while self.waiting and len(self.running) < room:
             self._start(self.waiting.pop(0))
         time.sleep(_LOOK_SECONDS)
-        for cell in list(self.running):
-            status = self.executor.status(self.running[cell][0])
+        for cell, state in list(self.running.items()):
+            if state.begun is None and _size(cell.log) != state.log_size:
+                self._begin(cell)
+            status = self.executor.status(state.handle)
             if status is not None:
                 self._finish(cell, status)
         self._show()
 
     def _start(self, cell):
+        size = _size(cell.log)
         handle = self.executor.submit(cell.commands(), str(cell.log), str(published.ROOT))
-        self.running[cell] = (handle, time.monotonic(), cell.steps)
+        self.running[cell] = _Running(handle, size, cell.steps)
+        if self.config.executor == "local":
+            self._begin(cell)
+
+    def _begin(self, cell):
+        self.running[cell].begun = time.monotonic()
         self._say(f"started {cell.name}")
 
     def _finish(self, cell, status):
-        _, started, _ = self.running.pop(cell)
+        state = self.running.pop(cell)
         if status == 0 and cell.is_complete:
             self.done += 1
-            minutes = (time.monotonic() - started) / 60
-            self._say(f"complete {cell.name}, after {minutes:.1f} minutes")
+            seconds = time.monotonic() - (state.begun or time.monotonic())
+            self._say(f"complete {cell.name}, after {seconds / 60:.1f} minutes")
             self.collect(cell)
         else:
             self.failed.append(cell)
@@ -210,12 +235,21 @@ class Reproduction:
         for cell, bounds in cells.with_bounds(self.every).items():
             if results.evaluated(cell.run, cell.config.max_steps).get("coverage") is None:
                 self._say(f"coverage of {cell.name} ...")
-                (evaluate,) = cell.commands(bounds)
-                status = executors.run_commands([evaluate], str(cell.log), str(published.ROOT))
-                if status:
+                if self._wait_for(cell.commands(bounds), cell.log):
                     self._say(f"no coverage: {executors.last_line(cell.log)}")
                 else:
                     self.collect(cell)
+
+    def _wait_for(self, commands, log):
+        """Runs commands where trainings run, and returns their exit status."""
+        handle = self.executor.submit(commands, str(log), str(published.ROOT))
+        try:
+            while (status := self.executor.status(handle)) is None:
+                time.sleep(_LOOK_SECONDS)
+        except KeyboardInterrupt:
+            self.executor.stop([handle])
+            raise
+        return status
 
     def _say(self, text):
         self._clear()
@@ -225,14 +259,28 @@ class Reproduction:
         """What runs, and how long all will take: redrawn on a terminal, else a line a minute."""
         if self.screen.isatty():
             self._clear()
-            lines = [*(self._progress(cell) for cell in self.running), self._summary()]
-            width = os.get_terminal_size(self.screen.fileno()).columns
-            print("\n".join(line[: width - 1] for line in lines), file=self.screen, flush=True)
+            size = os.get_terminal_size(self.screen.fileno())
+            lines = self._lines(most=size.lines - 3)
+            print(
+                "\n".join(line[: size.columns - 1] for line in lines), file=self.screen, flush=True
+            )
             self._shown = len(lines)
         elif time.monotonic() - self._spoken > _LINE_SECONDS:
             self._spoken = time.monotonic()
-            for line in (*(self._progress(cell) for cell in self.running), self._summary()):
+            for line in self._lines():
                 print(line, file=self.screen, flush=True)
+
+    def _lines(self, most=math.inf):
+        """A line for each cell that runs, and one for all."""
+        lines = [self._progress(cell) for cell in self._begun()]
+        if len(lines) > most:
+            hidden = len(lines) - most + 1
+            lines = [*lines[:-hidden], f"  and {hidden} more"]
+        return [*lines, self._summary()]
+
+    def _begun(self):
+        """The cells that run: what waits for room on a cluster does not."""
+        return [cell for cell, state in self.running.items() if state.begun is not None]
 
     def _clear(self):
         if self._shown:
@@ -245,11 +293,13 @@ class Reproduction:
         return f"  {cell.name}: step {cell.steps:,} of {cell.config.max_steps:,}{time_left}"
 
     def _summary(self):
-        cores = self.config.jobs if self.config.executor == "local" else max(len(self.running), 1)
+        begun = len(self._begun())
+        cores = self.config.jobs if self.config.executor == "local" else max(begun, 1)
         times = [self._seconds_left(cell) for cell in (*self.running, *self.waiting)]
         unknown = sum(value is None for value in times)
         total = sum(value for value in times if value is not None) / cores
-        text = f"{self.done} complete, {len(self.running)} running, {len(self.waiting)} waiting"
+        waiting = len(self.waiting) + len(self.running) - begun
+        text = f"{self.done} complete, {begun} running, {waiting} waiting"
         if self.failed:
             text += f", {len(self.failed)} failed"
         text += f"; about {duration(total)} left"
@@ -259,11 +309,18 @@ class Reproduction:
         """Estimate from the run's own speed, else from what is known of its recipe."""
         seconds = self._estimates[cell.kind]
         steps = cell.steps
-        if cell in self.running:
-            _, started, first = self.running[cell]
-            if steps > first:
-                seconds = (time.monotonic() - started) / (steps - first)
+        state = self.running.get(cell)
+        if state and state.begun is not None and steps > state.steps:
+            seconds = (time.monotonic() - state.begun) / (steps - state.steps)
         return None if seconds is None else seconds * (cell.config.max_steps - steps)
+
+
+def _size(path):
+    """Bytes of a file, or -1 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 def duration(seconds):
@@ -292,13 +349,20 @@ def plan(config, further):
         if name in _OWN_FLAGS:
             raise UserError(f"--{name} is not for all trainings: see the flags before --")
     budget = [f"--max_steps={config.max_steps}"] if config.max_steps else []
-    return cells.of_table(
+    planned = cells.of_table(
         chosen_numbers(config),
         config.folder,
         config.chosen_seeds(),
         (*further, *budget),
         config.note,
     )
+    for cell in planned:
+        for name in published.flag_names(cell.own):
+            if name in published.flag_names(further):
+                raise UserError(
+                    f"--{name} is not for all trainings: {' '.join(cell.own)} makes a cell"
+                )
+    return planned
 
 
 def describe(planned, todo):
@@ -321,6 +385,8 @@ def describe(planned, todo):
             lines.append(
                 f"{cell.name:<{width}}  {steps:,} steps, {duration(seconds * steps)}{begun}"
             )
+        if cell.beginning and not cell.beginning.is_complete:
+            lines[-1] += f"; before it, {cell.beginning.name}"
     rest = f", and {unknown} of unknown cost" if unknown else ""
     lines.append(
         f"{len(todo)} of {len(planned)} to run, {duration(total)} one after the other{rest}; as "

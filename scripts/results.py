@@ -7,8 +7,9 @@ Settings that are not the recipe's own (the open flags of a grid, say) become a 
 and part of the table's row; so does what `--note` says of the data. Where it is other data than the
 published number's, `--not_comparable` keeps it out of the row. What an evaluation of the last step
 measured besides (of an adaptation: the source's error, the discrepancy, the coverage; of a
-clustering: its agreement with the classes) is kept too, and so is the least error of all
-evaluations while it was trained, which one table of the papers shows.
+clustering: its agreement with the classes) is kept too, and so are the least error of all
+evaluations while it was trained, which one table of the papers shows, and steps and settings of the
+run that it went on from, if there was one.
 """
 
 import argparse
@@ -64,6 +65,7 @@ def collect(recipe, run, note="", comparable=True):
     if older:
         raise UserError(f"{run} is older than the settings {', '.join(older)}")
     changed = changes(recipe, settings)
+    beginning = _beginning(run, settings)
     for name in PATHS:
         settings.pop(name, None)
     paths = [value for value in settings.values() if str(value).startswith(("/", "folder:"))]
@@ -79,6 +81,7 @@ def collect(recipe, run, note="", comparable=True):
         **result,
         "command": shlex.join(words),
         **_least_error(directory),
+        **beginning,
         **evaluated(run, result["step"]),
     }
     if "accuracy" not in result and ("test_error" not in result or _lacks_evaluation(result)):
@@ -100,6 +103,18 @@ def _least_error(directory):
     """The least test error of a run's evaluations, and how many they are."""
     errors = [entry["test_error"] for entry in directory.read_metrics() if "test_error" in entry]
     return {"least_test_error": min(errors), "evaluations": len(errors)} if errors else {}
+
+
+def _beginning(run, settings):
+    """What the run was that another one went on from: its steps and settings."""
+    initial_run = settings.get("initial_run")
+    if not initial_run:
+        return {}
+    other = RunDirectory(initial_run).read_json("results.json", keys=("settings", "step"))
+    if other is None:
+        raise UserError(f"{run} went on from {initial_run}, which holds no results.json any more")
+    kept = {name: value for name, value in other["settings"].items() if name not in PATHS}
+    return {"went_on_from": {"step": other["step"], "settings": kept}}
 
 
 def _lacks_evaluation(result):

@@ -41,14 +41,18 @@ class Row:
 
     @property
     def statistic(self):
-        """What of our runs stands beside the published number: its own statistic of them."""
+        """What of our runs stands beside the published number."""
+        return self.over_runs(self.values)
+
+    def over_runs(self, values):
+        """The published number's own statistic of values, one of each run."""
         kind = self.number.statistic if self.number else "mean"
         function = {
             "mean": statistics.mean,
             "median": statistics.median,
             "best": min if self.metric in ERRORS else max,
         }[kind]
-        return function(self.values)
+        return function(values)
 
     @property
     def std(self):

@@ -15,7 +15,7 @@ import io
 import statistics
 
 from scripts import published, results
-from scripts.rows import ERRORS, collected
+from scripts.rows import ERRORS, collected, measured
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 PERCENT = (*ERRORS, "accuracy", "k_means_accuracy")
@@ -97,8 +97,7 @@ def tables(rows, link):
 def _line(row, table, link):
     form = ".2f" if row.metric in PERCENT else ".4f"
     unit = " %" if row.metric in PERCENT else ""
-    number = row.number
-    kind = "" if number is None or number.statistic == "mean" else f"{number.statistic} "
+    number, kind = row.number, _kind(row)
     shown = "-"
     if number and number.value is not None:
         spread = f" ± {number.std:g}" if number.std is not None else ""
@@ -117,10 +116,24 @@ def _line(row, table, link):
         difference,
         str(len(row.values)),
         values,
-        _steps(row.runs[0]),
+        _steps(row.runs[0]) + _evaluations(row),
         f"{row.minutes:.0f} min",
         row.machine,
     )
+
+
+def _kind(row):
+    """What stands before a statistic that is no mean."""
+    number = row.number
+    return "" if number is None or number.statistic == "mean" else f"{number.statistic} "
+
+
+def _evaluations(row):
+    """Of how many evaluations a least error is."""
+    if row.metric != "least_test_error":
+        return ""
+    counts = sorted({run["evaluations"] for run in row.runs})
+    return f", {' or '.join(map(str, counts))} evaluations"
 
 
 def _what(name, changes, runs, folder, table, link):
@@ -139,18 +152,18 @@ def _steps(run):
 
 def least_errors_table(rows, link):
     """What the last step measured where a table of the papers has the least error: see `every`."""
-    columns = ("what", "seeds", "evaluations", "steps", "least error", "error of the last step")
+    columns = ("what", "seeds", "steps", "least error", "error of the last step")
     table = Table("Least errors of runs, and those of their last steps", columns)
     for row in rows:
         if row.metric == "least_test_error":
+            last = row.over_runs([measured(run, "test_error") for run in row.runs])
             table.lines.append(
                 (
                     _what(row.what, row.changes, row.runs, row.folder, table, link),
                     str(len(row.runs)),
-                    ", ".join(sorted({str(run["evaluations"]) for run in row.runs})),
-                    _steps(row.runs[0]),
-                    _mean(row.values, ".2f", " %"),
-                    _mean([100 * run["test_error"] for run in row.runs], ".2f", " %"),
+                    _steps(row.runs[0]) + _evaluations(row),
+                    f"{_kind(row)}{row.statistic:.2f} %",
+                    f"{_kind(row)}{last:.2f} %",
                 )
             )
     return table
@@ -185,12 +198,12 @@ def clusters_table(folders, link):
     table = Table("Clusters, matched with the classes", columns)
     for folder, runs in folders:
         if all("nmi" in run for run in runs):
-            measured = {name: [100 * run[name] for run in runs] for name in names}
+            values = {name: [100 * run[name] for run in runs] for name in names}
             table.lines.append(
                 (
                     _what(_recipe(runs), runs[0]["changed"], runs, folder, table, link),
                     _steps(runs[0]),
-                    *(_mean(measured[name], form, " %") for name, form in names.items()),
+                    *(_mean(values[name], form, " %") for name, form in names.items()),
                 )
             )
     return table

@@ -35,7 +35,7 @@ class Evaluation:
             return subprocess.CompletedProcess(command, 2, "", "a\nclustering-eval: no data\n")
         flags = dict(argument.lstrip("-").split("=") for argument in command if "=" in argument)
         if "ablation" in flags:
-            Path(flags["ablation"], "ablation.png").write_bytes(b"")
+            Path(flags["ablation"], "ablation_mnist.png").write_bytes(b"")
             return subprocess.CompletedProcess(command, 0, "", "")
         folder = Path(flags["logdir"], "figures")
         folder.mkdir(exist_ok=True)
@@ -95,9 +95,31 @@ def test_an_adaptation_is_shown_beside_source_only_and_mmd_of_its_pair(tmp_path)
     ]
 
 
-def test_clusterings_are_compared_in_an_ablation(tmp_path):
-    for name in ("a", "b"):
-        make_run(tmp_path / "runs", name, "clustering")
+def test_runs_of_other_steps_or_seeds_are_shown_but_measure_no_coverage(tmp_path):
+    runs = tmp_path / "runs"
+    make_run(runs, "assoc", "domain_adaptation", step=200)
+    make_run(runs, "source", "domain_adaptation", step=300, similarity="none")
+    make_run(runs, "source_alike", "domain_adaptation", step=200, similarity="none")
+    make_run(runs, "target", "domain_adaptation", step=200, similarity="none", target_only=True)
+    evaluation = Evaluation()
+    draw(tmp_path, evaluation)
+    assert evaluation.commands[0][5:] == [
+        f"--source_only={runs / 'source_alike'}",
+        f"--target_only={runs / 'target'}",
+    ]
+    other = json.loads((runs / "target" / "config.json").read_text())
+    other["settings"]["seed"] = 1
+    (runs / "target" / "config.json").write_text(json.dumps(other))
+    draw(tmp_path, evaluation)
+    assert evaluation.commands[1][5:] == [f"--compare={runs / 'source_alike'}"]
+
+
+def test_clusterings_of_mnist_are_compared_in_an_ablation(tmp_path, capsys):
+    make_run(tmp_path / "runs", "a", "clustering")
+    make_run(tmp_path / "runs", "b", "clustering", dataset="cifar10")
+    assert "figure_5.5_ablation.png" not in [path.name for path in draw(tmp_path)]
+    assert "figure 5.5 (ablation): no two runs on mnist" in capsys.readouterr().out
+    make_run(tmp_path / "runs", "c", "clustering")
     assert "figure_5.5_ablation.png" in [path.name for path in draw(tmp_path)]
 
 

@@ -1,5 +1,6 @@
 """Tests of the reproduction of tables: what is run, skipped, continued, and said of failures."""
 
+import dataclasses
 import io
 import json
 import os
@@ -153,6 +154,11 @@ def test_cells_of_a_grid_have_their_own_flags_and_folders(folder):
         ({}, ("--max_stepps=3",), "mnist_100: Unknown command line flag 'max_stepps'"),
         ({}, ("--seed=3",), "--seed is not for all trainings"),
         ({}, ("--noprogress",), "--progress is not for all trainings"),
+        (
+            {"table": "cvpr17/4"},
+            ("--visit_weight=0.5",),
+            "--visit_weight is not for all trainings: --visit_weight=0 makes a cell",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_is(folder, settings, further, message):
@@ -205,6 +211,24 @@ def test_a_run_of_what_the_recipe_was_before_is_not_the_cell(folder):
     content["settings"]["learning_rate"] *= 2
     (cell.run / "results.json").write_text(json.dumps(content))
     assert not cell.is_trained
+
+
+def test_what_a_cell_goes_on_from_is_trained_before_it_with_the_same_seed(folder, capsys):
+    settings = config(folder, table="cvpr17/5", seeds="3")
+    further = ("--precision=bfloat16", "--target_dataset=usps")
+    (cell,) = reproduce.plan(settings, further)
+    first, train, evaluate = cell.commands()
+    assert first[2:5] == ["semisup.train", "--recipe=svhn_pretraining", "--precision=bfloat16"]
+    assert "--seed=3" in first
+    assert "--max_steps=20" in first
+    assert "--target_dataset=usps" not in first
+    assert train[2] == "domain_adaptation.train"
+    assert f"--initial_run={cell.beginning.run}" in train
+    assert evaluate[2] == "domain_adaptation.eval"
+    reproduce.reproduce(dataclasses.replace(settings, dry_run=True), further)
+    assert "; before it, svhn_pretraining max_steps=20" in capsys.readouterr().out
+    (own,) = reproduce.plan(settings, ("--initial_run=runs/mine",))
+    assert len(own.commands()) == 2
 
 
 def test_results_of_other_data_are_no_reason_to_skip_nor_are_they_mixed(folder):
@@ -283,6 +307,45 @@ def test_a_terminal_is_told_what_runs_and_how_long_it_will_take(folder, monkeypa
     assert "mnist_100 seed 0: step 0 of 10,000" in text
     assert "0 complete, 1 running, 2 waiting" in text
     assert text.count("\x1b[2A\x1b[J") == 1
+
+
+def test_what_waits_for_room_on_a_cluster_neither_runs_nor_is_timed(folder, monkeypatch):
+    class Full(FakeExecutor):
+        def status(self, command):
+            return None
+
+    clock = [0.0]
+    monkeypatch.setattr(reproduce.time, "monotonic", lambda: clock[0])
+    settings = config(folder, max_steps=0, executor="ray")
+    todo = reproduce.plan(settings, ())
+    screen = io.StringIO()
+    shown = reproduce.Reproduction(settings, todo, todo, Full(), screen)
+    shown._look()
+    assert screen.getvalue() == ""
+    assert "0 running, 3 waiting; about 60 minutes left" in shown._summary()
+    first = todo[0]
+    first.log.parent.mkdir(parents=True)
+    first.log.write_text("Training on 2 CPU cores.\n")
+    clock[0] = 5000.0
+    shown._look()
+    assert f"started {first.name}" in screen.getvalue()
+    first.run.mkdir()
+    (first.run / "metrics.jsonl").write_text('{"step": 5000, "seconds": 60.0}\n')
+    clock[0] += 60
+    assert shown._progress(first).endswith("step 5,000 of 10,000, 60 seconds left")
+    assert "1 running, 2 waiting" in shown._summary()
+
+
+def test_a_screen_of_few_lines_shows_as_many_cells(folder):
+    settings = config(folder, seeds="0:4", max_steps=0, jobs=12)
+    todo = reproduce.plan(settings, ())
+    shown = reproduce.Reproduction(settings, todo, todo, FakeExecutor(), io.StringIO())
+    while shown.waiting:
+        shown._start(shown.waiting.pop(0))
+    lines = shown._lines(most=5)
+    assert len(lines) == 6
+    assert lines[-2] == "  and 8 more"
+    assert len(shown._lines()) == 13
 
 
 def test_commands_run_one_after_the_other_until_one_fails(tmp_path):

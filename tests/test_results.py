@@ -101,16 +101,18 @@ def test_cells_of_a_grid_are_rows_of_their_own_with_mean_and_deviation(results, 
 
 
 def test_a_table_of_least_errors_has_ours_and_says_what_the_last_step_has(results, tmp_path):
-    for seed, (earlier, last) in enumerate([((0.03, 0.01), 0.02), ((0.5, 0.04), 0.03)]):
+    errors = [((0.03, 0.01), 0.02), ((0.5, 0.04), 0.03), ((0.5, 0.09), 0.15)]
+    for seed, (earlier, last) in enumerate(errors):
         arguments = ["--recipe=mnist_visit", "--visit_weight=0.5", f"--seed={seed}"]
         run = run_directory(tmp_path / str(seed), *arguments, error=last, earlier=earlier)
         results.collect("mnist_visit", run)
     (row,) = rows("Learning by Association (CVPR 2017), table 4: least test error of a run")
-    assert (row["ours"], row["each"]) == ("**median 2.00 % ± 1.41**", "1.00, 3.00")
+    assert row["each"] == "1.00, 3.00, 9.00"
+    assert row["ours"].startswith("**median 3.00 % ± ")
+    assert row["steps"] == "10,000, 3 evaluations"
     (row,) = rows("Least errors")
-    assert row["evaluations"] == "3"
-    assert row["least error"] == "2.00 % ± 1.41"
-    assert row["error of the last step"] == "2.50 % ± 0.71"
+    assert row["least error"] == "median 3.00 %"
+    assert row["error of the last step"] == "median 3.00 %"
 
 
 def test_what_no_paper_has_stands_in_tables_of_its_own(results, tmp_path):
@@ -176,6 +178,19 @@ def test_the_command_gives_the_settings_again_without_paths(results, tmp_path):
     command = json.loads(results.collect("mnist_100", run).read_text())["command"]
     expected = "--recipe=mnist_100 '--architecture=my net' --nodeterministic"
     assert command == f"python -m semisup.train {expected}"
+
+
+def test_a_result_tells_what_its_run_went_on_from(results, tmp_path):
+    first = run_directory(tmp_path / "first", "--recipe=mnist_100", "--max_steps=7")
+    flags = ["--recipe=mnist_100", f"--initial_run={first}"]
+    run = run_directory(tmp_path / "run", *flags)
+    content = json.loads(results.collect("mnist_100", run).read_text())
+    assert content["went_on_from"]["step"] == 7
+    assert content["went_on_from"]["settings"]["learning_rate"] == 1e-3
+    assert str(tmp_path) not in json.dumps(content)
+    (first / "results.json").unlink()
+    with pytest.raises(UserError, match=r"which holds no results\.json any more"):
+        results.collect("mnist_100", run)
 
 
 def test_a_result_whose_settings_name_a_path_is_refused(results, tmp_path):

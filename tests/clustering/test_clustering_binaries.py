@@ -275,8 +275,8 @@ def test_ablation_draws_the_accuracy_of_a_folder_of_runs(tmp_path):
         assert evaluate(run)[0] == 0
     status, out, err = call("eval", f"--ablation={tmp_path / 'runs'}")
     assert status == 0, err
-    assert (tmp_path / "runs" / "ablation.png").exists()
-    assert "ablation.png" in out
+    assert (tmp_path / "runs" / "ablation_mnist_5k.png").exists()
+    assert "ablation_mnist_5k.png" in out
     assert evaluate(run, "--step=20")[0] == 0
     status, out, err = call("eval", f"--ablation={tmp_path / 'runs'}")
     assert status == 2
