@@ -70,7 +70,10 @@ def draw(folder):
             reasons.append(f"{dataset}: {error}")
         else:
             paths.append(analysis.save(figure, folder / f"ablation_{file_name(dataset)}.png"))
-    if not paths:
+    if paths:
+        for reason in reasons:
+            print(f"left out, {reason}")
+    else:
         raise UserError(
             f"--ablation={folder}: {'; '.join(reasons) or 'nothing to compare'}; it holds "
             f"{len(runs)} evaluated runs of clustering with labelled images (clustering-eval "

@@ -1,7 +1,8 @@
 """A look into the layers of a running training (thesis section 2.2): gradients, weights, units.
 
 Norms are taken where they cost next to nothing: those of the gradients by the optimizer in every
-step, all else from the weights and the optimizer's averages at the interval.
+step, which are watched whenever the log is written, all else from the weights and the optimizer's
+averages at the interval.
 """
 
 import contextlib
@@ -40,13 +41,14 @@ class Inspection(StepCallback):
       any of the probed images, for layers with a nonlinear activation.
 
     A gradient vanishes where the root of its mean square is below the optimizer's epsilon, so that
-    the weights hardly move, and explodes where its norm is not finite or 100 times the median of
-    the layer's earlier ones.
+    the weights hardly move. It explodes where its norm is not finite or 100 times the median of
+    those that were watched before, with the same weights of the losses.
 
     Args:
         recorder: a `monitoring.Recorder`.
         folder: TensorBoard folder for images and histograms, made at the first look.
-        interval: steps between two looks; 0 never looks.
+        interval: steps between two looks; 0 never looks nor watches.
+        watch_interval: steps between two comparisons of the gradients with earlier ones.
         histograms: whether to write histograms of the weights and of their averaged gradients.
         images: function that returns the images to probe with, (n, height, width, channels), as
             the network takes them.
@@ -54,24 +56,59 @@ class Inspection(StepCallback):
         steps_per_execution: see `StepCallback`.
     """
 
-    def __init__(self, recorder, folder, interval, histograms, images, step, steps_per_execution):
+    def __init__(
+        self,
+        recorder,
+        folder,
+        interval,
+        watch_interval,
+        histograms,
+        images,
+        step,
+        steps_per_execution,
+    ):
         super().__init__(step, steps_per_execution)
         self.recorder = recorder
         self.folder = folder
         self._writer = None
         self.interval = interval
+        self.watch_interval = watch_interval
         self.histograms = histograms
         self.images = images
         self._probe = None
         self._probed = None
         self._first_convolution = None
         self._earlier = {}
-        self._warned = set()
+        self._loss_weights = None
+        self._vanished = set()
+        self._exploded = set()
 
     def on_step(self, logs):
-        """Looks if it is time."""
-        if self.interval and self.step % self.interval == 0:
+        """Watches and looks if it is time."""
+        if not self.interval:
+            return
+        if self.step % self.watch_interval == 0:
+            self.watch(self.model, logs)
+        if self.step % self.interval == 0:
             self.look(self.model, logs)
+
+    def watch(self, model, logs):
+        """Warns of gradients that explode.
+
+        Args:
+            model: the model that is trained.
+            logs: values of the latest step by their names.
+        """
+        weights = [logs.get(f"{name}_weight") for name in model.loss_weights]
+        if weights != self._loss_weights:
+            # A loss that is switched on may well have other gradients.
+            self._loss_weights = weights
+            self._earlier.clear()
+        for layer, norm in gradient_norms(model).items():
+            earlier = self._earlier.setdefault(layer, [])
+            self._tell(layer, explosion(norm, earlier), self._exploded)
+            if math.isfinite(norm):
+                earlier.append(norm)
 
     def look(self, model, logs):
         """Records what there is to see of a model now.
@@ -81,7 +118,7 @@ class Inspection(StepCallback):
             logs: values of the latest step by their names.
         """
         numbers = layer_norms(model)
-        self._warn(model, numbers, logs)
+        self._warn_of_vanished(model, numbers, logs)
         if self._probe is None:
             self._probe, self._probed = ActivationProbe(model.network), self.images()
             # A network whose first kernels cannot be seen has no picture of them.
@@ -92,24 +129,27 @@ class Inspection(StepCallback):
         self.recorder.record(self.step, numbers)
         self._write_pictures(model)
 
-    def _warn(self, model, numbers, logs):
+    def _warn_of_vanished(self, model, numbers, logs):
         for layer, variables in layers_of(model).items():
             norm = numbers[f"{GRADIENT}{layer}"]
             size = sum(math.prod(variable.shape) for variable in variables)
-            earlier = self._earlier.setdefault(layer, [])
-            trouble = diagnosis(norm, size, model.optimizer.epsilon, earlier)
+            trouble = vanishing(norm, size, model.optimizer.epsilon)
             # A loss whose time has not come gives no gradient.
-            if trouble is None or (norm == 0 and _waits(model, logs)):
-                self._warned.discard(layer)
-            elif layer not in self._warned:
-                self._warned.add(layer)
-                print(
-                    f"\nstep {self.step}: the gradient of layer {layer} {trouble}. A lower "
-                    "learning rate, fewer layers or batch normalisation may help.",
-                    flush=True,
-                )
-            if math.isfinite(norm):
-                earlier.append(norm)
+            if norm == 0 and _waits(model, logs):
+                trouble = None
+            self._tell(layer, trouble, self._vanished)
+
+    def _tell(self, layer, trouble, told):
+        """Names a layer that is in trouble, once for as long as it is."""
+        if trouble is None:
+            told.discard(layer)
+        elif layer not in told:
+            told.add(layer)
+            print(
+                f"\nstep {self.step}: the gradient of layer {layer} {trouble}. A lower learning "
+                "rate, fewer layers or batch normalisation may help.",
+                flush=True,
+            )
 
     def _write_pictures(self, model):
         import tensorflow as tf
@@ -155,6 +195,18 @@ def layers_of(model):
     return layers
 
 
+def gradient_norms(model):
+    """Length of the latest step's gradient of each layer, before the limit.
+
+    Args:
+        model: an `EmbeddingClassifier` that has taken a step, compiled with a `SteerableAdam`.
+
+    Returns:
+        Floats by the layers' names.
+    """
+    return _by_layer(model, ops.convert_to_numpy(model.optimizer.gradient_norms))
+
+
 def layer_norms(model):
     """Norms of gradients and weights, and the ratio of update and weights, of each layer.
 
@@ -164,39 +216,54 @@ def layer_norms(model):
     Returns:
         Floats by the tags that `Inspection` records.
     """
-    optimizer, variables = model.optimizer, model.trainable_variables
-    gradients = ops.convert_to_numpy(optimizer.gradient_norms)
-    weights = [_norm(ops.convert_to_numpy(variable)) for variable in variables]
-    updates = [_norm(update) for update in optimizer.latest_updates()]
-    places = {id(variable): place for place, variable in enumerate(variables)}
+    values = map(ops.convert_to_numpy, model.trainable_variables)
+    weights = _by_layer(model, [_norm(value) for value in values])
+    updates = _by_layer(model, [_norm(update) for update in model.optimizer.latest_updates()])
     numbers = {}
-    for layer, members in layers_of(model).items():
-        chosen = [places[id(variable)] for variable in members]
-        gradient, weight, update = (
-            _norm([norms[place] for place in chosen]) for norms in (gradients, weights, updates)
-        )
+    for layer, gradient in gradient_norms(model).items():
+        weight, update = weights[layer], updates[layer]
         numbers[f"{GRADIENT}{layer}"] = gradient
         numbers[f"{WEIGHT}{layer}"] = weight
         numbers[f"{UPDATE}{layer}"] = update / weight if weight else 0.0
     return numbers
 
 
-def diagnosis(norm, size, epsilon, earlier):
-    """What is wrong with a gradient: see `Inspection`.
+def _by_layer(model, norms):
+    """Norms of layers from those of their variables, which come in the model's order."""
+    places = {id(variable): place for place, variable in enumerate(model.trainable_variables)}
+    return {
+        layer: _norm([norms[places[id(variable)]] for variable in members])
+        for layer, members in layers_of(model).items()
+    }
+
+
+def vanishing(norm, size, epsilon):
+    """Whether a gradient vanishes: see `Inspection`.
 
     Args:
         norm: its length.
         size: its number of entries.
         epsilon: that of Adam.
+
+    Returns:
+        A text that goes on from "the gradient", or None if it does not.
+    """
+    root = norm / math.sqrt(size)
+    return f"vanishes: the root of its mean square is {root:.1e}" if root < epsilon else None
+
+
+def explosion(norm, earlier):
+    """Whether a gradient explodes: see `Inspection`.
+
+    Args:
+        norm: its length.
         earlier: lengths of the same layer's earlier gradients.
 
     Returns:
-        A text that goes on from "the gradient", or None if nothing is wrong.
+        A text that goes on from "the gradient", or None if it does not.
     """
     if not math.isfinite(norm):
         return "explodes: it is not finite"
-    if norm / math.sqrt(size) < epsilon:
-        return f"vanishes: the root of its mean square is {norm / math.sqrt(size):.1e}"
     if len(earlier) >= _EARLIER:
         median = statistics.median(earlier)
         if norm > _EXPLOSION * median:

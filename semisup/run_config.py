@@ -193,7 +193,8 @@ class RunConfig:
         500,
         "Run",
         "Steps between two looks into the layers: norms of gradients and weights, dead units, "
-        "first kernels as images, and warnings of gradients that vanish or explode; 0: none.",
+        "first kernels as images, and a warning of gradients that vanish; of those that explode, "
+        "there is one at each --log_interval. 0: none of this.",
         least=0,
         resume=True,
     )

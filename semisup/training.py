@@ -266,6 +266,7 @@ class Session:
             self.recorder,
             self.run.file("layers"),
             config.inspect_interval,
+            config.log_interval,
             config.histograms,
             probed_images,
             step,

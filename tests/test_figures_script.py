@@ -5,7 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import running
 
+from domain_adaptation import task as adaptation
 from scripts import figures
 from semisup.errors import UserError
 
@@ -132,6 +134,22 @@ def test_what_fails_or_is_missing_is_said_and_the_rest_is_drawn(tmp_path, capsys
     out = capsys.readouterr().out
     assert "failed: clustering-eval: no data" in out
     assert "figure 4.2 (domains): no run; --recipe=synthetic_digits_to_svhn" in out
+
+
+@pytest.mark.slow
+def test_figures_are_drawn_from_real_runs(tmp_path):
+    delays = {"walker_weight_envelope_delay": 10, "visit_weight_envelope_delay": 10}
+    adapted = {"task": adaptation, **delays}
+    for name, settings in (("digits", {}), ("adapted", adapted)):
+        assert running.train(tmp_path, f"runs/{name}", max_steps=20, **settings)[0] == 0
+    paths = draw(tmp_path, subprocess.run)
+    assert [path.name for path in paths] == [
+        "figure_3.2_associations.png",
+        "figure_3.3_confusion.png",
+        "figure_3.4_neighbours.png",
+        "figure_4.2_domains.png",
+    ]
+    assert all(path.stat().st_size > 10_000 for path in paths)
 
 
 def test_a_folder_without_runs_is_refused(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 import running
 
 from scripts import cells, executors, published, reproduce, results
+from scripts.rows import collected
 from semisup.errors import TrainingError, UserError
 
 ROOT = published.ROOT
@@ -309,6 +310,29 @@ def test_a_terminal_is_told_what_runs_and_how_long_it_will_take(folder, monkeypa
     assert text.count("\x1b[2A\x1b[J") == 1
 
 
+SHORT = (
+    "--dataset=mnist_5k",
+    "--sup_per_batch=1",
+    "--unsup_batch_size=10",
+    "--eval_batch_size=100",
+)
+
+
+def tabulated():
+    """The rows of the tables from the results of the test."""
+    found = collected(list(results.rows()))
+    return [(row.what, row.changes, row.runs[0]["step"], 0 < row.values[0] < 100) for row in found]
+
+
+def test_a_cell_is_trained_collected_and_stands_in_its_table(folder, capsys):
+    settings = config(folder, row="mnist_100", max_steps=2)
+    reproduce.reproduce(settings, SHORT)
+    changes = ("dataset=mnist_5k", "max_steps=2", "sup_per_batch=1", "unsup_batch_size=10")
+    assert tabulated() == [("MNIST, 100 labels", changes, 2, True)]
+    reproduce.reproduce(settings, SHORT)
+    assert "0 of 1 to run" in capsys.readouterr().out
+
+
 def test_what_waits_for_room_on_a_cluster_neither_runs_nor_is_timed(folder, monkeypatch):
     class Full(FakeExecutor):
         def status(self, command):
@@ -411,6 +435,20 @@ def test_ctrl_c_leaves_trainings_that_the_same_command_completes(tmp_path):
     assert result.returncode == 0, result.stderr
     assert len(list(tmp_path.rglob("results.json"))) == 4
     assert any("Resuming" in path.read_text() for path in tmp_path.rglob("seed0.log"))
+
+
+@pytest.mark.slow
+def test_a_clustering_and_a_classifier_are_reproduced_as_tasks_on_ray(folder, capsys):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
+    shared = {"executor": "ray", "cpus": 2.0}
+    reproduce.reproduce(config(folder, row="mnist_100", max_steps=2, **shared), SHORT)
+    settings = config(folder, table="adc18/1", row="mnist_vcnn", max_steps=2, **shared)
+    further = ("--dataset=mnist_5k", "--unsup_batch_size=10", "--reg_warmup_steps=1")
+    reproduce.reproduce(settings, further)
+    assert [what for what, *_ in tabulated()] == ["MNIST, 100 labels", "MNIST, VCNN"]
+    out = capsys.readouterr().out
+    assert out.count("started mnist") == 2
+    assert out.count("complete mnist") == 2
 
 
 @pytest.mark.slow

@@ -96,16 +96,47 @@ def test_a_network_that_is_not_functional_is_not_probed():
         (60.0, [0.5, 0.5, 0.5], "explodes: its length is 6.0e+01"),
         (60.0, [0.5, 0.5], None),
         (float("nan"), [], "explodes: it is not finite"),
-        (1e-8, [], "vanishes: the root of its mean square is 1.0e-09"),
-        (0.0, [], "vanishes"),
     ],
 )
-def test_gradients_vanish_below_epsilon_and_explode_far_above_their_median(norm, earlier, text):
-    found = inspection.diagnosis(norm, 100, 1e-8, earlier)
-    if text is None:
-        assert found is None
-    else:
-        assert found.startswith(text)
+def test_gradients_explode_far_above_their_median(norm, earlier, text):
+    found = inspection.explosion(norm, earlier)
+    assert found is None if text is None else found.startswith(text)
+
+
+def test_gradients_vanish_below_epsilon():
+    found = inspection.vanishing(1e-8, 100, 1e-8)
+    assert found == "vanishes: the root of its mean square is 1.0e-09"
+    assert inspection.vanishing(0.0, 100, 1e-8).startswith("vanishes")
+    assert inspection.vanishing(1e-6, 100, 1e-8) is None
+
+
+@pytest.mark.parametrize("interval", [40, 0])
+def test_a_layer_whose_gradient_explodes_is_named_at_the_next_log(
+    tmp_path, monkeypatch, capsys, interval
+):
+    apply = optimizers.SteerableAdam.apply
+
+    def with_an_explosion(optimizer, grads, trainable_variables=None):
+        # At step 50 alone, when the envelope has ended long ago.
+        factor = keras.ops.where(keras.ops.equal(optimizer.iterations, 49), 1e4, 1.0)
+        grads = [keras.ops.multiply(grads[0], factor), *grads[1:]]
+        apply(optimizer, grads, trainable_variables)
+
+    monkeypatch.setattr(optimizers.SteerableAdam, "apply", with_an_explosion)
+    settings = {"walker_weight_envelope": "none", "walker_weight_envelope_steps": 1}
+    running.train(tmp_path, inspect_interval=interval, **settings)
+    out = capsys.readouterr().out
+    assert out.count("explodes: its length is") == (1 if interval else 0)
+    assert ("step 50: the gradient of layer dense" in out) == bool(interval)
+
+
+def test_a_loss_that_is_switched_on_is_no_explosion(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(inspection, "_EXPLOSION", 1.0 + 1e-6)
+    monkeypatch.setattr(inspection, "_EARLIER", 1)
+    # Its weight differs each time that the gradients are watched.
+    settings = {"walker_weight_envelope": "linear", "walker_weight_envelope_steps": 60}
+    running.train(tmp_path, inspect_interval=20, **settings)
+    assert "explodes" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("visit_weight", [1.0, 0.0])
