@@ -130,13 +130,12 @@ class Inspection(StepCallback):
         self._write_pictures(model)
 
     def _warn_of_vanished(self, model, numbers, logs):
+        # A loss whose time has not come gives no gradient; what is left is that of a decay.
+        if _waits(model, logs):
+            return
         for layer, variables in layers_of(model).items():
-            norm = numbers[f"{GRADIENT}{layer}"]
             size = sum(math.prod(variable.shape) for variable in variables)
-            trouble = vanishing(norm, size, model.optimizer.epsilon)
-            # A loss whose time has not come gives no gradient.
-            if norm == 0 and _waits(model, logs):
-                trouble = None
+            trouble = vanishing(numbers[f"{GRADIENT}{layer}"], size, model.optimizer.epsilon)
             self._tell(layer, trouble, self._vanished)
 
     def _tell(self, layer, trouble, told):

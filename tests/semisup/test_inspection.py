@@ -6,7 +6,7 @@ import pytest
 import running
 
 from clustering import task as clustering
-from semisup import inspection, layer_calls, monitoring, optimizers
+from semisup import building, inspection, layer_calls, monitoring, optimizers
 from semisup import task as semi_supervised
 
 
@@ -155,7 +155,10 @@ def test_a_layer_whose_gradient_vanishes_is_named_once(tmp_path, monkeypatch, ca
     assert out.count("vanishes") == 1
 
 
-def test_a_loss_whose_time_has_not_come_is_no_reason_to_warn(tmp_path, capsys):
+@pytest.mark.parametrize("decay", [0.0, 1e-12])
+def test_a_loss_whose_time_has_not_come_is_no_reason_to_warn(tmp_path, monkeypatch, capsys, decay):
+    # The classifier has a gradient all the same, that of its decay.
+    monkeypatch.setattr(building, "classifier_regularizer", lambda: keras.regularizers.L2(decay))
     settings = {"logit_weight_envelope": "linear", "logit_weight_envelope_delay": 50}
     running.train(tmp_path, inspect_interval=20, **settings)
     assert "vanishes" not in capsys.readouterr().out
