@@ -47,8 +47,11 @@ class Cell:
 
     @functools.cached_property
     def changes(self):
-        """Settings that are not the recipe's own: see `results.changes`."""
-        return results.changes(self.recipe, self.config.to_dict())
+        """Settings that are not the recipes' own: see `results.changes`."""
+        settings = self.beginning and self.beginning.config.to_dict()
+        return results.changes(self.recipe, self.config.to_dict()) + results.beginning_changes(
+            self.recipe, settings
+        )
 
     @property
     def name(self):
@@ -83,10 +86,21 @@ class Cell:
     def is_trained(self):
         """Whether the training is complete, and was one with the recipe's present settings."""
         result = _content(self.run / "results.json")
-        if result.get("step") != self.config.max_steps:
+        return result.get("step") == self.config.max_steps and self._has(result)
+
+    @property
+    def is_stale(self):
+        """Whether its folder holds a run with settings that the recipe had before."""
+        begun = _content(self.run / "config.json")
+        return bool(begun) and not self._has(begun)
+
+    def _has(self, content):
+        """Whether a file of a run names this cell's settings, but for what it went on from."""
+        settings, own = content.get("settings", {}), self.config.to_dict()
+        if results.missing(self.recipe, settings):
             return False
-        settings = {**self.config.to_dict(), **result.get("settings", {})}
-        return results.changes(self.recipe, settings) == self.changes
+        settings = {**own, **settings, "max_steps": self.config.max_steps}
+        return results.changes(self.recipe, settings) == results.changes(self.recipe, own)
 
     @property
     def is_complete(self):
@@ -99,7 +113,8 @@ class Cell:
     @property
     def kind(self):
         """What the time of a step depends on: recipe, changes but for the budget, precision."""
-        return self.recipe, results.without_budget(self.changes), self.config.precision
+        changes = results.changes(self.recipe, self.config.to_dict())
+        return self.recipe, results.without_budget(changes), self.config.precision
 
     @property
     def steps(self):
@@ -109,13 +124,19 @@ class Cell:
     @functools.cached_property
     def beginning(self):
         """The training of the same seed that this one goes on from, if its recipe names one."""
-        initial_run = published.settings(self.recipe).to_dict().get("initial_run")
-        if not initial_run or "initial_run" in published.flag_names(self.flags):
+        recipe = published.beginning(self.recipe)
+        if recipe is None:
             return None
-        recipe = Path(initial_run).name
         known = published.TASKS[published.task_of(recipe)].__dataclass_fields__
         further = [flag for flag in self.further if published.flag_names([flag])[0] in known]
         return Cell(recipe, (), tuple(further), self.seed, self.folder, self.note)
+
+    @property
+    def trainings(self):
+        """What is left to be trained, one after the other: cells, this one last."""
+        if self.beginning and not self.is_trained and not self.beginning.is_trained:
+            return [self.beginning, self]
+        return [self]
 
     def commands(self, bounds=()):
         """What is left to be run: the training, and where results need it the evaluation.
@@ -123,12 +144,11 @@ class Cell:
         Args:
             bounds: flags of the evaluation that name other runs.
         """
-        first = []
         train = [sys.executable, "-m", f"{self.task}.train", f"--recipe={self.recipe}"]
         train += [*self.flags, f"--seed={self.seed}", f"--logdir={self.run}", "--noprogress"]
         if self.beginning:
             train.append(f"--initial_run={self.beginning.run}")
-            first = [] if self.beginning.is_complete else self.beginning.commands()
+        first = [command for cell in self.trainings[:-1] for command in cell.commands()]
         if self.task == "semisup":
             return [*first, train]
         evaluate = [sys.executable, "-m", f"{self.task}.eval", f"--logdir={self.run}", *bounds]
@@ -142,7 +162,8 @@ def seconds_per_step(cells):
         cells: `Cell`s.
 
     Returns:
-        Dictionary from the `Cell.kind`s to seconds, or None where nothing is known.
+        Dictionary from the `Cell.kind`s of their trainings to seconds, or None where nothing is
+        known.
     """
     rates = {}
     for _, runs in results.rows():
@@ -153,14 +174,14 @@ def seconds_per_step(cells):
                 kind = run["recipe"], changes, run["settings"]["precision"]
                 rates.setdefault(kind, []).append(rate)
     estimates = {}
-    for cell in cells:
-        recipe, changes, _ = cell.kind
-        if cell.kind in rates:
-            estimates[cell.kind] = 1 / statistics.median(rates[cell.kind])
+    for training in (training for cell in cells for training in cell.trainings):
+        recipe, changes, _ = training.kind
+        if training.kind in rates:
+            estimates[training.kind] = 1 / statistics.median(rates[training.kind])
         else:
             # What a recipe says of its time holds for all cells of its grid.
-            others = results.without(changes, published.flag_names(cell.own))
-            estimates[cell.kind] = None if others else _promised(recipe)
+            others = results.without(changes, published.flag_names(training.own))
+            estimates[training.kind] = None if others else _promised(recipe)
     return estimates
 
 

@@ -116,6 +116,12 @@ def settings(recipe, further=()):
     return flags.parse(argv, TASKS[task], recipes=recipes(task))
 
 
+def beginning(recipe):
+    """Name of the recipe whose run a recipe goes on from, or None."""
+    initial_run = settings(recipe).to_dict().get("initial_run")
+    return Path(initial_run).name if initial_run else None
+
+
 def headline(recipe):
     """First line of a recipe: what it reproduces."""
     path = recipes(task_of(recipe)) / f"{recipe}.flags"

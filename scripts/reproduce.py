@@ -23,6 +23,7 @@ SUMMARY = (
     "on. Flags after -- are given to every training."
 )
 _OWN_FLAGS = ("seed", "logdir", "max_steps", "progress", "recipe", "overwrite", "live_config")
+_OWN_FLAGS += ("initial_run",)
 _LOOK_SECONDS = 0.5
 _LINE_SECONDS = 60
 
@@ -133,14 +134,22 @@ class _Running:
     Attributes:
         handle: the executor's.
         log_size: of its log before; what grows it is the training.
-        steps: that it had taken when it began.
-        begun: the time when it began, or None while it waits for room on a cluster.
+        started: the time when it began, or None while it waits for room on a cluster.
+        training: the cell that is trained now: itself, or what it goes on from.
+        steps: that this had taken at first.
+        since: the time when this began.
     """
 
     handle: object
     log_size: int
-    steps: int
-    begun: float | None = None
+    started: float | None = None
+    training: cells.Cell | None = None
+    steps: int = 0
+    since: float = 0.0
+
+    def turn_to(self, cell):
+        """Notes what is trained from now on."""
+        self.training, self.steps, self.since = cell, cell.steps, time.monotonic()
 
 
 class Reproduction:
@@ -190,8 +199,10 @@ class Reproduction:
             self._start(self.waiting.pop(0))
         time.sleep(_LOOK_SECONDS)
         for cell, state in list(self.running.items()):
-            if state.begun is None and _size(cell.log) != state.log_size:
+            if state.started is None and _size(cell.log) != state.log_size:
                 self._begin(cell)
+            elif state.training not in (None, cell.trainings[0]):
+                state.turn_to(cell.trainings[0])
             status = self.executor.status(state.handle)
             if status is not None:
                 self._finish(cell, status)
@@ -200,19 +211,21 @@ class Reproduction:
     def _start(self, cell):
         size = _size(cell.log)
         handle = self.executor.submit(cell.commands(), str(cell.log), str(published.ROOT))
-        self.running[cell] = _Running(handle, size, cell.steps)
+        self.running[cell] = _Running(handle, size)
         if self.config.executor == "local":
             self._begin(cell)
 
     def _begin(self, cell):
-        self.running[cell].begun = time.monotonic()
+        state = self.running[cell]
+        state.started = time.monotonic()
+        state.turn_to(cell.trainings[0])
         self._say(f"started {cell.name}")
 
     def _finish(self, cell, status):
         state = self.running.pop(cell)
         if status == 0 and cell.is_complete:
             self.done += 1
-            seconds = time.monotonic() - (state.begun or time.monotonic())
+            seconds = time.monotonic() - (state.started or time.monotonic())
             self._say(f"complete {cell.name}, after {seconds / 60:.1f} minutes")
             self.collect(cell)
         else:
@@ -280,7 +293,7 @@ class Reproduction:
 
     def _begun(self):
         """The cells that run: what waits for room on a cluster does not."""
-        return [cell for cell, state in self.running.items() if state.begun is not None]
+        return [cell for cell, state in self.running.items() if state.started is not None]
 
     def _clear(self):
         if self._shown:
@@ -290,7 +303,11 @@ class Reproduction:
     def _progress(self, cell):
         left = self._seconds_left(cell)
         time_left = "" if left is None else f", {duration(left)} left"
-        return f"  {cell.name}: step {cell.steps:,} of {cell.config.max_steps:,}{time_left}"
+        shown = self.running[cell].training
+        first = "" if shown is cell else f"{shown.recipe} first, "
+        return (
+            f"  {cell.name}: {first}step {shown.steps:,} of {shown.config.max_steps:,}{time_left}"
+        )
 
     def _summary(self):
         begun = len(self._begun())
@@ -307,12 +324,15 @@ class Reproduction:
 
     def _seconds_left(self, cell):
         """Estimate from the run's own speed, else from what is known of its recipe."""
-        seconds = self._estimates[cell.kind]
-        steps = cell.steps
-        state = self.running.get(cell)
-        if state and state.begun is not None and steps > state.steps:
-            seconds = (time.monotonic() - state.begun) / (steps - state.steps)
-        return None if seconds is None else seconds * (cell.config.max_steps - steps)
+        state, total = self.running.get(cell), 0.0
+        for training in cell.trainings:
+            seconds, steps = self._estimates[training.kind], training.steps
+            if state and state.training is training and steps > state.steps:
+                seconds = (time.monotonic() - state.since) / (steps - state.steps)
+            if seconds is None:
+                return None
+            total += seconds * (training.config.max_steps - steps)
+        return total
 
 
 def _size(path):
@@ -375,18 +395,18 @@ def describe(planned, todo):
             where = "in results/" if cell.result.is_file() else "trained"
             lines.append(f"{cell.name:<{width}}  complete, {where}")
             continue
-        seconds, steps = estimates[cell.kind], cell.config.max_steps - cell.steps
-        begun = f", at step {cell.steps:,}" if cell.steps else ""
-        if seconds is None:
-            unknown += 1
-            lines.append(f"{cell.name:<{width}}  {steps:,} steps of unknown cost{begun}")
-        else:
-            total += seconds * steps
-            lines.append(
-                f"{cell.name:<{width}}  {steps:,} steps, {duration(seconds * steps)}{begun}"
-            )
-        if cell.beginning and not cell.beginning.is_complete:
-            lines[-1] += f"; before it, {cell.beginning.name}"
+        parts = []
+        for training in reversed(cell.trainings):
+            seconds, steps = estimates[training.kind], training.config.max_steps - training.steps
+            before = "" if training is cell else f"{training.recipe} before it: "
+            begun = f", at step {training.steps:,}" if training.steps else ""
+            if seconds is None:
+                unknown += 1
+                parts.append(f"{before}{steps:,} steps of unknown cost{begun}")
+            else:
+                total += seconds * steps
+                parts.append(f"{before}{steps:,} steps, {duration(seconds * steps)}{begun}")
+        lines.append(f"{cell.name:<{width}}  {'; '.join(parts)}")
     rest = f", and {unknown} of unknown cost" if unknown else ""
     lines.append(
         f"{len(todo)} of {len(planned)} to run, {duration(total)} one after the other{rest}; as "
@@ -416,6 +436,12 @@ def reproduce(config, further=(), executor=None):
         for cell in planned
         if not (cell.is_complete or (config.collect and cell.result.is_file()))
     ]
+    for training in (training for cell in todo for training in cell.trainings):
+        if training.is_stale:
+            raise UserError(
+                f"{training.run} holds a run with other settings than {training.recipe} has now; "
+                "move or delete it, or give another --folder"
+            )
     print(describe(planned, todo), flush=True)
     if config.dry_run:
         return

@@ -61,14 +61,15 @@ def collect(recipe, run, note="", comparable=True):
         raise UserError(f"{run} was measured on validation images: a result is of test images")
     settings = result["settings"]
     own = published.settings(recipe).to_dict()
-    older = sorted(own.keys() - settings.keys() - set(FREE))
-    if older:
+    if older := missing(recipe, settings):
         raise UserError(f"{run} is older than the settings {', '.join(older)}")
-    changed = changes(recipe, settings)
     beginning = _beginning(run, settings)
+    changed = changes(recipe, settings)
+    changed += beginning_changes(recipe, beginning.get("went_on_from", {}).get("settings"))
     for name in PATHS:
         settings.pop(name, None)
-    paths = [value for value in settings.values() if str(value).startswith(("/", "folder:"))]
+    values = [*settings.values(), *beginning.get("went_on_from", {}).get("settings", {}).values()]
+    paths = [value for value in values if str(value).startswith(("/", "folder:"))]
     if paths:
         raise UserError(f"{run}: the settings name a path of this machine: {', '.join(paths)}")
     words = ["python", "-m", f"{published.task_of(recipe)}.train", f"--recipe={recipe}"]
@@ -80,7 +81,7 @@ def collect(recipe, run, note="", comparable=True):
         "comparable": comparable,
         **result,
         "command": shlex.join(words),
-        **_least_error(directory),
+        **_least_error(directory, recipe),
         **beginning,
         **evaluated(run, result["step"]),
     }
@@ -99,10 +100,14 @@ def collect(recipe, run, note="", comparable=True):
     return target
 
 
-def _least_error(directory):
-    """The least test error of a run's evaluations, and how many they are."""
+def _least_error(directory, recipe):
+    """The least test error of a classifier's evaluations, and how many they are."""
+    if published.task_of(recipe) != "semisup":
+        return {}
     errors = [entry["test_error"] for entry in directory.read_metrics() if "test_error" in entry]
-    return {"least_test_error": min(errors), "evaluations": len(errors)} if errors else {}
+    if not errors:
+        raise UserError(f"{directory.path} has no evaluation in its log, metrics.jsonl")
+    return {"least_test_error": min(errors), "evaluations": len(errors)}
 
 
 def _beginning(run, settings):
@@ -137,6 +142,34 @@ def changes(recipe, settings):
         for name in sorted(own)
         if name not in FREE and settings[name] != own[name]
     ]
+
+
+def missing(recipe, settings):
+    """Names of settings that a run is too old to have, of those that make a row.
+
+    Args:
+        recipe: name of the recipe.
+        settings: the run's settings by name.
+    """
+    return sorted(published.settings(recipe).to_dict().keys() - settings.keys() - set(FREE))
+
+
+def beginning_changes(recipe, settings):
+    """Changes of the run that a run went on from: see `changes`.
+
+    Args:
+        recipe: name of the recipe of the run that went on.
+        settings: the settings of that which it went on from, or None.
+
+    Returns:
+        List of `initial_run.name=value`; of settings that are not those of the recipe that the
+        first recipe names.
+    """
+    beginning = published.beginning(recipe)
+    if beginning is None or settings is None:
+        return []
+    whole = {**published.settings(beginning).to_dict(), **settings}
+    return [f"initial_run.{change}" for change in changes(beginning, whole)]
 
 
 def without(changed, names):

@@ -62,6 +62,12 @@ class FakeExecutor:
             return 1
         settings = published.settings(recipe, command[4:-1]).to_dict()
         os.makedirs(logdir)
+        for name, content in (
+            ("config.json", {"task": "semisup", "settings": settings}),
+            ("metrics.jsonl", {"step": settings["max_steps"], "seconds": 1.0, "test_error": 0.5}),
+        ):
+            with open(os.path.join(logdir, name), "w") as file:
+                json.dump(content, file)
         with open(os.path.join(logdir, "results.json"), "w") as file:
             result = {"command": "python -m semisup.train", "settings": settings}
             result |= {"step": settings["max_steps"], "test_error": 0.5}
@@ -74,6 +80,13 @@ class FakeExecutor:
 
     def close(self):
         pass
+
+
+class BusyExecutor(FakeExecutor):
+    """Never done."""
+
+    def status(self, command):
+        return None
 
 
 def run(config, executor, further=()):
@@ -155,6 +168,7 @@ def test_cells_of_a_grid_have_their_own_flags_and_folders(folder):
         ({}, ("--max_stepps=3",), "mnist_100: Unknown command line flag 'max_stepps'"),
         ({}, ("--seed=3",), "--seed is not for all trainings"),
         ({}, ("--noprogress",), "--progress is not for all trainings"),
+        ({}, ("--initial_run=runs/a",), "--initial_run is not for all trainings"),
         (
             {"table": "cvpr17/4"},
             ("--visit_weight=0.5",),
@@ -189,7 +203,8 @@ def test_a_training_that_was_not_evaluated_is_evaluated_and_nothing_else(folder)
     settings = config(folder, table="adc18/1", row="mnist_vcnn", max_steps=1500, collect=False)
     (cell,) = reproduce.plan(settings, ())
     cell.run.mkdir(parents=True)
-    (cell.run / "results.json").write_text(json.dumps({"step": 1500}))
+    result = {"step": 1500, "settings": cell.config.to_dict()}
+    (cell.run / "results.json").write_text(json.dumps(result))
     assert cell.is_trained
     assert not cell.is_complete
 
@@ -208,9 +223,18 @@ def test_a_run_of_what_the_recipe_was_before_is_not_the_cell(folder):
     (cell,) = reproduce.plan(config(folder, row="mnist_100", collect=False), ())
     run(config(folder, row="mnist_100", collect=False), FakeExecutor())
     assert cell.is_trained
-    content = json.loads((cell.run / "results.json").read_text())
-    content["settings"]["learning_rate"] *= 2
-    (cell.run / "results.json").write_text(json.dumps(content))
+    for name in ("results.json", "config.json"):
+        content = json.loads((cell.run / name).read_text())
+        content["settings"]["learning_rate"] *= 2
+        (cell.run / name).write_text(json.dumps(content))
+    executor = FakeExecutor()
+    with pytest.raises(UserError, match=f"{cell.run} holds a run with other settings than mnist_1"):
+        run(config(folder, row="mnist_100", collect=False), executor)
+    assert not executor.commands
+    # One that is older than a setting is no run of it either.
+    content["settings"] = {**cell.config.to_dict()}
+    del content["settings"]["clip_norm"]
+    (cell.run / "results.json").write_text(json.dumps({**content, "step": 20}))
     assert not cell.is_trained
 
 
@@ -226,10 +250,17 @@ def test_what_a_cell_goes_on_from_is_trained_before_it_with_the_same_seed(folder
     assert train[2] == "domain_adaptation.train"
     assert f"--initial_run={cell.beginning.run}" in train
     assert evaluate[2] == "domain_adaptation.eval"
+    assert "initial_run.max_steps=20" in cell.changes
     reproduce.reproduce(dataclasses.replace(settings, dry_run=True), further)
-    assert "; before it, svhn_pretraining max_steps=20" in capsys.readouterr().out
-    (own,) = reproduce.plan(settings, ("--initial_run=runs/mine",))
-    assert len(own.commands()) == 2
+    assert "; svhn_pretraining before it: 20 steps, 5 seconds" in capsys.readouterr().out
+    shown = reproduce.Reproduction(settings, [cell], [cell], BusyExecutor(), io.StringIO())
+    shown._start(shown.waiting.pop())
+    assert "svhn_pretraining first, step 0 of 20" in shown._progress(cell)
+    cell.beginning.run.mkdir(parents=True)
+    result = {"step": 20, "settings": cell.beginning.config.to_dict()}
+    (cell.beginning.run / "results.json").write_text(json.dumps(result))
+    shown._look()
+    assert "seed 3: step 0 of 20" in shown._progress(cell)
 
 
 def test_results_of_other_data_are_no_reason_to_skip_nor_are_they_mixed(folder):
@@ -277,7 +308,8 @@ def test_an_adaptation_is_evaluated_against_its_bounds_of_the_same_seed(folder, 
     for cell in planned:
         if cell.recipe.startswith("mnist_to_mnist_m"):
             cell.run.mkdir(parents=True)
-            (cell.run / "results.json").write_text('{"step": 12000}')
+            result = {"step": 12000, "settings": cell.config.to_dict()}
+            (cell.run / "results.json").write_text(json.dumps(result))
     found = cells.with_bounds(planned)
     assert [cell.recipe for cell in found] == [
         "mnist_to_mnist_m_mmd",
@@ -334,16 +366,12 @@ def test_a_cell_is_trained_collected_and_stands_in_its_table(folder, capsys):
 
 
 def test_what_waits_for_room_on_a_cluster_neither_runs_nor_is_timed(folder, monkeypatch):
-    class Full(FakeExecutor):
-        def status(self, command):
-            return None
-
     clock = [0.0]
     monkeypatch.setattr(reproduce.time, "monotonic", lambda: clock[0])
     settings = config(folder, max_steps=0, executor="ray")
     todo = reproduce.plan(settings, ())
     screen = io.StringIO()
-    shown = reproduce.Reproduction(settings, todo, todo, Full(), screen)
+    shown = reproduce.Reproduction(settings, todo, todo, BusyExecutor(), screen)
     shown._look()
     assert screen.getvalue() == ""
     assert "0 running, 3 waiting; about 60 minutes left" in shown._summary()
