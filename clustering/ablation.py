@@ -69,7 +69,11 @@ def draw(folder):
         except ValueError as error:
             reasons.append(f"{dataset}: {error}")
         else:
-            paths.append(analysis.save(figure, folder / f"ablation_{file_name(dataset)}.png"))
+            path = folder / f"ablation_{file_name(dataset)}.png"
+            if path in paths:
+                # Two folders of images may have one name.
+                path = folder / f"ablation_{file_name(dataset)}_{len(paths) + 1}.png"
+            paths.append(analysis.save(figure, path))
     if paths:
         for reason in reasons:
             print(f"left out, {reason}")

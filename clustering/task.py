@@ -246,7 +246,10 @@ def _split_names(config):
     Images without any class are a split of their own, of folders alone.
     """
     names = split_names(
-        config.dataset, data_dir=config.resolved_data_dir, image_size=config.new_size
+        config.dataset,
+        data_dir=config.resolved_data_dir,
+        image_size=config.new_size,
+        labelled=False,
     )
     is_folder = config.dataset.startswith(FOLDER)
     unsorted = is_folder and "train" not in names
@@ -265,6 +268,7 @@ def _load(config, *splits):
         cache_dir=config.cache_dir or None,
         image_size=config.new_size,
         splits=tuple(dict.fromkeys(splits)),
+        labelled=False,
     )
 
 

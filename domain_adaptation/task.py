@@ -47,10 +47,9 @@ def load_data(config):
             different classes.
     """
     unlabelled_split = config.unsup_split if config.similarity != "none" else None
-    source = _load(config, config.dataset, None if config.target_only else "train")
-    target = _load(
-        config, config.target_dataset, "train" if config.target_only else unlabelled_split
-    )
+    source = _load(config, config.dataset, None if config.target_only else "train", True)
+    target_split = "train" if config.target_only else unlabelled_split
+    target = _load(config, config.target_dataset, target_split, config.target_only)
     # A folder of images without labels has no classes.
     if target.class_names and source.class_names != target.class_names:
         raise UserError(
@@ -105,7 +104,7 @@ def build_model(config, image_shape, num_classes, normalization_images=None):
     )
 
 
-def _load(config, name, split):
+def _load(config, name, split, labelled):
     """A data set with a split, or None, and with its test images if there are any."""
     return load_dataset(
         name,
@@ -114,6 +113,7 @@ def _load(config, name, split):
         image_size=config.new_size,
         splits=() if split is None else (split,),
         optional_splits=("test",),
+        labelled=labelled,
     )
 
 

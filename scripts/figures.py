@@ -217,6 +217,7 @@ def draw(config, call=subprocess.run):
             paths.append(_copy(source, output / f"{figure.name}.png"))
             print(f"figure {figure.number} ({figure.drawing}): {paths[-1]}, of {run.path}")
     source = Path(config.folder) / f"ablation_{_ABLATION_DATASET}.png"
+    source.unlink(missing_ok=True)
     clusterings = [
         run
         for run in runs
@@ -224,10 +225,14 @@ def draw(config, call=subprocess.run):
     ]
     if len(clusterings) < 2:
         print("figure 5.5 (ablation): no two runs on mnist; --recipe=mnist_vcnn and other settings")
-    elif (
-        _call(call, "clustering", f"--ablation={Path(config.folder).absolute()}")
-        and source.is_file()
-    ):
+    elif not _call(call, "clustering", f"--ablation={Path(config.folder).absolute()}"):
+        pass
+    elif not source.is_file():
+        print(
+            "figure 5.5 (ablation): the runs on mnist do not differ in a setting, or too few of "
+            "them are evaluated"
+        )
+    else:
         paths.append(_copy(source, output / f"{ABLATION}.png"))
         print(f"figure 5.5 (ablation): {paths[-1]}, of the evaluated clusterings in the folder")
     if not paths:

@@ -42,7 +42,8 @@ class Inspection(StepCallback):
 
     A gradient vanishes where the root of its mean square is below the optimizer's epsilon, so that
     the weights hardly move. It explodes where its norm is not finite or 100 times the median of
-    those that were watched before, with the same weights of the losses.
+    those that were watched before, with the same weights of the losses; what happens in the steps
+    between is not seen.
 
     Args:
         recorder: a `monitoring.Recorder`.
@@ -118,7 +119,7 @@ class Inspection(StepCallback):
             logs: values of the latest step by their names.
         """
         numbers = layer_norms(model)
-        self._warn_of_vanished(model, numbers, logs)
+        self._warn_of_vanished(model, numbers)
         if self._probe is None:
             self._probe, self._probed = ActivationProbe(model.network), self.images()
             # A network whose first kernels cannot be seen has no picture of them.
@@ -129,13 +130,18 @@ class Inspection(StepCallback):
         self.recorder.record(self.step, numbers)
         self._write_pictures(model)
 
-    def _warn_of_vanished(self, model, numbers, logs):
-        # A loss whose time has not come gives no gradient; what is left is that of a decay.
-        if _waits(model, logs):
-            return
+    def _warn_of_vanished(self, model, numbers):
+        waits = _waits(model, self.step - 1)
+        embedding = {id(variable) for variable in model.network.trainable_variables}
         for layer, variables in layers_of(model).items():
+            norm = numbers[f"{GRADIENT}{layer}"]
             size = sum(math.prod(variable.shape) for variable in variables)
-            trouble = vanishing(numbers[f"{GRADIENT}{layer}"], size, model.optimizer.epsilon)
+            trouble = vanishing(norm, size, model.optimizer.epsilon)
+            # A loss whose time has not come gives no gradient. Outside the network, what is left is
+            # that of a decay.
+            is_apart = not any(id(variable) in embedding for variable in variables)
+            if waits and (norm == 0 or is_apart):
+                trouble = None
             self._tell(layer, trouble, self._vanished)
 
     def _tell(self, layer, trouble, told):
@@ -169,10 +175,10 @@ class Inspection(StepCallback):
         self._writer.flush()
 
 
-def _waits(model, logs):
-    """Whether a loss has no weight yet, and will have one."""
+def _waits(model, step):
+    """Whether a loss has no weight at a step, and will have one."""
     return any(
-        logs.get(f"{name}_weight") == 0 and float(model.weight_at(name, _LATE)) > 0
+        float(model.weight_at(name, step)) == 0 and float(model.weight_at(name, _LATE)) > 0
         for name in model.loss_weights
     )
 

@@ -193,8 +193,8 @@ class RunConfig:
         500,
         "Run",
         "Steps between two looks into the layers: norms of gradients and weights, dead units, "
-        "first kernels as images, and a warning of gradients that vanish; of those that explode, "
-        "there is one at each --log_interval. 0: none of this.",
+        "first kernels as images, and a warning of gradients that vanish. Whether they explode is "
+        "looked at in every step that the log is written at. 0: none of this.",
         least=0,
         resume=True,
     )

@@ -101,11 +101,11 @@ def compose(config, class_names, train, evaluation, unlabelled=None, image_shape
         UserError: if there are fewer images than asked for, or labels are missing.
     """
     num_classes = len(class_names)
-    if train.labels is None:
-        raise UserError("the images to train on have no labels")
     if num_classes < 2:
         raise UserError(f"the data has {num_classes} class; a classifier needs two")
     image_shape = tuple(image_shape or train.images.shape[1:])
+    if train.labels is None:
+        raise UserError("the images to train on have no labels")
     if not config.validation_samples and not is_labelled(evaluation):
         raise UserError(
             "there are no labelled test images to measure the error on: give --validation_samples, "

@@ -64,6 +64,7 @@ def load_dataset(
     image_size: int = 0,
     splits: Sequence[str] = ("train", "test"),
     optional_splits: Sequence[str] = (),
+    labelled: bool = True,
     memory_limit: int = MEMORY_LIMIT_BYTES,
 ) -> DataSet:
     """Loads splits of a data set; the order of the examples is the same every time.
@@ -87,6 +88,8 @@ def load_dataset(
             antialiased).
         splits: names of the splits to load; `unlabelled` and `unlabeled` are the same.
         optional_splits: names of splits to load too if the data set has them.
+        labelled: whether a data set of TensorFlow Datasets needs to have labels; those of a folder
+            may always lack them.
         memory_limit: bytes up to which a decoded split is held in memory.
 
     Returns:
@@ -96,7 +99,7 @@ def load_dataset(
         UserError: there is no such data set or split, or it cannot be read or downloaded.
     """
     name = DATASET_ALIASES.get(name, name)
-    class_names, sources = _open(name, data_dir, image_size)
+    class_names, sources = _open(name, data_dir, image_size, labelled)
     wanted = {split: _find(sources, split) for split in (*splits, *optional_splits)}
     for split in splits:
         if wanted[split] is None:
@@ -116,7 +119,11 @@ def load_dataset(
 
 
 def split_names(
-    name: str, *, data_dir: str | os.PathLike | None = None, image_size: int = 0
+    name: str,
+    *,
+    data_dir: str | os.PathLike | None = None,
+    image_size: int = 0,
+    labelled: bool = True,
 ) -> tuple[str, ...]:
     """Names of the splits that a data set has; no image is read.
 
@@ -124,16 +131,17 @@ def split_names(
         name: see `load_dataset`.
         data_dir: see `load_dataset`.
         image_size: see `load_dataset`.
+        labelled: see `load_dataset`.
 
     Raises:
         UserError: there is no such data set, or it cannot be read or downloaded.
     """
-    _, sources = _open(DATASET_ALIASES.get(name, name), data_dir, image_size)
+    _, sources = _open(DATASET_ALIASES.get(name, name), data_dir, image_size, labelled)
     return tuple(sources)
 
 
 def _open(
-    name: str, data_dir: str | os.PathLike | None, image_size: int
+    name: str, data_dir: str | os.PathLike | None, image_size: int, labelled: bool
 ) -> tuple[tuple[str, ...], dict[str, Source]]:
     if name in _EMBEDDED:
         return _EMBEDDED[name](image_size)
@@ -143,7 +151,7 @@ def _open(
         return folders.open_folder(name.removeprefix("folder:"), image_size=image_size)
     from semisup.data import tfds_source
 
-    return tfds_source.open_tfds(name, data_dir=data_dir, image_size=image_size)
+    return tfds_source.open_tfds(name, data_dir=data_dir, image_size=image_size, labelled=labelled)
 
 
 def fingerprint(split: Split) -> str:

@@ -21,7 +21,11 @@ _DOWNLOAD_RETRIES = 5
 
 
 def open_tfds(
-    name: str, *, data_dir: str | os.PathLike | None = None, image_size: int = 0
+    name: str,
+    *,
+    data_dir: str | os.PathLike | None = None,
+    image_size: int = 0,
+    labelled: bool = True,
 ) -> tuple[tuple[str, ...], dict[str, Source]]:
     """Finds a data set of TFDS, and prepares it if it is not there yet but has a builder.
 
@@ -32,13 +36,14 @@ def open_tfds(
         name: name as TFDS has it; a configuration or version may follow (`emnist/letters:3.1.0`).
         data_dir: TFDS' data_dir; `None` is its own default.
         image_size: if not 0, all images are resized to image_size x image_size.
+        labelled: whether the images need to have a `label`.
 
     Returns:
         The class names, and a source for each split; no names where the images have no `label`.
 
     Raises:
         UserError: there is no such data set, it could not be prepared, it is not one of images
-            with one class each or none, or its images differ in size and there is no `image_size`.
+            with one class each, or its images differ in size and there is no `image_size`.
     """
     # absl, TFDS and TensorFlow take seconds to import: only who reads such a set waits for them.
     import tensorflow_datasets as tfds
@@ -48,10 +53,11 @@ def open_tfds(
     with _quiet():
         builder = _builder(tfds, name, data_dir, where)
         features = builder.info.features
-        if not _is_of_images(tfds, features):
+        if not _is_of_images(tfds, features, labelled):
             raise UserError(
                 f"data set {name!r} is not one of images (`image`, uint8, grey or RGB) with one "
-                f"class each (`label`) or none; it has {', '.join(features)}"
+                f"class each (`label`){'' if labelled else ' or none'}; it has "
+                f"{', '.join(features)}"
             )
         if not builder.is_prepared():
             with _alone(where, name):
@@ -67,12 +73,13 @@ def open_tfds(
     return tuple(features["label"].names if "label" in features else ()), sources
 
 
-def _is_of_images(tfds: Any, features: Any) -> bool:
+def _is_of_images(tfds: Any, features: Any, labelled: bool) -> bool:
+    if not isinstance(features, tfds.features.FeaturesDict) or "image" not in features:
+        return False
+    has_classes = "label" in features and isinstance(features["label"], tfds.features.ClassLabel)
     return (
-        isinstance(features, tfds.features.FeaturesDict)
-        and "image" in features
+        (has_classes or not (labelled or "label" in features))
         and isinstance(features["image"], tfds.features.Image)
-        and ("label" not in features or isinstance(features["label"], tfds.features.ClassLabel))
         and features["image"].np_dtype == np.uint8
         and features["image"].shape[-1] in (1, 3)
     )

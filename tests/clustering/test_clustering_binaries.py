@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import os
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -204,8 +205,9 @@ def test_a_folder_of_images_without_classes_is_clustered_and_its_files_assigned(
 
 
 def test_evaluation_compares_with_the_classes_and_draws_figures(trained):
-    status, out, err = evaluate(trained, "--figures")
+    status, out, err = evaluate(trained, "--figures", "--projector")
     assert status == 0, err
+    assert len(Path(trained.file("eval", "embeddings.tsv")).read_text().splitlines()) == 1000
     content = trained.read_json("evaluation.json")
     model, config = load_run(trained.path)
     data = task.load_data(config)

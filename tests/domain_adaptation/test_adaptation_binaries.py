@@ -67,8 +67,10 @@ def test_evaluation_measures_both_domains_the_coverage_and_draws_figures(runs):
         f"--target_only={runs['target_only'].path}",
         f"--compare={runs['mmd'].path}",
         "--figures",
+        "--projector",
     )
     assert status == 0, err
+    assert os.path.exists(run.file("eval", "embeddings.tsv"))
     content = run.read_json("evaluation.json")
     assert content["source"]["images"] == 1000
     assert content["target"]["images"] == 359

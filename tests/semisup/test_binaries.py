@@ -206,6 +206,7 @@ def test_a_folder_of_images_is_learnt_and_evaluated_after_it_has_moved(tmp_path)
         "--max_steps=60",
         "--eval_interval=20",
         f"--logdir={logdir}",
+        "--average_decay=0.9",
         "--projector",
     ]
     status, out, err = running.call("train", *flags)

@@ -211,7 +211,12 @@ def test_labels_of_minus_one_are_none(own_data_dir, spelling):
 
 
 def test_images_without_a_label_feature_have_neither_labels_nor_classes(own_data_dir):
-    data = load_dataset("bare", data_dir=own_data_dir, splits=["train"])
+    options = {"data_dir": own_data_dir, "splits": ["train"]}
+    with pytest.raises(UserError, match=r"one class each \(`label`\); it has image"):
+        load_dataset("bare", **options)
+    with pytest.raises(UserError, match=r"one class each \(`label`\) or none; it has words"):
+        load_dataset("text", **options, labelled=False)
+    data = load_dataset("bare", **options, labelled=False)
     assert data.class_names == ()
     assert data.splits["train"].labels is None
     np.testing.assert_array_equal(data.splits["train"].images[:, 0, 0, 0], 10 * np.arange(7))

@@ -111,7 +111,7 @@ def test_gradients_vanish_below_epsilon():
 
 
 @pytest.mark.parametrize("interval", [40, 0])
-def test_a_layer_whose_gradient_explodes_is_named_at_the_next_log(
+def test_a_layer_whose_gradient_explodes_in_a_logged_step_is_named(
     tmp_path, monkeypatch, capsys, interval
 ):
     apply = optimizers.SteerableAdam.apply
