@@ -1,5 +1,6 @@
 """Tests of the binaries as a user runs them: train, kill, resume, evaluate, compare."""
 
+import os
 import shutil
 import sys
 
