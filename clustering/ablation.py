@@ -74,13 +74,12 @@ def draw(folder):
                 # Two folders of images may have one name.
                 path = folder / f"ablation_{file_name(dataset)}_{len(paths) + 1}.png"
             paths.append(analysis.save(figure, path))
-    if paths:
-        for reason in reasons:
-            print(f"left out, {reason}")
-    else:
+    if not paths:
         raise UserError(
             f"--ablation={folder}: {'; '.join(reasons) or 'nothing to compare'}; it holds "
             f"{len(runs)} evaluated runs of clustering with labelled images (clustering-eval "
             "--logdir=RUN evaluates one)"
         )
+    for reason in reasons:
+        print(f"left out, {reason}")
     return paths

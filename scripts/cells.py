@@ -48,10 +48,13 @@ class Cell:
     @functools.cached_property
     def changes(self):
         """Settings that are not the recipes' own: see `results.changes`."""
-        settings = self.beginning and self.beginning.config.to_dict()
-        return results.changes(self.recipe, self.config.to_dict()) + results.beginning_changes(
-            self.recipe, settings
-        )
+        first = self.beginning.config.to_dict() if self.beginning else {}
+        return self._own_changes + results.beginning_changes(self.recipe, first)
+
+    @functools.cached_property
+    def _own_changes(self):
+        """Changes but for those of what it went on from."""
+        return results.changes(self.recipe, self.config.to_dict())
 
     @property
     def name(self):
@@ -96,11 +99,11 @@ class Cell:
 
     def _has(self, content):
         """Whether a file of a run names this cell's settings, but for what it went on from."""
-        settings, own = content.get("settings", {}), self.config.to_dict()
+        settings = content.get("settings", {})
         if results.missing(self.recipe, settings):
             return False
-        settings = {**own, **settings, "max_steps": self.config.max_steps}
-        return results.changes(self.recipe, settings) == results.changes(self.recipe, own)
+        settings = {**self.config.to_dict(), **settings, "max_steps": self.config.max_steps}
+        return results.changes(self.recipe, settings) == self._own_changes
 
     @property
     def is_complete(self):
@@ -113,8 +116,7 @@ class Cell:
     @property
     def kind(self):
         """What the time of a step depends on: recipe, changes but for the budget, precision."""
-        changes = results.changes(self.recipe, self.config.to_dict())
-        return self.recipe, results.without_budget(changes), self.config.precision
+        return self.recipe, results.without_budget(self._own_changes), self.config.precision
 
     @property
     def steps(self):
@@ -214,9 +216,9 @@ def of_table(numbers, folder, seeds, further, note=""):
     """
     kinds = dict.fromkeys(number.cell for number in numbers if number.recipe)
     cells = []
+    folder = Path(folder).expanduser().absolute()
     for recipe, flags in kinds:
         for seed in seeds:
-            folder = Path(folder).expanduser().absolute()
             cell = Cell(recipe, flags, tuple(further), seed, folder, note)
             try:
                 published.settings(recipe, cell.flags)

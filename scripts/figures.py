@@ -216,28 +216,37 @@ def draw(config, call=subprocess.run):
         if drawn[run.path] and source.is_file():
             paths.append(_copy(source, output / f"{figure.name}.png"))
             print(f"figure {figure.number} ({figure.drawing}): {paths[-1]}, of {run.path}")
+    ablation = _draw_ablation(config, runs, call)
+    if ablation:
+        paths.append(ablation)
+    if not paths:
+        raise UserError(f"--folder={config.folder} holds no complete run that a figure shows")
+    return paths
+
+
+def _draw_ablation(config, runs, call):
+    """Draws figure 5.5 and returns its path, or says why there is none."""
     source = Path(config.folder) / f"ablation_{_ABLATION_DATASET}.png"
     source.unlink(missing_ok=True)
-    clusterings = [
+    shown = [
         run
         for run in runs
         if run.task == "clustering" and run.settings["dataset"] == _ABLATION_DATASET
     ]
-    if len(clusterings) < 2:
+    if len(shown) < 2:
         print("figure 5.5 (ablation): no two runs on mnist; --recipe=mnist_vcnn and other settings")
-    elif not _call(call, "clustering", f"--ablation={Path(config.folder).absolute()}"):
-        pass
-    elif not source.is_file():
+        return None
+    if not _call(call, "clustering", f"--ablation={Path(config.folder).absolute()}"):
+        return None
+    if not source.is_file():
         print(
             "figure 5.5 (ablation): the runs on mnist do not differ in a setting, or too few of "
             "them are evaluated"
         )
-    else:
-        paths.append(_copy(source, output / f"{ABLATION}.png"))
-        print(f"figure 5.5 (ablation): {paths[-1]}, of the evaluated clusterings in the folder")
-    if not paths:
-        raise UserError(f"--folder={config.folder} holds no complete run that a figure shows")
-    return paths
+        return None
+    path = _copy(source, Path(config.output) / f"{ABLATION}.png")
+    print(f"figure 5.5 (ablation): {path}, of the evaluated clusterings in the folder")
+    return path
 
 
 def _call(call, task, *arguments):

@@ -64,11 +64,11 @@ def collect(recipe, run, note="", comparable=True):
     if older := missing(recipe, settings):
         raise UserError(f"{run} is older than the settings {', '.join(older)}")
     beginning = _beginning(run, settings)
-    changed = changes(recipe, settings)
-    changed += beginning_changes(recipe, beginning.get("went_on_from", {}).get("settings"))
+    earlier = beginning["settings"] if beginning else {}
+    changed = changes(recipe, settings) + beginning_changes(recipe, earlier)
     for name in PATHS:
         settings.pop(name, None)
-    values = [*settings.values(), *beginning.get("went_on_from", {}).get("settings", {}).values()]
+    values = [*settings.values(), *earlier.values()]
     paths = [value for value in values if str(value).startswith(("/", "folder:"))]
     if paths:
         raise UserError(f"{run}: the settings name a path of this machine: {', '.join(paths)}")
@@ -82,7 +82,7 @@ def collect(recipe, run, note="", comparable=True):
         **result,
         "command": shlex.join(words),
         **_least_error(directory, recipe),
-        **beginning,
+        **({"went_on_from": beginning} if beginning else {}),
         **evaluated(run, result["step"]),
     }
     if "accuracy" not in result and ("test_error" not in result or _lacks_evaluation(result)):
@@ -111,15 +111,15 @@ def _least_error(directory, recipe):
 
 
 def _beginning(run, settings):
-    """What the run was that another one went on from: its steps and settings."""
+    """What the run was that another one went on from: its steps and settings; None without one."""
     initial_run = settings.get("initial_run")
     if not initial_run:
-        return {}
+        return None
     other = RunDirectory(initial_run).read_json("results.json", keys=("settings", "step"))
     if other is None:
         raise UserError(f"{run} went on from {initial_run}, which holds no results.json any more")
     kept = {name: value for name, value in other["settings"].items() if name not in PATHS}
-    return {"went_on_from": {"step": other["step"], "settings": kept}}
+    return {"step": other["step"], "settings": kept}
 
 
 def _lacks_evaluation(result):
@@ -159,14 +159,14 @@ def beginning_changes(recipe, settings):
 
     Args:
         recipe: name of the recipe of the run that went on.
-        settings: the settings of that which it went on from, or None.
+        settings: the settings of that which it went on from; empty where there is none.
 
     Returns:
         List of `initial_run.name=value`; of settings that are not those of the recipe that the
         first recipe names.
     """
     beginning = published.beginning(recipe)
-    if beginning is None or settings is None:
+    if beginning is None or not settings:
         return []
     whole = {**published.settings(beginning).to_dict(), **settings}
     return [f"initial_run.{change}" for change in changes(beginning, whole)]

@@ -376,7 +376,7 @@ def test_committed_results_are_whole_and_the_tables_show_them():
         # What a later change of a recipe makes of a result.
         settings = {**published.settings(result["recipe"]).to_dict(), **result["settings"]}
         changed = script.changes(result["recipe"], settings)
-        first = result.get("went_on_from", {}).get("settings")
+        first = result.get("went_on_from", {}).get("settings", {})
         changed += script.beginning_changes(result["recipe"], first)
         assert result["changed"] == changed, path
         place = script.place(result["recipe"], changed, result["note"])
