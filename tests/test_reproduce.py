@@ -12,7 +12,7 @@ import time
 import pytest
 import running
 
-from scripts import cells, executors, published, reproduce, results
+from scripts import cells, executors, published, reproduce, reproduction, results
 from scripts.rows import collected
 from semisup.errors import TrainingError, UserError
 
@@ -28,7 +28,7 @@ SAVES_AT_THE_END = (
 def folder(tmp_path, monkeypatch):
     """Folder for runs; results go into one of the test."""
     monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(reproduce, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(reproduction, "_LOOK_SECONDS", 0.0)
     return tmp_path / "runs"
 
 
@@ -253,7 +253,7 @@ def test_what_a_cell_goes_on_from_is_trained_before_it_with_the_same_seed(folder
     assert "initial_run.max_steps=20" in cell.changes
     reproduce.reproduce(dataclasses.replace(settings, dry_run=True), further)
     assert "; svhn_pretraining before it: 20 steps, 5 seconds" in capsys.readouterr().out
-    shown = reproduce.Reproduction(settings, [cell], [cell], BusyExecutor(), io.StringIO())
+    shown = reproduction.Reproduction(settings, [cell], [cell], BusyExecutor(), io.StringIO())
     shown._start(shown.waiting.pop())
     assert "svhn_pretraining first, step 0 of 20" in shown._progress(cell)
     cell.beginning.run.mkdir(parents=True)
@@ -332,7 +332,7 @@ def test_a_terminal_is_told_what_runs_and_how_long_it_will_take(folder, monkeypa
     monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((80, 24)))
     todo = reproduce.plan(config(folder, max_steps=0), ())
     screen = Terminal()
-    shown = reproduce.Reproduction(config(folder), todo, todo, FakeExecutor(), screen)
+    shown = reproduction.Reproduction(config(folder), todo, todo, FakeExecutor(), screen)
     shown._start(shown.waiting.pop(0))
     shown._show()
     shown._show()
@@ -367,11 +367,11 @@ def test_a_cell_is_trained_collected_and_stands_in_its_table(folder, capsys):
 
 def test_what_waits_for_room_on_a_cluster_neither_runs_nor_is_timed(folder, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(reproduce.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(reproduction.time, "monotonic", lambda: clock[0])
     settings = config(folder, max_steps=0, executor="ray")
     todo = reproduce.plan(settings, ())
     screen = io.StringIO()
-    shown = reproduce.Reproduction(settings, todo, todo, BusyExecutor(), screen)
+    shown = reproduction.Reproduction(settings, todo, todo, BusyExecutor(), screen)
     shown._look()
     assert screen.getvalue() == ""
     assert "0 running, 3 waiting; about 60 minutes left" in shown._summary()
@@ -391,7 +391,7 @@ def test_what_waits_for_room_on_a_cluster_neither_runs_nor_is_timed(folder, monk
 def test_a_screen_of_few_lines_shows_as_many_cells(folder):
     settings = config(folder, seeds="0:4", max_steps=0, jobs=12)
     todo = reproduce.plan(settings, ())
-    shown = reproduce.Reproduction(settings, todo, todo, FakeExecutor(), io.StringIO())
+    shown = reproduction.Reproduction(settings, todo, todo, FakeExecutor(), io.StringIO())
     while shown.waiting:
         shown._start(shown.waiting.pop(0))
     lines = shown._lines(most=5)
