@@ -10,14 +10,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from clustering.certainty import Confidence, SizeEntropy
 from clustering.losses import norm_loss, transformation_loss
 from semisup.association import Association
-from semisup.embedding_classifier import (
-    CLASSIFICATION_LOSS,
-    EmbeddingClassifier,
-    classification_loss,
-    deserialized,
-)
+from semisup.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
+from semisup.similarity import check_term
 
 NORM_LOSS = "norm_loss"
 TRANSFORMATION_LOSS = "transformation_loss"
@@ -31,11 +28,24 @@ class ClusteringModel(EmbeddingClassifier):
     """A classifier of images into clusters, trained without labels.
 
     `fit` takes batches of images alone; `predict` returns the logits of the clusters. Compile with
-    an optimizer only, the losses are the model's own:
+    an optimizer only, the losses are the model's own. `clustering.PlaceCentroids` places the
+    centroids by k-means at a step, and `clustering.Phases` are weights that change there:
 
-        model = ClusteringModel(network, num_clusters=10, augmentation=augmentation)
+        model = ClusteringModel(
+            network,
+            num_clusters=10,
+            augmentation=augmentation,
+            cluster_association=Association(Phases(0.0, 1.0, 400), Phases(0.0, 1.0, 400)),
+        )
         model.compile(optimizer="adam")
-        model.fit(images, batch_size=100, epochs=10)
+        model.fit(images, batch_size=100, epochs=10, callbacks=[PlaceCentroids(images, step=400)])
+
+    Labels are never used, and there may be none. `evaluate`, and `fit` with `validation_data`,
+    measure the losses that need no augmentation (the associations of the centroids, their
+    classification, and the norm loss), how sure the classifier is (`confidence`, the mean
+    probability of the most probable cluster), and how even the clusters are (`size_entropy`, 1
+    where all have the same size). The visit loss grows with the batch: compare evaluations of one
+    batch size.
 
     Args and attributes that it shares with the models of other tasks are those of
     `EmbeddingClassifier`.
@@ -55,6 +65,7 @@ class ClusteringModel(EmbeddingClassifier):
         centroids_per_cluster: trainable centroids of each cluster.
         window: layer that cuts a window out of each image, at a random place in training, or None.
         seed: seed of the centroids' initial values.
+        classifier: see `EmbeddingClassifier`.
         classifier_regularizer: see `EmbeddingClassifier`.
         joint_batch_statistics: see `EmbeddingClassifier`; the first of the two batches is that of
             the images as they are.
@@ -82,6 +93,7 @@ class ClusteringModel(EmbeddingClassifier):
         centroids_per_cluster=4,
         window=None,
         seed=0,
+        classifier=None,
         classifier_regularizer=None,
         joint_batch_statistics=False,
         **kwargs,
@@ -95,22 +107,28 @@ class ClusteringModel(EmbeddingClassifier):
             "cluster": cluster_association or Association(),
             "augmentation": augmentation_association or Association(),
         }
+        for term in associations.values():
+            check_term(term)
         super().__init__(
             network,
             num_clusters,
-            {
-                **_prefixed(lambda term: term.loss_weights, associations),
-                NORM_LOSS: norm_weight,
-                TRANSFORMATION_LOSS: transformation_weight,
-                CLASSIFICATION_LOSS: classification_weight,
-            },
+            (
+                *_prefixed(lambda term: term.loss_weights, associations),
+                NORM_LOSS,
+                TRANSFORMATION_LOSS,
+                CLASSIFICATION_LOSS,
+            ),
             _prefixed(lambda term: dict.fromkeys(term.statistics_names), associations),
-            augmentation,
-            classifier_regularizer,
-            joint_batch_statistics,
+            augmentation=augmentation,
+            classifier=classifier,
+            classifier_regularizer=classifier_regularizer,
+            joint_batch_statistics=joint_batch_statistics,
             **kwargs,
         )
         self.associations = associations
+        self.norm_weight = norm_weight
+        self.transformation_weight = transformation_weight
+        self.classification_weight = classification_weight
         self.norm_target = norm_target
         self.augmentations_per_image = augmentations_per_image
         self.centroids_per_cluster = centroids_per_cluster
@@ -118,14 +136,35 @@ class ClusteringModel(EmbeddingClassifier):
         self.seed = seed
         self.centroids_placed = self.add_state("centroids_placed", "int32")
         self.centroids = None
+        self.evaluation_metrics = [
+            Confidence(name="confidence"),
+            SizeEntropy(num_clusters, name="size_entropy"),
+        ]
+        copies = {"augmentation": associations["augmentation"]}
+        names = [*_prefixed(lambda term: term.loss_weights, copies), TRANSFORMATION_LOSS]
+        self._training_values = frozenset(
+            (
+                *names,
+                *(f"{name}_weight" for name in names),
+                *_prefixed(lambda term: dict.fromkeys(term.statistics_names), copies),
+            )
+        )
+
+    @property
+    def loss_weights(self):
+        """The weight of each loss but the regularisation: see `EmbeddingClassifier`."""
+        return {
+            **_prefixed(lambda term: term.loss_weights, self.associations),
+            NORM_LOSS: self.norm_weight,
+            TRANSFORMATION_LOSS: self.transformation_weight,
+            CLASSIFICATION_LOSS: self.classification_weight,
+        }
 
     def build(self, input_shape):
-        """Builds network and classifier for images, and creates the centroids."""
-        shape = tuple(input_shape)
-        super().build(shape if self.window is None else self.window.compute_output_shape(shape))
+        """Create the weights of network and classifier, and the centroids."""
+        super().build(input_shape)
         if self.centroids is None:
-            # The classifier's kernel (d, clusters) knows the width of the embeddings.
-            width = self.classifier.kernel.shape[0]
+            width = self.embedding_width
             generator = np.random.default_rng([self.seed, 0xCE27])
             centers = generator.normal(0.0, _INITIAL_DEVIATION, (self.num_classes, width))
             values = self._around(centers, _INITIAL_NOISE, generator)
@@ -175,10 +214,10 @@ class ClusteringModel(EmbeddingClassifier):
         return super().prepare(images)
 
     def call(self, images, training=False):
-        """Logits of images, or in training their embeddings and those of their transformed copies.
+        """Compute logits of images, or in training embeddings of them and of transformed copies.
 
         Args:
-            images: (n, height, width, channels).
+            images: (n, height, width, channels), or whatever else the network takes.
             training: whether this is a training step.
 
         Returns:
@@ -187,91 +226,91 @@ class ClusteringModel(EmbeddingClassifier):
         """
         if not training:
             return self.classify(self.embed(images))
-        copies = ops.repeat(images, self.augmentations_per_image, axis=0)
-        plain = self.prepare(images, training=True)
-        copies = self.augment(self.prepare(copies, training=True))
-        if self.separate_passes:
-            plain, copies = (self.network(batch, training=True) for batch in (plain, copies))
-        else:
-            count = ops.shape(images)[0]
-            both = self.network(ops.concatenate([plain, copies]), training=True)
-            plain, copies = both[:count], both[count:]
+        copies = keras.tree.map_structure(
+            lambda tensor: ops.repeat(tensor, self.augmentations_per_image, axis=0), images
+        )
+        batches = [
+            self.prepare(images, training=True),
+            self.augment(self.prepare(copies, training=True)),
+        ]
+        plain, copies = self.together(lambda batch: self.run_network(batch, training=True), batches)
         return {"plain": plain, "augmented": copies}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Total loss of a batch (eq. 5 to 9); in training, also advances the step.
+        """Compute the total loss of a batch (eq. 5 to 9); in training, also advance the step.
 
         Args:
-            x: unused; the images.
+            x: the images.
             y: unused; there are no labels.
-            y_pred: what `call` returned in training.
+            y_pred: what `call` returned.
             sample_weight: unused.
-            training: whether this is a training step.
+            training: whether this is a training step. Outside of it, the losses of transformed
+                copies are left out.
 
         Returns:
             Scalar float32.
-
-        Raises:
-            ValueError: outside training, where there is no loss without labels.
         """
-        if not isinstance(y_pred, dict):
-            raise ValueError("a clustering has no loss outside training; call predict")
-        plain, augmented = y_pred["plain"], y_pred["augmented"]
         centroids = ops.convert_to_tensor(self.centroids)
-        images = ops.repeat(ops.arange(ops.shape(plain)[0]), self.augmentations_per_image)
+        if isinstance(y_pred, dict):
+            plain, augmented = y_pred["plain"], y_pred["augmented"]
+        else:
+            plain, augmented = self.embed(x), None
         losses, statistics = {}, {}
-        for name, walkers, labels in (
-            ("cluster", centroids, self.centroid_labels),
-            ("augmentation", augmented, images),
-        ):
-            found = self.associations[name](walkers, plain, labels)
-            for own, results in zip((losses, statistics), found, strict=True):
-                own.update({f"{name}_{key}": value for key, value in results.items()})
-        losses[NORM_LOSS] = sum(
-            norm_loss(points, self.norm_target) for points in (plain, augmented, centroids)
+        found = {"cluster": (centroids, self.centroid_labels)}
+        if augmented is not None:
+            numbers = ops.arange(ops.shape(plain)[0], dtype="int32")
+            found["augmentation"] = (augmented, ops.repeat(numbers, self.augmentations_per_image))
+        for name, (walkers, labels) in found.items():
+            results = self.associations[name](walkers, plain, labels)
+            for own, values in zip((losses, statistics), results, strict=True):
+                own.update({f"{name}_{key}": value for key, value in values.items()})
+        lengths = (plain, centroids) if augmented is None else (plain, augmented, centroids)
+        losses[NORM_LOSS] = sum(norm_loss(points, self.norm_target) for points in lengths)
+        if augmented is not None:
+            first = augmented[:: self.augmentations_per_image]
+            losses[TRANSFORMATION_LOSS] = transformation_loss(
+                plain, first, self.classify(plain), self.classify(first)
+            )
+        losses[CLASSIFICATION_LOSS] = self.classification_loss(
+            ops.convert_to_tensor(self.centroid_labels), self.classify(centroids)
         )
-        first = augmented[:: self.augmentations_per_image]
-        losses[TRANSFORMATION_LOSS] = transformation_loss(
-            plain, first, self.classify(plain), self.classify(first)
+        return self.combine(losses, statistics, plain, training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Compute the metrics of the losses; outside training, those of the clusters, too."""
+        is_training = isinstance(y_pred, dict)
+        if not is_training:
+            for metric in self.evaluation_metrics:
+                metric.update_state(y_pred)
+        hidden = (
+            {metric.name for metric in self.evaluation_metrics}
+            if is_training
+            else self._training_values
         )
-        losses[CLASSIFICATION_LOSS] = classification_loss(
-            self.centroid_labels, self.classify(centroids)
-        )
-        return self.combine(losses, statistics, training)
+        results = super().compute_metrics(x, y, y_pred, sample_weight)
+        return {name: value for name, value in results.items() if name not in hidden}
 
     def named_images(self, batch):
         """The images of a batch: see `EmbeddingClassifier`."""
         return {"images": batch}
 
     def get_config(self):
-        """Arguments of the constructor, parts serialised."""
+        """Return the arguments of the constructor, parts serialised."""
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "network": serialize(self.network),
             "num_clusters": self.num_classes,
-            "augmentation": serialize(self.augmentation),
             "cluster_association": serialize(self.associations["cluster"]),
             "augmentation_association": serialize(self.associations["augmentation"]),
-            "norm_weight": serialize(self.loss_weights[NORM_LOSS]),
+            "norm_weight": serialize(self.norm_weight),
             "norm_target": self.norm_target,
-            "transformation_weight": serialize(self.loss_weights[TRANSFORMATION_LOSS]),
-            "classification_weight": serialize(self.loss_weights[CLASSIFICATION_LOSS]),
+            "transformation_weight": serialize(self.transformation_weight),
+            "classification_weight": serialize(self.classification_weight),
             "augmentations_per_image": self.augmentations_per_image,
             "centroids_per_cluster": self.centroids_per_cluster,
             "window": serialize(self.window),
             "seed": self.seed,
-            "classifier_regularizer": serialize(self.classifier.kernel_regularizer),
-            "joint_batch_statistics": self.joint_batch_statistics,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        """Inverse of `get_config`."""
-        parts = ("network", "augmentation", "cluster_association", "augmentation_association")
-        weights = ("norm_weight", "transformation_weight", "classification_weight")
-        others = ("window", "classifier_regularizer")
-        return cls(**deserialized(config, (*parts, *weights, *others)))
 
 
 def _prefixed(values_of, associations):

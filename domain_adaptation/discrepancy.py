@@ -11,6 +11,7 @@ from keras import ops
 
 from domain_adaptation import choices
 from semisup.association import embedding_matrices, squared_distances
+from semisup.similarity import SimilarityTerm, loss_weight
 
 BANDWIDTHS = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 """Standard deviations of the Gaussian kernels in the authors' baseline."""
@@ -62,7 +63,7 @@ def linear_squared_mmd(x, y, bandwidths=BANDWIDTHS):
         bandwidths: see `gaussian_mixture_kernel`.
 
     Returns:
-        Scalar float32; may be negative.
+        Scalar float32; may be negative. 0 where a sample has no pair.
 
     Raises:
         ValueError: if the embeddings are not matrices of the same width.
@@ -76,15 +77,19 @@ def linear_squared_mmd(x, y, bandwidths=BANDWIDTHS):
     def kernel(a, b):
         return _mixture(ops.sum(ops.square(a - b), axis=1), bandwidths)
 
-    return ops.mean(kernel(x1, x2) + kernel(y1, y2) - kernel(x1, y2) - kernel(x2, y1))
+    differences = kernel(x1, x2) + kernel(y1, y2) - kernel(x1, y2) - kernel(x2, y1)
+    return ops.sum(differences) / ops.cast(ops.maximum(_count(differences), 1), "float32")
 
 
 def coral_distance(x, y):
     """Squared distance of two samples' covariances, over 4 d² (Sun and Saenko 2016, eq. 1).
 
+    A single example has no covariance; it is taken as 0, so that a last batch of one image leaves
+    the training finite.
+
     Args:
-        x: (n, d) float embeddings of one domain, n at least 2.
-        y: (m, d) float embeddings of the other, m at least 2.
+        x: (n, d) float embeddings of one domain.
+        y: (m, d) float embeddings of the other.
 
     Returns:
         Scalar float32, at least 0.
@@ -98,7 +103,7 @@ def coral_distance(x, y):
 
 
 @keras.saving.register_keras_serializable(package="domain_adaptation")
-class MaximumMeanDiscrepancy(keras.layers.Layer):
+class MaximumMeanDiscrepancy(SimilarityTerm):
     """The MMD of two batches' embeddings, as a similarity term of an `AssociativeModel`.
 
     Args:
@@ -107,43 +112,29 @@ class MaximumMeanDiscrepancy(keras.layers.Layer):
             `linear_squared_mmd` of the batches in random order.
         bandwidths: see `gaussian_mixture_kernel`.
         seed: seed of the random order.
-        dtype: dtype policy.
         **kwargs: arguments of `keras.layers.Layer`.
-
-    Attributes:
-        loss_weights: weight of the loss, by its name.
-        statistics_names: empty; see `semisup.Association`.
 
     Raises:
         ValueError: if the estimator is unknown, or a bandwidth is not positive.
     """
 
-    statistics_names = ()
+    loss_names = ("mmd_loss",)
+    weight = loss_weight("mmd_loss")
 
-    def __init__(
-        self,
-        weight=1.0,
-        estimator="quadratic",
-        bandwidths=BANDWIDTHS,
-        seed=0,
-        dtype="float32",
-        **kwargs,
-    ):
-        super().__init__(dtype=dtype, **kwargs)
+    def __init__(self, weight=1.0, estimator="quadratic", bandwidths=BANDWIDTHS, seed=0, **kwargs):
+        super().__init__({"mmd_loss": weight}, **kwargs)
         if estimator not in choices.MMD_ESTIMATORS:
             known = ", ".join(choices.MMD_ESTIMATORS)
             raise ValueError(f"MMD estimator {estimator!r} is none of {known}")
         if not bandwidths or min(bandwidths) <= 0:
             raise ValueError(f"bandwidths have to be greater than 0, not {bandwidths}")
-        self.loss_weights = {"mmd_loss": weight}
         self.estimator = estimator
         self.bandwidths = tuple(bandwidths)
         self.seed = seed
-        self.built = True
         if estimator == "linear":
             self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, a, b, labels):
+    def call(self, a, b, labels=None):
         """Losses and statistics of one pair of batches.
 
         Args:
@@ -168,7 +159,7 @@ class MaximumMeanDiscrepancy(keras.layers.Layer):
         """Arguments of the constructor, the schedule serialised."""
         return {
             **super().get_config(),
-            "weight": keras.saving.serialize_keras_object(self.loss_weights["mmd_loss"]),
+            "weight": keras.saving.serialize_keras_object(self.weight),
             "estimator": self.estimator,
             "bandwidths": list(self.bandwidths),
             "seed": self.seed,
@@ -182,25 +173,23 @@ class MaximumMeanDiscrepancy(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="domain_adaptation")
-class CorrelationAlignment:
+class CorrelationAlignment(SimilarityTerm):
     """CORAL of two batches' embeddings, as a similarity term of an `AssociativeModel`.
 
     Deep CORAL, as published, compares the logits; here it takes what the other terms take.
 
     Args:
         weight: weight of the loss: a number, or a schedule of the step.
-
-    Attributes:
-        loss_weights: weight of the loss, by its name.
-        statistics_names: empty; see `semisup.Association`.
+        **kwargs: arguments of `keras.layers.Layer`.
     """
 
-    statistics_names = ()
+    loss_names = ("coral_loss",)
+    weight = loss_weight("coral_loss")
 
-    def __init__(self, weight=1.0):
-        self.loss_weights = {"coral_loss": weight}
+    def __init__(self, weight=1.0, **kwargs):
+        super().__init__({"coral_loss": weight}, **kwargs)
 
-    def __call__(self, a, b, labels):
+    def call(self, a, b, labels=None):
         """Losses and statistics of one pair of batches.
 
         Args:
@@ -215,13 +204,13 @@ class CorrelationAlignment:
 
     def get_config(self):
         """Arguments of the constructor, the schedule serialised."""
-        weight = self.loss_weights["coral_loss"]
-        return {"weight": keras.saving.serialize_keras_object(weight)}
+        return {**super().get_config(), "weight": keras.saving.serialize_keras_object(self.weight)}
 
     @classmethod
     def from_config(cls, config):
         """Inverse of `get_config`."""
-        return cls(keras.saving.deserialize_keras_object(config["weight"]))
+        weight = keras.saving.deserialize_keras_object(config["weight"])
+        return cls(**{**config, "weight": weight})
 
 
 def _mixture(squared_distances, bandwidths):
@@ -230,7 +219,8 @@ def _mixture(squared_distances, bandwidths):
 
 def _covariance(x):
     centred = x - ops.mean(x, axis=0, keepdims=True)
-    return ops.matmul(ops.transpose(centred), centred) / (ops.cast(_count(x), "float32") - 1.0)
+    degrees = ops.maximum(ops.cast(_count(x), "float32") - 1.0, 1.0)
+    return ops.matmul(ops.transpose(centred), centred) / degrees
 
 
 def _count(x):

@@ -15,6 +15,8 @@ import keras
 from keras import ops
 
 from semisup import choices
+from semisup.labels import class_numbers
+from semisup.similarity import SimilarityTerm, loss_weight
 
 EPSILON = 1e-8
 """Added to a probability before its logarithm, as the authors did; caps a row's loss at 18.4."""
@@ -37,16 +39,29 @@ def similarities(a, b, measure="dot", temperature=1.0):
         ValueError: if the measure is unknown, the temperature is not positive, or the embeddings
             are not matrices of the same width.
     """
-    if measure not in choices.SIMILARITY_MEASURES:
-        raise ValueError(f"measure {measure!r} is none of {', '.join(choices.SIMILARITY_MEASURES)}")
-    if not temperature > 0:
-        raise ValueError(f"temperature {temperature} is not positive")
+    check_measure(measure, temperature)
     if measure == "euclidean":
         return -squared_distances(a, b) / temperature
     a, b = embedding_matrices(a, b)
     if measure == "cosine":
         a, b = _unit_lengths(a), _unit_lengths(b)
     return ops.matmul(a, ops.transpose(b)) / temperature
+
+
+def check_measure(measure, temperature):
+    """Check the measure and the temperature of similarities.
+
+    Args:
+        measure: see `similarities`.
+        temperature: see `similarities`.
+
+    Raises:
+        ValueError: if the measure is unknown, or the temperature is no finite positive number.
+    """
+    if measure not in choices.SIMILARITY_MEASURES:
+        raise ValueError(f"measure {measure!r} is none of {', '.join(choices.SIMILARITY_MEASURES)}")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature {temperature} is no finite positive number")
 
 
 def squared_distances(a, b):
@@ -139,7 +154,8 @@ def target_distribution(labels):
     Returns:
         (n, n) float32; its rows sum to 1.
     """
-    same_class = _same_class(labels)
+    labels = ops.convert_to_tensor(labels)
+    same_class = _same_class(class_numbers(labels, labels))
     return same_class / ops.sum(same_class, axis=1, keepdims=True)
 
 
@@ -158,7 +174,8 @@ def walker_loss(a, b, labels, measure="dot", temperature=1.0):
         each class.
     """
     p_ab, p_ba = transition_probabilities(a, b, measure, temperature)
-    return _walker_loss(round_trip_probabilities(p_ab, p_ba), target_distribution(labels))
+    p_aba = round_trip_probabilities(p_ab, p_ba)
+    return _walker_loss(p_aba, target_distribution(class_numbers(labels, p_aba)))
 
 
 def visit_loss(a, b, measure="dot", temperature=1.0):
@@ -197,7 +214,7 @@ def association_loss(
     """
     p_ab, p_ba = transition_probabilities(a, b, measure, temperature)
     p_aba = round_trip_probabilities(p_ab, p_ba)
-    walker = _walker_loss(p_aba, target_distribution(labels))
+    walker = _walker_loss(p_aba, target_distribution(class_numbers(labels, p_aba)))
     return walker_weight * walker + visit_weight * _visit_loss(p_ab)
 
 
@@ -213,37 +230,38 @@ def round_trip_accuracy(p_aba, labels):
     Returns:
         Scalar float32 in [0, 1].
     """
-    return ops.mean(ops.sqrt(ops.sum(p_aba * _same_class(labels), axis=1)))
+    p_aba = ops.convert_to_tensor(p_aba)
+    same_class = _same_class(class_numbers(labels, p_aba))
+    return ops.mean(ops.sqrt(ops.sum(p_aba * same_class, axis=1)))
 
 
 @keras.saving.register_keras_serializable(package="semisup")
-class Association:
+class Association(SimilarityTerm):
     """The association of a labelled with an unlabelled batch, as a similarity term of a model.
-
-    A similarity term compares the embeddings of two batches. `AssociativeModel` adds its losses,
-    each times its weight, to the classification loss; anything with the same attributes and call
-    can take its place.
 
     Args:
         walker_weight: weight of the walker loss: a number, or a schedule of the step.
         visit_weight: likewise, of the visit loss.
         measure: similarity, see `similarities`.
         temperature: see `similarities`.
-
-    Attributes:
-        loss_weights: weights of the losses, by their names.
-        statistics_names: names of the statistics that a call returns beside the losses.
+        **kwargs: arguments of `keras.layers.Layer`.
     """
 
+    loss_names = ("walker_loss", "visit_loss")
+    walker_weight = loss_weight("walker_loss")
+    visit_weight = loss_weight("visit_loss")
     statistics_names = ("walker_loss_above_floor", "visit_loss_above_floor", "round_trip_accuracy")
 
-    def __init__(self, walker_weight=1.0, visit_weight=1.0, measure="dot", temperature=1.0):
-        self.loss_weights = {"walker_loss": walker_weight, "visit_loss": visit_weight}
+    def __init__(
+        self, walker_weight=1.0, visit_weight=1.0, measure="dot", temperature=1.0, **kwargs
+    ):
+        super().__init__({"walker_loss": walker_weight, "visit_loss": visit_weight}, **kwargs)
+        check_measure(measure, temperature)
         self.measure = measure
         self.temperature = temperature
 
-    def __call__(self, a, b, labels):
-        """Losses and statistics of one pair of batches.
+    def call(self, a, b, labels=None):
+        """Compute the losses and statistics of one pair of batches.
 
         Args:
             a: (n, d) float embeddings of labelled examples.
@@ -254,10 +272,13 @@ class Association:
             Two dictionaries of float32 scalars: the unweighted losses, and the statistics. Each
             loss above its floor (walker - H(T), visit - log m) is 0 at best whatever the sizes of
             the batches.
+
+        Raises:
+            ValueError: if embeddings and labels don't fit together.
         """
         p_ab, p_ba = transition_probabilities(a, b, self.measure, self.temperature)
         p_aba = round_trip_probabilities(p_ab, p_ba)
-        target = target_distribution(labels)
+        target = target_distribution(class_numbers(labels, p_aba))
         walker, visit = _walker_loss(p_aba, target), _visit_loss(p_ab)
         # The target is uniform over its support, so its entropy is the log of the support's size.
         target_entropy = ops.mean(-ops.log(ops.max(target, axis=1)))
@@ -269,9 +290,10 @@ class Association:
         return losses, dict(zip(self.statistics_names, statistics, strict=True))
 
     def get_config(self):
-        """Arguments of the constructor, schedules serialised."""
+        """Return the arguments of the constructor, schedules serialised."""
         serialize = keras.saving.serialize_keras_object
         return {
+            **super().get_config(),
             "walker_weight": serialize(self.loss_weights["walker_loss"]),
             "visit_weight": serialize(self.loss_weights["visit_loss"]),
             "measure": self.measure,
@@ -280,7 +302,7 @@ class Association:
 
     @classmethod
     def from_config(cls, config):
-        """Inverse of `get_config`."""
+        """Make a term from what `get_config` returned."""
         deserialize = keras.saving.deserialize_keras_object
         config = dict(config)
         for name in ("walker_weight", "visit_weight"):
@@ -289,7 +311,6 @@ class Association:
 
 
 def _same_class(labels):
-    labels = ops.reshape(ops.cast(labels, "int32"), (-1,))
     return ops.cast(ops.equal(labels[:, None], labels[None, :]), "float32")
 
 

@@ -101,8 +101,9 @@ class Logging(StepCallback):
     def on_step(self, logs):
         """Records an entry if it is time."""
         if self.step % self.interval == 0:
-            values = {tag(name): float(value) for name, value in logs.items() if name != "loss"}
             # Reading the model synchronises the backend's state; `self.model` does that on JAX.
+            latest = self.model.latest_values.read()
+            values = {tag(name): latest[name] for name in logs if name in latest}
             values["learning_rate"] = self.model.optimizer.learning_rate_at(self.step - 1)
             now = time.monotonic()
             if self._mark is not None:

@@ -66,7 +66,7 @@ def array(tensor):
 
 
 def logged(model):
-    return {name: float(array(value.result())) for name, value in model.values.items()}
+    return model.latest_values.read()
 
 
 def softmax(matrix):
@@ -227,10 +227,35 @@ def test_training_cuts_windows_at_random_and_prediction_in_the_centre():
     assert len(np.unique(plain.round(4), axis=0)) > 10
 
 
-def test_the_loss_has_no_meaning_outside_training():
-    model = build()
-    with pytest.raises(ValueError, match="no loss outside training"):
-        model.compute_loss(y_pred=model(images()))
+def test_evaluation_measures_what_needs_neither_labels_nor_copies():
+    model = build(norm_weight=0.01)
+    batch = images()
+    found = model.evaluate(batch, batch_size=len(batch), verbose=0, return_dict=True)
+    logits, centroids = model.predict(batch, verbose=0), array(model.centroids)
+    embeddings = array(model.embed(batch))
+    labels = np.repeat(np.arange(CLUSTERS), CENTROIDS)
+    walker, visit = naive_association(centroids, embeddings, labels)
+    assert found["cluster_walker_loss"] == pytest.approx(walker, rel=1e-4)
+    assert found["cluster_visit_loss"] == pytest.approx(visit, rel=1e-4)
+    assert found["confidence"] == pytest.approx(softmax(logits).max(axis=1).mean(), rel=1e-5)
+    shares = np.bincount(logits.argmax(axis=1), minlength=CLUSTERS) / len(batch)
+    entropy = -sum(share * np.log(share) for share in shares if share) / np.log(CLUSTERS)
+    assert found["size_entropy"] == pytest.approx(entropy, abs=1e-5)
+    assert not any("augmentation" in name or "transformation" in name for name in found)
+    again = model.evaluate(batch, batch_size=len(batch), verbose=0, return_dict=True)
+    assert again == found
+
+
+def test_validation_leaves_the_values_of_the_training_alone():
+    def fit(**validation):
+        keras.utils.set_random_seed(0)
+        model = build()
+        return model.fit(images(), epochs=2, shuffle=False, verbose=0, **validation).history
+
+    alone, validated = fit(), fit(validation_data=images())
+    assert {name: validated[name] for name in alone} == alone
+    assert len(validated["val_confidence"]) == 2
+    assert "confidence" not in alone
 
 
 def test_a_saved_model_is_the_same_again(tmp_path):

@@ -1,0 +1,125 @@
+"""The classification loss of a model: any Keras loss of logits."""
+
+import functools
+import inspect
+
+import keras
+
+from semisup import labels
+
+
+class ClassificationLoss:
+    """A Keras loss, with checks of what it is given.
+
+    Args:
+        loss: None for the cross-entropy against class numbers; a `keras.losses.Loss`, a function
+            of true labels and logits, or the name of one of Keras' losses, which is then told that
+            it is given logits.
+
+    Attributes:
+        loss: the `keras.losses.Loss`.
+        name: name of the loss, for messages.
+        takes_class_numbers: whether labels are class numbers; otherwise they are one-hot. None
+            where that is not known, of a loss of one's own.
+
+    Raises:
+        ValueError: if the loss cannot be one of logits, or returns no scalar.
+    """
+
+    def __init__(self, loss=None):
+        if loss is None:
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        if isinstance(loss, (list, tuple, dict)):
+            raise ValueError(f"a model has one classification loss, not {loss!r}")
+        if isinstance(loss, str):
+            loss = _loss_by_name(loss)
+        if isinstance(loss, type) or not callable(loss):
+            raise ValueError(f"loss {loss!r} is neither a name, a function nor a keras.losses.Loss")
+        self.loss = loss if isinstance(loss, keras.losses.Loss) else _FunctionLoss(loss)
+        function = getattr(loss, "func", loss)
+        self.name = getattr(function, "__name__", type(function).__name__)
+        if _takes_probabilities(loss):
+            raise ValueError(
+                f"loss {self.name} takes probabilities, and the model returns logits: "
+                "give it from_logits=True"
+            )
+        if getattr(self.loss, "reduction", "sum") in (None, "none"):
+            raise ValueError(f"loss {self.name} has no reduction: it has to return one number")
+        self.takes_class_numbers = None
+        if type(function).__module__.startswith("keras") or (
+            getattr(function, "__module__", "").startswith("keras")
+        ):
+            self.takes_class_numbers = "sparse" in self.name.lower()
+
+    def __call__(self, y, logits, sample_weight=None):
+        """Compute the loss of a batch.
+
+        Args:
+            y: (n,) or (n, 1) class numbers, or (n, num_classes) floats, as the loss takes them.
+            logits: (n, num_classes) float32.
+            sample_weight: optional (n,) weights of the examples.
+
+        Returns:
+            Scalar float32, as Keras reduces it.
+
+        Raises:
+            ValueError: if labels are missing or have a shape that the loss does not take.
+        """
+        self._check(y, logits)
+        return keras.ops.cast(self.loss(y, logits, sample_weight), "float32")
+
+    def _check(self, y, logits):
+        if y is None:
+            raise ValueError("labels are missing: the classification loss needs them")
+        num_classes = logits.shape[-1]
+        one_hot = len(y.shape) == 2 and y.shape[1] == num_classes
+        if self.takes_class_numbers and one_hot:
+            raise ValueError(
+                f"labels of shape {tuple(y.shape)} look one-hot, and the loss {self.name} takes "
+                "class numbers: give those, or compile with "
+                "loss=keras.losses.CategoricalCrossentropy(from_logits=True)"
+            )
+        if self.takes_class_numbers is False and not one_hot:
+            raise ValueError(
+                f"labels of shape {tuple(y.shape)} are no match for the loss {self.name}, which "
+                f"takes one-hot labels, like the logits of shape {tuple(logits.shape)}: use "
+                "keras.utils.to_categorical, or leave the loss out of compile"
+            )
+        if not one_hot and self.takes_class_numbers is not None:
+            labels.class_numbers(keras.ops.cast(y, "int32"), logits)
+        elif None not in (y.shape[0], logits.shape[0]) and y.shape[0] != logits.shape[0]:
+            raise ValueError(f"there are {y.shape[0]} labels for {logits.shape[0]} examples")
+
+
+class _FunctionLoss(keras.losses.Loss):
+    """The mean over the examples of what a function of labels and logits returns for each."""
+
+    def __init__(self, function):
+        super().__init__(name="classification")
+        self.function = function
+
+    def call(self, y_true, y_pred):
+        """Return the values of the function, (n,)."""
+        return self.function(y_true, y_pred)
+
+
+def _loss_by_name(name):
+    try:
+        loss = keras.losses.get(name)
+    except ValueError:
+        raise ValueError(f"loss {name!r} is none of Keras' losses") from None
+    if isinstance(loss, keras.losses.Loss):
+        config = loss.get_config()
+        return type(loss).from_config(
+            {**config, "from_logits": True} if "from_logits" in config else config
+        )
+    if "from_logits" in inspect.signature(loss).parameters:
+        return functools.partial(loss, from_logits=True)
+    return loss
+
+
+def _takes_probabilities(loss):
+    if isinstance(loss, keras.losses.Loss):
+        return loss.get_config().get("from_logits", True) is False
+    parameters = inspect.signature(loss).parameters
+    return "from_logits" in parameters and parameters["from_logits"].default is False

@@ -1,0 +1,231 @@
+"""What a model is given: structures of tensors, and the images among them."""
+
+import keras
+from keras import ops
+
+
+def is_shape(shapes):
+    """Whether a structure is the shape of one tensor."""
+    return isinstance(shapes, (tuple, list)) and all(
+        size is None or isinstance(size, int) for size in shapes
+    )
+
+
+def map_shapes(function, shapes):
+    """Apply a function to every shape in a structure of shapes.
+
+    Args:
+        function: from a shape to anything.
+        shapes: a shape, or lists, tuples and dictionaries of shapes.
+
+    Returns:
+        The structure of what the function returned.
+    """
+    if shapes is None or is_shape(shapes):
+        return function(shapes)
+    if isinstance(shapes, dict):
+        return {name: map_shapes(function, part) for name, part in shapes.items()}
+    return [map_shapes(function, part) for part in shapes]
+
+
+def as_shapes(structure):
+    """Return a structure of shapes with tuples as shapes, as JSON does not keep them."""
+    return map_shapes(tuple, structure)
+
+
+def any_batch_size(shapes):
+    """Return a structure of shapes with their first axis open."""
+    return map_shapes(lambda shape: (None, *shape[1:]), shapes)
+
+
+def types_of(inputs):
+    """Return the dtypes of a structure of tensors, float32 for what has none."""
+
+    def type_of(tensor):
+        dtype = getattr(tensor, "dtype", "float32")
+        return keras.backend.standardize_dtype(dtype)
+
+    return _plain(keras.tree.map_structure(type_of, inputs))
+
+
+def _plain(structure):
+    if isinstance(structure, dict):
+        return {name: _plain(part) for name, part in structure.items()}
+    if isinstance(structure, (tuple, list)):
+        return [_plain(part) for part in structure]
+    return structure
+
+
+def is_pair(network, inputs):
+    """Whether the inputs of a model are a labelled and an unlabelled batch.
+
+    Args:
+        network: the Keras model or layer that a batch goes to.
+        inputs: tensors, or structures of shapes, as a model is given them.
+    """
+    if not isinstance(inputs, (tuple, list)) or is_shape(inputs) or len(inputs) != 2:
+        return False
+    if any(isinstance(part, (tuple, list, dict)) and not is_shape(part) for part in inputs):
+        return True
+    # Two tensors are two batches, unless the network takes two.
+    return len(getattr(network, "inputs", None) or [None]) == 1
+
+
+def symbolic(network, shapes, types=None):
+    """Make symbolic tensors of shapes.
+
+    Args:
+        network: the Keras model or layer that takes them.
+        shapes: structure of shapes.
+        types: structure of dtypes, or None for those that the network says it takes, or float32.
+
+    Returns:
+        Structure of `keras.KerasTensor`s.
+    """
+    known = [dtype or "float32" for dtype in _network_types(network, _flat(shapes))]
+    types = known if types is None else keras.tree.flatten(types)
+    return _packed(shapes, map(keras.KerasTensor, _flat(shapes), types))
+
+
+def placeholders(network, shapes, types):
+    """Make inputs of a functional model from examples to what a network makes of them.
+
+    Args:
+        network: the Keras model or layer that takes them.
+        shapes: structure of shapes.
+        types: structure of the dtypes that examples had.
+
+    Returns:
+        Structure of `keras.Input`s: numbers as float32 unless the network takes integers.
+    """
+    flat = _flat(shapes)
+    names = [tensor.name for tensor in _network_inputs(network, len(flat))]
+    if not names:
+        names = ["inputs"] if len(flat) == 1 else [f"inputs_{i}" for i in range(len(flat))]
+    if isinstance(shapes, dict) and len(shapes) == len(flat):
+        names = sorted(shapes)
+    inputs = []
+    for shape, dtype, expected, name in zip(
+        flat, keras.tree.flatten(types), _network_types(network, flat), names, strict=True
+    ):
+        is_number = len(shape) == 4 or "float" in dtype
+        inputs.append(
+            keras.Input(shape[1:], dtype=expected or ("float32" if is_number else dtype), name=name)
+        )
+    return _packed(shapes, iter(inputs))
+
+
+def _flat(shapes):
+    """The shapes of a structure in Keras' order: dictionaries by their keys."""
+    if shapes is None or is_shape(shapes):
+        return [shapes]
+    parts = [shapes[name] for name in sorted(shapes)] if isinstance(shapes, dict) else shapes
+    return [shape for part in parts for shape in _flat(part)]
+
+
+def _packed(shapes, flat):
+    """What an iterator yields in the order of `_flat`, in the structure of shapes."""
+    if shapes is None or is_shape(shapes):
+        return next(flat)
+    if isinstance(shapes, dict):
+        packed = {name: _packed(shapes[name], flat) for name in sorted(shapes)}
+        return {name: packed[name] for name in shapes}
+    return [_packed(part, flat) for part in shapes]
+
+
+def _network_inputs(network, count):
+    """The symbolic inputs of a network; none where it does not say, or says another number."""
+    tensors = getattr(network, "inputs", None) or ()
+    return tensors if len(tensors) == count else ()
+
+
+def _network_types(network, shapes):
+    """The dtype of each input of a network, None where it does not say."""
+    tensors = _network_inputs(network, len(shapes))
+    return [keras.backend.standardize_dtype(tensor.dtype) for tensor in tensors] or [
+        None for _ in shapes
+    ]
+
+
+def prepare(network, examples, built_shapes=None):
+    """Bring examples to the form that a network takes.
+
+    Args:
+        network: a Keras model or layer.
+        examples: a tensor, or a structure of tensors.
+        built_shapes: structure of the shapes that the model was built with, or None.
+
+    Returns:
+        The same, images as float32, with the size and channels of the network's input where it has
+        one of fixed shape.
+
+    Raises:
+        ValueError: if an example has another rank than the network's input, or RGB images meet a
+            network for grey ones.
+    """
+    tensors = [
+        part if isinstance(part, keras.KerasTensor) else ops.convert_to_tensor(part)
+        for part in keras.tree.flatten(examples)
+    ]
+    shapes = [tuple(tensor.shape) for tensor in _network_inputs(network, len(tensors))]
+    if not shapes and built_shapes is not None:
+        # The network does not say what it takes: the ranks are those that it was built with.
+        shapes = [(None,) * len(shape) for shape in _flat(built_shapes)]
+    if len(shapes) != len(tensors):
+        shapes = [None] * len(tensors)
+    types = _network_types(network, shapes)
+    prepared = [_prepared(*parts) for parts in zip(tensors, shapes, types, strict=True)]
+    return keras.tree.pack_sequence_as(examples, prepared)
+
+
+def _prepared(tensor, shape, dtype):
+    try:
+        rank = len(tensor.shape)
+    except ValueError:
+        # TensorFlow forgets the rank where a function has seen inputs of different ones.
+        raise ValueError(
+            f"inputs have another number of axes than earlier ones: the network takes a batch of "
+            f"shape {shape}: give one example as a batch, example[None]"
+        ) from None
+    if shape is not None and rank != len(shape):
+        return _of_rank(tensor, shape)
+    kind = keras.backend.standardize_dtype(tensor.dtype)
+    is_image = rank == 4 and kind != "string"
+    if not is_image or (dtype is not None and "float" not in dtype):
+        return tensor
+    images = ops.cast(tensor, "float32")
+    if shape is None:
+        return images
+    _, height, width, channels = shape
+    if channels and images.shape[-1] != channels:
+        if images.shape[-1] != 1:
+            raise ValueError(
+                f"images have {images.shape[-1]} channels, the network takes {channels}"
+            )
+        images = ops.repeat(images, channels, axis=-1)
+    if height and width and tuple(images.shape[1:3]) != (height, width):
+        images = ops.image.resize(images, (height, width), interpolation="bilinear")
+    return images
+
+
+def _of_rank(tensor, shape):
+    """A tensor that lacks a last axis of size 1, or has one too many, as Keras takes it."""
+    own = tuple(tensor.shape)
+    if shape[-1] == 1 and own[1:] == shape[1:-1] and None not in own[1:]:
+        return _prepared(ops.expand_dims(tensor, -1), shape, None)
+    if own[-1] == 1 and own[1:-1] == shape[1:] and None not in own[1:]:
+        return _prepared(ops.squeeze(tensor, -1), shape, None)
+    one = len(own) == len(shape) - 1
+    raise ValueError(
+        f"inputs of shape {own} do not fit the network, which takes a batch of shape {shape}"
+        f"{': give one example as a batch, example[None]' if one else ''}"
+    )
+
+
+def can_be_joined(batches):
+    """Whether batches may be concatenated: one structure, and the same known shapes of examples."""
+    shapes = [
+        [tuple(tensor.shape)[1:] for tensor in keras.tree.flatten(batch)] for batch in batches
+    ]
+    known = all(None not in shape for shape in shapes[0])
+    return known and all(other == shapes[0] for other in shapes[1:])

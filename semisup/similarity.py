@@ -1,0 +1,135 @@
+"""Similarity terms: what a model adds to the classification loss to compare two batches."""
+
+import keras
+from keras import ops
+
+
+class SimilarityTerm(keras.layers.Layer):
+    """Base class of the terms that compare the embeddings of two batches.
+
+    A subclass computes its losses in `call`. `semisup.AssociativeModel` adds them, each times its
+    weight, to the classification loss:
+
+        class MeanDistance(SimilarityTerm):
+            loss_names = ("mean_distance_loss",)
+
+            def __init__(self, weight=1.0, **kwargs):
+                super().__init__({"mean_distance_loss": weight}, **kwargs)
+
+            def call(self, a, b, labels=None):
+                difference = keras.ops.mean(a, axis=0) - keras.ops.mean(b, axis=0)
+                return {"mean_distance_loss": keras.ops.sum(difference**2)}, {}
+
+    Outside of such a model, `loss` returns the weighted sum for a training step of one's own.
+
+    Args:
+        loss_weights: for each loss by its name, its weight: a number, or a schedule of the step.
+        dtype: type in which the term computes, float32 whatever the policy of the network.
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Attributes:
+        loss_weights: dictionary of the weights, which may be changed: the next call of `fit` takes
+            the new ones.
+        loss_names: names of the losses, in order.
+        statistics_names: names of what a call returns beside the losses.
+
+    Raises:
+        ValueError: if there is not one weight for each loss.
+    """
+
+    loss_names = ()
+    statistics_names = ()
+
+    def __init__(self, loss_weights, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
+        if tuple(loss_weights) != tuple(self.loss_names):
+            raise ValueError(
+                f"{type(self).__name__} has the losses {', '.join(self.loss_names)}, "
+                f"not {', '.join(loss_weights)}"
+            )
+        self.loss_weights = dict(loss_weights)
+        self.built = True
+
+    def call(self, a, b, labels=None):
+        """Compute the losses and statistics of one pair of batches.
+
+        Args:
+            a: (n, d) float embeddings of labelled examples.
+            b: (m, d) float embeddings of unlabelled examples.
+            labels: (n,) integer classes of `a`.
+
+        Returns:
+            Two dictionaries of float32 scalars: the unweighted losses by `loss_names`, and the
+            statistics by `statistics_names`.
+        """
+        raise NotImplementedError
+
+    def loss(self, a, b, labels=None, step=0):
+        """Compute the weighted sum of the losses.
+
+        Args:
+            a: see `call`.
+            b: see `call`.
+            labels: see `call`.
+            step: training step, for weights that follow a schedule.
+
+        Returns:
+            Scalar float32.
+        """
+        losses, _ = self(a, b, labels)
+        return sum(weight_at(self.loss_weights[name], step) * losses[name] for name in losses)
+
+
+def loss_weight(name):
+    """Make the property of a term that reads and sets the weight of one of its losses.
+
+    Args:
+        name: name of the loss.
+    """
+
+    def read(term):
+        return term.loss_weights[name]
+
+    def write(term, weight):
+        term.loss_weights[name] = weight
+
+    return property(read, write, doc=f"Weight of `{name}`: a number, or a schedule of the step.")
+
+
+def weight_at(weight, step):
+    """Evaluate the weight of a loss at a step.
+
+    Args:
+        weight: a number, or a schedule of the step.
+        step: integer scalar.
+
+    Returns:
+        Scalar float32.
+    """
+    return ops.cast(weight(step) if callable(weight) else weight, "float32")
+
+
+def check_term(similarity):
+    """Check that an object can serve a model as its similarity term.
+
+    Args:
+        similarity: the object.
+
+    Raises:
+        ValueError: if it is no `SimilarityTerm` and does not have its attributes.
+    """
+    if isinstance(similarity, SimilarityTerm):
+        return
+    wanted = (
+        "pass a term such as semisup.Association(walker_weight=1.0, visit_weight=1.0), "
+        "'association' for the default one, or None"
+    )
+    if isinstance(similarity, type):
+        raise ValueError(f"similarity is the class {similarity.__name__}, not an object: {wanted}")
+    if not (
+        callable(similarity)
+        and hasattr(similarity, "loss_weights")
+        and hasattr(similarity, "statistics_names")
+    ):
+        name = getattr(similarity, "__name__", repr(similarity))
+        raise ValueError(f"similarity {name} is no similarity term: {wanted}")
