@@ -1,6 +1,6 @@
 """The directory of a run: its configuration, lock, log and results.
 
-config.json       every setting, versions, git commit
+config.json       every setting, versions (that of the sampler too), git commit
 data.json         what the data was: labelled indices, classes, fingerprints
 metrics.jsonl     one line an entry: the step and its values; appended to, and cut back to the
                   checkpoint's step on a resume
@@ -30,6 +30,7 @@ import subprocess
 import time
 from importlib import metadata
 
+from semisup.data import sampling
 from semisup.errors import UserError
 
 OUTCOMES = (
@@ -220,10 +221,23 @@ class RunDirectory:
                 "task": task_name,
                 "settings": config.to_dict(),
                 "backend": _backend(),
+                "sampler": sampling.VERSION,
                 "versions": versions(),
                 "git_commit": git_commit(),
             },
         )
+
+    def check_sampler(self):
+        """Make sure that a training which goes on sees the batches that it would have seen.
+
+        Raises:
+            UserError: if the run was begun with a version of the sampler that draws others.
+        """
+        if (self.read_config() or {}).get("sampler", 1) != sampling.VERSION:
+            raise UserError(
+                f"{self.path} was begun by a version of this program that draws other batches, and "
+                "cannot go on: evaluate it as it is, or start again with --overwrite"
+            )
 
     def keep_network(self, config):
         """Copies a network that is read from a file, so that the run does not depend on the file.

@@ -66,6 +66,8 @@ def _train(config, task, run):
     )
     step, record = 0, data.record
     if resumed:
+        if run.completed_step() != config.max_steps:
+            run.check_sampler()
         check_same_data(run, record)
         record = run.read_record()
         step = checkpoints.restore_latest(model, run.checkpoints)

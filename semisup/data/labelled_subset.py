@@ -1,5 +1,7 @@
 """Choosing which images of a training set are labelled, and which are held out for validation."""
 
+import itertools
+
 import numpy as np
 
 from semisup.errors import UserError
@@ -21,7 +23,7 @@ def choose_labelled(labels, per_class, class_names, seed):
         UserError: if a class has fewer images than asked for, or none.
     """
     generator = np.random.default_rng([seed, 0x1ABE1])
-    pools = [np.flatnonzero(labels == label) for label in range(len(class_names))]
+    pools = members_of(labels, len(class_names))
     fewest, name = min((len(pool), name) for pool, name in zip(pools, class_names, strict=True))
     if not fewest:
         raise UserError(f"class {name} has no training image; every class needs at least one")
@@ -36,6 +38,21 @@ def choose_labelled(labels, per_class, class_names, seed):
             members = generator.choice(members, per_class, replace=False)
         chosen.append(np.sort(members))
     return chosen
+
+
+def members_of(labels, num_classes):
+    """Sort images by their classes.
+
+    Args:
+        labels: (n,) integer classes.
+        num_classes: number of classes.
+
+    Returns:
+        A list with, for each class, the ascending indices (int64 array) of its images.
+    """
+    order = np.argsort(labels, kind="stable")
+    bounds = np.searchsorted(labels, np.arange(num_classes + 1), sorter=order)
+    return [order[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 def choose_pool(num_images, samples, seed, flag="unsup_samples"):

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import running
 
-from semisup import checkpoints, monitoring, runs, task, training
+from semisup import checkpoints, monitoring, reporting, runs, task, training
+from semisup.data import sampling
 from semisup.data.datasets import Split
 from semisup.errors import TrainingError, UserError
+from semisup.eval import EvalConfig
 
 
 def test_a_killed_training_resumes_to_the_same_bits(tmp_path):
@@ -94,6 +96,23 @@ def test_a_complete_training_is_not_repeated(tmp_path, capsys):
     assert status == 0
     assert "is complete" in capsys.readouterr().out
     assert os.stat(run.file("results.json")).st_mtime_ns == before
+
+
+def test_a_run_whose_batches_were_drawn_otherwise_cannot_go_on_but_be_evaluated(tmp_path, capsys):
+    _, run = running.train(tmp_path, max_steps=20)
+    saved = run.read_json("config.json")
+    assert saved.pop("sampler") == sampling.VERSION
+    for content in ({**saved, "sampler": sampling.VERSION + 1}, saved):
+        run.write_json("config.json", content)
+        with pytest.raises(UserError, match=r"draws other batches.*evaluate it.*--overwrite"):
+            running.train(tmp_path, max_steps=40)
+        assert run.read_json("config.json") == content
+        assert run.completed_step() == 20
+    status, _ = running.train(tmp_path, max_steps=20)
+    assert status == 0
+    assert "is complete" in capsys.readouterr().out
+    reporting.evaluate_run(EvalConfig(logdir=run.path), task)
+    assert run.read_json("evaluation.json")["step"] == 20
 
 
 def test_a_run_directory_holds_config_log_results_export_and_events(tmp_path):
