@@ -77,7 +77,9 @@ def _load(name, data_dir, seed):
     data = load_dataset(name, data_dir=data_dir, splits=("train",), optional_splits=("test",))
     train, test = data.splits["train"], data.splits.get("test")
     if test is None:
-        parts = labelled_subset.hold_out(len(train.labels), len(train.labels) // 4, seed)
+        parts = labelled_subset.hold_out(
+            train.labels, len(train.labels) // 4, data.class_names, seed
+        )
         train, test = (Split(train.images[part], train.labels[part]) for part in parts)
     return {"train": train, "test": sample(test, TESTED, seed)}
 

@@ -146,7 +146,18 @@ class RunDirectory:
 
     def completed_step(self):
         """Step of the results, or 0 if there are none."""
-        return (self.read_json("results.json", keys=("step",)) or {"step": 0})["step"]
+        return (self.read_results() or {"step": 0})["step"]
+
+    def read_results(self):
+        """Content of `results.json`, or None if it does not exist."""
+        results = self.read_json("results.json", keys=("step",))
+        held_out = results is not None and results.get("evaluated_on") == "validation images"
+        return _with_validation_error(results) if held_out else results
+
+    @property
+    def sampler(self):
+        """Version of the sampler that the run was begun with."""
+        return (self.read_config() or {}).get("sampler", 1)
 
     def write_json(self, name, content):
         """Writes a JSON file under a temporary name and renames it."""
@@ -233,7 +244,7 @@ class RunDirectory:
         Raises:
             UserError: if the run was begun with a version of the sampler that draws others.
         """
-        if (self.read_config() or {}).get("sampler", 1) != sampling.VERSION:
+        if self.sampler != sampling.VERSION:
             raise UserError(
                 f"{self.path} was begun by a version of this program that draws other batches, and "
                 "cannot go on: evaluate it as it is, or start again with --overwrite"
@@ -290,7 +301,9 @@ class RunDirectory:
                 entry = json.loads(line)
                 if isinstance(entry, dict) and {"step", "seconds"} <= entry.keys():
                     entries.append(entry)
-        return entries
+        config = self.read_config()
+        held_out = config is not None and config["settings"].get("validation_samples")
+        return list(map(_with_validation_error, entries)) if held_out else entries
 
     def cut_metrics(self, step):
         """Removes the entries after a step, which a resumed training writes again."""
@@ -299,6 +312,14 @@ class RunDirectory:
         with open(temporary, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(entry) + "\n" for entry in kept)
         os.replace(temporary, self.file("metrics.jsonl"))
+
+
+def _with_validation_error(values):
+    """What was measured on held-out images: earlier versions called that error a test error."""
+    return {
+        "validation_error" if name == "test_error" else name: value
+        for name, value in values.items()
+    }
 
 
 def _take(file, kind):

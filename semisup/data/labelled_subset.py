@@ -78,23 +78,63 @@ def choose_pool(num_images, samples, seed, flag="unsup_samples"):
     return np.sort(generator.choice(num_images, samples, replace=False))
 
 
-def hold_out(num_images, samples, seed):
-    """Splits the indices of a training set into those to train on and those to validate on.
+def hold_out(labels, samples, class_names, seed):
+    """Split a training set at random into images to train on and images to validate on.
+
+    Each class gives images in proportion to its size, and keeps at least one to train on.
 
     Args:
-        num_images: images of the training set.
-        samples: images to hold out, at least 1.
+        labels: (n,) integer classes.
+        samples: images to hold out in all, at least 1.
+        class_names: names of the classes.
         seed: seed of the choice.
 
     Returns:
-        Two sorted int64 arrays: to train on, and held out.
+        Two sorted int64 arrays of indices: to train on, and held out.
 
     Raises:
-        UserError: if nothing would be left to train on.
+        UserError: if a class would have no image left to train on.
     """
-    if samples >= num_images:
-        raise UserError(
-            f"--validation_samples={samples} leaves none of the {num_images} training images"
-        )
-    permutation = np.random.default_rng([seed, 0x7E57]).permutation(num_images)
+    permutation = _permutation(len(labels), seed)
+    members = members_of(labels[permutation], len(class_names))
+    shares = _proportional_shares(np.array([len(places) for places in members]), samples)
+    held_out = [places[:share] for places, share in zip(members, shares, strict=True)]
+    held_out = permutation[np.concatenate(held_out)]
+    return np.setdiff1d(permutation, held_out), np.sort(held_out)
+
+
+def hold_out_regardless_of_class(num_images, samples, seed):
+    """Hold out the images that version 1 of the sampler did, for the evaluation of its runs.
+
+    Args:
+        num_images: images of the training set.
+        samples: images to hold out.
+        seed: seed of the choice.
+
+    Returns:
+        Two sorted int64 arrays of indices: to train on, and held out.
+    """
+    permutation = _permutation(num_images, seed)
     return np.sort(permutation[samples:]), np.sort(permutation[:samples])
+
+
+def _permutation(num_images, seed):
+    return np.random.default_rng([seed, 0x7E57]).permutation(num_images)
+
+
+def _proportional_shares(sizes, samples):
+    """Images of each class to hold out: by largest remainders, all but one of a class at most."""
+    most = np.maximum(sizes - 1, 0)
+    if samples > most.sum():
+        raise UserError(
+            f"--validation_samples={samples} leaves a class without an image to train on: of "
+            f"{sizes.sum()} training images in {np.count_nonzero(sizes)} classes, at most "
+            f"{most.sum()} can be held out"
+        )
+    exact = samples * sizes / sizes.sum()
+    shares = np.minimum(np.floor(exact).astype(np.int64), most)
+    while left := samples - shares.sum():
+        takers = np.flatnonzero(shares < most)
+        takers = takers[np.argsort((shares - exact)[takers], kind="stable")][:left]
+        shares[takers] += np.minimum(most[takers] - shares[takers], max(1, left // len(takers)))
+    return shares

@@ -11,7 +11,7 @@ import threading
 import numpy as np
 
 VERSION = 2
-"""Raised whenever the same seed and step give other batches than before; 1 was never recorded."""
+"""Raised whenever a seed gives other batches, or holds out other images; 1 was not recorded."""
 
 _UNLABELLED, _LABELLED = 0, 1
 """Streams of the unlabelled pool and of the first class."""

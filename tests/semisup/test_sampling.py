@@ -233,8 +233,57 @@ def test_pool_of_a_sample_has_that_many_members_and_all_by_default():
 
 
 def test_held_out_images_and_the_rest_are_disjoint_and_complete():
-    rest, held_out = labelled_subset.hold_out(50, 20, seed=0)
+    labels = np.random.default_rng(1).integers(0, 3, 50)
+    rest, held_out = labelled_subset.hold_out(labels, 20, "abc", seed=0)
     assert len(held_out) == 20
     np.testing.assert_array_equal(np.sort(np.concatenate([rest, held_out])), np.arange(50))
-    with pytest.raises(UserError, match="--validation_samples=50"):
-        labelled_subset.hold_out(50, 50, seed=0)
+    assert np.all(np.diff(held_out) > 0)
+    assert np.all(np.diff(rest) > 0)
+    again, other = (labelled_subset.hold_out(labels, 20, "abc", seed)[1] for seed in (0, 1))
+    np.testing.assert_array_equal(held_out, again)
+    assert not np.array_equal(held_out, other)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "samples", "shares"),
+    [
+        ((40, 40, 2), 41, (20, 20, 1)),
+        ((40, 40, 2), 40, (20, 19, 1)),
+        ((40, 40, 2), 79, (39, 39, 1)),
+        ((40, 40, 2), 1, (1, 0, 0)),
+        ((10, 20, 30), 6, (1, 2, 3)),
+        ((1, 1, 1, 9), 8, (0, 0, 0, 8)),
+        ((0, 5, 5), 4, (0, 2, 2)),
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_classes_are_held_out_in_proportion_and_keep_an_image_each(sizes, samples, shares, seed):
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    names = "abcd"[: len(sizes)]
+    _, held_out = labelled_subset.hold_out(labels, samples, names, seed)
+    assert tuple(np.bincount(labels[held_out], minlength=len(sizes))) == shares
+
+
+def test_every_image_of_a_class_is_as_likely_to_be_held_out():
+    labels = np.repeat([0, 1], [6, 12])
+    counts = np.zeros(18)
+    for seed in range(3000):
+        counts[labelled_subset.hold_out(labels, 6, "ab", seed)[1]] += 1
+    for count in (counts[:6], counts[6:]):
+        assert_uniform(count, len(count) - 1)
+
+
+@pytest.mark.parametrize("samples", [80, 82, 1000])
+def test_holding_out_the_last_image_of_a_class_is_refused(samples):
+    message = rf"--validation_samples={samples} .*82 training images in 3 classes, at most 79"
+    with pytest.raises(UserError, match=message):
+        labelled_subset.hold_out(np.repeat([0, 1, 2], [40, 40, 2]), samples, "abc", seed=0)
+
+
+def test_many_classes_of_one_image_beside_a_large_one_are_held_out_at_once():
+    labels = np.concatenate([np.arange(10_000), np.zeros(10_000, int)])
+    started = time.perf_counter()
+    rest, held_out = labelled_subset.hold_out(labels, 9_999, [""] * 10_000, seed=0)
+    assert time.perf_counter() - started < 2
+    assert np.all(labels[held_out] == 0)
+    assert len(set(labels[rest])) == 10_000
