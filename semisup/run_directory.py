@@ -301,7 +301,7 @@ class RunDirectory:
                 entry = json.loads(line)
                 if isinstance(entry, dict) and {"step", "seconds"} <= entry.keys():
                     entries.append(entry)
-        config = self.read_config()
+        config = self.read_json("config.json", keys=("settings",))
         held_out = config is not None and config["settings"].get("validation_samples")
         return list(map(_with_validation_error, entries)) if held_out else entries
 
