@@ -30,11 +30,12 @@ STEERED = {
 """For each loss weight's flag, the losses that it multiplies."""
 
 
-def load_data(config):
+def load_data(config, sampler=sampling.VERSION):
     """Loads the images of a configuration, and leaves their labels behind if there are any.
 
     Args:
         config: a `TrainConfig`.
+        sampler: version of the sampler that the run was begun with; all hold out nothing.
 
     Returns:
         A `TaskData` whose splits have no labels and whose classes are the clusters' numbers. Where

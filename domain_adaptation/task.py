@@ -5,6 +5,7 @@ import functools
 
 from domain_adaptation.config import TrainConfig
 from semisup import task as semi_supervised
+from semisup.data import sampling
 from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset
 from semisup.errors import UserError
 
@@ -33,11 +34,12 @@ class AdaptationData(semi_supervised.TaskData):
         return self.measured.get("target_test")
 
 
-def load_data(config):
+def load_data(config, sampler=sampling.VERSION):
     """Loads the data of both domains. The target's labels serve to measure, not to train.
 
     Args:
         config: a `TrainConfig`.
+        sampler: version of the sampler that the run was begun with.
 
     Returns:
         An `AdaptationData`.
@@ -73,6 +75,7 @@ def load_data(config):
         unlabelled=None if unlabelled is None else Split(unlabelled.images, None),
         # Whatever is trained on, so that runs of one pair have the same network.
         image_shape=tuple(map(max, zip(source.image_shape, target.image_shape, strict=True))),
+        sampler=sampler,
     )
     named = zip(("source_test", "target_test"), tests, strict=True)
     measured = {name: split for name, split in named if split is not None}

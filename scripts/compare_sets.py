@@ -77,7 +77,9 @@ def _load(name, data_dir, seed):
     data = load_dataset(name, data_dir=data_dir, splits=("train",), optional_splits=("test",))
     train, test = data.splits["train"], data.splits.get("test")
     if test is None:
-        parts = labelled_subset.hold_out(len(train.labels), len(train.labels) // 4, seed)
+        parts = labelled_subset.hold_out(
+            train.labels, len(train.labels) // 4, data.class_names, seed
+        )
         train, test = (Split(train.images[part], train.labels[part]) for part in parts)
     return {"train": train, "test": sample(test, TESTED, seed)}
 
@@ -104,7 +106,7 @@ def _trained(train, count, steps, seed):
     model = AssociativeModel(network, int(chosen.labels.max()) + 1, similarity=None)
     model.compile(keras.optimizers.Adam(1e-3, global_clipnorm=1.0))
     source, labels = sampling.source(chosen.images), tf.constant(chosen.labels)
-    indices = sampling.draw_indices(np.arange(count), min(BATCH, count), seed, stream=0)
+    indices = sampling.Sampler([np.arange(count)], min(BATCH, count), seed).batches()
     batches = indices.map(lambda rows: (sampling.gather(source, rows), tf.gather(labels, rows)))
     model.fit(sampling.in_order(batches), steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0)
     return model

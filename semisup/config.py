@@ -46,8 +46,8 @@ class TrainConfig(RunConfig):
     validation_samples: int = option(
         0,
         "Data",
-        "Training images to hold out and to measure the error on, instead of the test images "
-        "(for choosing settings); 0: use the test images.",
+        "Training images to hold out, of each class in proportion, and to measure the error on, "
+        "instead of the test images (for choosing settings); 0: use the test images.",
         least=0,
     )
     sup_per_batch: int = option(

@@ -106,6 +106,7 @@ def _confusion(data, predictor):
         predicted[wrong],
         **_labelled(data, LABELLED_IN_CONFUSION),
         labelled_total=sum(map(len, data.class_pools)),
+        title=data.error_name.replace("_", " ").capitalize(),
     )
 
 
@@ -136,7 +137,8 @@ def neighbours(images, embeddings):
 def _tsne(config, data, embeddings, labels):
     points = analysis.tsne(embeddings, seed=config.seed)
     perplexity = analysis.effective_perplexity(len(embeddings))
-    title = f"t-SNE of {len(embeddings)} test embeddings (perplexity {perplexity:g})"
+    kind = data.evaluated_on.split()[0]
+    title = f"t-SNE of {len(embeddings)} {kind} embeddings (perplexity {perplexity:g})"
     return analysis.tsne_figure(points, labels, data.class_names, title=title)
 
 

@@ -41,7 +41,7 @@ def evaluate_run(settings, task, reporter_class=None):
     backend.set_up(config)
     first = None if settings.step < 0 else settings.step
     model = runs.restore_model(run, config, task, first)
-    data = task.load_data(config)
+    data = task.load_data(config, run.sampler)
     record = run.read_record()
     for name, split in data.measured.items():
         recorded = record.get(f"{name}_fingerprint")
@@ -139,7 +139,12 @@ class Reporter:
         import tensorflow as tf
 
         with optimizers.averaged_weights(self.predictor.model):
-            content = {"step": step, "dataset": self.config.dataset, **self.measure()}
+            content = {
+                "step": step,
+                "dataset": self.config.dataset,
+                "evaluated_on": self.data.evaluated_on,
+                **self.measure(),
+            }
             if self.dropout_predictor is not None:
                 content["mc_dropout"] = self._measure_uncertainty()
         self.run.write_json("evaluation.json", content)
@@ -238,7 +243,7 @@ class Reporter:
         """
         accuracies = content["per_class_accuracy"].items()
         return {
-            "test_error": content["error"],
+            self.data.error_name: content["error"],
             **{f"accuracy/{name}": value for name, value in accuracies if value is not None},
         }
 

@@ -1,6 +1,6 @@
 """The directory of a run: its configuration, lock, log and results.
 
-config.json       every setting, versions, git commit
+config.json       every setting, versions (that of the sampler too), git commit
 data.json         what the data was: labelled indices, classes, fingerprints
 metrics.jsonl     one line an entry: the step and its values; appended to, and cut back to the
                   checkpoint's step on a resume
@@ -30,6 +30,7 @@ import subprocess
 import time
 from importlib import metadata
 
+from semisup.data import sampling
 from semisup.errors import UserError
 
 OUTCOMES = (
@@ -145,7 +146,18 @@ class RunDirectory:
 
     def completed_step(self):
         """Step of the results, or 0 if there are none."""
-        return (self.read_json("results.json", keys=("step",)) or {"step": 0})["step"]
+        return (self.read_results() or {"step": 0})["step"]
+
+    def read_results(self):
+        """Content of `results.json`, or None if it does not exist."""
+        results = self.read_json("results.json", keys=("step",))
+        held_out = results is not None and results.get("evaluated_on") == "validation images"
+        return _with_validation_error(results) if held_out else results
+
+    @property
+    def sampler(self):
+        """Version of the sampler that the run was begun with."""
+        return (self.read_config() or {}).get("sampler", 1)
 
     def write_json(self, name, content):
         """Writes a JSON file under a temporary name and renames it."""
@@ -220,10 +232,23 @@ class RunDirectory:
                 "task": task_name,
                 "settings": config.to_dict(),
                 "backend": _backend(),
+                "sampler": sampling.VERSION,
                 "versions": versions(),
                 "git_commit": git_commit(),
             },
         )
+
+    def check_sampler(self):
+        """Make sure that a training which goes on sees the batches that it would have seen.
+
+        Raises:
+            UserError: if the run was begun with a version of the sampler that draws others.
+        """
+        if self.sampler != sampling.VERSION:
+            raise UserError(
+                f"{self.path} was begun by a version of this program that draws other batches, and "
+                "cannot go on: evaluate it as it is, or start again with --overwrite"
+            )
 
     def keep_network(self, config):
         """Copies a network that is read from a file, so that the run does not depend on the file.
@@ -276,7 +301,9 @@ class RunDirectory:
                 entry = json.loads(line)
                 if isinstance(entry, dict) and {"step", "seconds"} <= entry.keys():
                     entries.append(entry)
-        return entries
+        config = self.read_json("config.json", keys=("settings",))
+        held_out = config is not None and config["settings"].get("validation_samples")
+        return list(map(_with_validation_error, entries)) if held_out else entries
 
     def cut_metrics(self, step):
         """Removes the entries after a step, which a resumed training writes again."""
@@ -285,6 +312,14 @@ class RunDirectory:
         with open(temporary, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(entry) + "\n" for entry in kept)
         os.replace(temporary, self.file("metrics.jsonl"))
+
+
+def _with_validation_error(values):
+    """What was measured on held-out images: earlier versions called that error a test error."""
+    return {
+        "validation_error" if name == "test_error" else name: value
+        for name, value in values.items()
+    }
 
 
 def _take(file, kind):

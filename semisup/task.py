@@ -13,8 +13,8 @@ from semisup.errors import UserError
 
 NAME = "semisup"
 Config = TrainConfig
-SHOWN = ("test_error",)
-"""What `measure` measures that the progress bar shows; the first is always there."""
+SHOWN = ("test_error", "validation_error")
+"""What `measure` measures that the progress bar shows; one is always there."""
 STEERED = {
     "walker_weight": ("walker_loss",),
     "visit_weight": ("visit_loss",),
@@ -49,12 +49,18 @@ class TaskData:
     measured: dict
     record: dict
 
+    @property
+    def error_name(self):
+        """Name of the error on the evaluated images, in logs and results."""
+        return f"{self.evaluated_on.split()[0]}_error"
 
-def load_data(config):
+
+def load_data(config, sampler=sampling.VERSION):
     """Loads and splits the data of a configuration.
 
     Args:
         config: a `TrainConfig`.
+        sampler: version of the sampler that the run was begun with.
 
     Returns:
         A `TaskData`.
@@ -79,10 +85,19 @@ def load_data(config):
         train=data.splits["train"],
         evaluation=data.splits.get("test"),
         unlabelled=data.splits[config.unsup_split] if association else None,
+        sampler=sampler,
     )
 
 
-def compose(config, class_names, train, evaluation, unlabelled=None, image_shape=None):
+def compose(
+    config,
+    class_names,
+    train,
+    evaluation,
+    unlabelled=None,
+    image_shape=None,
+    sampler=sampling.VERSION,
+):
     """Chooses labelled, held-out and unlabelled images, and makes batches of them.
 
     Args:
@@ -93,6 +108,7 @@ def compose(config, class_names, train, evaluation, unlabelled=None, image_shape
         unlabelled: `Split` that unlabelled images are drawn from, or None to train on the labels
             alone. Its labels are not read. If it is `train`, held-out images are not drawn.
         image_shape: (height, width, channels) that the network takes; by default that of `train`.
+        sampler: see `load_data`.
 
     Returns:
         A `TaskData`.
@@ -113,9 +129,13 @@ def compose(config, class_names, train, evaluation, unlabelled=None, image_shape
         )
     usable = np.arange(len(train.labels))
     if config.validation_samples:
-        usable, held_out = labelled_subset.hold_out(
-            len(train.labels), config.validation_samples, config.resolved_sup_seed
-        )
+        samples, seed = config.validation_samples, config.resolved_sup_seed
+        if sampler == 1:
+            usable, held_out = labelled_subset.hold_out_regardless_of_class(
+                len(train.labels), samples, seed
+            )
+        else:
+            usable, held_out = labelled_subset.hold_out(train.labels, samples, class_names, seed)
         evaluation = Split(train.images[held_out], train.labels[held_out])
     chosen = labelled_subset.choose_labelled(
         train.labels[usable], config.sup_per_class, class_names, config.resolved_sup_seed
@@ -269,7 +289,7 @@ def measure(predictor, data):
         Floats by their names, ready for the log.
     """
     predicted = predictor.labels(data.evaluation.images)
-    return {"test_error": float(np.mean(predicted != data.evaluation.labels))}
+    return {data.error_name: float(np.mean(predicted != data.evaluation.labels))}
 
 
 def headline(data, measured):
@@ -279,8 +299,8 @@ def headline(data, measured):
         data: its `TaskData`.
         measured: what `measure` returned at the last step.
     """
-    kind = data.evaluated_on.split()[0].capitalize()
-    return f"{kind} error {100 * measured['test_error']:.2f} %"
+    name = data.error_name
+    return f"{name.replace('_', ' ').capitalize()} {100 * measured[name]:.2f} %"
 
 
 def milestones(config, data):

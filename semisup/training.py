@@ -24,6 +24,7 @@ from semisup import (
     run_directory,
     runs,
 )
+from semisup.data import sampling
 from semisup.embedding_classifier import REGULARIZATION_LOSS
 from semisup.errors import UserError
 from semisup.signals import StopSignals
@@ -54,8 +55,10 @@ def train(config, task):
 
 
 def _train(config, task, run):
-    data = task.load_data(config)
     resumed = bool(checkpoints.list_steps(run.checkpoints)) and not config.overwrite
+    if resumed and run.completed_step() != config.max_steps:
+        run.check_sampler()
+    data = task.load_data(config, run.sampler if resumed else sampling.VERSION)
     # Not before: preparing a data set draws from the same generators.
     keras.utils.set_random_seed(config.seed)
     model = task.build_model(
@@ -282,7 +285,7 @@ class Session:
     def _measured(self, step):
         """What an evaluation of a step measured, or nothing."""
         for entry in reversed(self.run.read_metrics()):
-            if entry["step"] == step and self.task.SHOWN[0] in entry:
+            if entry["step"] == step and not entry.keys().isdisjoint(self.task.SHOWN):
                 return {name: entry[name] for name in entry if name not in ("step", "seconds")}
         return {}
 

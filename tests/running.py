@@ -1,6 +1,7 @@
 """Running trainings in tests: tiny networks, subprocesses, what they left behind."""
 
 import contextlib
+import glob
 import importlib
 import io
 import os
@@ -145,6 +146,27 @@ def losses(run):
         }
         for entry in run.read_metrics()
     ]
+
+
+def events(folder):
+    """Events of a TensorBoard folder."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    for path in sorted(glob.glob(os.path.join(folder, "events*"))):
+        yield from EventFileLoader(path).Load()
+
+
+def scalars(folder):
+    """Values by (tag, step); a pair that was written twice is a mistake."""
+    import tensorflow as tf
+
+    values = {}
+    for event in events(folder):
+        for value in event.summary.value:
+            if value.metadata.plugin_data.plugin_name == "scalars":
+                assert (value.tag, event.step) not in values
+                values[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
+    return values
 
 
 def arguments(settings):

@@ -75,9 +75,9 @@ class FakeTraining:
                     file.write(f"step 10 - loss: 3.2\n{error}\n\n")
                 self.returncode = 1
                 return 1
-            self.run.append_metrics({"step": self.step, "seconds": 1.0, "test_error": error})
+            self.run.append_metrics({"step": self.step, "seconds": 1.0, "validation_error": error})
             if self.step == self.config.max_steps:
-                results = {"step": self.step, "test_error": error, "wall_time_seconds": 1.0}
+                results = {"step": self.step, "validation_error": error, "wall_time_seconds": 1.0}
                 self.run.write_json(
                     "results.json", {**results, "evaluated_on": "validation images"}
                 )
@@ -688,7 +688,7 @@ def test_search_over_real_trainings_finds_the_best_of_them(searching, folder, tm
         results = run.read_json("results.json")
         assert results["evaluated_on"] == "validation images"
         assert results["images"] == 300
-        assert results["test_error"] == trial.value == trial.intermediate_values[10]
+        assert results["validation_error"] == trial.value == trial.intermediate_values[10]
         assert list(trial.intermediate_values) == [5, 10]
         assert results["settings"]["learning_rate"] == trial.params["learning_rate"]
     best = min(found, key=lambda trial: trial.value)

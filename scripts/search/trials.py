@@ -22,8 +22,8 @@ from semisup.run_directory import RunDirectory
 from semisup.signals import StopSignals
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ERROR = "test_error"
-"""Name of the error on validation images, as that on test images, in logs and results."""
+ERROR = "validation_error"
+"""Name of the error on validation images in logs and results."""
 EVALUATED_ON = "validation images"
 FAILURE, SECONDS = "failure", "seconds"
 
@@ -209,7 +209,7 @@ class Searcher:
 
     def _record(self, job):
         status, number = job.process.returncode, job.trial.number
-        results = job.run.read_json("results.json") if status == 0 else None
+        results = job.run.read_results() if status == 0 else None
         measured = (results or {}).get("step"), (results or {}).get("evaluated_on")
         if measured == (self.max_steps, EVALUATED_ON):
             error = results[ERROR]

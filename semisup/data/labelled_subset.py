@@ -1,5 +1,7 @@
 """Choosing which images of a training set are labelled, and which are held out for validation."""
 
+import itertools
+
 import numpy as np
 
 from semisup.errors import UserError
@@ -21,7 +23,7 @@ def choose_labelled(labels, per_class, class_names, seed):
         UserError: if a class has fewer images than asked for, or none.
     """
     generator = np.random.default_rng([seed, 0x1ABE1])
-    pools = [np.flatnonzero(labels == label) for label in range(len(class_names))]
+    pools = members_of(labels, len(class_names))
     fewest, name = min((len(pool), name) for pool, name in zip(pools, class_names, strict=True))
     if not fewest:
         raise UserError(f"class {name} has no training image; every class needs at least one")
@@ -36,6 +38,21 @@ def choose_labelled(labels, per_class, class_names, seed):
             members = generator.choice(members, per_class, replace=False)
         chosen.append(np.sort(members))
     return chosen
+
+
+def members_of(labels, num_classes):
+    """Sort images by their classes.
+
+    Args:
+        labels: (n,) integer classes.
+        num_classes: number of classes.
+
+    Returns:
+        A list with, for each class, the ascending indices (int64 array) of its images.
+    """
+    order = np.argsort(labels, kind="stable")
+    bounds = np.searchsorted(labels, np.arange(num_classes + 1), sorter=order)
+    return [order[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 def choose_pool(num_images, samples, seed, flag="unsup_samples"):
@@ -61,23 +78,63 @@ def choose_pool(num_images, samples, seed, flag="unsup_samples"):
     return np.sort(generator.choice(num_images, samples, replace=False))
 
 
-def hold_out(num_images, samples, seed):
-    """Splits the indices of a training set into those to train on and those to validate on.
+def hold_out(labels, samples, class_names, seed):
+    """Split a training set at random into images to train on and images to validate on.
+
+    Each class gives images in proportion to its size, and keeps at least one to train on.
 
     Args:
-        num_images: images of the training set.
-        samples: images to hold out, at least 1.
+        labels: (n,) integer classes.
+        samples: images to hold out in all, at least 1.
+        class_names: names of the classes.
         seed: seed of the choice.
 
     Returns:
-        Two sorted int64 arrays: to train on, and held out.
+        Two sorted int64 arrays of indices: to train on, and held out.
 
     Raises:
-        UserError: if nothing would be left to train on.
+        UserError: if a class would have no image left to train on.
     """
-    if samples >= num_images:
-        raise UserError(
-            f"--validation_samples={samples} leaves none of the {num_images} training images"
-        )
-    permutation = np.random.default_rng([seed, 0x7E57]).permutation(num_images)
+    permutation = _permutation(len(labels), seed)
+    members = members_of(labels[permutation], len(class_names))
+    shares = _proportional_shares(np.array([len(places) for places in members]), samples)
+    held_out = [places[:share] for places, share in zip(members, shares, strict=True)]
+    held_out = permutation[np.concatenate(held_out)]
+    return np.setdiff1d(permutation, held_out), np.sort(held_out)
+
+
+def hold_out_regardless_of_class(num_images, samples, seed):
+    """Hold out the images that version 1 of the sampler did, for the evaluation of its runs.
+
+    Args:
+        num_images: images of the training set.
+        samples: images to hold out.
+        seed: seed of the choice.
+
+    Returns:
+        Two sorted int64 arrays of indices: to train on, and held out.
+    """
+    permutation = _permutation(num_images, seed)
     return np.sort(permutation[samples:]), np.sort(permutation[:samples])
+
+
+def _permutation(num_images, seed):
+    return np.random.default_rng([seed, 0x7E57]).permutation(num_images)
+
+
+def _proportional_shares(sizes, samples):
+    """Images of each class to hold out: by largest remainders, all but one of a class at most."""
+    most = np.maximum(sizes - 1, 0)
+    if samples > most.sum():
+        raise UserError(
+            f"--validation_samples={samples} leaves a class without an image to train on: of "
+            f"{sizes.sum()} training images in {np.count_nonzero(sizes)} classes, at most "
+            f"{most.sum()} can be held out"
+        )
+    exact = samples * sizes / sizes.sum()
+    shares = np.minimum(np.floor(exact).astype(np.int64), most)
+    while left := samples - shares.sum():
+        takers = np.flatnonzero(shares < most)
+        takers = takers[np.argsort((shares - exact)[takers], kind="stable")][:left]
+        shares[takers] += np.minimum(most[takers] - shares[takers], max(1, left // len(takers)))
+    return shares

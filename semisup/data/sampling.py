@@ -1,48 +1,157 @@
 """Batches that are a pure function of (seed, step).
 
 Each pool of images (one per class for the labelled ones, one for the unlabelled) is passed over in
-epochs, every epoch in an order of its own, drawn by a stateless generator from (seed, pool, epoch).
-A batch continues where the batch before it ended, across epochs if need be. So a training that is
-resumed at a step sees exactly the batches it would have seen, and no iterator's state is saved.
+epochs, every epoch in an order of its own. A batch continues where the batch before it ended,
+across epochs if need be. So a training that is resumed at a step sees exactly the batches it would
+have seen, no iterator's state is saved, and hosts draw the same without talking to each other.
 """
+
+import threading
 
 import numpy as np
 
+VERSION = 2
+"""Raised whenever a seed gives other batches, or holds out other images; 1 was not recorded."""
 
-def draw_indices(pool, draws, seed, stream, first_step=0):
-    """Endless batches of a pool's members, without replacement within an epoch.
+_UNLABELLED, _LABELLED = 0, 1
+"""Streams of the unlabelled pool and of the first class."""
+_BLOCK = 8
+"""Steps whose indices a pipeline computes at a time: a call from TensorFlow costs more than one."""
+
+
+class Sampler:
+    """Draw indices from pools, without replacement within an epoch of a pool.
+
+    Random numbers that are hashed from (seed, stream, epoch, place), with integers alone, sort the
+    members of a pool into the order of an epoch: it is the same on every machine. The latest order
+    of each pool is kept, so that a batch costs what it draws, however large the pools are. What is
+    ordered at a time is a round: one epoch, or as many as a batch may need of a small pool.
 
     Args:
-        pool: (n,) integer indices, at least one.
-        draws: members in a batch; may exceed the pool, which then repeats within the batch.
-        seed: seed of the training.
-        stream: number of the pool; pools of different numbers are shuffled independently.
-        first_step: step of the first batch.
-
-    Returns:
-        A `tf.data.Dataset` of (draws,) int64 tensors.
+        pools: for each pool, its (n,) integer indices, at least one.
+        draws: members of each pool in a batch; may exceed a pool, which then repeats within the
+            batch.
+        seed: seed of the training, at least 0.
+        stream: number of the first pool. The others are numbered on from there; pools of different
+            numbers are shuffled independently.
 
     Raises:
-        ValueError: if the pool is empty.
+        ValueError: if there is no pool, or an empty one.
     """
-    import tensorflow as tf
 
-    pool = np.asarray(pool, dtype=np.int64)
-    if not len(pool):
-        raise ValueError("cannot draw from an empty pool")
-    first_epoch, skipped = divmod(first_step * draws, len(pool))
-    # Hashed, since plain seeds of neighbouring pools would share orders between their epochs.
-    words = np.random.SeedSequence([seed, stream]).generate_state(2, np.uint64).astype(np.int64)
-    members = tf.constant(pool)
+    def __init__(self, pools, draws, seed, stream=0):
+        members = np.array([len(pool) for pool in pools], dtype=np.int64)
+        if not members.size or not members.all():
+            raise ValueError("cannot draw from an empty pool")
+        self._draws = draws
+        self._epochs = -(-draws // members)
+        self._sizes = members * self._epochs
+        self._starts = np.cumsum(self._sizes) - self._sizes
+        rounds = [np.tile(pool, n) for pool, n in zip(pools, self._epochs, strict=True)]
+        self._members = np.concatenate(rounds).astype(np.int64)
+        streams = np.arange(stream, stream + len(members))
+        self._keys = _hash(np.random.SeedSequence(seed).generate_state(1, np.uint64), streams)
+        self._orders = np.empty_like(self._members)
+        self._rounds = np.full(len(members), -1)
+        # Two pipelines may draw at once, each in a thread of its own.
+        self._lock = threading.Lock()
 
-    def epoch(number):
-        order = tf.random.experimental.stateless_shuffle(
-            members, seed=tf.stack([words[0], tf.bitwise.bitwise_xor(words[1], number)])
+    def indices(self, steps):
+        """Compute the indices of the batches of some steps.
+
+        Args:
+            steps: (k,) integers, at least 0, in any order; ascending ones are drawn fastest.
+
+        Returns:
+            (k, pools * draws) int64 array, ordered by pool.
+        """
+        with self._lock:
+            return np.stack([self._draw(int(step)) for step in steps])
+
+    def batches(self, first_step=0):
+        """Return the indices of all batches from a step on.
+
+        Args:
+            first_step: step of the first batch.
+
+        Returns:
+            An endless `tf.data.Dataset` of (pools * draws,) int64 tensors.
+        """
+        import tensorflow as tf
+
+        def block(step):
+            steps = step + tf.range(_BLOCK, dtype=tf.int64)
+            drawn = tf.numpy_function(self.indices, [steps], tf.int64)
+            return tf.ensure_shape(drawn, (_BLOCK, len(self._sizes) * self._draws))
+
+        return tf.data.Dataset.counter(first_step, _BLOCK, dtype=tf.int64).map(block).unbatch()
+
+    def _draw(self, step):
+        rounds, first = np.divmod(step * self._draws, self._sizes)
+        places = first[:, None] + np.arange(self._draws)
+        starts, sizes = self._starts[:, None], self._sizes[:, None]
+        self._shuffle(np.arange(len(rounds)), rounds)
+        drawn = self._orders[starts + np.minimum(places, sizes - 1)]
+        crossing = np.flatnonzero(places[:, -1] >= self._sizes)
+        if len(crossing):
+            self._shuffle(crossing, rounds[crossing] + 1)
+            places = places[crossing] - sizes[crossing]
+            following = self._orders[starts[crossing] + np.maximum(places, 0)]
+            drawn[crossing] = np.where(places < 0, drawn[crossing], following)
+        return drawn.ravel()
+
+    def _shuffle(self, pools, rounds):
+        """Make `_orders` that of the given rounds, for the given pools."""
+        stale = self._rounds[pools] != rounds
+        pools, rounds = pools[stale], rounds[stale]
+        # Rows of a matrix are sorted much faster than one by one; none is padded to more than twice
+        # its size.
+        widths = np.frexp(self._sizes[pools])[1]
+        for width in np.unique(widths):
+            chosen = widths == width
+            self._shuffle_rows(pools[chosen], rounds[chosen], np.uint64(width))
+        self._rounds[pools] = rounds
+
+    def _shuffle_rows(self, pools, rounds, bits):
+        """Shuffle pools whose sizes have the same number of bits.
+
+        Nothing may depend on which pools these are: resumed trainings meet them in other company.
+        """
+        sizes, starts, epochs = (
+            values[pools, None] for values in (self._sizes, self._starts, self._epochs)
         )
-        return tf.data.Dataset.from_tensor_slices(order)
+        place = np.arange(sizes.max(), dtype=np.uint64)
+        numbers = _hash(_hash(self._keys[pools], rounds)[:, None], place)
+        # The epoch goes first; the place, last, comes back from the sort and leaves no ties.
+        if epochs.max() > 1:
+            epoch = place // (sizes // epochs).astype(np.uint64)
+            numbers >>= np.where(epochs > 1, bits, np.uint64(0))
+            numbers |= epoch << (np.uint64(64) - bits)
+        numbers = (numbers >> bits << bits) | place
+        exists = place < sizes
+        numbers[~exists] = np.iinfo(np.uint64).max
+        numbers.sort(axis=1)
+        order = (numbers & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
+        shuffled = self._members[(starts + order)[exists]]
+        self._orders[(starts + np.arange(len(place)))[exists]] = shuffled
 
-    epochs = tf.data.Dataset.counter(first_epoch, dtype=tf.int64)
-    return epochs.flat_map(epoch).skip(skipped).batch(draws, drop_remainder=True)
+
+def _hash(key, number):
+    """Mix numbers into keys, as the generator SplitMix64 does.
+
+    Args:
+        key: uint64 array.
+        number: array of integers at least 0, of a shape that broadcasts with it.
+
+    Returns:
+        uint64 array; evenly distributed over all 64 bits, whatever the numbers.
+    """
+    mixed = key + (number.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed ^= mixed >> np.uint64(shift)
+        mixed *= np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
 def source(images):
@@ -94,18 +203,9 @@ def labelled_batches(images, class_pools, per_class, seed, first_step=0):
         A `tf.data.Dataset` of pairs: images (classes * per_class, height, width, channels) uint8
         and labels (classes * per_class,) int32.
     """
-    import tensorflow as tf
-
     labels = np.repeat(np.arange(len(class_pools), dtype=np.int32), per_class)
-    streams = tuple(
-        draw_indices(pool, per_class, seed, stream=1 + label, first_step=first_step)
-        for label, pool in enumerate(class_pools)
-    )
-
-    def batch(*indices):
-        return gather(images, tf.concat(indices, axis=0)), labels
-
-    return tf.data.Dataset.zip(streams).map(batch)
+    indices = Sampler(class_pools, per_class, seed, _LABELLED).batches(first_step)
+    return indices.map(lambda chosen: (gather(images, chosen), labels))
 
 
 def unlabelled_batches(images, pool, size, seed, first_step=0):
@@ -121,7 +221,7 @@ def unlabelled_batches(images, pool, size, seed, first_step=0):
     Returns:
         A `tf.data.Dataset` of (size, height, width, channels) uint8 tensors.
     """
-    indices = draw_indices(pool, size, seed, stream=0, first_step=first_step)
+    indices = Sampler([pool], size, seed, _UNLABELLED).batches(first_step)
     return indices.map(lambda chosen: gather(images, chosen))
 
 

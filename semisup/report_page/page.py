@@ -135,7 +135,7 @@ class Report:
         self.values = config["settings"]
         self.fields = {field.name: field for field in dataclasses.fields(task.Config)}
         self.record = run.read_json("data.json") or {}
-        self.results = run.read_json("results.json") or {}
+        self.results = run.read_results() or {}
         self.measured = run.read_json("evaluation.json") or {}
         self.entries = run.read_metrics()
         self.name = os.path.basename(run.path)
@@ -163,7 +163,8 @@ class Report:
         return element("div", tiles, class_="tiles")
 
     def _measured_tiles(self):
-        kind = self.results.get("evaluated_on", "evaluated images")
+        measured_on = {"evaluated_on": "evaluated images", **self.results, **self.measured}
+        kind = measured_on["evaluated_on"]
         if self.measured:
             names = [name for name in _TILES if markup.is_number(self.measured.get(name))]
             if "accuracy" in names:
@@ -175,7 +176,7 @@ class Report:
                 for name in names
             ]
         # Not evaluated yet: what the training itself has measured last.
-        for name in self.task.SHOWN[:1]:
+        for name in self.task.SHOWN:
             for entry in [self.results, *reversed(self.entries)]:
                 if name in entry:
                     note = f"{kind}, step {markup.text(entry['step'])}"

@@ -223,7 +223,10 @@ def test_a_folder_of_images_without_labels_can_be_the_target(tmp_path):
     settings = folder_settings(tmp_path, validation_samples=4)
     status, run = running.train(tmp_path, "run", task=task, **settings)
     assert status == 0
-    assert run.read_json("results.json")["evaluated_on"] == "validation images"
+    results = run.read_json("results.json")
+    assert results["evaluated_on"] == "validation images"
+    assert "validation_error" in results
+    assert "test_error" not in results
 
 
 def test_a_target_folder_may_have_labels_for_its_test_images_alone(tmp_path):

@@ -1,6 +1,5 @@
 """Tests of what is written for TensorBoard, read back from its files."""
 
-import glob
 import os
 
 import keras
@@ -11,27 +10,6 @@ from PIL import Image
 
 from semisup import monitoring
 from semisup.model import AssociativeModel
-
-
-def events(folder):
-    """Events of a TensorBoard folder."""
-    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-
-    for path in sorted(glob.glob(os.path.join(folder, "events*"))):
-        yield from EventFileLoader(path).Load()
-
-
-def scalars(folder):
-    """Values by (tag, step); a pair that was written twice is a mistake."""
-    import tensorflow as tf
-
-    values = {}
-    for event in events(folder):
-        for value in event.summary.value:
-            if value.metadata.plugin_data.plugin_name == "scalars":
-                assert (value.tag, event.step) not in values
-                values[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
-    return values
 
 
 def writer_for(folder):
@@ -47,7 +25,7 @@ def graph_of(network, folder):
     writer = writer_for(folder)
     monitoring.write_model_graph(writer, network)
     writer.close()
-    graphs = [event.graph_def for event in events(folder) if event.graph_def]
+    graphs = [event.graph_def for event in running.events(folder) if event.graph_def]
     if not graphs:
         return None
     nodes = tf.compat.v1.GraphDef.FromString(graphs[0]).node
@@ -93,7 +71,7 @@ def test_tensorboard_scalars_equal_the_log_even_after_a_resume(tmp_path):
         for name, value in entry.items()
         if name not in ("step", "seconds")
     }
-    written = scalars(run.file("train"))
+    written = running.scalars(run.file("train"))
     assert written.keys() == logged.keys()
     assert ("test_error", 40) in written
     assert ("test_error", 25) not in written
@@ -114,7 +92,7 @@ def test_input_images_are_augmented_ones_and_leave_the_training_alone(tmp_path):
     monitoring.write_input_images(writer, model, batch, step=3)
     writer.close()
     pixels = {}
-    for event in events(tmp_path):
+    for event in running.events(tmp_path):
         for value in event.summary.value:
             pictures = [decode(string) for string in value.tensor.string_val[2:]]
             pixels[value.tag] = np.concatenate([picture.ravel() for picture in pictures])

@@ -4,14 +4,17 @@ import json
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 import running
 
-from semisup import checkpoints, monitoring, runs, task, training
+from semisup import checkpoints, monitoring, reporting, runs, task, training
+from semisup.data import labelled_subset, sampling
 from semisup.data.datasets import Split
 from semisup.errors import TrainingError, UserError
+from semisup.eval import EvalConfig
 
 
 def test_a_killed_training_resumes_to_the_same_bits(tmp_path):
@@ -94,6 +97,23 @@ def test_a_complete_training_is_not_repeated(tmp_path, capsys):
     assert status == 0
     assert "is complete" in capsys.readouterr().out
     assert os.stat(run.file("results.json")).st_mtime_ns == before
+
+
+def test_a_run_whose_batches_were_drawn_otherwise_cannot_go_on_but_be_evaluated(tmp_path, capsys):
+    _, run = running.train(tmp_path, max_steps=20)
+    saved = run.read_json("config.json")
+    assert saved.pop("sampler") == sampling.VERSION
+    for content in ({**saved, "sampler": sampling.VERSION + 1}, saved):
+        run.write_json("config.json", content)
+        with pytest.raises(UserError, match=r"draws other batches.*evaluate it.*--overwrite"):
+            running.train(tmp_path, max_steps=40)
+        assert run.read_json("config.json") == content
+        assert run.completed_step() == 20
+    status, _ = running.train(tmp_path, max_steps=20)
+    assert status == 0
+    assert "is complete" in capsys.readouterr().out
+    reporting.evaluate_run(EvalConfig(logdir=run.path), task)
+    assert run.read_json("evaluation.json")["step"] == 20
 
 
 def test_a_run_directory_holds_config_log_results_export_and_events(tmp_path):
@@ -390,11 +410,50 @@ def test_a_loss_that_is_not_finite_stops_with_step_name_and_last_checkpoint(tmp_
         assert all(np.all(np.isfinite(array)) for array in running.weights(run, step).values())
 
 
-def test_the_error_is_measured_on_held_out_training_images_when_asked(tmp_path):
+def test_the_error_on_held_out_images_is_called_validation_error_everywhere(tmp_path, capsys):
     _, run = running.train(tmp_path, max_steps=20, validation_samples=300)
     results = run.read_json("results.json")
     assert results["evaluated_on"] == "validation images"
     assert results["images"] == 300
+    assert [entry["step"] for entry in run.read_metrics() if "validation_error" in entry] == [20]
+    assert f"Validation error {100 * results['validation_error']:.2f} %" in capsys.readouterr().out
+    reporting.evaluate_run(EvalConfig(logdir=run.path, report=True), task)
+    content = run.read_json("evaluation.json")
+    assert content["evaluated_on"] == "validation images"
+    assert content["error"] == results["validation_error"]
+    for part in ("train", "eval"):
+        assert ("validation_error", 20) in running.scalars(run.file(part))
+    for name in ("results.json", "metrics.jsonl", "evaluation.json", "report.html"):
+        assert "test_error" not in Path(run.file(name)).read_text(encoding="utf-8")
+
+
+def test_an_earlier_versions_run_on_held_out_images_is_evaluated_on_the_same_ones(
+    tmp_path, capsys, monkeypatch
+):
+    def at_random(labels, samples, class_names, seed):
+        return labelled_subset.hold_out_regardless_of_class(len(labels), samples, seed)
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(labelled_subset, "hold_out", at_random)
+        _, run = running.train(tmp_path, max_steps=20, validation_samples=301)
+    config = run.read_json("config.json")
+    del config["sampler"]
+    run.write_json("config.json", config)
+    for name in ("results.json", "metrics.jsonl"):
+        path = Path(run.file(name))
+        path.write_text(path.read_text().replace("validation_error", "test_error"))
+    error = run.read_json("results.json")["test_error"]
+    assert run.read_results()["validation_error"] == error
+    status, _ = running.train(tmp_path, max_steps=20, validation_samples=301)
+    assert status == 0
+    assert "is complete" in capsys.readouterr().out
+    reporting.evaluate_run(EvalConfig(logdir=run.path, report=True), task)
+    assert run.read_json("evaluation.json")["error"] == error
+    page = Path(run.file("report.html")).read_text(encoding="utf-8")
+    assert "validation_error" in page
+    assert "test_error" not in page
+    with pytest.raises(UserError, match="draws other batches"):
+        running.train(tmp_path, max_steps=40, validation_samples=301)
 
 
 def test_training_on_the_labels_alone_writes_no_association(tmp_path):
