@@ -14,7 +14,7 @@ Count = Annotated[int, Meta(ge=0, le=2**62)]
 Fraction = Annotated[float, Meta(ge=-1e-6, le=1 + 1e-6)]
 """From 0 to 1, but for rounding."""
 Finite = Annotated[float, Meta(ge=-1e38, le=1e38)]
-Seconds = Annotated[float, Meta(ge=0, le=1e12)]
+Positive = Annotated[float, Meta(ge=0, le=1e12)]
 Pixels = Annotated[int, Meta(ge=1, le=2**15)]
 Setting = bool | Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] | Finite | str
 Settings = dict[str, Setting]
@@ -68,8 +68,8 @@ class Results(TypedDict):
     evaluated_on: NotRequired[str]
     images: NotRequired[Count]
     live_changes: NotRequired[list[dict[str, Number]]]
-    wall_time_seconds: NotRequired[Seconds]
-    median_steps_per_second: NotRequired[Finite | None]
+    wall_time_seconds: NotRequired[Positive]
+    median_steps_per_second: NotRequired[Positive | None]
     git_commit: NotRequired[str | None]
     backend: NotRequired[str]
     versions: NotRequired[dict[str, str]]
@@ -109,4 +109,4 @@ class Entry(TypedDict):
     """A line of `metrics.jsonl`; what was measured are numbers by their names."""
 
     step: Count
-    seconds: Seconds
+    seconds: Positive

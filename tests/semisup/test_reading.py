@@ -74,20 +74,17 @@ def test_files_of_runs_are_read_with_what_they_hold_besides(tmp_path, name):
     ("name", "field"), [(name, field) for name, fields in FILES.items() for field in fields]
 )
 def test_a_field_of_a_wrong_type_is_named_with_its_file(tmp_path, name, field):
-    path = tmp_path / name
-    refused = 0
+    is_list = isinstance(FILES[name][field], list)
     for wrong in WRONG:
-        path.write_text(json.dumps({**FILES[name], field: wrong}))
-        try:
+        if wrong == [] and is_list and field not in ("class_names", "image_shape"):
+            continue
+        if wrong == -3 and field == "coverage":
+            continue
+        (tmp_path / name).write_text(json.dumps({**FILES[name], field: wrong}))
+        with pytest.raises(UserError, match=f"{name} is damaged: {field}") as caught:
             read(tmp_path, name)
-        except UserError as error:
-            refused += 1
-            assert name in str(error)
-            assert field in str(error)
-            assert len(str(error).splitlines()) == 1
-            assert len(str(error)) < 500
-    # An empty list may be right.
-    assert refused >= len(WRONG) - 1
+        assert len(str(caught.value).splitlines()) == 1
+        assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize(
@@ -170,19 +167,16 @@ def test_a_damaged_line_of_a_log_is_named(tmp_path, line, message):
 
 
 def damaged_settings():
-    for name, value in TrainConfig().to_dict().items():
-        for wrong in WRONG:
-            # Where -1 stands for something, a float may be as low.
-            yield name, {**TrainConfig().to_dict(), name: wrong}, value
+    settings = TrainConfig().to_dict()
+    return [(name, {**settings, name: wrong}) for name in settings for wrong in WRONG]
 
 
 def test_no_wrong_setting_of_a_saved_run_gets_through(tmp_path):
     run = RunDirectory(tmp_path)
-    for name, settings, _ in damaged_settings():
+    for name, settings in damaged_settings():
         with open(run.file("config.json"), "w") as file:
             json.dump({**FILES["config.json"], "settings": settings}, file)
         with pytest.raises(UserError, match=name) as caught:
-            run.read_config()
             run.read_settings(TrainConfig)
         assert "config.json" in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1
