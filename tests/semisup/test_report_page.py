@@ -522,7 +522,11 @@ def test_hostile_names_stay_text(tmp_path):
         tmp_path,
         settings={"dataset": HOSTILE, "live_config": HOSTILE},
         log=[{"step": 1, HOSTILE: 1.0, f"losses/{HOSTILE}": 2.0, f"{HOSTILE}/x": 3.0}],
-        results={**RESULTS, "command": HOSTILE, "hardware": {HOSTILE: HOSTILE}},
+        results={
+            **RESULTS,
+            "command": HOSTILE,
+            "hardware": {HOSTILE: HOSTILE, "cores": 1, "accelerators": []},
+        },
         data={**RECORD, "class_names": names},
         evaluation=content,
     )
