@@ -45,6 +45,7 @@ setup(
         "keras>=3.15,<3.16",
         "matplotlib>=3.8,<4",
         "mlxtend>=0.23,<0.26",
+        "msgspec>=0.18.6,<0.24",
         "numpy>=1.26,<3",
         "pillow>=10,<14",
         "scikit-learn>=1.4,<2",

@@ -31,16 +31,18 @@ def read(folder):
     found = []
     for path in sorted(Path(folder).rglob("evaluation.json")):
         run = RunDirectory(path.parent)
-        measured = run.read_json("evaluation.json")
-        if not isinstance(measured, dict) or "accuracy" not in measured:
-            continue
         config = run.read_config()
+        # Another program's folder may hold a file of this name.
         if config is None or config["task"] != task.NAME:
+            continue
+        measured = run.read_json("evaluation.json")
+        if "accuracy" not in measured:
             continue
         if measured.get("step") != run.completed_step():
             print(f"{path.parent} is left out: it was not evaluated at the end of its training")
             continue
-        settings = {key: value for key, value in config["settings"].items() if key not in _LEFT_OUT}
+        settings = run.read_settings(TrainConfig).to_dict()
+        settings = {key: value for key, value in settings.items() if key not in _LEFT_OUT}
         found.append((settings, 100 * measured["accuracy"]))
     return found
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from clustering import choices
 from semisup.errors import UserError
-from semisup.options import option
+from semisup.options import option, redefault
 from semisup.run_config import RunConfig, file_name
 
 
@@ -19,11 +19,12 @@ class TrainConfig(RunConfig):
     """
 
     # Data
-    dataset: str = option(
+    dataset: str = redefault(
+        RunConfig,
+        "dataset",
         "mnist_5k",
-        "Data",
-        "Data set, whose labels are not read: mnist_5k (embedded, needs no download), a TFDS name "
-        "(mnist, svhn_cropped, cifar10, stl10, frgc, ...), or folder:PATH with images at any "
+        help="Data set, whose labels are not read: mnist_5k (embedded, needs no download), a TFDS "
+        "name (mnist, svhn_cropped, cifar10, stl10, frgc, ...), or folder:PATH with images at any "
         "depth, or with PATH/train/CLASS/* and PATH/test/CLASS/*.",
     )
     num_clusters: int = option(10, "Data", "Number of clusters.", least=2, most=10_000)
@@ -65,11 +66,7 @@ class TrainConfig(RunConfig):
     )
 
     # Network
-    architecture: str = option(
-        "mnist_model_dropout",
-        "Network",
-        "Network by name, any keras.applications network, or a .keras file; help: list them.",
-    )
+    architecture: str = redefault(RunConfig, "architecture", "mnist_model_dropout")
 
     # Loss
     reg_warmup_steps: int = option(
@@ -92,10 +89,14 @@ class TrainConfig(RunConfig):
         least=0,
     )
     cluster_association_weight: float = option(
-        1.0, "Loss", "Weight of the association of centroids with images (alpha).", least=0
+        1.0,
+        "Loss",
+        "Weight of the association of centroids with images (alpha).",
+        least=0,
+        most=1e6,
     )
     visit_weight: float = option(
-        1.0, "Loss", "Weight of the visit loss within that association.", least=0
+        1.0, "Loss", "Weight of the visit loss within that association.", least=0, most=1e6
     )
     reg_association_weight: float = option(
         1.0,
@@ -103,9 +104,10 @@ class TrainConfig(RunConfig):
         "Weight of the association of augmented copies with images (beta), until the centroids are "
         "placed.",
         least=0,
+        most=1e6,
     )
     rvisit_weight: float = option(
-        1.0, "Loss", "Weight of the visit loss within that association.", least=0
+        1.0, "Loss", "Weight of the visit loss within that association.", least=0, most=1e6
     )
     reg_decay_factor: float = option(
         0.2,
@@ -118,13 +120,16 @@ class TrainConfig(RunConfig):
         "Loss",
         "Weight of the squared distances of all lengths from --norm_target (gamma).",
         least=0,
+        most=1e6,
     )
     norm_target: float = option(
         3.0, "Loss", "Length that embeddings and centroids are drawn to.", least=0
     )
-    trafo_weight: float = option(0.0, "Loss", "Weight of the transformation loss (delta).", least=0)
+    trafo_weight: float = option(
+        0.0, "Loss", "Weight of the transformation loss (delta).", least=0, most=1e6
+    )
     logit_weight: float = option(
-        0.5, "Loss", "Weight of the classification of the centroids.", least=0
+        0.5, "Loss", "Weight of the classification of the centroids.", least=0, most=1e6
     )
     cluster_ramp_steps: int = option(
         1,
@@ -134,32 +139,17 @@ class TrainConfig(RunConfig):
     )
 
     # Optimisation
-    learning_rate: float = option(1e-3, "Optimisation", "Learning rate of Adam.", above=0)
-    warmup_steps: int = option(
-        400,
-        "Optimisation",
-        "Steps in which the learning rate grows linearly to its full value.",
-        least=0,
-    )
-    beta1: float = option(
-        0.8, "Optimisation", "Adam's decay of the gradient's average.", least=0, most=0.999999
-    )
-    beta2: float = option(
-        0.9,
-        "Optimisation",
-        "Adam's decay of the squared gradient's average.",
-        least=0,
-        most=0.999999,
-    )
-    average_decay: float = option(
+    warmup_steps: int = redefault(RunConfig, "warmup_steps", 400)
+    beta1: float = redefault(RunConfig, "beta1", 0.8)
+    beta2: float = redefault(RunConfig, "beta2", 0.9)
+    average_decay: float = redefault(
+        RunConfig,
+        "average_decay",
         0.99,
-        "Optimisation",
-        "Decay of a moving average of the weights, which k-means sees, the training then goes on "
-        "from, and is evaluated and exported in place of the weights; 0: no average.",
-        least=0,
-        most=0.999999,
+        help="Decay of a moving average of the weights, which k-means sees, the training then goes "
+        "on from, and is evaluated and exported in place of the weights; 0: no average.",
     )
-    max_steps: int = option(1000, "Optimisation", "Training steps.", least=1, resume=True)
+    max_steps: int = redefault(RunConfig, "max_steps", 1000)
 
     INTERVALS: ClassVar[tuple[str, ...]] = (*RunConfig.INTERVALS, "reg_warmup_steps")
 

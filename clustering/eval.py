@@ -5,7 +5,7 @@ import dataclasses
 from semisup import eval as semi_supervised
 from semisup import flags
 from semisup.errors import UserError
-from semisup.options import option
+from semisup.options import option, redefault
 
 SUMMARY = (
     "Evaluates the checkpoints of a clustering: sizes and confidence of its clusters and, where\n"
@@ -18,13 +18,19 @@ SUMMARY = (
 class EvalConfig(semi_supervised.EvalConfig):
     """Settings of an evaluation (see the help of each field's flag)."""
 
-    logdir: str = option("", "Run", "Folder of the run (required, but with --ablation).")
-    figures: bool = option(
+    logdir: str = redefault(
+        semi_supervised.EvalConfig,
+        "logdir",
+        "",
+        help="Folder of the run (required, but with --ablation).",
+    )
+    figures: bool = redefault(
+        semi_supervised.EvalConfig,
+        "figures",
         False,
-        "Run",
-        "Draw the most probable images of each cluster, the clusters' sizes over the training, "
-        "t-SNE with centroids, nearest neighbours, the confusion matrix, first kernels and what "
-        "excites kernels into figures/.",
+        help="Draw the most probable images of each cluster, the clusters' sizes over the "
+        "training, t-SNE with centroids, nearest neighbours, the confusion matrix, first kernels "
+        "and what excites kernels into figures/.",
     )
     ablation: str = option(
         "",

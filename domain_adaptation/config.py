@@ -9,17 +9,15 @@ import os
 from typing import ClassVar
 
 from domain_adaptation import choices
-from semisup import config as semi_supervised
 from semisup.choices import ENVELOPES
+from semisup.config import TrainConfig as _Base
 from semisup.errors import UserError
-from semisup.options import option
+from semisup.options import option, redefault
 from semisup.run_config import file_name, resolved_dataset
-
-_SIMILARITY_DELAY = 500
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainConfig(semi_supervised.TrainConfig):
+class TrainConfig(_Base):
     """All settings of a training run (see the help of each field's flag).
 
     Raises:
@@ -27,12 +25,13 @@ class TrainConfig(semi_supervised.TrainConfig):
     """
 
     # Data
-    dataset: str = option(
+    dataset: str = redefault(
+        _Base,
+        "dataset",
         "mnist_5k",
-        "Data",
-        "Source data set, with labels: mnist_5k (embedded, needs no download), a TFDS name (mnist, "
-        "svhn_cropped, synthetic_digits_generated, synthetic_signs_generated, ...), or folder:PATH "
-        "with PATH/train/CLASS/* and PATH/test/CLASS/*.",
+        help="Source data set, with labels: mnist_5k (embedded, needs no download), a TFDS name "
+        "(mnist, svhn_cropped, synthetic_digits_generated, synthetic_signs_generated, ...), or "
+        "folder:PATH with PATH/train/CLASS/* and PATH/test/CLASS/*.",
     )
     target_dataset: str = option(
         "optdigits",
@@ -47,67 +46,55 @@ class TrainConfig(semi_supervised.TrainConfig):
         "Data",
         "Train on the target's labels alone, as an upper bound; implies --similarity=none.",
     )
-    sup_per_class: int = option(
-        -1, "Data", "Labelled source images of each class; -1: all.", least=-1
+    sup_per_class: int = redefault(
+        _Base, "sup_per_class", -1, help="Labelled source images of each class; -1: all."
     )
-    unsup_split: str = option(
+    unsup_split: str = redefault(
+        _Base,
+        "unsup_split",
         "train",
-        "Data",
-        "Split of the target that unlabelled batches are drawn from: train, or one that the data "
-        "set has (unlabelled for folders).",
+        help="Split of the target that unlabelled batches are drawn from: train, or one that the "
+        "data set has (unlabelled for folders).",
     )
-    unsup_samples: int = option(
-        -1, "Data", "Target images of that split to use, drawn by --seed; -1: all.", least=-1
+    unsup_samples: int = redefault(
+        _Base,
+        "unsup_samples",
+        -1,
+        help="Target images of that split to use, drawn by --seed; -1: all.",
     )
-    validation_samples: int = option(
+    validation_samples: int = redefault(
+        _Base,
+        "validation_samples",
         0,
-        "Data",
-        "Labelled training images (of the source, but with --target_only) to hold out and to "
+        help="Labelled training images (of the source, but with --target_only) to hold out and to "
         "measure the error on, instead of the target's test images (for choosing settings without "
         "a look at target labels); 0: use the target's test images.",
-        least=0,
     )
-    sup_per_batch: int = option(
-        10, "Data", "Labelled images of each class in a batch.", least=1, most=100_000
-    )
-    unsup_batch_size: int = option(
-        100, "Data", "Target images in a batch.", least=1, most=1_000_000
+    unsup_batch_size: int = redefault(
+        _Base, "unsup_batch_size", 100, help="Target images in a batch."
     )
 
     # Network
-    architecture: str = option(
-        "svhn_model",
-        "Network",
-        "Network by name, any keras.applications network, or a .keras file; help: list them.",
-    )
+    architecture: str = redefault(_Base, "architecture", "svhn_model")
 
     # Loss
-    similarity: str = option(
+    similarity: str = redefault(
+        _Base,
+        "similarity",
         "association",
-        "Loss",
-        "Similarity term of source and target embeddings; none: train on the source alone.",
+        help="Similarity term of source and target embeddings; none: train on the source alone.",
         one_of=choices.SIMILARITY_TERMS,
     )
-    visit_weight: float = option(0.5, "Loss", "Weight of the visit loss.", least=0)
-    walker_weight_envelope: str = option(
-        "linear", "Loss", "Growth of the walker weight.", one_of=ENVELOPES
+    visit_weight: float = redefault(_Base, "visit_weight", 0.5)
+    walker_weight_envelope: str = redefault(_Base, "walker_weight_envelope", "linear")
+    walker_weight_envelope_steps: int = redefault(_Base, "walker_weight_envelope_steps", 500)
+    walker_weight_envelope_delay: int = redefault(_Base, "walker_weight_envelope_delay", 500)
+    visit_weight_envelope: str = redefault(_Base, "visit_weight_envelope", "linear")
+    visit_weight_envelope_steps: int = redefault(_Base, "visit_weight_envelope_steps", 500)
+    visit_weight_envelope_delay: int = redefault(_Base, "visit_weight_envelope_delay", 500)
+    discrepancy_weight: float = option(
+        1.0, "Loss", "Weight of the MMD or CORAL loss.", least=0, most=1e6
     )
-    walker_weight_envelope_steps: int = option(
-        500, "Loss", "Steps in which the walker weight grows to its full value.", least=1
-    )
-    walker_weight_envelope_delay: int = option(
-        _SIMILARITY_DELAY, "Loss", "Step at which the walker weight begins to grow.", least=0
-    )
-    visit_weight_envelope: str = option(
-        "linear", "Loss", "Growth of the visit weight.", one_of=ENVELOPES
-    )
-    visit_weight_envelope_steps: int = option(
-        500, "Loss", "Steps in which the visit weight grows to its full value.", least=1
-    )
-    visit_weight_envelope_delay: int = option(
-        _SIMILARITY_DELAY, "Loss", "Step at which the visit weight begins to grow.", least=0
-    )
-    discrepancy_weight: float = option(1.0, "Loss", "Weight of the MMD or CORAL loss.", least=0)
     discrepancy_weight_envelope: str = option(
         "linear", "Loss", "Growth of the MMD or CORAL weight.", one_of=ENVELOPES
     )
@@ -115,10 +102,7 @@ class TrainConfig(semi_supervised.TrainConfig):
         500, "Loss", "Steps in which the MMD or CORAL weight grows to its full value.", least=1
     )
     discrepancy_weight_envelope_delay: int = option(
-        _SIMILARITY_DELAY,
-        "Loss",
-        "Step at which the MMD or CORAL weight begins to grow.",
-        least=0,
+        500, "Loss", "Step at which the MMD or CORAL weight begins to grow.", least=0
     )
     mmd_estimator: str = option(
         "quadratic",
@@ -128,9 +112,9 @@ class TrainConfig(semi_supervised.TrainConfig):
     )
 
     # Optimisation
-    learning_rate: float = option(3e-4, "Optimisation", "Learning rate of Adam.", above=0)
+    learning_rate: float = redefault(_Base, "learning_rate", 3e-4)
 
-    WEIGHTS: ClassVar[tuple[str, ...]] = (*semi_supervised.TrainConfig.WEIGHTS, "discrepancy")
+    WEIGHTS: ClassVar[tuple[str, ...]] = (*_Base.WEIGHTS, "discrepancy")
 
     def __post_init__(self):
         super().__post_init__()

@@ -6,7 +6,7 @@ import os
 from semisup import eval as semi_supervised
 from semisup import flags
 from semisup.errors import UserError
-from semisup.options import option
+from semisup.options import option, redefault
 from semisup.run_config import FOLDER, resolved_dataset
 
 SUMMARY = (
@@ -20,16 +20,18 @@ SUMMARY = (
 class EvalConfig(semi_supervised.EvalConfig):
     """Settings of an evaluation (see the help of each field's flag)."""
 
-    data_dir: str = option(
+    data_dir: str = redefault(
+        semi_supervised.EvalConfig,
+        "data_dir",
         "",
-        "Run",
-        "Folder of TFDS data sets, where it is not that of the training any more.",
+        help="Folder of TFDS data sets, where it is not that of the training any more.",
     )
-    figures: bool = option(
+    figures: bool = redefault(
+        semi_supervised.EvalConfig,
+        "figures",
         False,
-        "Run",
-        "Draw both domains' embeddings, associations, confusion matrix, nearest neighbours, t-SNE, "
-        "first kernels and what excites kernels into figures/.",
+        help="Draw both domains' embeddings, associations, confusion matrix, nearest neighbours, "
+        "t-SNE, first kernels and what excites kernels into figures/.",
     )
     dataset: str = option("", "Run", "Source data set as folder:PATH, where its folder has moved.")
     target_dataset: str = option(

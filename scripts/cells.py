@@ -1,15 +1,19 @@
 """Cells of the papers' tables as trainings: what is missing, how it is run, what it will cost."""
 
+import contextlib
 import dataclasses
 import functools
-import json
 import re
 import statistics
 import sys
 from pathlib import Path
 
+import msgspec
+
 from scripts import published, results
 from semisup.errors import UserError
+from semisup.run_directory import RunDirectory
+from semisup.run_files import Entry
 
 # What the evaluation of an adaptation is compared with: other runs of the same pair and seed.
 _BOUNDS = ("source_only", "target_only")
@@ -88,21 +92,24 @@ class Cell:
     @property
     def is_trained(self):
         """Whether the training is complete, and was one with the recipe's present settings."""
-        result = _content(self.run / "results.json")
+        result = self._read("results.json")
         return result.get("step") == self.config.max_steps and self._has(result)
 
     @property
     def is_stale(self):
         """Whether its folder holds a run with settings that the recipe had before."""
-        begun = _content(self.run / "config.json")
+        begun = self._read("config.json")
         return bool(begun) and not self._has(begun)
+
+    def _read(self, name):
+        """What a JSON file of its run holds; nothing where there is none."""
+        return RunDirectory(self.run).read_json(name) or {}
 
     def _has(self, content):
         """Whether a file of a run names this cell's settings, but for what it went on from."""
-        settings = content.get("settings", {})
-        if results.missing(self.recipe, settings):
+        if "settings" not in content:
             return False
-        settings = {**self.config.to_dict(), **settings, "max_steps": self.config.max_steps}
+        settings = {**content["settings"], "max_steps": self.config.max_steps}
         return results.changes(self.recipe, settings) == self._own_changes
 
     @property
@@ -110,7 +117,7 @@ class Cell:
         """Whether it is trained, and evaluated where results need that."""
         if self.task == "semisup":
             return self.is_trained
-        evaluation = _content(self.run / "evaluation.json")
+        evaluation = self._read("evaluation.json")
         return self.is_trained and evaluation.get("step") == self.config.max_steps
 
     @property
@@ -173,7 +180,7 @@ def seconds_per_step(cells):
             changes = results.without_budget(run["changed"])
             rate = run.get("median_steps_per_second")
             if rate and not run["hardware"]["accelerators"]:
-                kind = run["recipe"], changes, run["settings"]["precision"]
+                kind = run["recipe"], changes, run["settings"].get("precision", "float32")
                 rates.setdefault(kind, []).append(rate)
     estimates = {}
     for training in (training for cell in cells for training in cell.trainings):
@@ -249,14 +256,6 @@ def with_bounds(cells):
     return found
 
 
-def _content(path):
-    """What a JSON file holds; nothing where it is missing or damaged."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
 def _last_entry(path, tail=20_000):
     """The last whole entry of a log, or None."""
     try:
@@ -267,10 +266,6 @@ def _last_entry(path, tail=20_000):
     except OSError:
         return None
     for line in reversed(lines):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and "step" in entry:
-            return entry
+        with contextlib.suppress(msgspec.MsgspecError, ValueError, RecursionError):
+            return msgspec.json.decode(line, type=Entry)
     return None

@@ -1,16 +1,17 @@
 """Draws the thesis' figures of chapters 3 to 5 that are made from runs: see `--help`."""
 
 import dataclasses
-import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from scripts import published
 from semisup import flags
 from semisup.errors import UserError
-from semisup.options import check_ranges, option
+from semisup.options import check, option
+from semisup.run_directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
 SUMMARY = (
@@ -34,7 +35,7 @@ class FiguresConfig:
     def __post_init__(self):
         for name in ("folder", "output"):
             object.__setattr__(self, name, os.path.expanduser(getattr(self, name)))
-        check_ranges(self)
+        check(self)
         if not Path(self.folder).is_dir():
             raise UserError(f"--folder={self.folder} is not a folder")
 
@@ -102,16 +103,20 @@ class Run:
 
 
 def complete_runs(folder):
-    """The complete runs below a folder, by their paths."""
+    """The complete runs below a folder, by their paths.
+
+    Raises:
+        UserError: if a file of a run is damaged.
+    """
     found = []
     for path in sorted(Path(folder).rglob("results.json")):
-        try:
-            config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
-            step = json.loads(path.read_text(encoding="utf-8"))["step"]
-            found.append(Run(path.parent, config["task"], config["settings"], step))
-        except (OSError, ValueError, KeyError):
-            # Not a run, or one that is being written.
+        run = RunDirectory(path.parent)
+        config = run.read_config()
+        # Another program's folder may hold a file of this name.
+        if config is None or config["task"] not in published.TASKS:
             continue
+        settings = run.read_settings(published.TASKS[config["task"]]).to_dict()
+        found.append(Run(path.parent, config["task"], settings, run.completed_step()))
     return found
 
 

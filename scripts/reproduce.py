@@ -12,7 +12,7 @@ from scripts import cells, executors, published
 from scripts.reproduction import Reproduction, duration
 from semisup import flags
 from semisup.errors import TrainingError, UserError
-from semisup.options import check_ranges, option
+from semisup.options import check, option
 
 SUMMARY = (
     "Runs every missing cell and seed of a published table, each as a process and in a folder of\n"
@@ -59,7 +59,7 @@ class ReproduceConfig:
     gpus: float = option(0.0, "Cluster", "GPUs that Ray gives a training.", least=0)
 
     def __post_init__(self):
-        check_ranges(self)
+        check(self)
         if not self.table:
             raise UserError("--table is required, as cvpr17/1; --table=help lists them")
         for name in ("address", "cpus", "gpus"):

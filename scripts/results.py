@@ -13,13 +13,15 @@ run that it went on from, if there was one.
 """
 
 import argparse
+import dataclasses
 import json
 import re
 import shlex
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 from scripts import published
-from semisup import flags
+from semisup import flags, reading, run_files
 from semisup.errors import UserError
 from semisup.run_config import flags_for
 from semisup.run_directory import RunDirectory
@@ -37,6 +39,37 @@ FREE += ("deterministic", "devices", "max_checkpoints", "log_interval", "eval_in
 FREE += ("eval_batch_size", "checkpoint_interval", "inspect_interval", "histograms")
 
 
+class WentOnFrom(TypedDict):
+    """What a run was that another one went on from."""
+
+    step: run_files.Count
+    settings: run_files.Settings
+
+
+class Result(run_files.Results):
+    """A file of `results/`."""
+
+    recipe: str
+    changed: list[str]
+    note: str
+    settings: run_files.Settings
+    wall_time_seconds: run_files.Positive
+    hardware: run_files.Hardware
+    comparable: NotRequired[bool]
+    went_on_from: NotRequired[WentOnFrom]
+    least_test_error: NotRequired[run_files.Fraction]
+    evaluations: NotRequired[run_files.Count]
+    source_error: NotRequired[run_files.Fraction]
+    source_only_error: NotRequired[run_files.Fraction]
+    target_only_error: NotRequired[run_files.Fraction]
+    squared_mmd: NotRequired[dict[str, run_files.Finite]]
+    coverage: NotRequired[run_files.Finite | None]
+    accuracy: NotRequired[run_files.Fraction]
+    nmi: NotRequired[run_files.Finite]
+    ari: NotRequired[run_files.Finite]
+    k_means_accuracy: NotRequired[run_files.Fraction]
+
+
 def collect(recipe, run, note="", comparable=True):
     """Writes the result of a run below `results/RECIPE` and returns the path.
 
@@ -50,7 +83,7 @@ def collect(recipe, run, note="", comparable=True):
         UserError: if the run is incomplete, damaged, or no result of the recipe on test images.
     """
     directory = RunDirectory(run)
-    result = directory.read_json("results.json", keys=("settings", "step"))
+    result = _whole(directory)
     if result is None:
         raise UserError(f"{run} holds no results.json: is the training complete?")
     if result.get("live_changes"):
@@ -61,8 +94,6 @@ def collect(recipe, run, note="", comparable=True):
         raise UserError(f"{run} was measured on validation images: a result is of test images")
     settings = result["settings"]
     own = published.settings(recipe).to_dict()
-    if older := missing(recipe, settings):
-        raise UserError(f"{run} is older than the settings {', '.join(older)}")
     beginning = _beginning(run, settings)
     earlier = beginning["settings"] if beginning else {}
     changed = changes(recipe, settings) + beginning_changes(recipe, earlier)
@@ -89,7 +120,7 @@ def collect(recipe, run, note="", comparable=True):
         raise UserError(f"{run} has no evaluation of its last step: evaluate it first")
     target = RESULTS / place(recipe, changed, note) / f"seed{settings['seed']}.json"
     for other in sorted(set(target.parent.glob("seed*.json")) - {target}):
-        found = json.loads(other.read_text(encoding="utf-8"))
+        found = reading.read_json(other, Result)
         if (found["note"], found.get("comparable", True)) != (note, comparable):
             raise UserError(
                 f"{other} is of other data by its note, {found['note']!r}, not {note!r}, or one of "
@@ -98,6 +129,14 @@ def collect(recipe, run, note="", comparable=True):
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return target
+
+
+def _whole(directory):
+    """The results of a run with its settings, or None if there are none."""
+    result = directory.read_json("results.json")
+    if result is not None and "settings" not in result:
+        raise UserError(f"{directory.file('results.json')} is damaged: it lacks settings")
+    return result
 
 
 def _least_error(directory, recipe):
@@ -115,7 +154,7 @@ def _beginning(run, settings):
     initial_run = settings.get("initial_run")
     if not initial_run:
         return None
-    other = RunDirectory(initial_run).read_json("results.json", keys=("settings", "step"))
+    other = _whole(RunDirectory(initial_run))
     if other is None:
         raise UserError(f"{run} went on from {initial_run}, which holds no results.json any more")
     kept = {name: value for name, value in other["settings"].items() if name not in PATHS}
@@ -130,28 +169,21 @@ def _lacks_evaluation(result):
 def changes(recipe, settings):
     """What of a run's settings is not its recipe's own, as a sorted list of `name=value`.
 
-    What may differ between the runs of a row, such as seed and precision, is left out.
+    What may differ between the runs of a row, such as seed and precision, is left out. A setting
+    that did not exist yet when the run was trained had its default, which means what was done
+    before.
 
     Args:
         recipe: name of the recipe.
         settings: the settings by name.
     """
-    own = published.settings(recipe).to_dict()
-    return [
-        f"{name}={settings[name]}"
-        for name in sorted(own)
-        if name not in FREE and settings[name] != own[name]
-    ]
-
-
-def missing(recipe, settings):
-    """Names of settings that a run is too old to have, of those that make a row.
-
-    Args:
-        recipe: name of the recipe.
-        settings: the run's settings by name.
-    """
-    return sorted(published.settings(recipe).to_dict().keys() - settings.keys() - set(FREE))
+    own = published.settings(recipe)
+    found = []
+    for field in sorted(dataclasses.fields(own), key=lambda field: field.name):
+        value = settings.get(field.name, field.default)
+        if field.name not in FREE and value != getattr(own, field.name):
+            found.append(f"{field.name}={value}")
+    return found
 
 
 def beginning_changes(recipe, settings):
@@ -168,8 +200,7 @@ def beginning_changes(recipe, settings):
     beginning = published.beginning(recipe)
     if beginning is None or not settings:
         return []
-    whole = {**published.settings(beginning).to_dict(), **settings}
-    return [f"initial_run.{change}" for change in changes(beginning, whole)]
+    return [f"initial_run.{change}" for change in changes(beginning, settings)]
 
 
 def without(changed, names):
@@ -196,9 +227,8 @@ def place(recipe, changed, note=""):
 
 def evaluated(run, step):
     """What an evaluation of a run's last step measured beside its error."""
-    file = Path(run) / "evaluation.json"
-    content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"step": None}
-    if content["step"] != step:
+    content = RunDirectory(run).read_json("evaluation.json") or {}
+    if content.get("step") != step:
         return {}
     if "source" in content:
         content["source_error"] = content["source"]["error"]
@@ -209,7 +239,7 @@ def rows():
     """The rows of results: pairs of a folder and its results, by seed."""
     for folder in sorted({path.parent for path in RESULTS.rglob("seed*.json")}):
         files = sorted(folder.glob("seed*.json"), key=lambda path: int(path.stem[4:]))
-        yield folder, [json.loads(file.read_text(encoding="utf-8")) for file in files]
+        yield folder, [reading.read_json(file, Result) for file in files]
 
 
 def main():

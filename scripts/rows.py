@@ -130,7 +130,7 @@ def collected(folders):
         for folder, runs in folders:
             # Where the cell's flags are the recipe's own, results do not tell them.
             if runs[0]["recipe"] != number.recipe or any(
-                runs[0]["settings"][name] != cell[name] for name in telling[number.recipe]
+                _setting(runs[0], name) != cell[name] for name in telling[number.recipe]
             ):
                 continue
             row = _row(number, number.metric, folder, runs, named)
@@ -143,6 +143,12 @@ def collected(folders):
             metric = "test_error" if "test_error" in runs[0] else "accuracy"
             rows.append(_row(None, metric, folder, runs, ()))
     return rows
+
+
+def _setting(run, name):
+    """A setting of a result; its default where it did not exist yet."""
+    config_class = published.TASKS[published.task_of(run["recipe"])]
+    return run["settings"].get(name, config_class.__dataclass_fields__[name].default)
 
 
 def _distance(row):
@@ -160,4 +166,4 @@ def _row(number, metric, folder, runs, named):
 
 
 def _machine(run):
-    return f"{devices_text(run['hardware'])}, {run['settings']['precision']}"
+    return f"{devices_text(run['hardware'])}, {_setting(run, 'precision')}"

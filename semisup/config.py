@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from semisup import choices
 from semisup.errors import UserError
-from semisup.options import option
+from semisup.options import option, redefault
 from semisup.run_config import RunConfig
 
 
@@ -21,10 +21,11 @@ class TrainConfig(RunConfig):
     """
 
     # Data
-    dataset: str = option(
+    dataset: str = redefault(
+        RunConfig,
+        "dataset",
         "mnist_5k",
-        "Data",
-        "Data set: mnist_5k (embedded, needs no download), a TFDS name (mnist, svhn_cropped, "
+        help="Data set: mnist_5k (embedded, needs no download), a TFDS name (mnist, svhn_cropped, "
         "stl10, cifar10, ...), or folder:PATH with PATH/train/CLASS/*, PATH/test/CLASS/* and "
         "optionally PATH/unlabeled/*.",
     )
@@ -78,9 +79,11 @@ class TrainConfig(RunConfig):
         one_of=choices.SIMILARITY_MEASURES,
     )
     temperature: float = option(1.0, "Loss", "Number that divides the similarities.", above=0)
-    walker_weight: float = option(1.0, "Loss", "Weight of the walker loss.", least=0)
-    visit_weight: float = option(1.0, "Loss", "Weight of the visit loss.", least=0)
-    logit_weight: float = option(1.0, "Loss", "Weight of the classification loss.", least=0)
+    walker_weight: float = option(1.0, "Loss", "Weight of the walker loss.", least=0, most=1e6)
+    visit_weight: float = option(1.0, "Loss", "Weight of the visit loss.", least=0, most=1e6)
+    logit_weight: float = option(
+        1.0, "Loss", "Weight of the classification loss.", least=0, most=1e6
+    )
     walker_weight_envelope: str = option(
         "none", "Loss", "Growth of the walker weight.", one_of=choices.ENVELOPES
     )

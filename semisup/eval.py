@@ -4,7 +4,7 @@ import dataclasses
 
 from semisup import flags
 from semisup.errors import UserError
-from semisup.options import check_ranges, option
+from semisup.options import check, option
 from semisup.run_config import FOLDER
 
 SUMMARY = "Evaluates the checkpoints of a run on every test image, and draws its figures."
@@ -25,7 +25,8 @@ class EvalConfig:
     follow: bool = option(
         False,
         "Run",
-        "Evaluate each new checkpoint of a running training, until the training is complete.",
+        "Evaluate what there is, and each new checkpoint until nobody trains in --logdir any more. "
+        "In an empty folder, wait for a training to begin.",
     )
     poll_seconds: float = option(
         10.0, "Run", "Seconds between two looks for a new checkpoint.", above=0
@@ -57,7 +58,7 @@ class EvalConfig:
     )
 
     def __post_init__(self):
-        check_ranges(self)
+        check(self)
         if not self.logdir:
             raise UserError("--logdir is required: the folder of a run")
         if self.follow and self.step >= 0:

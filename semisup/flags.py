@@ -106,17 +106,22 @@ def parse(argv, config_class, recipes=None, hints=None):
     """
     hints = hints or {}
     values = _flag_values(config_class)
-    argv = _expand_recipes(argv, recipes)
-    for argument in argv[1:]:
-        name = argument.lstrip("-").split("=")[0]
-        if argument.startswith("-") and name in hints and name not in values:
-            raise UserError(hints[name])
+    _check_that_values_follow(argv[1:], values)
     try:
-        stray = values(argv)[1:]
+        # First, so that a flag and its value may stand on two lines of a file of flags.
+        arguments = values.read_flags_from_files(_expand_recipes(argv, recipes)[1:], False)
+        for argument in arguments:
+            name = _name(argument)
+            if name in hints and name not in values:
+                raise UserError(hints[name])
+        _check_that_values_follow(arguments, values)
+        stray = values([argv[0], *arguments])[1:]
     except flags.Error as error:
         raise UserError(" ".join(str(error).split())) from None
     except OSError as error:
         raise UserError(f"--flagfile: {error.strerror}: {error.filename}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"--flagfile: it is no text: {error.reason}") from None
     if stray:
         raise UserError(f"unexpected argument {stray[0]!r}: settings are given as --name=value")
     return config_class(
@@ -144,6 +149,38 @@ def _flag_values(config_class):
     return values
 
 
+def _name(argument):
+    """The name of the flag that an argument sets, or None if it is none."""
+    if not argument.startswith("-") or argument in ("-", "--"):
+        return None
+    return argument.removeprefix("-").removeprefix("-").partition("=")[0]
+
+
+def _check_that_values_follow(arguments, values):
+    """Makes sure that no flag takes the next flag as its value.
+
+    Args:
+        arguments: the command line without the program's name.
+        values: the known flags.
+
+    Raises:
+        UserError: if a flag that needs a value has none.
+    """
+    arguments = iter(arguments)
+    for argument in arguments:
+        if argument == "--":
+            return
+        name = _name(argument)
+        needs_value = name == "recipe" or (name in values and not values[name].boolean)
+        if name is None or "=" in argument or not needs_value:
+            continue
+        value = next(arguments, "--")
+        other = _name(value) or ""
+        # What begins with one dash is a number, if it is no flag.
+        if value.startswith("--") or {other, other.removeprefix("no")} & {*values, "recipe"}:
+            raise UserError(f"--{name} needs a value")
+
+
 def _expand_recipes(argv, recipes):
     """Replaces `--recipe=NAME` by the flagfile of that name."""
     expanded, arguments = [], iter(argv)
@@ -152,7 +189,8 @@ def _expand_recipes(argv, recipes):
         if name not in ("--recipe", "-recipe") or recipes is None:
             expanded.append(argument)
             continue
-        value = value or next(arguments, "")
+        if "=" not in argument:
+            value = next(arguments, "")
         names = recipe_names(recipes)
         if value == "help":
             print("\n".join(_recipe_list(recipes)))

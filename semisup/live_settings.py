@@ -6,18 +6,16 @@ that is taken away brings the flag's value back.
 """
 
 import dataclasses
-import tomllib
 
-from semisup.errors import UserError
+from semisup import options, reading
+from semisup.errors import UserError, shown
 from semisup.monitoring import StepCallback
-from semisup.options import has_type
 
 PREFIX = "live/"
 """What the names of changed settings begin with in the log and in TensorBoard."""
 
 _BY_NAME = ("learning_rate", "eval_interval")
 _STOP = "stop"
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 def read(path, config, steered, loss_names):
@@ -35,37 +33,36 @@ def read(path, config, steered, loss_names):
     Raises:
         UserError: if it cannot be read, or a setting is unknown or not allowed.
     """
-    try:
-        with open(path, "rb") as file:
-            values = tomllib.load(file)
-    except FileNotFoundError:
+    values = reading.read_toml(path)
+    if values is None:
         return None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"--live_config={path} cannot be read: {reason}") from None
-    allowed = [
-        *_BY_NAME,
-        *(name for name, losses in steered.items() if not set(losses).isdisjoint(loss_names)),
-        _STOP,
-    ]
-    for name, value in values.items():
-        where = f"--live_config={path}: {name} = {value}"
-        if name not in allowed:
-            raise UserError(f"{where}: only {', '.join(allowed)} can change")
-        kind = bool if name == _STOP else type(getattr(config, name))
-        if not has_type(value, kind):
-            raise UserError(f"{where}: it has to be {_KINDS[kind]}")
-        if name in steered and getattr(config, name) == 0 != value:
-            raise UserError(
-                f"{where}: it was 0 when the training began, and what is not there cannot be scaled"
-            )
-    stops = values.pop(_STOP, False)
     try:
-        changed = dataclasses.replace(config, **values)
+        names = [name for name in steered if not set(steered[name]).isdisjoint(loss_names)]
+        stops = values.pop(_STOP, False)
+        if not isinstance(stops, bool):
+            raise UserError(f"{_STOP}={shown(stops)} has to be true or false")
+        known = _checked(values, config, steered, [*_BY_NAME, *names, _STOP])
     except UserError as error:
         raise UserError(f"--live_config={path}: {error}") from None
-    known = {name: getattr(changed, name) for name in values}
     return {**known, _STOP: True} if stops else known
+
+
+def _checked(values, config, steered, allowed):
+    """Values of settings, of the types and in the ranges of their flags."""
+    for name, value in values.items():
+        if name not in allowed:
+            raise UserError(f"{shown(name)}={shown(value)}: only {', '.join(allowed)} can change")
+    fields = {name: config.__dataclass_fields__[name] for name in values}
+    known = {name: options.checked(fields[name], values[name], f"--{name}") for name in values}
+    for name, value in known.items():
+        if name in steered and getattr(config, name) == 0 != value:
+            raise UserError(
+                f"--{name}={value}: it was 0 when the training began, and what is not there cannot "
+                "be scaled"
+            )
+    # What they contradict, of the settings and of each other, the configuration knows.
+    dataclasses.replace(config, **known)
+    return known
 
 
 def changes(entries):
@@ -80,6 +77,28 @@ def changes(entries):
         if changed:
             found.append({"step": entry["step"], "seconds": entry["seconds"], **changed})
     return found
+
+
+def applied(entries, config, steered):
+    """The settings that were changed, by name, as they were last.
+
+    Args:
+        entries: entries of the log of a run.
+        config: the configuration of the training.
+        steered: see `read`.
+
+    Raises:
+        UserError: if the log says what no file of live settings could.
+    """
+    values = {}
+    for change in changes(entries):
+        values.update(change)
+    for name in ("step", "seconds"):
+        values.pop(name, None)
+    try:
+        return _checked(values, config, steered, [*_BY_NAME, *steered])
+    except UserError as error:
+        raise UserError(f"metrics.jsonl is damaged: {PREFIX}: {error}") from None
 
 
 class Steering(StepCallback):
@@ -109,11 +128,7 @@ class Steering(StepCallback):
         self.steered = steered
         self.recorder = recorder
         self.stops = False
-        self._applied = {}
-        for change in changes(entries):
-            self._applied.update(change)
-        for name in ("step", "seconds"):
-            self._applied.pop(name, None)
+        self._applied = applied(entries, config, steered)
         self._refused = None
 
     @property

@@ -1,12 +1,25 @@
 """Options: dataclass fields that carry all that a flag needs: help, section, range.
 
-A setting is described in one place. Nothing here imports Keras.
+A setting is described in one place. Its type, which `msgspec` checks, is made from that
+description. Nothing here imports Keras.
 """
 
 import dataclasses
+import functools
 import math
+import re
+from typing import Annotated, Literal
 
-from semisup.errors import UserError
+import msgspec
+
+from semisup.errors import UserError, shown
+
+GREATEST = {int: 2**31 - 1, float: 1e38}
+"""The greatest numbers that a setting without a limit may be: int32 and float32 hold no more."""
+
+_TEXT = msgspec.Meta(max_length=10_000, pattern=r"\A[^\0]*\Z")
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_BEYOND = re.compile(r"Expected `\w+` (>=|<=|>) ")
 
 
 def option(default, section, help, *, one_of=None, least=None, most=None, above=None, resume=False):
@@ -37,42 +50,104 @@ def option(default, section, help, *, one_of=None, least=None, most=None, above=
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def has_type(value, kind):
-    """Whether a value that was read from a file can be that of a flag of a type.
-
-    Whole numbers are numbers; true and false are neither.
+def redefault(base, name, default, **changes):
+    """An option of a base class with another default.
 
     Args:
-        value: the value.
-        kind: bool, int, float or str.
-    """
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
+        base: dataclass that has the option.
+        name: name of the option.
+        default: the new default.
+        **changes: what else differs: `help`, or another argument of `option`.
 
-
-def check_ranges(config):
-    """Checks every value of a configuration against the range of its option.
-
-    Args:
-        config: dataclass with fields made by `option`.
+    Returns:
+        A `dataclasses.field`.
 
     Raises:
-        UserError: if a value is out of its range.
+        ValueError: if the base class has no such option, or an argument is unknown.
+    """
+    fields = base.__dataclass_fields__
+    if name not in fields:
+        raise ValueError(f"{base.__name__} has no option {name!r}")
+    metadata = fields[name].metadata
+    if unknown := sorted(changes.keys() - metadata.keys()):
+        raise ValueError(f"an option has no {', '.join(unknown)}")
+    return dataclasses.field(default=default, metadata={**metadata, **changes})
+
+
+def check(config):
+    """Check every value of a configuration against the type and the range of its option.
+
+    Whole numbers become floats where the option is a float.
+
+    Args:
+        config: dataclass with fields made by `option`; changed in place, even if frozen.
+
+    Raises:
+        UserError: if a value is of another type, or out of its range.
     """
     for field in dataclasses.fields(config):
-        _check(field, getattr(config, field.name))
+        value = getattr(config, field.name)
+        object.__setattr__(config, field.name, checked(field, value, f"--{field.name}"))
 
 
-def _check(field, value):
+def checked(field, value, name):
+    """A value for an option, of the option's type.
+
+    Args:
+        field: the field, made by `option`.
+        value: the value.
+        name: what the value is called in messages, `--max_steps` say.
+
+    Returns:
+        The value; a float where the option is a float.
+
+    Raises:
+        UserError: if the value is of another type, or out of the option's range.
+    """
+    if field.type is float and isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{name}={value} is not a finite number")
+    try:
+        return msgspec.convert(value, type_of(field))
+    except msgspec.ValidationError as error:
+        raise UserError(f"{name}={shown(value)} {_reason(field, str(error))}") from None
+
+
+def type_of(field):
+    """The type of an option's values, with their limits, for `msgspec`.
+
+    Args:
+        field: the field, made by `option`.
+    """
     limits = field.metadata
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"--{field.name}={value} is not a finite number")
-    if limits["one_of"] and value not in limits["one_of"]:
-        raise UserError(f"--{field.name}={value} is none of {', '.join(limits['one_of'])}")
-    if limits["least"] is not None and value < limits["least"]:
-        raise UserError(f"--{field.name}={value} is below the least value, {limits['least']}")
-    if limits["most"] is not None and value > limits["most"]:
-        raise UserError(f"--{field.name}={value} is above the greatest value, {limits['most']}")
-    if limits["above"] is not None and value <= limits["above"]:
-        raise UserError(f"--{field.name}={value} has to be greater than {limits['above']}")
+    one_of = tuple(limits["one_of"] or ())
+    return _type(field.type, one_of, limits["least"], limits["most"], limits["above"])
+
+
+@functools.cache
+def _type(kind, one_of, least, most, above):
+    if one_of:
+        return Literal[one_of]
+    if kind is str:
+        return Annotated[str, _TEXT]
+    if kind not in GREATEST:
+        return kind
+    greatest = GREATEST[kind]
+    low = {"ge": -greatest if least is None else least} if above is None else {"gt": above}
+    return Annotated[kind, msgspec.Meta(le=greatest if most is None else most, **low)]
+
+
+def _reason(field, text):
+    """What is wrong with a value, from what msgspec says of it."""
+    if text.startswith("Invalid enum value"):
+        return f"is none of {', '.join(field.metadata['one_of'])}"
+    beyond = _BEYOND.match(text)
+    if beyond is None:
+        if field.type is str and text.startswith("Expected `str` "):
+            return "is too long, or holds a null character"
+        return f"has to be {_KINDS[field.type]}"
+    limit = text[beyond.end() :]
+    if beyond[1] == ">":
+        return f"has to be greater than {field.metadata['above']}"
+    if beyond[1] == ">=":
+        return f"is below the least value, {limit}"
+    return f"is above the greatest value, {limit}"

@@ -1,6 +1,7 @@
 """The report on a run: metrics of its checkpoints on the screen, as JSON and in TensorBoard."""
 
 import functools
+import os
 import time
 
 from semisup import (
@@ -15,7 +16,7 @@ from semisup import (
 )
 from semisup.data import folders
 from semisup.data.datasets import fingerprint
-from semisup.errors import UserError
+from semisup.errors import UserError, shown
 from semisup.run_config import FOLDER
 from semisup.run_directory import RunDirectory
 
@@ -32,8 +33,10 @@ def evaluate_run(settings, task, reporter_class=None):
         UserError: if the run, a checkpoint or the data is missing or damaged.
     """
     if settings.follow:
-        _wait_for_checkpoint(RunDirectory(settings.logdir), settings.poll_seconds)
+        _wait_for_run(RunDirectory(settings.logdir), settings.poll_seconds)
     run, config = runs.open_run(settings.logdir, task)
+    if settings.follow:
+        _wait_for_checkpoint(run, settings.poll_seconds)
     reporter_class = reporter_class or Reporter
     # Before anything takes long: data and models of the same task may be large.
     reporter_class.check(settings, config)
@@ -86,10 +89,38 @@ def evaluate_run(settings, task, reporter_class=None):
         print(f"wrote {report_page.write(run, task)}")
 
 
+def _wait_for_run(run, seconds):
+    """Waits for a training to begin in a folder that is there for it."""
+    told = False
+    while not run.is_begun():
+        if not os.path.isdir(run.path):
+            raise UserError(f"--logdir={run.path}: there is no such folder")
+        strangers = run.strangers()
+        # Asked last: a training may have begun between the two looks.
+        if strangers and not run.is_begun():
+            raise UserError(
+                f"--follow: {run.path} holds no run, and none can begin there: it holds "
+                f"{shown(', '.join(strangers[:3]))}"
+            )
+        if not told:
+            told = True
+            print(f"Waiting for a training to begin in {run.path} ...", flush=True)
+        time.sleep(seconds)
+
+
 def _wait_for_checkpoint(run, seconds):
-    if not checkpoints.list_steps(run.checkpoints):
-        print(f"Waiting for a checkpoint in {run.path} ...", flush=True)
-    while not checkpoints.list_steps(run.checkpoints):
+    """Waits for the first checkpoint of a run that is being trained."""
+    told = False
+    while True:
+        # Asked first: the training may end between the two looks, with a checkpoint.
+        training = run.is_training()
+        if checkpoints.list_steps(run.checkpoints):
+            return
+        if not training:
+            raise UserError(f"--follow: {run.path} has no checkpoint, and nobody trains there")
+        if not told:
+            told = True
+            print(f"Waiting for a checkpoint in {run.path} ...", flush=True)
         time.sleep(seconds)
 
 

@@ -9,8 +9,8 @@ import os
 from typing import ClassVar
 
 from semisup import choices
-from semisup.errors import UserError
-from semisup.options import check_ranges, option
+from semisup.errors import UserError, shown
+from semisup.options import check, option
 
 FOLDER = "folder:"
 DATA_DIR_VARIABLE = "SEMISUP_DATA_DIR"
@@ -116,7 +116,7 @@ class RunConfig:
     )
 
     # Optimisation
-    learning_rate: float = option(1e-3, "Optimisation", "Learning rate of Adam.", above=0)
+    learning_rate: float = option(1e-3, "Optimisation", "Learning rate of Adam.", above=0, most=100)
     minimum_learning_rate: float = option(
         1e-6, "Optimisation", "Floor of the decayed learning rate.", least=0
     )
@@ -265,6 +265,7 @@ class RunConfig:
     """Numbers of steps that `steps_per_execution` has to divide."""
 
     def __post_init__(self):
+        check(self)
         object.__setattr__(self, "dataset", resolved_dataset(self.dataset))
         # So that a run can be evaluated from any folder.
         if self.data_dir and "://" not in self.data_dir:
@@ -274,7 +275,6 @@ class RunConfig:
         object.__setattr__(self, "live_config", os.path.expanduser(self.live_config))
         if self.initial_run:
             object.__setattr__(self, "initial_run", _whole_path(self.initial_run))
-        check_ranges(self)
         self._check_steps_per_execution()
         if self.minimum_learning_rate > self.learning_rate:
             raise UserError(
@@ -320,13 +320,17 @@ class RunConfig:
     def from_dict(cls, settings):
         """Inverse of `to_dict`.
 
+        Args:
+            settings: settings by name. One that is missing did not exist yet when they were saved,
+                and has its default, which means what was done before.
+
         Raises:
-            UserError: if a setting is unknown or out of range.
+            UserError: if a setting is unknown, of another type or out of range.
         """
         names = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(settings) - names)
         if unknown:
-            raise UserError(f"unknown settings in the saved configuration: {', '.join(unknown)}")
+            raise UserError(f"unknown settings, of another version: {shown(', '.join(unknown))}")
         return cls(**settings)
 
     def differences(self, saved):
@@ -336,15 +340,15 @@ class RunConfig:
             saved: the run's settings by name.
 
         Returns:
-            Texts `--name=ours (the run has theirs)`; a setting that did not exist yet when the run
-            began is one of them.
+            Texts `--name=ours (the run has theirs)`. A setting that did not exist yet when the run
+            began is one of them unless it has its default, which means what was done before.
         """
         return [
             f"--{field.name}={getattr(self, field.name)} "
-            f"(the run has {saved.get(field.name, 'none: it is older')})"
+            f"(the run has {shown(saved.get(field.name, 'none: it is older'))})"
             for field in dataclasses.fields(self)
             if not field.metadata["resume"]
-            and (field.name not in saved or getattr(self, field.name) != saved[field.name])
+            and getattr(self, field.name) != saved.get(field.name, field.default)
         ]
 
 

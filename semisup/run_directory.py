@@ -30,8 +30,9 @@ import subprocess
 import time
 from importlib import metadata
 
+from semisup import reading, run_files
 from semisup.data import sampling
-from semisup.errors import UserError
+from semisup.errors import UserError, shown
 
 OUTCOMES = (
     "results.json",
@@ -56,6 +57,12 @@ PARTS = (
     "config.json",
 )
 NETWORK = "network.keras"
+_TYPES = {
+    "config.json": run_files.Config,
+    "data.json": run_files.Record,
+    "results.json": run_files.Results,
+    "evaluation.json": run_files.Evaluation,
+}
 _LOCK = ".lock"
 _LOCK_PATIENCE_SECONDS = 1.0
 _PACKAGES = ("semisup", "tensorflow", "keras", "jax", "numpy", "tensorflow-datasets")
@@ -112,37 +119,50 @@ class RunDirectory:
         except OSError:
             return False
 
-    def read_json(self, name, keys=()):
-        """Content of a JSON file with an object, or None if it does not exist.
+    def is_begun(self):
+        """Whether a training has begun in this directory, or had."""
+        return os.path.exists(self.file("config.json"))
+
+    def strangers(self):
+        """Names in this directory that keep a training from beginning in it, sorted."""
+        return sorted(set(os.listdir(self.path)) - {_LOCK, "config.json.tmp"})
+
+    def read_json(self, name, type=dict):
+        """Read a JSON file with an object.
 
         Args:
             name: name of the file.
-            keys: names that the object needs to have.
+            type: type of the object, by default the one that `run_files` has for the file.
+
+        Returns:
+            The object as a dictionary, or None if there is no such file.
 
         Raises:
             UserError: if the file is damaged.
         """
-        try:
-            with open(self.file(name), encoding="utf-8") as file:
-                content = json.load(file)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.file(name)} cannot be read: {error}") from None
-        missing = [key for key in keys if not isinstance(content, dict) or key not in content]
-        if missing:
-            raise UserError(f"{self.file(name)} is damaged: it lacks {', '.join(missing)}")
-        return content
+        return reading.read_json(self.file(name), _TYPES.get(name, type))
 
     def read_config(self):
         """Content of `config.json`, or None if it does not exist."""
-        return self.read_json("config.json", keys=("task", "settings", "backend"))
+        return self.read_json("config.json")
+
+    def read_settings(self, config_class):
+        """The configuration of the run.
+
+        Args:
+            config_class: class of the configurations of its task.
+
+        Raises:
+            UserError: if a setting is unknown or not allowed, as that of another version.
+        """
+        try:
+            return config_class.from_dict(self.read_config()["settings"])
+        except UserError as error:
+            raise UserError(f"{self.file('config.json')}: {error}") from None
 
     def read_record(self):
         """Content of `data.json`, or None if it does not exist."""
-        return self.read_json(
-            "data.json", keys=("class_names", "image_shape", "evaluation_fingerprint")
-        )
+        return self.read_json("data.json")
 
     def completed_step(self):
         """Step of the results, or 0 if there are none."""
@@ -150,7 +170,7 @@ class RunDirectory:
 
     def read_results(self):
         """Content of `results.json`, or None if it does not exist."""
-        results = self.read_json("results.json", keys=("step",))
+        results = self.read_json("results.json")
         held_out = results is not None and results.get("evaluated_on") == "validation images"
         return _with_validation_error(results) if held_out else results
 
@@ -196,21 +216,23 @@ class RunDirectory:
         if overwrite and saved is not None:
             return
         if saved is None:
-            strangers = sorted(set(os.listdir(self.path)) - {_LOCK, "config.json.tmp"})
-            if strangers:
+            if strangers := self.strangers():
                 raise UserError(
-                    f"{self.path} is not empty ({', '.join(strangers[:3])}) and holds no run; give "
-                    "another --logdir"
+                    f"{self.path} is not empty ({shown(', '.join(strangers[:3]))}) and holds no "
+                    "run; give another --logdir"
                 )
             return
         if saved["task"] != task_name:
             raise UserError(
-                f"{self.path} holds a run of {saved['task']}, not of {task_name}; give another "
-                "--logdir, or --overwrite to delete it"
+                f"{self.path} holds a run of {shown(saved['task'])}, not of {task_name}; give "
+                "another --logdir, or --overwrite to delete it"
             )
+        self.read_settings(type(config))
         differences = config.differences(saved["settings"])
         if saved["backend"] != _backend():
-            differences.append(f"KERAS_BACKEND={_backend()} (the run has {saved['backend']})")
+            differences.append(
+                f"KERAS_BACKEND={_backend()} (the run has {shown(saved['backend'])})"
+            )
         if differences:
             raise UserError(
                 f"{self.path} holds a run with other settings: {'; '.join(differences)}; give "
@@ -289,20 +311,14 @@ class RunDirectory:
             file.write(json.dumps(entry) + "\n")
 
     def read_metrics(self):
-        """Entries of the log; a line that a kill left unfinished is not one."""
-        try:
-            with open(self.file("metrics.jsonl"), encoding="utf-8", errors="replace") as file:
-                lines = file.readlines()
-        except FileNotFoundError:
-            return []
-        entries = []
-        for line in lines:
-            with contextlib.suppress(ValueError):
-                entry = json.loads(line)
-                if isinstance(entry, dict) and {"step", "seconds"} <= entry.keys():
-                    entries.append(entry)
-        config = self.read_json("config.json", keys=("settings",))
-        held_out = config is not None and config["settings"].get("validation_samples")
+        """Entries of the log; a line that a kill left unfinished is not one.
+
+        Raises:
+            UserError: if a line is damaged in another way.
+        """
+        entries = reading.read_lines(self.file("metrics.jsonl"), run_files.Entry, reading.Number)
+        config = self.read_json("config.json")
+        held_out = config is not None and config.get("settings", {}).get("validation_samples")
         return list(map(_with_validation_error, entries)) if held_out else entries
 
     def cut_metrics(self, step):

@@ -7,7 +7,7 @@ import os
 import keras
 
 from semisup import checkpoints, optimizers, task
-from semisup.errors import UserError, first_line
+from semisup.errors import UserError, first_line, shown
 from semisup.run_directory import RunDirectory
 
 # What exported models may be made of.
@@ -82,8 +82,8 @@ def open_run(logdir, task):
     if saved is None:
         raise UserError(f"{logdir} holds no run: it has no config.json")
     if saved["task"] != task.NAME:
-        raise UserError(f"{logdir} holds a run of {saved['task']}, not of {task.NAME}")
-    return run, task.Config.from_dict(saved["settings"])
+        raise UserError(f"{logdir} holds a run of {shown(saved['task'])}, not of {task.NAME}")
+    return run, run.read_settings(task.Config)
 
 
 def restore_model(run, config, task, step=None):

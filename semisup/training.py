@@ -84,6 +84,8 @@ def _train(config, task, run):
     elif config.initial_run:
         record = {**record, "initial_model": runs.begin_with(model, config.initial_run)}
     check_live_settings(config, task, model)
+    if resumed:
+        live_settings.applied(run.read_metrics(), config, task.STEERED)
     before = run.read_config()["settings"].get("eval_interval") if resumed else None
     if config.devices > 1:
         backend.check_batch(model.named_images(first_batch(data, 0)))

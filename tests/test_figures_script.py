@@ -15,10 +15,11 @@ from semisup.errors import UserError
 def make_run(folder, name, task, step=100, **settings):
     path = folder / name
     path.mkdir(parents=True)
-    settings = {"dataset": "mnist", "seed": 0, "similarity": "association", **settings}
+    settings = {"dataset": "mnist", "seed": 0, **settings}
     if task == "domain_adaptation":
         settings = {"target_dataset": "mnist_m", "target_only": False, **settings}
-    (path / "config.json").write_text(json.dumps({"task": task, "settings": settings}))
+    config = {"task": task, "settings": settings, "backend": "tensorflow"}
+    (path / "config.json").write_text(json.dumps(config))
     (path / "results.json").write_text(json.dumps({"step": step}))
     return path
 

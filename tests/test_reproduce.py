@@ -63,7 +63,7 @@ class FakeExecutor:
         settings = published.settings(recipe, command[4:-1]).to_dict()
         os.makedirs(logdir)
         for name, content in (
-            ("config.json", {"task": "semisup", "settings": settings}),
+            ("config.json", {"task": "semisup", "settings": settings, "backend": "jax"}),
             ("metrics.jsonl", {"step": settings["max_steps"], "seconds": 1.0, "test_error": 0.5}),
         ):
             with open(os.path.join(logdir, name), "w") as file:
@@ -71,6 +71,7 @@ class FakeExecutor:
         with open(os.path.join(logdir, "results.json"), "w") as file:
             result = {"command": "python -m semisup.train", "settings": settings}
             result |= {"step": settings["max_steps"], "test_error": 0.5}
+            result |= {"wall_time_seconds": 60.0}
             result |= {"hardware": {"cores": 2, "accelerators": []}}
             json.dump(result, file)
         return 0
@@ -231,9 +232,13 @@ def test_a_run_of_what_the_recipe_was_before_is_not_the_cell(folder):
     with pytest.raises(UserError, match=f"{cell.run} holds a run with other settings than mnist_1"):
         run(config(folder, row="mnist_100", collect=False), executor)
     assert not executor.commands
-    # One that is older than a setting is no run of it either.
+    # One that is older than a setting had its default.
     content["settings"] = {**cell.config.to_dict()}
     del content["settings"]["clip_norm"]
+    (cell.run / "results.json").write_text(json.dumps({**content, "step": 20}))
+    assert cell.is_trained
+    del content["settings"]["max_steps"], content["settings"]["l2_weight"]
+    del content["settings"]["unsup_batch_size"], content["settings"]["dataset"]
     (cell.run / "results.json").write_text(json.dumps({**content, "step": 20}))
     assert not cell.is_trained
 
@@ -277,7 +282,8 @@ def test_results_of_other_data_are_no_reason_to_skip_nor_are_they_mixed(folder):
 def test_costs_are_those_of_the_same_settings_and_precision(folder, capsys):
     (cell,) = reproduce.plan(config(folder, row="mnist_1000"), ())
     result = {"recipe": "mnist_1000", "median_steps_per_second": 2.0, "settings": {}}
-    result |= {"changed": [], "hardware": {"accelerators": []}, "note": ""}
+    result |= {"changed": [], "note": "", "step": 10_000, "wall_time_seconds": 1.0}
+    result |= {"hardware": {"cores": 2, "accelerators": []}}
     target = results.RESULTS / "mnist_1000"
     target.mkdir(parents=True)
 
@@ -290,7 +296,7 @@ def test_costs_are_those_of_the_same_settings_and_precision(folder, capsys):
     promised = cost(changed=["unsup_batch_size=7"])
     assert promised != 0.5
     assert cost(precision="bfloat16") == promised
-    assert cost(hardware={"accelerators": ["GPU"]}) == promised
+    assert cost(hardware={"cores": 2, "accelerators": ["GPU"]}) == promised
     assert cost(changed=["max_steps=5"]) == 0.5
 
 

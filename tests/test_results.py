@@ -1,5 +1,6 @@
 """Tests of results and their tables: what is kept, what is left out, what is shown."""
 
+import dataclasses
 import json
 import statistics
 from pathlib import Path
@@ -14,6 +15,7 @@ from scripts.rows import collected
 from semisup import flags
 from semisup.config import TrainConfig
 from semisup.errors import UserError
+from semisup.options import option
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -373,9 +375,7 @@ def test_committed_results_are_whole_and_the_tables_show_them():
         assert result["git_commit"]
         assert not result["git_commit"].endswith("-dirty"), path
         assert not [word for word in result["command"].split() if "=/" in word or word[0] == "/"]
-        # What a later change of a recipe makes of a result.
-        settings = {**published.settings(result["recipe"]).to_dict(), **result["settings"]}
-        changed = script.changes(result["recipe"], settings)
+        changed = script.changes(result["recipe"], result["settings"])
         first = result.get("went_on_from", {}).get("settings", {})
         changed += script.beginning_changes(result["recipe"], first)
         assert result["changed"] == changed, path
@@ -385,6 +385,37 @@ def test_committed_results_are_whole_and_the_tables_show_them():
         assert path.read_text(encoding="utf-8") == text, f"{path}: run python -m scripts.tables"
     shown = {row.folder for row in collected(list(script.rows()))}
     assert shown == {path.parent for path in files}
+
+
+def test_committed_results_keep_their_places_and_rows_when_a_setting_is_added(monkeypatch):
+    def places():
+        for path in sorted((ROOT / "results").rglob("seed*.json")):
+            result = json.loads(path.read_text())
+            changed = script.changes(result["recipe"], result["settings"])
+            first = result.get("went_on_from", {}).get("settings", {})
+            changed += script.beginning_changes(result["recipe"], first)
+            assert path.parent == script.RESULTS / script.place(
+                result["recipe"], changed, result["note"]
+            )
+
+    before = [(row.folder, row.number, row.changes) for row in collected(list(script.rows()))]
+    for task, config_class in published.TASKS.items():
+        field = option(0.5, "Loss", "A made-up setting.", least=0)
+        grown = dataclasses.make_dataclass(
+            "TrainConfig",
+            [("made_up", float, field)],
+            bases=(config_class,),
+            frozen=True,
+            kw_only=True,
+        )
+        monkeypatch.setitem(published.TASKS, task, grown)
+    assert published.settings("mnist_100", ["--made_up=0.7"]).made_up == 0.7
+    assert script.changes("mnist_100", published.settings("mnist_100").to_dict()) == []
+    older = {**published.settings("mnist_100").to_dict(), "made_up": 0.7}
+    assert script.changes("mnist_100", older) == ["made_up=0.7"]
+    places()
+    after = [(row.folder, row.number, row.changes) for row in collected(list(script.rows()))]
+    assert before == after
 
 
 def test_an_adaptations_result_keeps_what_was_measured_of_both_domains(results, tmp_path):

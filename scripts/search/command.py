@@ -7,7 +7,7 @@ import sys
 from domain_adaptation.config import TrainConfig
 from semisup import flags
 from semisup.errors import TrainingError, UserError, first_line
-from semisup.options import check_ranges, option
+from semisup.options import check, option
 
 PROGRAM = "search"
 SUMMARY = """Searches hyper-parameters at random (thesis section 2.3): trains with each of --trials
@@ -87,7 +87,7 @@ class SearchConfig:
             raise UserError(
                 "--task=clustering: it has no labels while it trains, and so no error to choose by"
             )
-        check_ranges(self)
+        check(self)
         if not self.folder:
             raise UserError("--folder: give the folder of the search")
         if self.report:

@@ -11,17 +11,31 @@ import contextlib
 import fcntl
 import os
 import uuid
+from typing import Literal, TypedDict
 
 import optuna
 
 from scripts.search import spaces
 from semisup.errors import UserError, first_line
+from semisup.reading import Scalar
 from semisup.run_directory import RunDirectory
+from semisup.run_files import Settings
 
 BACKEND = "KERAS_BACKEND"
 _JOURNAL = "trials.journal"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class Description(TypedDict):
+    """`search.json`."""
+
+    study: str
+    task: Literal["semisup", "domain_adaptation"]
+    space: dict[str, dict[str, list[Scalar]]]
+    flags: list[str]
+    settings: Settings
+    backend: str
 
 
 class SearchFolder:
@@ -50,8 +64,7 @@ class SearchFolder:
         Raises:
             UserError: if the file is damaged.
         """
-        keys = ("study", "task", "space", "flags", "settings", "backend")
-        return RunDirectory(self.path).read_json("search.json", keys)
+        return RunDirectory(self.path).read_json("search.json", Description)
 
     def begin(self, task, space, fixed, config):
         """Begins a search, or joins the one that is there.
@@ -140,10 +153,9 @@ class SearchFolder:
             differences = [f"--task={task} (the search has {saved['task']})"]
         elif not differences:
             differences = config.differences(saved["settings"])
-            if config.max_steps != saved["settings"]["max_steps"]:
-                differences.append(
-                    f"--max_steps={config.max_steps} (the run has {saved['settings']['max_steps']})"
-                )
+            max_steps = saved["settings"].get("max_steps")
+            if config.max_steps != max_steps:
+                differences.append(f"--max_steps={config.max_steps} (the run has {max_steps})")
         if _backend() != saved["backend"]:
             differences.append(f"{BACKEND}={_backend()} (the search has {saved['backend']})")
         if differences:

@@ -14,11 +14,11 @@ import importlib
 import itertools
 import json
 import os
-import tomllib
 
 from semisup import flags
-from semisup.errors import UserError
-from semisup.options import has_type
+from semisup.errors import UserError, shown
+from semisup.options import checked
+from semisup.reading import read_toml
 
 KINDS = ("linear", "log", "integer", "choice")
 
@@ -108,12 +108,9 @@ def read(path, task):
     Raises:
         UserError: if it cannot be read, or a line of it says what no search can do.
     """
-    try:
-        with open(path, "rb") as file:
-            lines = tomllib.load(file)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"--space={path} cannot be read: {reason}") from None
+    lines = read_toml(path)
+    if lines is None:
+        raise UserError(f"--space={path} cannot be read: there is no such file")
     try:
         return parse(lines, task)
     except UserError as error:
@@ -142,25 +139,27 @@ def parse(lines, task):
 def _dimension(name, line, config_class):
     fields = {field.name: field for field in dataclasses.fields(config_class)}
     if name not in fields:
-        raise UserError(f"no flag is called {name!r}{_nearest(name, fields)}")
+        raise UserError(f"no flag is called {shown(name)!r}{_nearest(name, fields)}")
     if reason := _why_not_varied(fields[name]):
         raise UserError(f"{name} cannot be varied: {reason}")
     kinds = _ALLOWED[fields[name].type]
     if not isinstance(line, dict) or len(line) != 1:
-        raise UserError(f"{name} = {line!r}: give one of {', '.join(kinds)}, {_example(kinds[0])}")
+        raise UserError(
+            f"{name} = {shown(line)}: give one of {', '.join(kinds)}, {_example(kinds[0])}"
+        )
     ((kind, values),) = line.items()
     if kind not in KINDS:
-        raise UserError(f"{name} = {{{kind} = ...}}: {kind!r} is none of {', '.join(KINDS)}")
+        raise UserError(
+            f"{name} = {{{shown(kind)} = ...}}: {shown(kind)!r} is none of {', '.join(KINDS)}"
+        )
     takes = f"--{name} takes {_TYPE_NAMES[fields[name].type]}"
     if kind not in kinds:
         raise UserError(f"{name} = {{{kind} = ...}}: {takes}; give {' or '.join(kinds)}")
     if not isinstance(values, list) or len(values) < 2 or (kind != "choice" and len(values) != 2):
         wanted = "a list of two values or more" if kind == "choice" else "[low, high]"
-        raise UserError(f"{name} = {{{kind} = {values}}}: give {wanted}")
-    for value in values:
-        if not has_type(value, fields[name].type):
-            raise UserError(f"{name} = {{{kind} = {values}}}: {takes}, not {value!r}")
-    dimension = Dimension(name, kind, tuple(map(fields[name].type, values)))
+        raise UserError(f"{name} = {{{kind} = {shown(values)}}}: give {wanted}")
+    values = [checked(fields[name], value, f"--{name}") for value in values]
+    dimension = Dimension(name, kind, tuple(values))
     if kind == "choice":
         if len(set(dimension.values)) < len(values):
             raise UserError(f"{dimension}: a value stands there twice")

@@ -134,7 +134,7 @@ class Report:
         self.config = config
         self.values = config["settings"]
         self.fields = {field.name: field for field in dataclasses.fields(task.Config)}
-        self.record = run.read_json("data.json") or {}
+        self.record = run.read_record() or {}
         self.results = run.read_results() or {}
         self.measured = run.read_json("evaluation.json") or {}
         self.entries = run.read_metrics()

@@ -14,7 +14,7 @@ import pytest
 import running
 from PIL import Image
 
-from semisup import backend, flags, run_directory, runs, task
+from semisup import backend, flags, reporting, run_directory, runs, task
 from semisup.config import TrainConfig
 from semisup.data.datasets import load_dataset
 from semisup.errors import TrainingError, UserError
@@ -131,6 +131,7 @@ def test_figures_are_drawn_from_the_run_directory_alone(trained, tmp_path):
 
 def test_following_evaluates_each_new_checkpoint_until_the_training_is_complete(tmp_path):
     settings = running.config(tmp_path, "run", max_steps=60, checkpoint_interval=20)
+    os.mkdir(settings.logdir)
     follower = running.start(
         "eval", f"--logdir={settings.logdir}", "--follow", "--poll_seconds=0.1"
     )
@@ -141,6 +142,54 @@ def test_following_evaluates_each_new_checkpoint_until_the_training_is_complete(
     steps = [int(step) for step in re.findall(r"^step (\d+):", out, flags=re.MULTILINE)]
     assert steps == sorted(set(steps))
     assert steps[-1] == 60
+
+
+def test_following_a_folder_that_is_no_run_exits_2_at_once(tmp_path):
+    def follow(folder, message):
+        status, _, err = running.call("eval", f"--logdir={folder}", "--follow")
+        assert status == 2
+        assert message in err
+        assert len(err.splitlines()) == 1
+
+    follow(tmp_path / "missing", "there is no such folder")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.png").write_text("mine")
+    follow(tmp_path / "photos", "holds no run, and none can begin there: it holds cat.png")
+    follow(tmp_path / "photos" / "cat.png", "there is no such folder")
+    run = running.RunDirectory(tmp_path / "run")
+    settings = running.config(tmp_path, "run").to_dict()
+    content = {"task": "semisup", "settings": settings, "backend": "tensorflow"}
+    run.write_json("config.json", content)
+    follow(run.path, "has no checkpoint, and nobody trains there")
+    run.write_json("config.json", {**content, "task": "clustering"})
+    follow(run.path, "holds a run of clustering, not of semisup")
+
+
+def test_following_waits_in_an_empty_folder_and_for_a_run_that_is_being_trained(
+    tmp_path, monkeypatch, capsys
+):
+    run = running.RunDirectory(tmp_path / "run")
+    os.mkdir(run.path)
+    waited = []
+
+    def sleep(seconds):
+        waited.append(seconds)
+        if len(waited) == 3:
+            settings = running.config(tmp_path, "run").to_dict()
+            content = {"task": "semisup", "settings": settings, "backend": "tensorflow"}
+            run.write_json("config.json", content)
+        if len(waited) == 5:
+            os.mkdir(run.checkpoints)
+            open(os.path.join(run.checkpoints, "step_00000010.npz"), "w").close()
+
+    monkeypatch.setattr(reporting.time, "sleep", sleep)
+    with run.lock():
+        reporting._wait_for_run(run, 7)
+        reporting._wait_for_checkpoint(run, 7)
+    assert waited == [7] * 5
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"Waiting for a training to begin in {run.path} ..."
+    assert second == f"Waiting for a checkpoint in {run.path} ..."
 
 
 def test_evaluation_refuses_other_data_than_that_of_the_training(trained, tmp_path):

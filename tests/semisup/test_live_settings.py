@@ -1,5 +1,7 @@
 """Tests of live settings: what a file may change, when, and that a resume brings it back."""
 
+import os
+
 import numpy as np
 import pytest
 import running
@@ -46,11 +48,42 @@ def test_a_missing_file_changes_nothing(tmp_path):
         ("seed = 1", "only learning_rate, eval_interval, walker_weight"),
         ("walker_weight =", "cannot be read"),
         ("visit_weight = 1.0", "it was 0 when the training began"),
+        ("learning_rate = 1e308", "--learning_rate=1e\\+308 is above the greatest value"),
+        ("walker_weight = 1e30", "is above the greatest value"),
+        ("eval_interval = 100000000000000000000", "is above the greatest value"),
+        (f"eval_interval = 0x{'f' * 10_000}", "a number of very many digits is above"),
+        ("learning_rate = [[1e-3]]", "has to be a number"),
+        ("learning_rate = {a = 1}", "has to be a number"),
+        ("learning_rate = 2020-01-01", "has to be a number"),
+        ("stop = [[true]]", "has to be true or false"),
+        ("'line\\nbreak' = 1", "can change"),
+        ("walker_weight = " + "[" * 10_000, "nested too deeply"),
+        ("#" * 100_000, "cannot be read: it has more than"),
     ],
 )
 def test_what_a_flag_could_not_be_is_refused(tmp_path, text, message):
     with pytest.raises(UserError, match=message):
         read(tmp_path, text, steps_per_execution=5, visit_weight=0.0)
+
+
+def test_a_named_pipe_or_a_file_that_is_no_text_is_refused_at_once(tmp_path):
+    config = running.config(tmp_path, "run")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    for name in ("pipe", "binary", ""):
+        with pytest.raises(UserError, match="cannot be read"):
+            live_settings.read(str(tmp_path / name), config, task.STEERED, LOSSES)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"live/eval_interval": 0}, {"live/learning_rate": 1e308}, {"live/bogus": 1}],
+)
+def test_a_log_that_says_what_no_file_could_is_refused(tmp_path, changed):
+    config = running.config(tmp_path, "run")
+    entries = [{"step": 10, "seconds": 1.0, **changed}]
+    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged"):
+        live_settings.applied(entries, config, task.STEERED)
 
 
 def test_a_weight_of_a_loss_that_the_model_lacks_is_refused(tmp_path):

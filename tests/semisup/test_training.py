@@ -316,13 +316,15 @@ def test_a_signal_during_an_evaluation_saves_too(tmp_path, monkeypatch):
     running.assert_same_weights(whole, resumed, 50)
 
 
-def test_a_run_from_before_a_setting_existed_is_refused_with_its_name(tmp_path):
+def test_a_run_from_before_a_setting_existed_goes_on_with_its_default_alone(tmp_path):
     _, run = running.train(tmp_path, max_steps=20)
     saved = run.read_config()
     del saved["settings"]["clip_norm"]
     run.write_json("config.json", saved)
-    with pytest.raises(UserError, match=r"--clip_norm=1.0 \(the run has none: it is older\)"):
-        running.train(tmp_path, max_steps=40)
+    with pytest.raises(UserError, match=r"--clip_norm=2.0 \(the run has none: it is older\)"):
+        running.train(tmp_path, max_steps=40, clip_norm=2.0)
+    assert running.train(tmp_path, max_steps=40)[0] == 0
+    assert run.completed_step() == 40
 
 
 @pytest.mark.parametrize("name", ["train_fingerprint", "unlabelled_fingerprint"])

@@ -1,0 +1,193 @@
+"""Reading JSON and TOML that a run or a user wrote: of known types, and bounded in size and depth.
+
+Nothing that a file holds can hang, exhaust or surprise the code that asked for it: whatever is not
+as expected is a `UserError` that names the file and the field.
+"""
+
+import json
+import os
+import re
+import stat
+import tomllib
+from typing import Annotated
+
+import msgspec
+
+from semisup.errors import UserError, shown
+
+INT64 = 2**63
+Integer = Annotated[int, msgspec.Meta(ge=-INT64, le=INT64 - 1)]
+Number = Integer | float
+Scalar = None | bool | Integer | float | str
+"""What stands in a file by itself."""
+
+_DEPTH = 8
+Value = Scalar
+"""Whatever JSON can say, but not nested without end."""
+for _ in range(_DEPTH):
+    Value = Scalar | list[Value] | dict[str, Value]
+
+_JSON_BYTES = 256 * 2**20
+_LOG_BYTES = 2**30
+# The time to read a dotted key grows with the square of its length: a second, at this size.
+_TOML_BYTES = 2**14
+_MISSING = re.compile(r"Object missing required field `(.*?)`")
+
+
+def read_json(path, type, rest=Value):
+    """Read a JSON file that holds an object.
+
+    Args:
+        path: the file.
+        type: type of the object, a `TypedDict` say. It may have further fields.
+        rest: type of each field, also of those that `type` does not name.
+
+    Returns:
+        The object as a dictionary, or None if there is no such file.
+
+    Raises:
+        UserError: if the file is no regular file, too large, no JSON, or of other types.
+    """
+    content = _bytes(path, _JSON_BYTES)
+    if content is None:
+        return None
+    return _checked(_decoded(path, content, _json), type, rest, path)
+
+
+def read_lines(path, type, rest=Value):
+    """Read a log of one JSON object a line.
+
+    Args:
+        path: the file.
+        type: type of an object: see `read_json`.
+        rest: type of each field: see `read_json`.
+
+    Returns:
+        List of dictionaries, empty if there is no such file. A line that is no JSON, as a kill
+        leaves it unfinished, is passed over.
+
+    Raises:
+        UserError: if the file is no regular file or too large, or a line is of other types.
+    """
+    entries = []
+    for number, line in enumerate((_bytes(path, _LOG_BYTES) or b"").splitlines(), start=1):
+        where = f"{path}, line {number}"
+        try:
+            entry = _json(line)
+        except RecursionError:
+            raise _nested(where) from None
+        except ValueError:
+            continue
+        entries.append(_checked(entry, type, rest, where))
+    return entries
+
+
+def read_toml(path):
+    """Read a TOML file that a user wrote.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A dictionary of what it says, of any types, or None if there is no such file.
+
+    Raises:
+        UserError: if the file is no regular file, too large, or no TOML.
+    """
+    content = _bytes(path, _TOML_BYTES)
+    return None if content is None else _decoded(path, content, _toml)
+
+
+def _bytes(path, most):
+    """The content of a regular file, or None if there is none."""
+    try:
+        # A named pipe would make it wait for somebody who writes.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, getattr(error, "strerror", None) or error) from None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _unreadable(path, "it is no regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from None
+    finally:
+        os.close(descriptor)
+    if len(content) > most:
+        raise _unreadable(path, f"it has more than {most:,} bytes")
+    return content
+
+
+def _decoded(path, content, decode):
+    try:
+        return decode(content)
+    except RecursionError:
+        raise _nested(path) from None
+    except ValueError as error:
+        raise _unreadable(path, error) from None
+
+
+def _json(content):
+    # The standard library's, because names of files need not be valid Unicode.
+    return json.loads(content.decode("utf-8"), object_pairs_hook=_object)
+
+
+def _toml(content):
+    return tomllib.loads(content.decode("utf-8").replace("\r\n", "\n"))
+
+
+def _object(pairs):
+    content = {}
+    for name, value in pairs:
+        if name in content:
+            raise ValueError(f"{shown(name)} stands there twice")
+        content[name] = value
+    return content
+
+
+def _checked(content, type, rest, where):
+    if not isinstance(content, dict):
+        raise UserError(f"{where} is damaged: it holds no object")
+    if text := _mistake(content, type):
+        raise UserError(f"{where} is damaged: {text}")
+    for name, part in content.items():
+        if text := _mistake(part, rest, name):
+            raise UserError(f"{where} is damaged: {text}")
+    return content
+
+
+def _mistake(content, type, name=""):
+    """What is wrong with a content, and where; None if nothing is."""
+    try:
+        msgspec.convert(content, type)
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).partition(" - at `")
+        reason = _MISSING.sub(r"it lacks \1", reason).replace("`", "")
+        place = name + place.removeprefix("$").removesuffix("`")
+        field, dots, deeper = place.removeprefix(".").partition("[...]")
+        if dots and field in content:
+            place = f"{field}.{_wrong_key(content, type, field)}{deeper}"
+        return f"{shown(place.removeprefix('.'))}: {reason}" if place else reason
+    return None
+
+
+def _wrong_key(content, type, field):
+    """The key at which a dictionary in a field is wrong, which msgspec does not tell."""
+    for key, part in content[field].items():
+        try:
+            msgspec.convert({**content, field: {key: part}}, type)
+        except msgspec.ValidationError as error:
+            if f"`$.{field}[...]" in str(error):
+                return key
+    return "..."
+
+
+def _unreadable(path, reason):
+    return UserError(f"{path} cannot be read: {reason}")
+
+
+def _nested(where):
+    return UserError(f"{where} cannot be read: it is nested too deeply")
