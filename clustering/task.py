@@ -7,6 +7,7 @@ import numpy as np
 
 from clustering.config import TrainConfig
 from semisup import building, evaluation
+from semisup.choices import SPLIT_ALIASES
 from semisup.data import labelled_subset, sampling
 from semisup.data.cache import MEMORY_LIMIT_BYTES
 from semisup.data.datasets import Split, fingerprint, load_dataset, split_names
@@ -92,6 +93,7 @@ def load_data(config):
             "evaluation_images": len(evaluation.images),
             "evaluation_fingerprint": fingerprint(evaluation),
         },
+        notes=data.notes,
     )
 
 
@@ -258,7 +260,7 @@ def _split_names(config):
 
 
 def _same_split(one, other):
-    return one.replace("unlabeled", "unlabelled") == other.replace("unlabeled", "unlabelled")
+    return SPLIT_ALIASES.get(one, one) == SPLIT_ALIASES.get(other, other)
 
 
 def _load(config, *splits):

@@ -37,6 +37,7 @@ class TaskData:
         class_pools: for each class, the indices of its labelled images in the training split.
         measured: splits that evaluations measure on, by names for messages.
         record: what is saved in the run directory as `data.json`.
+        notes: lines to print on what may surprise: see `semisup.data.datasets.DataSet`.
     """
 
     batches: Callable
@@ -48,6 +49,7 @@ class TaskData:
     class_pools: list
     measured: dict
     record: dict
+    notes: tuple = ()
 
 
 def load_data(config):
@@ -73,16 +75,18 @@ def load_data(config):
         # Held-out images stand in for it.
         optional_splits=() if config.validation_samples else ("test",),
     )
-    return compose(
+    composed = compose(
         config,
         data.class_names,
         train=data.splits["train"],
         evaluation=data.splits.get("test"),
         unlabelled=data.splits[config.unsup_split] if association else None,
+        layout=data.layout,
     )
+    return dataclasses.replace(composed, notes=data.notes)
 
 
-def compose(config, class_names, train, evaluation, unlabelled=None, image_shape=None):
+def compose(config, class_names, train, evaluation, unlabelled=None, image_shape=None, layout=""):
     """Chooses labelled, held-out and unlabelled images, and makes batches of them.
 
     Args:
@@ -93,6 +97,7 @@ def compose(config, class_names, train, evaluation, unlabelled=None, image_shape
         unlabelled: `Split` that unlabelled images are drawn from, or None to train on the labels
             alone. Its labels are not read. If it is `train`, held-out images are not drawn.
         image_shape: (height, width, channels) that the network takes; by default that of `train`.
+        layout: what the data looks like and should look like, for a message on what is missing.
 
     Returns:
         A `TaskData`.
@@ -109,7 +114,7 @@ def compose(config, class_names, train, evaluation, unlabelled=None, image_shape
     if not config.validation_samples and not is_labelled(evaluation):
         raise UserError(
             "there are no labelled test images to measure the error on: give --validation_samples, "
-            "to measure it on held-out training images"
+            "to measure it on held-out training images" + (f"; {layout}" if layout else "")
         )
     usable = np.arange(len(train.labels))
     if config.validation_samples:

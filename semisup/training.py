@@ -55,6 +55,8 @@ def train(config, task):
 
 def _train(config, task, run):
     data = task.load_data(config)
+    for note in data.notes:
+        print(note)
     resumed = bool(checkpoints.list_steps(run.checkpoints)) and not config.overwrite
     # Not before: preparing a data set draws from the same generators.
     keras.utils.set_random_seed(config.seed)
