@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from semisup.choices import SPLIT_ALIASES
-from semisup.data import folder_layout, image_files, pixels
+from semisup.data import depth, folder_layout, image_files, pixels
 from semisup.data.cache import Blocks, Contents, Source
 from semisup.errors import UserError
 from semisup.names import printable
@@ -20,7 +20,8 @@ _DECODING = 2
 def open_folder(path: str, *, image_size: int = 0, labelled: bool = True) -> Contents:
     """Look through a folder of images: all file names and image headers.
 
-    If the mode of any file in any
+    Pixels are read only of images with more than 8 bits a channel, since the greatest value of them
+    all decides how they become 8 bits: see `semisup.data.depth`. If the mode of any file in any
     split is coloured, all images are RGB, else all have one channel.
 
     Args:
@@ -39,8 +40,19 @@ def open_folder(path: str, *, image_size: int = 0, labelled: bool = True) -> Con
     files = [file for split in layout.files.values() for file in split]
     headers = [_read_header(*_identity(file)) for file in files]
     shape = _common_shape(files, headers, image_size)
-    sources = {split: _source(layout, split, shape, image_size) for split in layout.files}
-    return Contents(layout.class_names, sources, layout.notes, folder_layout.describe(layout.root))
+    deep = [header.extremes for header in headers if header.extremes]
+    scales = depth.common_scales(deep)
+    notes = list(layout.notes)
+    if deep:
+        of = f"{len(deep)} of " if len(deep) < len(files) else ""
+        notes.append(
+            printable(
+                f"{layout.root}: {of}{len(files)} images have more than 8 bits a channel: "
+                f"{depth.describe(scales)}"
+            )
+        )
+    sources = {split: _source(layout, split, shape, image_size, scales) for split in layout.files}
+    return Contents(layout.class_names, sources, tuple(notes), folder_layout.describe(layout.root))
 
 
 def image_paths(path: str, split: str) -> list[str]:
@@ -73,10 +85,12 @@ class _Header(NamedTuple):
     Attributes:
         size: (width, height) in pixels.
         channels: 1 or 3.
+        extremes: what its values reach, if they have more than 8 bits.
     """
 
     size: tuple[int, int]
     channels: int
+    extremes: depth.Extremes | None
 
 
 def _identity(file: Path) -> tuple[str, int, int]:
@@ -94,7 +108,8 @@ def _read_header(file: str, size: int, changed: int) -> _Header:
     del size, changed
     try:
         with image_files.open_image(file) as image:
-            return _Header(*pixels.describe(image))
+            shape = pixels.describe(image)
+            return _Header(*shape, depth.extremes(image) if depth.is_deep(image) else None)
     except Exception as error:  # damaged files make Pillow raise almost anything
         raise _unreadable(file, error) from error
 
@@ -124,14 +139,15 @@ def _source(
     split: str,
     shape: tuple[int, int, int],
     image_size: int,
+    scales: depth.Scales,
 ) -> Source:
     files, labels = layout.files[split], layout.labels[split]
     identities = [_identity(file) for file in files]
     return Source(
         name=f"{layout.root.name}-{split}",
-        key=repr((_DECODING, split, layout.class_names, identities)),
+        key=repr((_DECODING, split, layout.class_names, identities, sorted(scales.items()))),
         shape=(len(files), *shape),
-        blocks=lambda: _blocks(files, labels, shape[-1], image_size),
+        blocks=lambda: _blocks(files, labels, shape[-1], image_size, scales),
     )
 
 
@@ -140,11 +156,12 @@ def _blocks(
     labels: Sequence[int],
     channels: int,
     image_size: int,
+    scales: depth.Scales,
 ) -> Blocks:
     for file, label in zip(files, labels, strict=True):
         try:
             with image_files.open_image(file) as image:
-                array = pixels.to_array(image, channels, image_size)
+                array = pixels.to_array(image, channels, image_size, scales)
         except Exception as error:  # damaged files make Pillow raise almost anything
             raise _unreadable(file, error) from error
         yield array[None], np.array([label])

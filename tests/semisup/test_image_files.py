@@ -113,6 +113,7 @@ def test_only_the_formats_that_are_asked_for_are_opened(tmp_path):
         ("RGBX", "TIFF", 3),
         ("CMYK", "TIFF", 3),
         ("YCbCr", "TIFF", 3),
+        ("I", "TIFF", 1),
     ],
 )
 def test_black_and_white_stay_black_and_white_in_every_mode(mode, file_format, channels):
