@@ -7,6 +7,7 @@ import numpy as np
 
 from clustering.config import TrainConfig
 from semisup import building, evaluation
+from semisup.choices import SPLIT_ALIASES
 from semisup.data import labelled_subset, sampling
 from semisup.data.cache import MEMORY_LIMIT_BYTES
 from semisup.data.datasets import Split, fingerprint, load_dataset, split_names
@@ -93,6 +94,7 @@ def load_data(config, sampler=sampling.VERSION):
             "evaluation_images": len(evaluation.images),
             "evaluation_fingerprint": fingerprint(evaluation),
         },
+        notes=data.notes,
     )
 
 
@@ -259,7 +261,7 @@ def _split_names(config):
 
 
 def _same_split(one, other):
-    return one.replace("unlabeled", "unlabelled") == other.replace("unlabeled", "unlabelled")
+    return SPLIT_ALIASES.get(one, one) == SPLIT_ALIASES.get(other, other)
 
 
 def _load(config, *splits):

@@ -83,6 +83,7 @@ def load_data(config, sampler=sampling.VERSION):
     parts = {field.name: getattr(composed, field.name) for field in dataclasses.fields(composed)}
     parts["measured"] = {**composed.measured, **measured}
     parts["record"] = {**composed.record, **fingerprints}
+    parts["notes"] = tuple(dict.fromkeys((*source.notes, *target.notes)))
     return AdaptationData(**parts)
 
 

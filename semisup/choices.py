@@ -14,6 +14,8 @@ PRECISIONS = ("float32", "bfloat16")
 
 JIT_COMPILE = ("auto", "on", "off")
 
+SPLIT_ALIASES = {"unlabeled": "unlabelled", "val": "validation", "valid": "validation"}
+
 DATASET_ALIASES = {
     "svhn": "svhn_cropped",
     "mnist3": "mnist",

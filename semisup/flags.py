@@ -11,7 +11,9 @@ import textwrap
 
 from absl import flags
 
+from semisup import terminal
 from semisup.errors import TrainingError, UserError
+from semisup.names import printable
 
 SECTIONS = ("Recipes", "Data", "Network", "Loss", "Optimisation", "Run", "Speed")
 """Order of the headings of `--help`; others follow."""
@@ -54,14 +56,15 @@ def guard(main, program):
             an exit status.
         program: name to print before a message.
     """
+    terminal.show_everything()
     try:
         status = main()
         sys.stdout.flush()
     except UserError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        print(f"{program}: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
     except TrainingError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        print(f"{program}: {printable(str(error))}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
@@ -69,7 +72,8 @@ def guard(main, program):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         else:
             where = f"{error.filename}: " if error.filename else ""
-            print(f"{program}: {where}{error.strerror or error}", file=sys.stderr)
+            message = printable(f"{where}{error.strerror or error}")
+            print(f"{program}: {message}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(f"\n{program}: interrupted", file=sys.stderr)

@@ -45,6 +45,8 @@ def evaluate_run(settings, task, reporter_class=None):
     first = None if settings.step < 0 else settings.step
     model = runs.restore_model(run, config, task, first)
     data = task.load_data(config, run.sampler)
+    for note in data.notes:
+        print(note)
     record = run.read_record()
     for name, split in data.measured.items():
         recorded = record.get(f"{name}_fingerprint")

@@ -37,6 +37,7 @@ class TaskData:
         class_pools: for each class, the indices of its labelled images in the training split.
         measured: splits that evaluations measure on, by names for messages.
         record: what is saved in the run directory as `data.json`.
+        notes: lines to print on what may surprise: see `semisup.data.datasets.DataSet`.
     """
 
     batches: Callable
@@ -48,6 +49,7 @@ class TaskData:
     class_pools: list
     measured: dict
     record: dict
+    notes: tuple = ()
 
     @property
     def error_name(self):
@@ -79,14 +81,16 @@ def load_data(config, sampler=sampling.VERSION):
         # Held-out images stand in for it.
         optional_splits=() if config.validation_samples else ("test",),
     )
-    return compose(
+    composed = compose(
         config,
         data.class_names,
         train=data.splits["train"],
         evaluation=data.splits.get("test"),
         unlabelled=data.splits[config.unsup_split] if association else None,
         sampler=sampler,
+        layout=data.layout,
     )
+    return dataclasses.replace(composed, notes=data.notes)
 
 
 def compose(
@@ -96,6 +100,7 @@ def compose(
     evaluation,
     unlabelled=None,
     image_shape=None,
+    layout="",
     sampler=sampling.VERSION,
 ):
     """Chooses labelled, held-out and unlabelled images, and makes batches of them.
@@ -108,6 +113,7 @@ def compose(
         unlabelled: `Split` that unlabelled images are drawn from, or None to train on the labels
             alone. Its labels are not read. If it is `train`, held-out images are not drawn.
         image_shape: (height, width, channels) that the network takes; by default that of `train`.
+        layout: what the data looks like and should look like, for a message on what is missing.
         sampler: see `load_data`.
 
     Returns:
@@ -125,7 +131,7 @@ def compose(
     if not config.validation_samples and not is_labelled(evaluation):
         raise UserError(
             "there are no labelled test images to measure the error on: give --validation_samples, "
-            "to measure it on held-out training images"
+            "to measure it on held-out training images" + (f"; {layout}" if layout else "")
         )
     usable = np.arange(len(train.labels))
     if config.validation_samples:

@@ -1,5 +1,6 @@
-"""A terminal without the chatter of the libraries."""
+"""A terminal without the chatter of the libraries, that shows any name."""
 
+import codecs
 import contextlib
 import importlib.util
 import os
@@ -7,6 +8,21 @@ import sys
 import tempfile
 
 from semisup.errors import UserError
+
+
+def show_everything():
+    """Make printing never fail: what standard output and error cannot encode becomes an escape."""
+    codecs.register_error("semisup.visible", _visible)
+    for stream in (sys.stdout, sys.stderr):
+        # Whoever captures the output may have put something else in their place.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="semisup.visible")
+
+
+def _visible(error):
+    # Keras draws its progress bar with that line.
+    text = error.object[error.start : error.end].replace("\N{BOX DRAWINGS HEAVY HORIZONTAL}", "=")
+    return text.encode("ascii", "backslashreplace").decode("ascii"), error.end
 
 
 def import_quietly():

@@ -59,6 +59,8 @@ def _train(config, task, run):
     if resumed and run.completed_step() != config.max_steps:
         run.check_sampler()
     data = task.load_data(config, run.sampler if resumed else sampling.VERSION)
+    for note in data.notes:
+        print(note)
     # Not before: preparing a data set draws from the same generators.
     keras.utils.set_random_seed(config.seed)
     model = task.build_model(

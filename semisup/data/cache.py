@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,23 @@ class Source:
     key: str
     shape: tuple[int, int, int, int]
     blocks: Callable[[], Blocks]
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What an opened data set holds.
+
+    Attributes:
+        class_names: their order is that of the labels; none where there are no labels.
+        sources: a source for each split, by its name.
+        notes: lines on what may surprise whoever asked for it.
+        layout: what is there and what should be, for messages on what is missing; may be empty.
+    """
+
+    class_names: tuple[str, ...]
+    sources: Mapping[str, Source]
+    notes: tuple[str, ...] = ()
+    layout: str = ""
 
 
 def read(

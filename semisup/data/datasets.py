@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from semisup.choices import DATASET_ALIASES
+from semisup.choices import DATASET_ALIASES, SPLIT_ALIASES
 from semisup.data import cache, pixels
-from semisup.data.cache import MEMORY_LIMIT_BYTES, Blocks, Source
+from semisup.data.cache import MEMORY_LIMIT_BYTES, Blocks, Contents, Source
 from semisup.errors import UserError
+from semisup.names import printable
 
 _FINGERPRINT_ROWS = 1000
 
@@ -43,12 +44,17 @@ class DataSet:
         splits: what was asked for, by the names it was asked with.
         image_shape: (height, width, channels) of the images of all its splits, asked for or not;
             the greatest, where they differ.
+        notes: lines on what may surprise whoever asked for the data: files that were skipped, a
+            folder that stands in for another, values that were scaled.
+        layout: what is there and what should be, for messages on what is missing; may be empty.
     """
 
     name: str
     class_names: tuple[str, ...]
     splits: Mapping[str, Split]
     image_shape: tuple[int, int, int]
+    notes: tuple[str, ...] = ()
+    layout: str = ""
 
     @property
     def num_classes(self) -> int:
@@ -86,9 +92,11 @@ def load_dataset(
             `semisup.data.cache.default_cache_dir()`.
         image_size: if not 0, images are resized to image_size x image_size pixels (bilinear,
             antialiased).
-        splits: names of the splits to load; `unlabelled` and `unlabeled` are the same.
+        splits: names of the splits to load; `unlabelled` and `unlabeled` are the same, and so are
+            `validation`, `valid` and `val`.
         optional_splits: names of splits to load too if the data set has them.
-        labelled: whether a data set of TensorFlow Datasets needs to have labels; those of a folder
+        labelled: whether the classes matter. If so, a data set of TensorFlow Datasets needs to have
+            labels, and the folders at the top of a folder may be classes; the images of a folder
             may always lack them.
         memory_limit: bytes up to which a decoded split is held in memory.
 
@@ -99,22 +107,26 @@ def load_dataset(
         UserError: there is no such data set or split, or it cannot be read or downloaded.
     """
     name = DATASET_ALIASES.get(name, name)
-    class_names, sources = _open(name, data_dir, image_size, labelled)
+    contents = _open(name, data_dir, image_size, labelled)
+    sources = contents.sources
     wanted = {split: _find(sources, split) for split in (*splits, *optional_splits)}
     for split in splits:
         if wanted[split] is None:
             raise UserError(
                 f"data set {name!r} has no split {split!r}; its splits are {', '.join(sources)}"
+                + (f"; {contents.layout}" if contents.layout else "")
             )
     return DataSet(
         name,
-        class_names,
+        tuple(map(printable, contents.class_names)),
         {
             split: Split(*cache.read(source, cache_dir=cache_dir, memory_limit=memory_limit))
             for split, source in wanted.items()
             if source is not None
         },
         tuple(map(max, zip(*(source.shape[1:] for source in sources.values()), strict=True))),
+        contents.notes,
+        contents.layout,
     )
 
 
@@ -136,22 +148,25 @@ def split_names(
     Raises:
         UserError: there is no such data set, or it cannot be read or downloaded.
     """
-    _, sources = _open(DATASET_ALIASES.get(name, name), data_dir, image_size, labelled)
-    return tuple(sources)
+    return tuple(_open(DATASET_ALIASES.get(name, name), data_dir, image_size, labelled).sources)
 
 
 def _open(
     name: str, data_dir: str | os.PathLike | None, image_size: int, labelled: bool
-) -> tuple[tuple[str, ...], dict[str, Source]]:
+) -> Contents:
     if name in _EMBEDDED:
-        return _EMBEDDED[name](image_size)
+        return Contents(*_EMBEDDED[name](image_size))
     if name.startswith("folder:"):
         from semisup.data import folders
 
-        return folders.open_folder(name.removeprefix("folder:"), image_size=image_size)
+        return folders.open_folder(
+            name.removeprefix("folder:"), image_size=image_size, labelled=labelled
+        )
     from semisup.data import tfds_source
 
-    return tfds_source.open_tfds(name, data_dir=data_dir, image_size=image_size, labelled=labelled)
+    return Contents(
+        *tfds_source.open_tfds(name, data_dir=data_dir, image_size=image_size, labelled=labelled)
+    )
 
 
 def fingerprint(split: Split) -> str:
@@ -178,8 +193,12 @@ def sample(split: Split, count: int, seed: int) -> Split:
 
 
 def _find(sources: Mapping[str, Source], split: str) -> Source | None:
-    other = {"unlabelled": "unlabeled", "unlabeled": "unlabelled"}.get(split)
-    return sources.get(split, sources.get(other))
+    if split in sources:
+        return sources[split]
+    same = SPLIT_ALIASES.get(split, split)
+    return next(
+        (source for name, source in sources.items() if SPLIT_ALIASES.get(name, name) == same), None
+    )
 
 
 def _mnist_5k(image_size: int) -> tuple[tuple[str, ...], dict[str, Source]]:

@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import ExifTags, Image
 
+from semisup.data import depth
+
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -26,25 +28,30 @@ def describe(image: Image.Image) -> tuple[tuple[int, int], int]:
     return size, 1 if _is_grey(image) else 3
 
 
-def to_array(image: Image.Image, channels: int, image_size: int = 0) -> np.ndarray:
-    """Decodes an opened image.
+def to_array(
+    image: Image.Image, channels: int, image_size: int = 0, scales: depth.Scales | None = None
+) -> np.ndarray:
+    """Decode an opened image.
 
-    It is turned upright as its EXIF orientation says, laid over white where it is transparent, and
-    16-bit grey keeps its upper 8 bits. Of an animation, the first frame.
+    It is turned upright as its EXIF orientation says, and laid over white where it is transparent.
+    Values of more than 8 bits are scaled as `semisup.data.depth` says. Of an animation, the
+    first frame is taken.
 
     Args:
         image: an opened Pillow image.
         channels: 1 (grey) or 3 (RGB).
         image_size: if not 0, the image is resized to image_size x image_size, whatever its
             proportions (bilinear, antialiased).
+        scales: how values of more than 8 bits become 8 bits, the same for all images of a data
+            set; by default, the range of this image alone decides.
 
     Returns:
         (height, width, channels) uint8.
     """
     orientation = _orientation(image)
     mode = "L" if channels == 1 else "RGB"
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if depth.is_deep(image):
+        image = depth.to_bytes(image, scales)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -70,7 +77,9 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _is_grey(image: Image.Image) -> bool:
+    if depth.is_deep(image):
+        return depth.is_grey(image)
     if image.mode in ("P", "PA"):
         palette = np.reshape(image.getpalette("RGB"), (-1, 3))
         return bool((palette == palette[:, :1]).all())
-    return image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
+    return image.mode in ("1", "L", "LA", "La")

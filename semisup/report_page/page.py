@@ -11,6 +11,7 @@ from importlib import resources
 
 from PIL import Image
 
+from semisup.data import image_files
 from semisup.errors import UserError
 from semisup.report_page import charts, markup, measured
 from semisup.report_page.markup import element
@@ -337,7 +338,7 @@ def _picture(path):
     """
     with open(path, "rb") as file:
         content = file.read()
-    with Image.open(io.BytesIO(content)) as image:
+    with image_files.open_image(io.BytesIO(content), ["PNG"]) as image:
         step = image.info.get("step")
         if len(content) <= LARGE:
             return content, image.size, step

@@ -243,6 +243,12 @@ def write_photos(folder):
 
 def test_a_folder_of_images_is_learnt_and_evaluated_after_it_has_moved(tmp_path):
     write_photos(tmp_path / "photos")
+    for split in ("train", "test"):
+        top = tmp_path / "photos" / split / "top"
+        (top / "top0.png").rename(top / os.fsdecode(b"\xe9.png"))
+        (top / "notes.txt").touch()
+        # As an old archive in Latin-1 unpacks it.
+        top.rename(top.with_name(os.fsdecode(b"t\xf6p")))
     logdir = tmp_path / "run"
     flags = [
         f"--dataset=folder:{tmp_path / 'photos'}",
@@ -262,21 +268,27 @@ def test_a_folder_of_images_is_learnt_and_evaluated_after_it_has_moved(tmp_path)
     assert status == 0, err
     results = json.loads((logdir / "results.json").read_text())
     assert results["test_error"] == 0
-    assert json.loads((logdir / "data.json").read_text())["class_names"] == ["bottom", "top"]
+    assert json.loads((logdir / "data.json").read_text())["class_names"] == [
+        "bottom",
+        r"t\xf6p",
+    ]
+    assert "photos: 2 files were skipped, such as test/t\\xf6p/notes.txt" in out
     assert {"embeddings.tsv", "classes.tsv", "sprite.png", "projector_config.pbtxt"} <= set(
         os.listdir(logdir / "train")
     )
     assert "Test error 0.00 %" in out
     (tmp_path / "photos").rename(tmp_path / "moved")
     moved = f"--data_dir={tmp_path / 'moved'}"
-    status, _, err = running.call("eval", f"--logdir={logdir}", moved, "--projector")
+    status, _, err = running.call("eval", f"--logdir={logdir}", moved, "--projector", "--report")
     assert status == 0, err
+    assert r"t\xf6p" in (logdir / "report.html").read_text(encoding="utf-8")
     for name in ("embeddings.tsv", "classes.tsv", "sprite.png", "projector_config.pbtxt"):
         # The same images, model and classes as at the end of the training.
         assert (logdir / "eval" / name).read_bytes() == (logdir / "train" / name).read_bytes()
     with open(logdir / "predictions.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == results["images"]
+    assert r"test/t\xf6p/\xe9.png" in {row["image"] for row in rows}
     for row in rows:
         assert row["image"].startswith(f"test/{row['label']}/")
         assert row["predicted"] == row["label"]
@@ -286,6 +298,10 @@ def test_a_folder_of_images_is_learnt_and_evaluated_after_it_has_moved(tmp_path)
 def test_a_folder_without_test_images_is_measured_on_held_out_ones(tmp_path):
     write_photos(tmp_path / "photos")
     shutil.rmtree(tmp_path / "photos" / "test")
+    shutil.rmtree(tmp_path / "photos" / "unlabeled")
+    for name in ("top", "bottom"):
+        (tmp_path / "photos" / "train" / name).rename(tmp_path / "photos" / name)
+    (tmp_path / "photos" / "train").rmdir()
     settings = {
         "dataset": f"folder:{tmp_path / 'photos'}",
         "architecture": "svhn_model",
@@ -293,7 +309,7 @@ def test_a_folder_without_test_images_is_measured_on_held_out_ones(tmp_path):
         "unsup_batch_size": 4,
         "max_steps": 10,
     }
-    with pytest.raises(UserError, match=r"no labelled test images .* give --validation_samples"):
+    with pytest.raises(UserError, match=r"give --validation_samples.* the folders bottom, top;"):
         running.train(tmp_path, **settings)
     status, run = running.train(tmp_path, validation_samples=4, **settings)
     assert status == 0

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from semisup.data import folders
+from semisup.data import image_files
 from semisup.data.builders import information, originals
 
 HOMEPAGE = "https://www.nist.gov/programs-projects/face-recognition-grand-challenge-frgc"
@@ -98,9 +98,7 @@ def _face_files(folder: Path) -> list[Path]:
     return sorted(
         file
         for file in folder.glob("*/*")
-        if file.name.lower().endswith(folders.EXTENSIONS)
-        and not file.name.startswith(".")
-        and not file.parent.name.startswith(".")
+        if image_files.is_image(file.name) and not file.parent.name.startswith(".")
     )
 
 

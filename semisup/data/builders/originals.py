@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from semisup.data import pixels
+from semisup.data import image_files, pixels
 from semisup.errors import UserError, first_line
 
 
@@ -148,7 +147,7 @@ def decode(
         ValueError: it is no image, or a damaged one.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with image_files.open_image(io.BytesIO(content)) as image:
             return pixels.to_array(image.crop(box), channels=3, image_size=image_size)
     except Exception as error:  # damaged files make Pillow raise almost anything
         raise ValueError(f"{name} is no image, or a damaged one") from error

@@ -1,0 +1,75 @@
+"""Image files: which are read, and the one way in which this project opens them."""
+
+import contextlib
+import functools
+import os
+from collections.abc import Collection, Iterator
+from typing import IO
+
+from PIL import Image
+
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "TIFF",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "DIB",
+    "AVIF",
+    "JPEG2000",
+    "MPO",
+    "PPM",
+    "QOI",
+    "ICO",
+    "PCX",
+    "SGI",
+    "TGA",
+)
+"""Pillow's formats of still images that are opened, whatever a file is called.
+
+All are decoded in this process. Left out are those that start another program (EPS starts
+Ghostscript) or open a further file inside without a list like this one (IPTC), films, and formats
+of documents and programs. TGA comes last, since it has no mark by which it is told from others.
+"""
+
+
+@contextlib.contextmanager
+def open_image(
+    file: str | os.PathLike | IO[bytes], formats: Collection[str] = FORMATS
+) -> Iterator[Image.Image]:
+    """Open an image file if it has one of the formats; its content decides, not its name.
+
+    Args:
+        file: path, or binary file, of the image.
+        formats: Pillow's names of the formats to open, of `FORMATS`.
+
+    Yields:
+        The opened image, a `PIL.Image.Image` that is not decoded yet.
+
+    Raises:
+        Exception: whatever Pillow raises for a file of another format, or a damaged one;
+            `PIL.UnidentifiedImageError` and `OSError` are only the most frequent.
+    """
+    with Image.open(file, formats=[name for name in formats if name in _available()]) as image:
+        yield image
+
+
+@functools.cache
+def extensions() -> tuple[str, ...]:
+    """Return the endings of the names of image files, in lower case, sorted."""
+    formats = _available()
+    registered = Image.registered_extensions().items()
+    return tuple(sorted(extension for extension, name in registered if name in formats))
+
+
+def is_image(name: str) -> bool:
+    """Return whether a file is taken for an image by its name: hidden files are not."""
+    return not name.startswith(".") and name.lower().endswith(extensions())
+
+
+@functools.cache
+def _available() -> frozenset[str]:
+    """The formats that this Pillow was built with."""
+    Image.init()
+    return frozenset(FORMATS) & Image.OPEN.keys()
