@@ -16,6 +16,7 @@ from semisup import (
 from semisup.data import folders
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError
+from semisup.names import printable
 from semisup.run_config import FOLDER
 from semisup.run_directory import RunDirectory
 
@@ -239,7 +240,11 @@ class Reporter:
         accuracies = content["per_class_accuracy"].items()
         return {
             "test_error": content["error"],
-            **{f"accuracy/{name}": value for name, value in accuracies if value is not None},
+            **{
+                f"accuracy/{printable(name)}": value
+                for name, value in accuracies
+                if value is not None
+            },
         }
 
     def text(self, content):
