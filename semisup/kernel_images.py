@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-GAP = 2
+GAP = 6
 """Pixels of white between two kernels of a grid."""
 
 

@@ -289,8 +289,10 @@ def _draw_mistakes(
     name_width = text_width(names, size)
     arrow_width = text_width(["→"], size) + 0.03
     one_line = 2 * name_width + arrow_width <= 1.5 * _MISTAKE_WIDTH
-    arrow, lines = ("→", 1) if one_line else ("\n→", 2)
-    captions = [f"{names[i]}{arrow}{names[j]}" for i, j in zip(labels, predictions, strict=True)]
+    lines = 1 if one_line else 2
+    captions = [
+        _caption(names[i], names[j], one_line) for i, j in zip(labels, predictions, strict=True)
+    ]
     caption_width = name_width * (3 - lines) + arrow_width
     caption_height = lines * 1.25 * size / 72 + 0.03
     image_width = float(np.clip(caption_width, _MISTAKE_WIDTH, 0.6))
@@ -308,3 +310,9 @@ def _draw_mistakes(
         left, cell_top = MARGIN + column * cell_width, top + row * cell_height
         axes.text(left, cell_top, captions[index], size=size, va="top", linespacing=1.05)
         draw_image(axes, images[index], left, cell_top + caption_height, image_width)
+
+
+def _caption(true: str, predicted: str, in_one_line: bool) -> str:
+    # So that names written from right to left do not change places.
+    mark = "" if f"{true}{predicted}".isascii() else "\u200e"
+    return f"{mark}{true}→{mark}{predicted}" if in_one_line else f"{true}\n{mark}→{predicted}"

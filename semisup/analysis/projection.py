@@ -25,6 +25,7 @@ COLOURS = (
     "#92dadd",
 )
 _MARKERS = "o^sDvPX<>*"
+_LEGEND = {"fontsize": FONT_SIZE, "frameon": False, "handletextpad": 0.2, "columnspacing": 0.8}
 _LEGEND_ROWS = 22
 _PANEL_LEGEND_ROWS = 14
 _PLOT_WIDTH = 5.6
@@ -136,11 +137,8 @@ def tsne_figure(
     figure.legend(
         handles=handles,
         loc="outside right upper",
-        fontsize=FONT_SIZE,
-        frameon=False,
         ncols=legend_columns,
-        handletextpad=0.2,
-        columnspacing=0.8,
+        **_LEGEND,
     )
     return figure
 
@@ -190,11 +188,8 @@ def tsne_grid(
             ),
             loc="upper left",
             bbox_to_anchor=(1.0, 1.0),
-            fontsize=FONT_SIZE,
-            frameon=False,
             ncols=-(-len(names) // _PANEL_LEGEND_ROWS),
-            handletextpad=0.2,
-            columnspacing=0.8,
+            **_LEGEND,
         )
     for axes, (title, _) in zip(grid[0], panels, strict=True):
         axes.set_title(title, size=FONT_SIZE + 2, loc="left")

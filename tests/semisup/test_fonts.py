@@ -1,5 +1,6 @@
 """Tests of names in figures: every script, formulas, control characters, missing fonts."""
 
+import unicodedata
 import warnings
 
 import matplotlib
@@ -120,3 +121,12 @@ def test_a_font_that_was_installed_since_draws_what_it_has(tmp_path, monkeypatch
                 analysis.to_image(figure)
     finally:
         font_manager.fontManager.ttflist[:] = kept
+
+
+def test_an_arrow_leads_from_the_true_class_in_scripts_from_right_to_left_too():
+    bidi = unicodedata.bidirectional
+    captions = [text.get_text() for text in confusion(["ا", "ب", "c"]).axes[0].texts]
+    (caption,) = (text for text in captions if text.startswith("\u200eب") and "→" in text)
+    before, after = caption.split("→")
+    # A mark from left to right on either side keeps the order of what is between.
+    assert [bidi(part[0]) for part in (before, after)] == ["L", "L"]

@@ -229,13 +229,14 @@ def test_zero_is_the_middle_of_a_kernels_scale():
 def test_a_grid_of_kernels_shows_each_of_them_in_its_place(channels):
     kernels = np.random.default_rng(0).normal(size=(2, 4, channels, 5))
     grid = kernel_images.grid(kernels)
-    assert grid.shape == (2 * 16 + 2, 3 * 32 + 2 * 2, 3)
+    gap = kernel_images.GAP
+    assert grid.shape == (2 * 16 + gap, 3 * 32 + 2 * gap, 3)
     for place in range(5):
-        top, left = 18 * (place // 3), 34 * (place % 3)
+        top, left = (16 + gap) * (place // 3), (32 + gap) * (place % 3)
         shown = grid[top : top + 16 : 8, left : left + 32 : 8]
         np.testing.assert_array_equal(shown, kernel_images.in_colour(kernels[..., place]))
-    assert np.all(grid[16:18] == 255)
-    assert np.all(grid[18:, 68:] == 255)
+    assert np.all(grid[16 : 16 + gap] == 255)
+    assert np.all(grid[16:, 64 + gap :] == 255)
 
 
 @pytest.mark.parametrize("kernels", [np.zeros((3, 3, 2, 4)), np.full((3, 3, 1, 4), np.nan)])

@@ -346,7 +346,7 @@ def test_ticks_say_where_values_lie(tmp_path, values):
         ticks = [text for text in svg.iter("text") if "text-anchor: end" in text.get("style")]
         assert len(ticks) >= 2
         for tick in ticks:
-            share = scale(float(text_of(tick).replace(",", ""))) - scale(low)
+            share = scale(float(text_of(tick).replace(",", "").replace("−", "-"))) - scale(low)
             place = bottom + (top - bottom) * share / (scale(high) - scale(low))
             # The text's base line lies half a letter below.
             assert float(tick.get("y")) - place == pytest.approx(4.5, abs=0.6)
