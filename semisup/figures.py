@@ -136,7 +136,7 @@ def neighbours(images, embeddings):
 def _tsne(config, data, embeddings, labels):
     points = analysis.tsne(embeddings, seed=config.seed)
     perplexity = analysis.effective_perplexity(len(embeddings))
-    title = f"t-SNE of {len(embeddings)} test embeddings (perplexity {perplexity:g})"
+    title = f"t-SNE of {len(embeddings)} test embeddings (perplexity {perplexity:.3g})"
     return analysis.tsne_figure(points, labels, data.class_names, title=title)
 
 

@@ -97,7 +97,8 @@ def marginal_figure(
         else:
             axes.tick_params(labelleft=False)
     if title:
-        figure.suptitle(title, x=MARGIN / figure.get_figwidth(), ha="left", size=FONT_SIZE + 2)
+        left = MARGIN / figure.get_figwidth()
+        figure.suptitle(abbreviate(title, 100), x=left, ha="left", size=FONT_SIZE + 2)
     style = {"marker": "o", "linestyle": "none"}
     figure.legend(
         handles=[

@@ -192,7 +192,7 @@ def tsne_grid(
             **_LEGEND,
         )
     for axes, (title, _) in zip(grid[0], panels, strict=True):
-        axes.set_title(title, size=FONT_SIZE + 2, loc="left")
+        axes.set_title(abbreviate(title, 32), size=FONT_SIZE + 2, loc="left")
     return figure
 
 

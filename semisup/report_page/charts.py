@@ -57,6 +57,7 @@ _STYLE = {
     "xtick.color": _PAINT["muted"],
     "xtick.major.size": 0,
     "ytick.color": _PAINT["muted"],
+    "ytick.major.pad": 7,
     "ytick.major.size": 0,
 }
 

@@ -34,7 +34,7 @@ _TASKS = {
 _TILES = ("accuracy", "error", "nmi", "ari", "coverage")
 _CAPTIONS = {
     "associations": "Associations of labelled with unlabelled images, early and late in the "
-    "training: the thicker a line, the more probable the step.",
+    "training: the darker a line, the more probable the step.",
     "cluster_sizes": "Sizes of the clusters over the training.",
     "clusters": "The most probable images of each cluster.",
     "confusion": "Confusion matrix, labelled images and mistakes.",
