@@ -36,12 +36,13 @@ setup(
     packages=find_packages(include=[*TASKS, "semisup.*"]),
     package_data={
         **{task: ["recipes/*.flags"] for task in TASKS},
-        "semisup.report_page": ["page.css", "page.js"],
+        "semisup.report_page": ["page.css", "page.js", "templates/*.html"],
     },
     python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py>=2.1,<3",
         "importlib_resources>=6,<8",
+        "jinja2>=3.1,<4",
         "keras>=3.15,<3.16",
         "matplotlib>=3.8,<4",
         "mlxtend>=0.23,<0.26",

@@ -4,7 +4,7 @@ Built on `semisup`. The model, its losses, the metrics and the loading of traine
 from here, and imported when they are first used: `clustering.ClusteringModel`, ...
 """
 
-import importlib
+from semisup import lazy
 
 _EXPORTS = {
     "ClusteringModel": "model",
@@ -16,14 +16,4 @@ _EXPORTS = {
     "unsupervised_accuracy": "metrics",
 }
 
-__all__ = sorted(_EXPORTS)
-
-
-def __getattr__(name):
-    if name in _EXPORTS:
-        return getattr(importlib.import_module(f"clustering.{_EXPORTS[name]}"), name)
-    raise AttributeError(f"module 'clustering' has no attribute {name!r}")
-
-
-def __dir__():
-    return [*globals(), *_EXPORTS]
+__getattr__, __dir__, __all__ = lazy.exports(__name__, _EXPORTS)

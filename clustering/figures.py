@@ -75,7 +75,7 @@ def _tsne(config, model, clusters, embeddings, names):
         clusters,
         names,
         title=f"t-SNE of {len(embeddings)} embeddings and the centroids "
-        f"(perplexity {perplexity:g})",
+        f"(perplexity {perplexity:.3g})",
         landmarks=points[len(embeddings) :],
         landmark_labels=model.centroid_labels,
     )

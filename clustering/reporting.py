@@ -2,6 +2,7 @@
 
 from clustering import centroids, metrics, task
 from semisup import evaluation
+from semisup.names import printable
 from semisup.reporting import Reporter, table
 
 
@@ -63,7 +64,9 @@ class ClusteringReporter(Reporter):
         names = ("confidence", "size_entropy", "accuracy", "nmi", "ari", "k_means_accuracy")
         result = {name: content[name] for name in names if name in content}
         per_class = content.get("per_class_accuracy", {}).items()
-        result.update({f"accuracy/{name}": value for name, value in per_class if value is not None})
+        for name, value in per_class:
+            if value is not None:
+                result[f"accuracy/{printable(name)}"] = value
         return result
 
     def text(self, content):

@@ -4,7 +4,7 @@ Built on `semisup`. The terms that compare domains and the loading of trained ru
 from here, and imported when they are first used: `domain_adaptation.squared_mmd`, ...
 """
 
-import importlib
+from semisup import lazy
 
 _EXPORTS = {
     "CorrelationAlignment": "discrepancy",
@@ -17,14 +17,4 @@ _EXPORTS = {
     "squared_mmd": "discrepancy",
 }
 
-__all__ = sorted(_EXPORTS)
-
-
-def __getattr__(name):
-    if name in _EXPORTS:
-        return getattr(importlib.import_module(f"domain_adaptation.{_EXPORTS[name]}"), name)
-    raise AttributeError(f"module 'domain_adaptation' has no attribute {name!r}")
-
-
-def __dir__():
-    return [*globals(), *_EXPORTS]
+__getattr__, __dir__, __all__ = lazy.exports(__name__, _EXPORTS)

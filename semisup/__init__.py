@@ -4,7 +4,7 @@ The losses, the model and the loading of trained runs are available from here, a
 they are first used: `semisup.walker_loss`, `semisup.AssociativeModel`, `semisup.load_run`, ...
 """
 
-import importlib
+from semisup import lazy
 
 __version__ = "0.1.0"
 
@@ -23,14 +23,4 @@ _EXPORTS = {
     "load_run": "runs",
 }
 
-__all__ = sorted(_EXPORTS)
-
-
-def __getattr__(name):
-    if name in _EXPORTS:
-        return getattr(importlib.import_module(f"semisup.{_EXPORTS[name]}"), name)
-    raise AttributeError(f"module 'semisup' has no attribute {name!r}")
-
-
-def __dir__():
-    return [*globals(), *_EXPORTS]
+__getattr__, __dir__, __all__ = lazy.exports(__name__, _EXPORTS)

@@ -93,9 +93,12 @@ def confusion_matrix(labels, predicted, num_classes, num_predicted=None):
     Returns:
         (num_classes, num_predicted) int64.
     """
-    matrix = np.zeros((num_classes, num_predicted or num_classes), np.int64)
-    np.add.at(matrix, (np.asarray(labels), np.asarray(predicted)), 1)
-    return matrix
+    from sklearn import metrics as sklearn_metrics
+
+    num_predicted = num_predicted or num_classes
+    every = np.arange(max(num_classes, num_predicted))
+    matrix = sklearn_metrics.confusion_matrix(labels, predicted, labels=every)
+    return matrix[:num_classes, :num_predicted]
 
 
 def metrics(labels, predicted, class_names):

@@ -138,7 +138,7 @@ def _tsne(config, data, embeddings, labels):
     points = analysis.tsne(embeddings, seed=config.seed)
     perplexity = analysis.effective_perplexity(len(embeddings))
     kind = data.evaluated_on.split()[0]
-    title = f"t-SNE of {len(embeddings)} {kind} embeddings (perplexity {perplexity:g})"
+    title = f"t-SNE of {len(embeddings)} {kind} embeddings (perplexity {perplexity:.3g})"
     return analysis.tsne_figure(points, labels, data.class_names, title=title)
 
 

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from semisup import layer_calls
+from semisup import kernel_images, layer_calls
 from semisup.monitoring import StepCallback
 
 GRADIENT, WEIGHT, UPDATE, DEAD = "gradient_norm/", "weight_norm/", "update_ratio/", "dead_units/"
@@ -24,7 +24,6 @@ PROBED = 100
 
 _EXPLOSION = 100.0
 _EARLIER = 3
-_PIXELS = 32
 # A step at which every loss has the weight that it ends with.
 _LATE = 2**30
 
@@ -164,7 +163,8 @@ class Inspection(StepCallback):
         with self._writer.as_default():
             if self._first_convolution is not None:
                 kernels = ops.convert_to_numpy(self._first_convolution.kernel)
-                tf.summary.image("kernels", kernel_grid(kernels)[None], step=self.step)
+                picture = kernel_images.grid(kernels)
+                tf.summary.image("kernels", picture[None], step=self.step)
             if self.histograms:
                 momentums = model.optimizer._momentums
                 for variable, average in zip(model.trainable_variables, momentums, strict=True):
@@ -327,31 +327,6 @@ def _is_nonlinear(layer):
     if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense, keras.layers.Activation)):
         return layer.activation is not activations.linear
     return False
-
-
-def kernel_grid(kernels):
-    """Kernels as one picture, each with the whole range of grey or colour.
-
-    Args:
-        kernels: (height, width, channels, n) float, one or three channels.
-
-    Returns:
-        (rows, columns, channels) uint8; kernels are enlarged and stand on a dark ground.
-    """
-    height, width, channels, count = kernels.shape
-    low = kernels.min(axis=(0, 1, 2), keepdims=True)
-    high = kernels.max(axis=(0, 1, 2), keepdims=True)
-    shown = (255 * (kernels - low) / np.maximum(high - low, 1e-12)).astype(np.uint8)
-    factor = max(1, _PIXELS // max(height, width))
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    height, width = factor * height + 2, factor * width + 2
-    grid = np.zeros((rows * height, columns * width, channels), np.uint8)
-    for place in range(count):
-        top, left = height * (place // columns) + 1, width * (place % columns) + 1
-        enlarged = shown[..., place].repeat(factor, axis=0).repeat(factor, axis=1)
-        grid[top : top + height - 2, left : left + width - 2] = enlarged
-    return grid
 
 
 def _norm(values):

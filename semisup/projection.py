@@ -5,12 +5,17 @@ import os
 
 import numpy as np
 
+from semisup.names import printable
+
 SHOWN = 1000
 """Images, at most, whose embeddings are written."""
 
+SPRITE_SIDE = 8192
+"""Pixels, at most, of the height and width of the picture of all images that TensorBoard draws."""
+
 
 def project(folder, task, data, predictor):
-    """Writes the embeddings of the first evaluated images, coloured by what the task groups by.
+    """Write the embeddings of the first evaluated images, coloured by what the task groups by.
 
     Args:
         folder: TensorBoard folder.
@@ -24,37 +29,54 @@ def project(folder, task, data, predictor):
 
 
 def write(folder, embeddings, labels, class_names, images):
-    """Writes embeddings with their classes and pictures.
+    """Write embeddings with their classes and thumbnails.
 
     Args:
         folder: TensorBoard folder.
         embeddings: (n, d) float32.
         labels: (n,) integers.
         class_names: names of the classes.
-        images: (n, height, width, channels) uint8.
+        images: (n, height, width, 1 or 3) uint8.
     """
-    from PIL import Image
     from tensorboard.plugins import projector
 
     os.makedirs(folder, exist_ok=True)
     np.savetxt(os.path.join(folder, "embeddings.tsv"), embeddings, fmt="%.6g", delimiter="\t")
-    with open(
-        os.path.join(folder, "classes.tsv"), "w", encoding="utf-8", errors="backslashreplace"
-    ) as file:
-        file.writelines(f"{class_names[label]}\n" for label in labels)
-    side = math.ceil(math.sqrt(len(images)))
-    height, width, channels = images.shape[1:]
-    sprite = np.zeros((side, side, height, width, channels), np.uint8)
-    sprite.reshape(side * side, height, width, channels)[: len(images)] = images
-    sprite = sprite.swapaxes(1, 2).reshape(side * height, side * width, channels)
-    Image.fromarray(sprite.squeeze(-1) if channels == 1 else sprite).save(
-        os.path.join(folder, "sprite.png")
-    )
+    with open(os.path.join(folder, "classes.tsv"), "w", encoding="utf-8") as file:
+        file.writelines(f"{printable(class_names[label])}\n" for label in labels)
+    picture, size = sprite(images)
+    picture.save(os.path.join(folder, "sprite.png"))
     config = projector.ProjectorConfig()
     entry = config.embeddings.add()
     entry.tensor_name = "test_embeddings"
     entry.tensor_path = "embeddings.tsv"
     entry.metadata_path = "classes.tsv"
     entry.sprite.image_path = "sprite.png"
-    entry.sprite.single_image_dim.extend([width, height])
+    entry.sprite.single_image_dim.extend(size)
     projector.visualize_embeddings(folder, config)
+
+
+def sprite(images):
+    """Set images side by side in a square, row by row, shrunk where TensorBoard needs it.
+
+    Args:
+        images: (n, height, width, 1 or 3) uint8, n from 1 to `SPRITE_SIDE` squared.
+
+    Returns:
+        picture: a Pillow image of at most `SPRITE_SIDE` pixels along each side.
+        size: width and height of each thumbnail in it.
+    """
+    from PIL import Image
+
+    count, height, width, channels = images.shape
+    side = math.ceil(math.sqrt(count))
+    scale = min(1, SPRITE_SIDE // side / max(height, width))
+    size = max(1, int(scale * width)), max(1, int(scale * height))
+    picture = Image.new("L" if channels == 1 else "RGB", (side * size[0], side * size[1]))
+    for place, image in enumerate(images):
+        thumbnail = Image.fromarray(image.squeeze(-1) if channels == 1 else image)
+        if scale < 1:
+            thumbnail = thumbnail.resize(size, Image.Resampling.BOX)
+        row, column = divmod(place, side)
+        picture.paste(thumbnail, (column * size[0], row * size[1]))
+    return picture, size

@@ -17,6 +17,7 @@ from semisup import (
 from semisup.data import folders
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError, shown
+from semisup.names import printable
 from semisup.run_config import FOLDER
 from semisup.run_directory import RunDirectory
 
@@ -277,7 +278,11 @@ class Reporter:
         accuracies = content["per_class_accuracy"].items()
         return {
             self.data.error_name: content["error"],
-            **{f"accuracy/{name}": value for name, value in accuracies if value is not None},
+            **{
+                f"accuracy/{printable(name)}": value
+                for name, value in accuracies
+                if value is not None
+            },
         }
 
     def text(self, content):

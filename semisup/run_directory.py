@@ -19,7 +19,6 @@ figures/          PNG files
 """
 
 import contextlib
-import csv
 import dataclasses
 import fcntl
 import json
@@ -33,6 +32,7 @@ from importlib import metadata
 from semisup import reading, run_files
 from semisup.data import sampling
 from semisup.errors import UserError, shown
+from semisup.tables import write_csv
 
 OUTCOMES = (
     "results.json",
@@ -193,12 +193,10 @@ class RunDirectory:
         os.replace(temporary, self.file(name))
 
     def write_table(self, name, header, rows):
-        """Writes a CSV file under a temporary name and renames it."""
+        """Write a CSV file under a temporary name and rename it: see `tables.write_csv`."""
         temporary = self.file(f"{name}.tmp")
-        with open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            writer.writerows(rows)
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            write_csv(file, header, rows)
         os.replace(temporary, self.file(name))
 
     def check(self, config, task_name, overwrite=False):

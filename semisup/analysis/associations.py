@@ -9,12 +9,18 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from semisup.analysis.drawing import MARGIN, as_rgb, draw_image, new_page, text_width
+from semisup.analysis.drawing import (
+    FONT_SIZE,
+    MARGIN,
+    as_rgb,
+    draw_image,
+    new_page,
+    text_width,
+)
 
 LABELLED_COLOUR = "#0072B2"
 UNLABELLED_COLOUR = "#D55E00"
 
-_FONT_SIZE = 9
 _HEADER = 0.3
 _IMAGE_WIDTH = 0.45
 _LINE_HEIGHT = 1.25
@@ -142,7 +148,7 @@ def _panel_height(panel: AssociationPanel, row_width: float) -> float:
 def _draw_panel(
     axes: Axes, panel: AssociationPanel, left: float, top: float, row_width: float, scale: float
 ) -> None:
-    axes.text(MARGIN, top + _HEADER / 3, panel.title, size=_FONT_SIZE + 1, va="center")
+    axes.text(MARGIN, top + _HEADER / 3, panel.title, size=FONT_SIZE + 1, va="center")
     rows = (
         ("labelled", panel.labelled_images, LABELLED_COLOUR),
         ("unlabelled", panel.unlabelled_images, UNLABELLED_COLOUR),
@@ -158,7 +164,7 @@ def _draw_panel(
             row_top + image_height / 2,
             name,
             color=colour,
-            size=_FONT_SIZE,
+            size=FONT_SIZE,
             ha="right",
             va="center",
         )
@@ -200,8 +206,8 @@ def _draw_key(axes: Axes, right: float, middle: float, scale: float) -> None:
     probabilities = scale * np.array([1, 1 / 4, 1 / 25])
     for value, colour in zip(probabilities, _line_colours(probabilities, scale), strict=True):
         label = f"{value:.2g}"
-        axes.text(right, middle, label, size=_FONT_SIZE - 1, ha="right", va="center")
-        right -= text_width([label], _FONT_SIZE - 1) + 0.06
+        axes.text(right, middle, label, size=FONT_SIZE - 1, ha="right", va="center")
+        right -= text_width([label], FONT_SIZE - 1) + 0.06
         axes.plot([right - 0.25, right], [middle, middle], color=colour, lw=1.5)
         right -= 0.25 + 0.15
-    axes.text(right, middle, "probability", size=_FONT_SIZE - 1, ha="right", va="center")
+    axes.text(right, middle, "probability", size=FONT_SIZE - 1, ha="right", va="center")

@@ -7,25 +7,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from semisup.analysis.drawing import (
-    DPI,
+    FONT_SIZE,
     MARGIN,
+    TITLE_HEIGHT,
     abbreviate,
     as_rgb,
     draw_image,
+    draw_row_label,
+    draw_title,
+    new_figure,
     new_page,
+    row_label_width,
     text_width,
 )
 from semisup.analysis.projection import COLOURS
 
 _BLOCK_GAP = 0.35
-_FONT_SIZE = 9
 _GAP = 0.04
 _IMAGE_WIDTH = 0.5
 _LABEL_GAP = 0.1
 _MIN_ROW_HEIGHT = 0.34
 _NAME_LENGTH = 24
 _ROWS = 25
-_TITLE = 0.36
 
 _PLOT_WIDTH = 5.0
 _MIN_PLOT_HEIGHT = 3.2
@@ -86,22 +89,21 @@ def clusters_figure(
     height, width = images.shape[1:3]
     image_height = _IMAGE_WIDTH * height / width
     row_height = max(image_height, _MIN_ROW_HEIGHT)
-    # Small letters, fitted to pixels, come out a little wider than their outlines.
-    label_width = 1.08 * max(text_width(names, _FONT_SIZE), text_width(size_texts, _FONT_SIZE - 2))
+    label_width = row_label_width(names, size_texts)
     longest = min(per_cluster, sizes.max())
     block_width = label_width + _LABEL_GAP + longest * (_IMAGE_WIDTH + _GAP) - _GAP
     page_width = 2 * MARGIN + blocks * (block_width + _BLOCK_GAP) - _BLOCK_GAP
-    title_height = _TITLE if title else 0
+    title_height = TITLE_HEIGHT if title else 0
     figure, axes = new_page(
-        max(page_width, 2 * MARGIN + text_width([title], _FONT_SIZE + 2)),
+        max(page_width, 2 * MARGIN + text_width([title], FONT_SIZE + 2)),
         2 * MARGIN + title_height + rows * (row_height + _GAP) - _GAP,
     )
-    axes.text(MARGIN, MARGIN + _TITLE / 3, title, size=_FONT_SIZE + 2, va="center")
+    draw_title(axes, title)
     for cluster in range(k):
         block, row = divmod(cluster, rows)
         left = MARGIN + block * (block_width + _BLOCK_GAP) + label_width + _LABEL_GAP
         middle = MARGIN + title_height + row * (row_height + _GAP) + row_height / 2
-        _draw_label(axes, names[cluster], size_texts[cluster], left - _LABEL_GAP, middle)
+        draw_row_label(axes, names[cluster], size_texts[cluster], left - _LABEL_GAP, middle)
         members = np.flatnonzero(assigned == cluster)
         order = np.argsort(-probabilities[members, cluster], kind="stable")
         for place, index in enumerate(members[order[:per_cluster]]):
@@ -112,13 +114,6 @@ def clusters_figure(
 
 def _size_text(size: int) -> str:
     return {0: "empty", 1: "1 image"}.get(size, f"{size:,} images")
-
-
-def _draw_label(axes: Axes, name: str, size_text: str, right: float, middle: float) -> None:
-    axes.text(right, middle - 0.01, name, size=_FONT_SIZE, ha="right", va="bottom")
-    axes.text(
-        right, middle + 0.02, size_text, size=_FONT_SIZE - 2, color="0.4", ha="right", va="top"
-    )
 
 
 def cluster_sizes_figure(
@@ -155,10 +150,10 @@ def cluster_sizes_figure(
     plot_height = max(_MIN_PLOT_HEIGHT, k * _END_LABEL_HEIGHT)
     end_texts = [f"{cluster}  ({size:,})" for cluster, size in enumerate(sizes[-1])]
     left, top, bottom = 0.65, 0.6 if title else 0.4, 0.55
-    right = 0.5 + text_width(["cluster  (images)", *end_texts], _FONT_SIZE - 1)
+    right = 0.5 + text_width(["cluster  (images)", *end_texts], FONT_SIZE - 1)
     page_width, page_height = left + _PLOT_WIDTH + right, top + plot_height + bottom
 
-    figure = Figure((page_width, page_height), dpi=DPI, facecolor="white")
+    figure = new_figure(page_width, page_height)
     axes = figure.add_axes(
         (
             left / page_width,
@@ -173,9 +168,9 @@ def cluster_sizes_figure(
     if placed_at is not None:
         first, last = min(first, placed_at), max(last, placed_at)
     axes.set(xlim=(first, last), ylim=(0, 100))
-    axes.set_xlabel("training step", size=_FONT_SIZE)
-    axes.set_ylabel("share of the images (%)", size=_FONT_SIZE)
-    axes.tick_params(labelsize=_FONT_SIZE - 1)
+    axes.set_xlabel("training step", size=FONT_SIZE)
+    axes.set_ylabel("share of the images (%)", size=FONT_SIZE)
+    axes.tick_params(labelsize=FONT_SIZE - 1)
     axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.spines[["top", "right"]].set_visible(False)
@@ -187,7 +182,7 @@ def cluster_sizes_figure(
             MARGIN / page_width,
             1 - MARGIN / page_height,
             title,
-            size=_FONT_SIZE + 2,
+            size=FONT_SIZE + 2,
             va="top",
         )
     return figure
@@ -225,16 +220,14 @@ def _draw_end_labels(
             transform=transform,
             clip_on=False,
         )
-        axes.text(
-            1.065, place, text, size=_FONT_SIZE - 1, va="center_baseline", transform=transform
-        )
+        axes.text(1.065, place, text, size=FONT_SIZE - 1, va="center_baseline", transform=transform)
     axes.annotate(
         "cluster  (images)",
         (1.065, 100),
         (0, 9),
         xycoords=transform,
         textcoords="offset points",
-        size=_FONT_SIZE - 1,
+        size=FONT_SIZE - 1,
         color="0.4",
     )
 
@@ -248,6 +241,6 @@ def _draw_moment(axes: Axes, step: int, fraction: float) -> None:
         (0, 4),
         xycoords=axes.get_xaxis_transform(),
         textcoords="offset points",
-        size=_FONT_SIZE - 1,
+        size=FONT_SIZE - 1,
         ha="left" if fraction < 0.2 else "right" if fraction > 0.8 else "center",
     )

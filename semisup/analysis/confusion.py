@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from semisup.analysis.drawing import (
+    FONT_SIZE,
     MARGIN,
+    TITLE_HEIGHT,
     abbreviate,
     as_rgb,
     draw_image,
@@ -18,7 +20,6 @@ from semisup.analysis.drawing import (
 )
 
 _COLUMN_GAP = 0.35
-_FONT_SIZE = 9
 _HEADING = 0.24
 _LABELLED_PER_CLASS = 10
 _MIN_CONTENT_HEIGHT = 4.6
@@ -27,7 +28,6 @@ _MIN_RIGHT_WIDTH = 1.5
 _MISTAKE_GAP = 0.1
 _MISTAKE_WIDTH = 0.42
 _NAME_LENGTH = 16
-_TITLE = 0.36
 
 
 def confusion_figure(
@@ -74,29 +74,29 @@ def confusion_figure(
     classes = len(names)
     cell = float(np.clip(4.6 / classes, 0.26, 0.8))
     side = cell * classes
-    name_size = min(_FONT_SIZE, 0.6 * cell * 72)
+    name_size = min(FONT_SIZE, 0.6 * cell * 72)
     name_width = text_width(names, name_size)
     vertical_names = name_width > 0.85 * cell
     names_height = (name_width if vertical_names else name_size / 72) + 0.1
-    axis_label = _FONT_SIZE / 72 + 0.15
+    axis_label = FONT_SIZE / 72 + 0.15
 
     left_width = max(_MIN_LEFT_WIDTH, side)
     content_height = max(_MIN_CONTENT_HEIGHT, side + names_height + axis_label + _HEADING)
     matrix_left = MARGIN + left_width + _COLUMN_GAP + axis_label + name_width + 0.08
     figure, axes = new_page(
         matrix_left + max(side, _MIN_RIGHT_WIDTH) + MARGIN,
-        MARGIN + _TITLE + content_height + MARGIN,
+        MARGIN + TITLE_HEIGHT + content_height + MARGIN,
     )
 
     wrong, total = int(confusion.sum() - np.trace(confusion)), int(confusion.sum())
     axes.text(
         MARGIN,
-        MARGIN + _TITLE / 3,
+        MARGIN + TITLE_HEIGHT / 3,
         f"{title}: {100 * wrong / total:.2f} % ({wrong:,} of {total:,})",
-        size=_FONT_SIZE + 3,
+        size=FONT_SIZE + 3,
         va="center",
     )
-    top, bottom = MARGIN + _TITLE, MARGIN + _TITLE + content_height
+    top, bottom = MARGIN + TITLE_HEIGHT, MARGIN + TITLE_HEIGHT + content_height
     _heading(axes, matrix_left, top, "Confusion matrix")
     matrix_top = top + _HEADING
     _draw_matrix(axes, confusion, matrix_left, matrix_top, cell)
@@ -106,7 +106,7 @@ def confusion_figure(
         matrix_left + middle,
         matrix_top + side + names_height + axis_label / 2,
         "predicted",
-        size=_FONT_SIZE,
+        size=FONT_SIZE,
         ha="center",
         va="center",
     )
@@ -114,7 +114,7 @@ def confusion_figure(
         matrix_left - name_width - 0.08 - axis_label / 2,
         matrix_top + middle,
         "true",
-        size=_FONT_SIZE,
+        size=FONT_SIZE,
         ha="center",
         va="center",
         rotation=90,
@@ -168,7 +168,7 @@ def _checked_mistakes(images, labels, predictions, confusion):
 
 
 def _heading(axes: Axes, left: float, top: float, text: str) -> None:
-    axes.text(left, top + _HEADING / 3, text, size=_FONT_SIZE, weight="bold", va="center")
+    axes.text(left, top + _HEADING / 3, text, size=FONT_SIZE, weight="bold", va="center")
 
 
 def _shown(shown: int, total: int) -> str:
@@ -180,7 +180,7 @@ def _draw_matrix(axes: Axes, confusion: np.ndarray, left: float, top: float, cel
     mistakes = confusion * (1 - np.eye(classes, dtype=confusion.dtype))
     shades = np.sqrt(mistakes / max(mistakes.max(), 1))
     colour_map = matplotlib.colormaps["OrRd"]
-    size = min(_FONT_SIZE, 0.85 * cell / text_width([str(confusion.max())], 1))
+    size = min(FONT_SIZE, 0.85 * cell / text_width([str(confusion.max())], 1))
     for row, column in np.argwhere(confusion + np.eye(classes, dtype=int)):
         shade = shades[row, column]
         # The palest colours of the map would not stand out from the paper.
@@ -285,12 +285,14 @@ def _draw_mistakes(
     if not total:
         _heading(axes, MARGIN, top, "No mistakes")
         return
-    size = _FONT_SIZE - 2
+    size = FONT_SIZE - 2
     name_width = text_width(names, size)
     arrow_width = text_width(["→"], size) + 0.03
     one_line = 2 * name_width + arrow_width <= 1.5 * _MISTAKE_WIDTH
-    arrow, lines = ("→", 1) if one_line else ("\n→", 2)
-    captions = [f"{names[i]}{arrow}{names[j]}" for i, j in zip(labels, predictions, strict=True)]
+    lines = 1 if one_line else 2
+    captions = [
+        _caption(names[i], names[j], one_line) for i, j in zip(labels, predictions, strict=True)
+    ]
     caption_width = name_width * (3 - lines) + arrow_width
     caption_height = lines * 1.25 * size / 72 + 0.03
     image_width = float(np.clip(caption_width, _MISTAKE_WIDTH, 0.6))
@@ -308,3 +310,9 @@ def _draw_mistakes(
         left, cell_top = MARGIN + column * cell_width, top + row * cell_height
         axes.text(left, cell_top, captions[index], size=size, va="top", linespacing=1.05)
         draw_image(axes, images[index], left, cell_top + caption_height, image_width)
+
+
+def _caption(true: str, predicted: str, in_one_line: bool) -> str:
+    # So that names written from right to left do not change places.
+    mark = "" if f"{true}{predicted}".isascii() else "\u200e"
+    return f"{mark}{true}→{mark}{predicted}" if in_one_line else f"{true}\n{mark}→{predicted}"

@@ -1,23 +1,58 @@
 """What all figures share: a page measured in inches, images on it, and the way to a file."""
 
+import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
+from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 
+from semisup.analysis import fonts
+from semisup.names import printable
+
 DPI = 150
+FONT_SIZE = 9
 MARGIN = 0.12
 """Free space around a figure's content, in inches."""
+TITLE_HEIGHT = 0.36
+
+
+class _Page(Figure):
+    """A figure whose texts get the fonts that their characters need."""
+
+    def draw(self, renderer):
+        """Draw everything."""
+        fonts.fit(self.findobj(Text))
+        super().draw(renderer)
+
+
+def new_figure(width: float, height: float, pad: float | None = None) -> Figure:
+    """Open a figure on white ground.
+
+    Args:
+        width: Width in inches.
+        height: Height in inches.
+        pad: Inches around each axes, which are then arranged by constrained layout; None leaves
+            their places to the caller.
+
+    Returns:
+        The figure.
+    """
+    figure = _Page(figsize=(width, height), dpi=DPI, facecolor="white")
+    if pad is not None:
+        figure.set_layout_engine("constrained", w_pad=pad, h_pad=pad)
+    return figure
 
 
 def new_page(width: float, height: float) -> tuple[Figure, Axes]:
-    """Opens a figure that is one invisible axes, with inches from the top left as coordinates.
+    """Open a figure that is one invisible axes, with inches from the top left as coordinates.
 
     Images, lines and text then share one coordinate system, in which sizes and font sizes can be
     weighed against each other.
@@ -29,7 +64,7 @@ def new_page(width: float, height: float) -> tuple[Figure, Axes]:
     Returns:
         The figure and its axes.
     """
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    figure = new_figure(width, height)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
     axes.set_axis_off()
@@ -94,16 +129,53 @@ def draw_image(axes: Axes, image: np.ndarray, left: float, top: float, width: fl
     axes.add_image(artist)
 
 
-def text_width(texts, size: float) -> float:
-    """Returns the width, in inches, of the widest of some texts at a font size in points."""
-    widths = (TextPath((0, 0), text, size=size).get_extents().width for text in texts if text)
-    return max(widths, default=0.0) / 72
+def draw_title(axes: Axes, title: str) -> None:
+    """Write a title into the top left corner of a page."""
+    axes.text(MARGIN, MARGIN + TITLE_HEIGHT / 3, title, size=FONT_SIZE + 2, va="center")
+
+
+def draw_row_label(axes: Axes, text: str, note: str, right: float, middle: float) -> None:
+    """Write what a row shows in front of it, and a note below in small letters."""
+    axes.text(right, middle - 0.01, text, size=FONT_SIZE, ha="right", va="bottom")
+    axes.text(right, middle + 0.02, note, size=FONT_SIZE - 2, color="0.4", ha="right", va="top")
+
+
+def row_label_width(texts: Sequence[str], notes: Sequence[str]) -> float:
+    """Return the inches that the widest of some labels takes: see `draw_row_label`."""
+    return max(wide(texts, FONT_SIZE), wide(notes, FONT_SIZE - 2))
+
+
+def wide(texts: Sequence[str], size: float) -> float:
+    """Return a width in which the widest of some texts fits: see `text_width`."""
+    # Small letters, fitted to pixels, come out a little wider than their outlines.
+    return 1.08 * text_width(texts, size)
+
+
+def text_width(texts: Sequence[str], size: float) -> float:
+    """Return the width, in inches, of the widest of some texts at a font size in points."""
+    return max((_width(text, size) for text in texts if text), default=0.0) / 72
+
+
+@functools.lru_cache(maxsize=10_000)
+def _width(text, size):
+    font = FontProperties(family=fonts.stack(text))
+    return TextPath((0, 0), text, size=size, prop=font).get_extents().width
 
 
 def abbreviate(text: str, length: int) -> str:
-    """Cuts a text to a number of characters, the last an ellipsis where something is missing."""
-    text = str(text)
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+    """Make a name fit into a figure: in one line, without formulas, with an ellipsis at its end.
+
+    Args:
+        text: Any name.
+        length: How many characters it may have.
+
+    Returns:
+        What Matplotlib shows as that text.
+    """
+    text = fonts.drawable(printable(str(text)))
+    text = text if len(text) <= length else text[: length - 1].rstrip() + "…"
+    # A dollar begins a formula, unless it is escaped.
+    return text.replace("$", r"\$")
 
 
 def to_image(figure: Figure) -> np.ndarray:

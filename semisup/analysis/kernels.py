@@ -4,33 +4,35 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from semisup.analysis.drawing import (
+    FONT_SIZE,
     MARGIN,
+    TITLE_HEIGHT,
     abbreviate,
     as_rgb,
     draw_image,
+    draw_row_label,
+    draw_title,
     new_page,
-    text_width,
+    row_label_width,
+    wide,
 )
+from semisup.kernel_images import grid, in_colour
 
 _BLOCK_GAP = 0.35
-_COLOURS = matplotlib.colormaps["RdBu_r"].with_extremes(bad="0.75")
-_FONT_SIZE = 9
 _GAP = 0.1
 _HEADING = 0.42
 _IMAGE_WIDTH = 0.45
-_KERNEL_WIDTH = 0.42
+_KERNEL_WIDTH = 0.48
 _LABEL_GAP = 0.1
 _LEAST_COLUMNS = 8
 _MIN_ROW_HEIGHT = 0.3
 _NAME_LENGTH = 32
-_TITLE = 0.36
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,29 +79,25 @@ def kernels_figure(kernels: np.ndarray, name: str = "") -> Figure:
     if not np.all(np.isfinite(kernels)):
         raise ValueError("kernels must be finite")
     height, width, channels, count = kernels.shape
-    scaled = [_in_colour(kernels[..., place]) for place in range(count)]
     columns = min(count, max(_LEAST_COLUMNS, math.ceil(math.sqrt(2 * count))))
-    rows = math.ceil(count / columns)
+    picture = grid(kernels, columns)
+    picture_width = columns * _KERNEL_WIDTH
     title = f"{count} kernels of {height} x {width} pixels"
     if name:
         title += f", {abbreviate(name, _NAME_LENGTH)}"
     note = "white is 0, red positive, blue negative" if channels == 1 else "grey is 0"
     note += "; each on its own scale"
-    row_step = _KERNEL_WIDTH * height / width + _GAP
     figure, axes = new_page(
         2 * MARGIN
         + max(
-            columns * (_KERNEL_WIDTH + _GAP) - _GAP,
-            1.08 * text_width([title], _FONT_SIZE + 2),
-            1.08 * text_width([note], _FONT_SIZE - 1),
+            picture_width,
+            wide([title], FONT_SIZE + 2),
+            wide([note], FONT_SIZE - 1),
         ),
-        2 * MARGIN + _HEADING + rows * row_step - _GAP,
+        2 * MARGIN + _HEADING + picture_width * picture.shape[0] / picture.shape[1],
     )
     _draw_heading(axes, MARGIN, MARGIN, title, note)
-    for place, image in enumerate(scaled):
-        row, column = divmod(place, columns)
-        left = MARGIN + column * (_KERNEL_WIDTH + _GAP)
-        draw_image(axes, image, left, MARGIN + _HEADING + row * row_step, _KERNEL_WIDTH)
+    draw_image(axes, picture, MARGIN, MARGIN + _HEADING, picture_width)
     return figure
 
 
@@ -126,16 +124,16 @@ def excitation_figure(layers: Sequence[ExcitedLayer], title: str = "") -> Figure
     for layer in layers:
         _check(layer)
     blocks = [_Block(layer) for layer in layers]
-    title_height = _TITLE if title else 0
+    title_height = TITLE_HEIGHT if title else 0
     figure, axes = new_page(
         2 * MARGIN
         + max(
             sum(block.width for block in blocks) + _BLOCK_GAP * (len(blocks) - 1),
-            1.08 * text_width([title], _FONT_SIZE + 2),
+            wide([title], FONT_SIZE + 2),
         ),
         2 * MARGIN + title_height + max(block.height for block in blocks),
     )
-    axes.text(MARGIN, MARGIN + _TITLE / 3, title, size=_FONT_SIZE + 2, va="center")
+    draw_title(axes, title)
     left = MARGIN
     for block in blocks:
         block.draw(axes, left, MARGIN + title_height)
@@ -153,17 +151,14 @@ class _Block:
         self.note = f"{k} of {layer.count} kernels, seeing {height} x {width} pixels"
         self.numbers = [str(kernel) for kernel in layer.kernels]
         self.greatest = [f"{row[0]:.3g}" for row in layer.activations]
-        # Small letters, fitted to pixels, come out a little wider than their outlines.
-        self.label_width = 1.08 * max(
-            text_width(self.numbers, _FONT_SIZE), text_width(self.greatest, _FONT_SIZE - 2)
-        )
+        self.label_width = row_label_width(self.numbers, self.greatest)
         self.pair_step = 2 * _IMAGE_WIDTH + _GAP
         self.image_height = _IMAGE_WIDTH * height / width
         self.row_step = max(self.image_height, _MIN_ROW_HEIGHT) + _GAP
         self.width = max(
             self.label_width + _LABEL_GAP + m * self.pair_step - _GAP,
-            1.08 * text_width([self.name], _FONT_SIZE + 2),
-            1.08 * text_width([self.note], _FONT_SIZE - 1),
+            wide([self.name], FONT_SIZE + 2),
+            wide([self.note], FONT_SIZE - 1),
         )
         self.height = _HEADING + k * self.row_step - _GAP
 
@@ -173,21 +168,11 @@ class _Block:
         right = left + self.label_width
         for row, patches in enumerate(self.layer.patches):
             middle = top + _HEADING + row * self.row_step + (self.row_step - _GAP) / 2
-            number, greatest = self.numbers[row], self.greatest[row]
-            axes.text(right, middle - 0.01, number, size=_FONT_SIZE, ha="right", va="bottom")
-            axes.text(
-                right,
-                middle + 0.02,
-                greatest,
-                size=_FONT_SIZE - 2,
-                color="0.4",
-                ha="right",
-                va="top",
-            )
+            draw_row_label(axes, self.numbers[row], self.greatest[row], right, middle)
             image_top = middle - self.image_height / 2
             for column, patch in enumerate(as_rgb(patches, "patches")):
                 image_left = right + _LABEL_GAP + column * self.pair_step
-                attribution = _in_colour(self.layer.attributions[row, column][..., None])
+                attribution = in_colour(self.layer.attributions[row, column][..., None])
                 self._draw_framed(axes, patch, image_left, image_top)
                 self._draw_framed(axes, attribution, image_left + _IMAGE_WIDTH, image_top)
 
@@ -211,15 +196,6 @@ def _check(layer: ExcitedLayer) -> None:
         raise ValueError(f"layer {layer.name}: activations of shape {np.shape(layer.activations)}")
 
 
-def _in_colour(values: np.ndarray) -> np.ndarray:
-    """Signed values (h, w, 1 or 3) as a uint8 image (h, w, 3), 0 in the middle of the range."""
-    greatest = np.nanmax(np.abs(values), initial=0)
-    scaled = 0.5 + 0.5 * values / (greatest or 1)
-    if values.shape[-1] == 1:
-        return _COLOURS(np.ma.masked_invalid(scaled[..., 0]), bytes=True)[..., :3]
-    return np.rint(255 * scaled).astype(np.uint8)
-
-
 def _draw_heading(axes: Axes, left: float, top: float, text: str, note: str) -> None:
-    axes.text(left, top + 0.08, text, size=_FONT_SIZE + 2, va="center")
-    axes.text(left, top + 0.27, note, size=_FONT_SIZE - 1, color="0.4", va="center")
+    axes.text(left, top + 0.08, text, size=FONT_SIZE + 2, va="center")
+    axes.text(left, top + 0.27, note, size=FONT_SIZE - 1, color="0.4", va="center")

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from semisup.analysis.drawing import DPI, MARGIN, abbreviate, text_width
+from semisup.analysis import fonts
+from semisup.analysis.drawing import FONT_SIZE, MARGIN, abbreviate, new_figure, text_width
 
-_FONT_SIZE = 9
 _BINS = 10
 _MAX_CATEGORIES = 20
 _MAX_COLUMNS = 4
@@ -83,22 +83,22 @@ def marginal_figure(
     columns = -(-len(marginals) // rows)
     in_rows = [marginals[start : start + columns] for start in range(0, len(marginals), columns)]
     heights = [_PANEL_HEIGHT + max(map(_upright_names_height, row)) for row in in_rows]
-    figure = Figure(
-        (max(columns, 1.5) * _PANEL_WIDTH + 0.5, sum(heights) + (0.7 if title else 0.4)),
-        dpi=DPI,
-        facecolor="white",
+    figure = new_figure(
+        max(columns, 1.5) * _PANEL_WIDTH + 0.5,
+        sum(heights) + (0.7 if title else 0.4),
+        pad=MARGIN / 2,
     )
-    figure.set_layout_engine("constrained", w_pad=MARGIN / 2, h_pad=MARGIN / 2)
     axes = None
     for place, marginal in enumerate(marginals):
         axes = figure.add_subplot(rows, columns, place + 1, sharey=axes)
         _draw_panel(axes, marginal, len(runs))
         if place % columns == 0:
-            axes.set_ylabel(metric, size=_FONT_SIZE)
+            axes.set_ylabel(metric, size=FONT_SIZE)
         else:
             axes.tick_params(labelleft=False)
     if title:
-        figure.suptitle(title, x=MARGIN / figure.get_figwidth(), ha="left", size=_FONT_SIZE + 2)
+        left = MARGIN / figure.get_figwidth()
+        figure.suptitle(abbreviate(title, 100), x=left, ha="left", size=FONT_SIZE + 2)
     style = {"marker": "o", "linestyle": "none"}
     figure.legend(
         handles=[
@@ -107,7 +107,7 @@ def marginal_figure(
         ],
         loc="outside lower center",
         ncols=2,
-        fontsize=_FONT_SIZE - 1,
+        fontsize=FONT_SIZE - 1,
         frameon=False,
     )
     return figure
@@ -237,17 +237,21 @@ def _draw_panel(axes: Axes, marginal: _Marginal, total: int) -> None:
         names = _category_names(marginal)
         axes.set_xlim(-0.5, len(names) - 0.5)
         axes.set_xticks(
-            range(len(names)), names, rotation=90 if _upright_names_height(marginal) else 0
+            range(len(names)),
+            names,
+            rotation=90 if _upright_names_height(marginal) else 0,
+            # Labels of ticks are made after fonts are chosen for all other texts.
+            fontfamily=fonts.stack("".join(names)),
         )
-    axes.set_xlabel(abbreviate(marginal.name, 28), size=_FONT_SIZE)
-    axes.tick_params(labelsize=_FONT_SIZE - 2)
+    axes.set_xlabel(abbreviate(marginal.name, 28), size=FONT_SIZE)
+    axes.tick_params(labelsize=FONT_SIZE - 2)
     axes.grid(axis="y", color="0.92", lw=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     of_total = "" if count == total else f" of {total:,}"
     in_bins = f" in {len(means)} bins" if marginal.is_grouped else ""
     axes.set_title(
-        f"{count:,}{of_total} runs{in_bins}", size=_FONT_SIZE - 2, color="0.4", loc="right"
+        f"{count:,}{of_total} runs{in_bins}", size=FONT_SIZE - 2, color="0.4", loc="right"
     )
 
 
@@ -258,5 +262,5 @@ def _category_names(marginal: _Marginal) -> list[str]:
 def _upright_names_height(marginal: _Marginal) -> float:
     """Inches that the names of categories need below their panel; 0 where they fit lying down."""
     names = _category_names(marginal)
-    width = text_width(names, _FONT_SIZE - 2)
+    width = text_width(names, FONT_SIZE - 2)
     return width if width * len(names) > 0.7 * _PANEL_WIDTH else 0.0

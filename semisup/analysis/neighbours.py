@@ -3,14 +3,12 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from semisup.analysis.drawing import MARGIN, as_rgb, draw_image, new_page
+from semisup.analysis.drawing import FONT_SIZE, MARGIN, as_rgb, draw_image, new_page
 
-_FONT_SIZE = 9
 _GAP = 0.05
 _HEADING = 0.25
 _IMAGE_WIDTH = 0.85
 _QUERY_GAP = 0.2
-_QUERIES_AT_ONCE = 256
 
 
 def nearest_neighbours(
@@ -38,7 +36,9 @@ def nearest_neighbours(
         ValueError: If shapes do not fit, values are not finite, or there are fewer than `k`
             embeddings to find.
     """
-    queries, embeddings = _unit_rows(queries, "queries"), _unit_rows(embeddings, "embeddings")
+    from sklearn.neighbors import NearestNeighbors
+
+    queries, embeddings = _checked(queries, "queries"), _checked(embeddings, "embeddings")
     if queries.shape[1] != embeddings.shape[1]:
         raise ValueError(
             f"queries have {queries.shape[1]} dimensions, embeddings {embeddings.shape[1]}"
@@ -46,30 +46,24 @@ def nearest_neighbours(
     candidates = len(embeddings) - (exclude is not None)
     if not 1 <= k <= candidates:
         raise ValueError(f"k must be from 1 to {candidates}, the embeddings to find, got {k}")
+    if exclude is not None and np.shape(exclude) != (len(queries),):
+        raise ValueError(f"exclude has shape {np.shape(exclude)} for {len(queries)} queries")
+
+    index = NearestNeighbors(metric="cosine", algorithm="brute").fit(embeddings)
+    distances, indices = index.kneighbors(queries, k + (exclude is not None))
     if exclude is not None:
-        exclude = np.asarray(exclude)
-        if exclude.shape != (len(queries),):
-            raise ValueError(f"exclude has shape {exclude.shape} for {len(queries)} queries")
-
-    indices = np.empty((len(queries), k), np.int64)
-    similarities = np.empty((len(queries), k))
-    # In slices, so that the similarities to a whole data set fit into memory.
-    for start in range(0, len(queries), _QUERIES_AT_ONCE):
-        rows = slice(start, start + _QUERIES_AT_ONCE)
-        cosines = np.clip(queries[rows] @ embeddings.T, -1, 1)
-        if exclude is not None:
-            cosines[np.arange(len(cosines)), exclude[rows]] = -np.inf
-        indices[rows] = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
-        similarities[rows] = np.take_along_axis(cosines, indices[rows], axis=1)
-    return indices, similarities
+        excluded = indices == np.asarray(exclude)[:, np.newaxis]
+        # Among equals, the excluded one need not be found.
+        excluded[~excluded.any(axis=1), -1] = True
+        distances, indices = distances[~excluded].reshape(-1, k), indices[~excluded].reshape(-1, k)
+    return indices, 1 - distances
 
 
-def _unit_rows(vectors: np.ndarray, name: str) -> np.ndarray:
+def _checked(vectors: np.ndarray, name: str) -> np.ndarray:
     vectors = np.asarray(vectors, np.float64)
     if vectors.ndim != 2 or not np.all(np.isfinite(vectors)):
         raise ValueError(f"{name} must be finite and of shape (n, d), got shape {vectors.shape}")
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return vectors
 
 
 def nearest_neighbours_figure(
@@ -112,7 +106,7 @@ def nearest_neighbours_figure(
         MARGIN + _HEADING + q * row_step - _GAP + MARGIN,
     )
     for left, text in ((MARGIN, "image"), (neighbours_left, "nearest neighbours")):
-        axes.text(left, MARGIN + _HEADING / 3, text, size=_FONT_SIZE, va="center")
+        axes.text(left, MARGIN + _HEADING / 3, text, size=FONT_SIZE, va="center")
     for row, image in enumerate(query_images):
         draw_image(axes, image, MARGIN, MARGIN + _HEADING + row * row_step, _IMAGE_WIDTH)
     for place, image in enumerate(neighbour_images):
@@ -123,7 +117,7 @@ def nearest_neighbours_figure(
             left + 0.045,
             top + 0.045,
             f"{similarities[row, column]:.2f}",
-            size=_FONT_SIZE - 2,
+            size=FONT_SIZE - 2,
             va="top",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
         )

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from semisup.analysis.drawing import DPI, MARGIN, abbreviate, text_width
+from semisup.analysis.drawing import FONT_SIZE, MARGIN, abbreviate, new_figure, text_width
 
 # M. Petroff, "Accessible color sequences for data visualization", 2021: ten colours that are
 # told apart under the common colour vision deficiencies.
@@ -25,7 +25,7 @@ COLOURS = (
     "#92dadd",
 )
 _MARKERS = "o^sDvPX<>*"
-_FONT_SIZE = 9
+_LEGEND = {"fontsize": FONT_SIZE, "frameon": False, "handletextpad": 0.2, "columnspacing": 0.8}
 _LEGEND_ROWS = 22
 _PANEL_LEGEND_ROWS = 14
 _PLOT_WIDTH = 5.6
@@ -125,24 +125,20 @@ def tsne_figure(
         handles.append(_landmark_handle())
     legend_columns = -(-len(handles) // _LEGEND_ROWS)
     texts = [handle.get_label() for handle in handles]
-    legend_width = legend_columns * (text_width(texts, _FONT_SIZE) + 0.35)
+    legend_width = legend_columns * (text_width(texts, FONT_SIZE) + 0.35)
 
-    figure = Figure((_PLOT_WIDTH + legend_width, _PLOT_WIDTH), dpi=DPI, facecolor="white")
-    figure.set_layout_engine("constrained", w_pad=MARGIN, h_pad=MARGIN)
+    figure = new_figure(_PLOT_WIDTH + legend_width, _PLOT_WIDTH, pad=MARGIN)
     axes = figure.add_subplot(aspect="equal", adjustable="datalim", xticks=[], yticks=[])
     _scatter(axes, points, labels)
     if landmarks is not None:
         _draw_landmarks(axes, landmarks, landmark_labels)
     if title:
-        axes.set_title(title, size=_FONT_SIZE + 2, loc="left")
+        axes.set_title(title, size=FONT_SIZE + 2, loc="left")
     figure.legend(
         handles=handles,
         loc="outside right upper",
-        fontsize=_FONT_SIZE,
-        frameon=False,
         ncols=legend_columns,
-        handletextpad=0.2,
-        columnspacing=0.8,
+        **_LEGEND,
     )
     return figure
 
@@ -171,10 +167,10 @@ def tsne_grid(
             _check_points(points, labels, names)
     all_names = [abbreviate(name, 24) for _, names in groupings.values() for name in names]
     columns = max(-(-len(names) // _PANEL_LEGEND_ROWS) for _, names in groupings.values())
-    legend_width = columns * (text_width(all_names, _FONT_SIZE) + 0.35)
-    size = (len(panels) * _PANEL_WIDTH + legend_width, len(groupings) * _PANEL_WIDTH)
-    figure = Figure(size, dpi=DPI, facecolor="white")
-    figure.set_layout_engine("constrained", w_pad=MARGIN / 2, h_pad=MARGIN / 2)
+    legend_width = columns * (text_width(all_names, FONT_SIZE) + 0.35)
+    figure = new_figure(
+        len(panels) * _PANEL_WIDTH + legend_width, len(groupings) * _PANEL_WIDTH, pad=MARGIN / 2
+    )
     grid = figure.subplots(
         len(groupings),
         len(panels),
@@ -184,7 +180,7 @@ def tsne_grid(
     for row, (row_title, (labels, names)) in zip(grid, groupings.items(), strict=True):
         for axes, points in zip(row, (points for _, points in panels), strict=True):
             _scatter(axes, points, labels)
-        row[0].set_ylabel(row_title, size=_FONT_SIZE + 2)
+        row[0].set_ylabel(row_title, size=FONT_SIZE + 2)
         row[-1].legend(
             handles=_legend_handles(
                 np.unique(labels),
@@ -192,14 +188,11 @@ def tsne_grid(
             ),
             loc="upper left",
             bbox_to_anchor=(1.0, 1.0),
-            fontsize=_FONT_SIZE,
-            frameon=False,
             ncols=-(-len(names) // _PANEL_LEGEND_ROWS),
-            handletextpad=0.2,
-            columnspacing=0.8,
+            **_LEGEND,
         )
     for axes, (title, _) in zip(grid[0], panels, strict=True):
-        axes.set_title(title, size=_FONT_SIZE + 2, loc="left")
+        axes.set_title(abbreviate(title, 32), size=FONT_SIZE + 2, loc="left")
     return figure
 
 
@@ -284,7 +277,8 @@ def _legend_handles(labels: Sequence[int], names: Sequence[str]) -> list[Line2D]
             linestyle="none",
             markersize=6,
             markeredgewidth=0,
-            label=name,
+            # Matplotlib leaves out what begins with an underscore.
+            label=f"\u200a{name}" if name.startswith("_") else name,
         )
         for label, name in zip(labels, names, strict=True)
     ]

@@ -1,14 +1,19 @@
 """The curves of a run's log as SVG, on a linear and on a logarithmic axis."""
 
+import io
 import json
-from typing import NamedTuple
+import re
+from xml.etree import ElementTree
 
+import matplotlib
 import numpy as np
 from matplotlib import ticker
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 
-from semisup.report_page import markup
-from semisup.report_page.curves import grouped, read, thinned
-from semisup.report_page.markup import element
+from semisup.report_page import wording
+from semisup.report_page.curves import CURVES, grouped, read, thinned
+from semisup.report_page.tables import value
 
 OPEN = 16
 """Tags of a group, at most, that is unfolded from the beginning."""
@@ -22,127 +27,108 @@ POINTS = 300
 ALL_POINTS = 60_000
 """Points of all curves together, about."""
 
+DASHES = ((), (7, 4), (2, 4), (9, 3, 2, 3), (4, 3), (12, 4))
+"""Lengths of the strokes and gaps of each curve of a chart."""
+
 _WIDTH, _HEIGHT = 400, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 382, 10, 198
 _MARKED = 12
-
-
-class Axis(NamedTuple):
-    """An axis from the low end to the high one, with ticks between them."""
-
-    low: float
-    high: float
-    ticks: list
-    logarithmic: bool = False
-
-    def places(self, values):
-        """Where values lie: 0 at the low end, 1 at the high one; NaN where they cannot."""
-        low, high, values = self.low, self.high, np.asarray(values, float)
-        if self.logarithmic:
-            low, high = np.log10([low, high])
-            values = np.log10(np.where(values > 0, values, np.nan))
-        return (np.where(np.isfinite(values), values, np.nan) - low) / (high - low)
+# Colours that stand for the style sheet's, which differ between light and dark pages.
+_VARIABLES = [*(f"c{place}" for place in range(CURVES)), "muted", "rule", "page"]
+_PAINT = {name: f"#0123{place:02x}" for place, name in enumerate(_VARIABLES)}
+_STYLE = {
+    "axes.autolimit_mode": "round_numbers",
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.labelcolor": _PAINT["muted"],
+    "axes.xmargin": 0,
+    "axes.ymargin": 0,
+    **{f"axes.spines.{side}": False for side in ("bottom", "left", "right", "top")},
+    "figure.facecolor": "none",
+    "figure.dpi": 72,
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 12,
+    "grid.color": _PAINT["rule"],
+    "grid.linewidth": 1,
+    "lines.scale_dashes": False,
+    "svg.fonttype": "none",
+    "xtick.color": _PAINT["muted"],
+    "xtick.major.size": 0,
+    "ytick.color": _PAINT["muted"],
+    "ytick.major.pad": 7,
+    "ytick.major.size": 0,
+}
 
 
 def section(entries, first=()):
-    """What shows the curves of a log.
+    """Collect what the template shows of the curves of a log.
 
     Args:
         entries: entries of the log of a run.
         first: tags to begin with.
 
     Returns:
-        List of elements; empty if the log holds no numbers.
+        Dictionary with `groups`, a list of dictionaries, and `most`, the points that a curve is
+        thinned to, or None if none is.
     """
     curves = read(entries)
-    if not curves:
-        return []
     groups = grouped(curves, first)
     drawn = sum(len(charted) for group in groups for _, charted in group.charts)
-    most = min(POINTS, max(20, ALL_POINTS // drawn))
-    every_step = np.concatenate([curve.steps for curve in curves.values()])
-    steps = _linear(every_step, whole=True)
-    text = "Point at a chart, or choose it and press the arrow keys, to read its values at a step."
-    if any(len(curve.steps) > most for curve in curves.values()):
-        text += (
-            f" Curves with more than {most} entries are thinned for drawing: the least and the "
-            "greatest value of each stretch of the log are drawn. The numbers beneath the charts "
-            "are those of the whole log, metrics.jsonl."
-        )
-    return [
-        element("p", text, class_="note"),
-        element(
-            "div",
-            [_group(group, f"axis-{place}", steps, most) for place, group in enumerate(groups)],
-            class_="groups",
-        ),
-    ]
+    most = min(POINTS, max(20, ALL_POINTS // max(drawn, 1)))
+    every_step = [curve.steps[end] for curve in curves.values() for end in (0, -1)]
+    steps = (min(every_step, default=0), max(every_step, default=0))
+    is_thinned = any(len(curve.steps) > most for curve in curves.values())
+    with matplotlib.rc_context(_STYLE):
+        shown = [_group(place, group, steps, most) for place, group in enumerate(groups)]
+    return {"groups": shown, "most": most if is_thinned else None}
 
 
-def _group(group, name, steps, most):
-    choices = []
-    preferred = "log" if any(_spans_far(curves) for _, curves in group.charts) else "linear"
-    for kind, words in (("linear", "linear axis"), ("log", "logarithmic axis")):
-        checked = "" if kind == preferred else None
-        choices += [
-            element(
-                "input",
-                type="radio",
-                name=name,
-                id=f"{name}-{kind}",
-                class_=f"to-{kind}",
-                checked=checked,
-            ),
-            element("label", words, for_=f"{name}-{kind}"),
-        ]
-    charts = [_chart(title, curves, steps, most) for title, curves in group.charts]
-    if len(charts) == 1 and group.tags > 1:
-        # The group's title says it.
-        charts[0].remove(charts[0].find("figcaption"))
-    count = f"{group.tags:,} {'curve' if group.tags == 1 else 'curves'}"
-    return element(
-        "details",
-        element("summary", element("h3", group.title), element("span", count, class_="note")),
-        choices,
-        element("p", group.note, class_="note") if group.note else [],
-        element("div", charts, class_="charts"),
-        class_=f"group charts-{min(len(group.charts), 3)}",
-        open="" if group.tags <= OPEN else None,
-    )
+def _group(number, group, steps, most):
+    return {
+        "title": group.title,
+        "tags": group.tags,
+        "note": group.note,
+        "is_open": group.tags <= OPEN,
+        "preferred": "log" if any(_spans_far(curves) for _, curves in group.charts) else "linear",
+        "charts": [
+            _chart(f"chart-{number}-{place}", title, curves, steps, most)
+            for place, (title, curves) in enumerate(group.charts)
+        ],
+    }
 
 
-def _chart(title, curves, steps, most):
+def _chart(name, title, curves, steps, most):
     drawn = [thinned(curve, most) for curve in curves.values()]
     finite = np.concatenate([curve.finite for curve in curves.values()])
     summary = "; ".join(f"{tag} {_in_words(curve)}" for tag, curve in curves.items())
     pictures = []
     if len(finite):
-        pictures.append(_svg(drawn, steps, _linear(finite), f"{summary}.", "linear"))
-    positive = finite[finite > 0]
-    if len(positive):
-        note = "values above 0 only" if len(positive) < len(finite) else ""
-        axis = _logarithmic(positive)
-        pictures.append(_svg(drawn, steps, axis, f"{summary}. Logarithmic axis.", "log", note))
+        pictures.append(_svg(f"{name}-linear", title, f"{summary}.", drawn, steps, "linear"))
+    if np.any(finite > 0):
+        note = "values above 0 only" if np.any(finite <= 0) else ""
+        description = f"{summary}. Logarithmic axis."
+        pictures.append(_svg(f"{name}-log", title, description, drawn, steps, "log", note))
     elif pictures:
         # There is nothing to choose.
-        pictures[0].set("class", "chart")
-    heading = markup.number_heading("last")
-    heading.set("class", "number last")
-    return element(
-        "figure",
-        element("figcaption", title),
-        pictures,
-        markup.table(
-            ["curve", heading, *map(markup.number_heading, ("least", "greatest"))],
-            [
-                _legend(tag.partition("/")[2] or tag, curve, place)
-                for place, (tag, curve) in enumerate(curves.items())
-            ],
-            class_="legend",
-        ),
-        class_="curves",
-        data_curves=json.dumps([_points(curve) for curve in drawn], separators=(",", ":")),
-    )
+        pictures[0] = pictures[0].replace('class="chart linear"', 'class="chart"', 1)
+    return {
+        "title": title,
+        "pictures": pictures,
+        "points": json.dumps([_points(curve) for curve in drawn], separators=(",", ":")),
+        "curves": [
+            {
+                "name": tag.partition("/")[2] or tag,
+                "dashes": " ".join(map(str, DASHES[place])) or "none",
+                "summary": [
+                    value(float(curve.values[-1]), kind="number last"),
+                    *(value(bound, kind="number") for bound in _bounds(curve)),
+                ],
+            }
+            for place, (tag, curve) in enumerate(curves.items())
+        ],
+    }
 
 
 def _spans_far(curves):
@@ -163,112 +149,126 @@ def _bounds(curve):
 
 
 def _in_words(curve):
-    least, greatest = map(markup.text, _bounds(curve))
-    last = markup.text(float(curve.values[-1]))
+    least, greatest = map(wording.text, _bounds(curve))
+    last = wording.text(float(curve.values[-1]))
     return f"between {least} and {greatest}, {last} at step {curve.steps[-1]:,}"
 
 
-def _legend(name, curve, place):
-    # A line of the curve's colour and dashes, which its name explains.
-    swatch = element(
-        "svg",
-        element("path", d="M1,5h26", class_=f"line c{place}"),
-        viewBox="0 0 28 10",
-        class_="swatch",
-        aria_hidden="true",
-    )
-    last, bounds = float(curve.values[-1]), _bounds(curve)
-    return [
-        element("th", swatch, " ", markup.breakable(name), scope="row"),
-        element("td", markup.value(last), class_="number last"),
-        *(element("td", markup.value(bound), class_="number") for bound in bounds),
+def _svg(name, title, description, curves, steps, kind, note=""):
+    """Draw curves with Matplotlib.
+
+    Args:
+        name: identifier within the page.
+        title: title for a screen reader.
+        description: what the picture says, in words.
+        curves: `Curve`s.
+        steps: the least and the greatest step of all charts.
+        kind: "linear" or "log", the axis.
+        note: what stands in the corner.
+
+    Returns:
+        The text of an `svg` element, in the colours of the page.
+    """
+    figure = Figure((_WIDTH / 72, _HEIGHT / 72))
+    width, height = (_RIGHT - _LEFT) / _WIDTH, (_BOTTOM - _TOP) / _HEIGHT
+    axes = figure.add_axes((_LEFT / _WIDTH, 1 - _BOTTOM / _HEIGHT, width, height))
+    axes.set_yscale(kind)
+    axes.set_xlabel("step", labelpad=2)
+    values = [
+        np.where(
+            np.isfinite(curve.values) & ((kind == "linear") | (curve.values > 0)),
+            curve.values,
+            np.nan,
+        )
+        for curve in curves
     ]
-
-
-def _linear(values, whole=False):
-    low, high = float(np.min(values)), float(np.max(values))
-    if 0 < low < high / 2 and not whole:
-        low = 0.0
-    if low == high:
-        margin = abs(low) / 10 or 1.0
-        low, high = low - margin, high + margin
-    ticks = ticker.MaxNLocator(5, integer=whole, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-    if whole:
-        ticks = [tick for tick in ticks if low <= tick <= high]
-        return Axis(low, high, ticks)
-    return Axis(float(ticks[0]), float(ticks[-1]), list(ticks))
-
-
-def _logarithmic(values):
-    low, high = float(np.min(values)), float(np.max(values))
-    low, high = (low / 1.1, high * 1.1) if high < 1.1 * low else (low, high)
-    margin = (high / low) ** 0.04
-    low, high = low / margin, high * margin
-    if high < 10 * low:
-        ticks = ticker.MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-    else:
-        subs = (1.0, 2.0, 5.0) if high < 300 * low else (1.0,)
-        ticks = ticker.LogLocator(subs=subs, numticks=7).tick_values(low, high)
-    return Axis(low, high, [tick for tick in ticks if low <= tick <= high], logarithmic=True)
-
-
-def _tick(value):
-    if value and not 1e-4 <= abs(value) < 1e6:
-        mantissa, exponent = f"{value:.3g}".split("e") if "e" in f"{value:.3g}" else (value, "0")
-        return f"{mantissa}e{int(exponent)}"
-    return f"{value:,.6g}" if abs(value) < 1e4 else f"{value:,.0f}"
-
-
-def _svg(curves, steps, axis, description, kind, note=""):
-    def x(places):
-        return _LEFT + np.asarray(places) * (_RIGHT - _LEFT)
-
-    def y(places):
-        return _BOTTOM - np.asarray(places) * (_BOTTOM - _TOP)
-
-    parts = []
-    for tick, place in zip(axis.ticks, y(axis.places(axis.ticks)), strict=True):
-        parts += [
-            element("path", d=f"M{_LEFT},{place:.1f}H{_RIGHT}", class_="grid"),
-            element("text", _tick(tick), x=_LEFT - 6, y=f"{place + 4:.1f}", class_="y"),
-        ]
-    for tick, place in zip(steps.ticks, x(steps.places(steps.ticks)), strict=True):
-        parts.append(element("text", _tick(tick), x=f"{place:.1f}", y=_BOTTOM + 16, class_="x"))
-    parts.append(element("text", "step", x=(_LEFT + _RIGHT) / 2, y=_HEIGHT - 2, class_="x"))
+    for place, (curve, heights) in enumerate(zip(curves, values, strict=True)):
+        axes.plot(
+            curve.steps,
+            heights,
+            color=_PAINT[f"c{place}"],
+            linewidth=1.8,
+            linestyle=(0, DASHES[place]) if DASHES[place] else "-",
+            dash_capstyle="round",
+            marker="o",
+            markersize=6,
+            markeredgewidth=1.8,
+            markerfacecolor=_PAINT["page"],
+            markevery=np.flatnonzero(_marked(heights)).tolist(),
+            clip_on=False,
+        )
+    _put_ticks(axes, steps)
     if note:
-        parts.append(element("text", note, x=_RIGHT, y=_TOP + 10, class_="y"))
-    for place, curve in enumerate(curves):
-        xs, ys = x(steps.places(curve.steps)), y(axis.places(curve.values))
-        parts.append(element("path", d=_path(xs, ys), class_=f"line c{place}"))
-        if len(curve.steps) <= _MARKED:
-            parts += [
-                element("circle", cx=f"{left:.1f}", cy=f"{top:.1f}", r=3, class_=f"dot c{place}")
-                for left, top in zip(xs, ys, strict=True)
-                if np.isfinite(top)
-            ]
-    return element(
-        "svg",
-        parts,
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        class_=f"chart {kind}",
-        role="img",
-        aria_label=description,
-        tabindex=0,
-        data_x=json.dumps([_LEFT, _RIGHT, steps.low, steps.high]),
-        data_y=json.dumps([_BOTTOM, _TOP, axis.low, axis.high]),
-    )
+        corner = {"transform": axes.transAxes, "ha": "right", "va": "top"}
+        axes.text(1, 0.98, note, color=_PAINT["muted"], **corner)
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
+    places = {
+        "data-x": [_LEFT, _RIGHT, *axes.get_xlim()],
+        "data-y": [_BOTTOM, _TOP, *axes.get_ylim()],
+    }
+    attributes = {
+        "class": f"chart {kind}",
+        **{key: json.dumps([float(number) for number in value]) for key, value in places.items()},
+    }
+    return _embedded(buffer.getvalue(), name, title, description, attributes)
 
 
-def _path(xs, ys):
-    """A line through points, interrupted where one has no place."""
-    commands, draws = [], False
-    for left, top in zip(xs, ys, strict=True):
-        if not np.isfinite(top):
-            draws = False
-            continue
-        commands.append(f"{'L' if draws else 'M'}{left:.1f},{top:.1f}")
-        if not draws:
-            # A point between two gaps is a dot.
-            commands.append("h0")
-        draws = True
-    return "".join(commands)
+def _put_ticks(axes, steps):
+    """Give axes limits and ticks that suit what is drawn and the steps of all charts."""
+    if steps[0] < steps[1]:
+        axes.set_xlim(steps)
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
+    low, high = axes.get_ylim()
+    if axes.get_yscale() == "log":
+        subs = (1, 2, 5) if high < 300 * low else (1,)
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=7))
+        axes.yaxis.set_minor_locator(ticker.NullLocator())
+    elif 0 < low < high / 2:
+        axes.set_ylim(bottom=0)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,.7g}")
+
+
+def _marked(values):
+    """Which points of a curve are marked: all of few, else those that no line leads to."""
+    if len(values) <= _MARKED:
+        return np.isfinite(values)
+    has_no_line = np.isnan(np.concatenate([[np.nan], values, [np.nan]]))
+    return has_no_line[:-2] & has_no_line[2:] & ~has_no_line[1:-1]
+
+
+def _embedded(text, name, title, description, attributes):
+    """Make Matplotlib's SVG a part of a page: with its colours, and without its style and names."""
+    root = ElementTree.fromstring(text)
+    used = set(re.findall(r'(?:href="|url\()#([\w-]+)', text))
+    for node in root.iter():
+        node.tag = node.tag.rpartition("}")[2]
+        node.attrib = {
+            key.rpartition("}")[2]: value
+            for key, value in node.attrib.items()
+            if key != "id" or value in used
+        }
+        if "d" in node.attrib:
+            # Hundredths of a pixel are enough.
+            node.set("d", re.sub(r"(\.\d\d)\d+", r"\1", node.get("d")))
+        # It would hold for the whole page.
+        for child in [child for child in node if child.tag.endswith(("}style", "}metadata"))]:
+            node.remove(child)
+    root.attrib = {
+        "viewBox": f"0 0 {_WIDTH} {_HEIGHT}",
+        "role": "img",
+        "aria-labelledby": f"{name}-title {name}-desc",
+        "tabindex": "0",
+        **attributes,
+    }
+    for tag, words in (("desc", description), ("title", title)):
+        node = ElementTree.Element(tag, id=f"{name}-{tag}")
+        node.text = words
+        root.insert(0, node)
+    embedded = ElementTree.tostring(root, encoding="unicode")
+    for variable, colour in _PAINT.items():
+        embedded = embedded.replace(colour, f"var(--{variable})")
+    return embedded

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from semisup.live_settings import PREFIX as LIVE
-from semisup.report_page import markup
+from semisup.names import printable
+from semisup.report_page import wording
 
 CURVES = 6
 """Curves in a chart, at most: as many as there are colours."""
@@ -54,12 +55,12 @@ def read(entries):
     found = {}
     for entry in entries:
         for tag, number in entry.items():
-            if tag not in ("step", "seconds") and markup.is_number(number):
+            if tag not in ("step", "seconds") and wording.is_number(number):
                 steps, values = found.setdefault(tag, ([], []))
                 steps.append(entry["step"])
                 values.append(number)
     return {
-        tag: Curve(np.array(steps), np.array(values, float))
+        printable(tag): Curve(np.array(steps), np.array(values, float))
         for tag, (steps, values) in found.items()
     }
 
@@ -102,7 +103,10 @@ def _group(title, curves):
     tags = list(curves)
     parts = np.array_split(np.arange(len(tags)), math.ceil(len(tags) / CURVES))
     charts = [
-        (f"{title}, {place} of {len(parts)}", {tags[i]: curves[tags[i]] for i in part})
+        (
+            title if len(parts) == 1 else f"{title}, {place} of {len(parts)}",
+            {tags[i]: curves[tags[i]] for i in part},
+        )
         for place, part in enumerate(parts, start=1)
     ]
     return Group(title, len(tags), charts)

@@ -6,15 +6,19 @@ import hashlib
 import io
 import json
 import os
+import re
 import shlex
 from importlib import resources
 
+import jinja2
+from markupsafe import Markup
 from PIL import Image
 
 from semisup.data import image_files
 from semisup.errors import UserError
-from semisup.report_page import charts, markup, measured
-from semisup.report_page.markup import element
+from semisup.names import printable
+from semisup.report_page import charts, measured, wording
+from semisup.report_page.tables import Cell, Table, described, value
 from semisup.run_config import FOLDER, file_name, flags_for
 
 LARGE = 400_000
@@ -31,7 +35,7 @@ _TASKS = {
 _TILES = ("accuracy", "error", "nmi", "ari", "coverage")
 _CAPTIONS = {
     "associations": "Associations of labelled with unlabelled images, early and late in the "
-    "training: the thicker a line, the more probable the step.",
+    "training: the darker a line, the more probable the step.",
     "cluster_sizes": "Sizes of the clusters over the training.",
     "clusters": "The most probable images of each cluster.",
     "confusion": "Confusion matrix, labelled images and mistakes.",
@@ -46,7 +50,7 @@ _ELSEWHERE = ("settings", "command", "versions", "hardware", "backend", "git_com
 
 
 def render(run, task):
-    """The report on a run as the text of an HTML file.
+    """Return the report on a run as the text of an HTML file.
 
     Args:
         run: a `RunDirectory`.
@@ -58,70 +62,42 @@ def render(run, task):
     config = run.read_config()
     if config is None:
         raise UserError(f"{run.path} holds no run: it has no config.json")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("semisup.report_page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["breakable"] = _breakable
     report = Report(run, task, config)
-    sections = {
-        "Settings": report.settings(),
-        "Evaluation": report.evaluation(),
-        "Curves": report.curves(),
-        "Figures": report.figures(),
-        "To repeat it": report.reproduction(),
-    }
-    ids = {title: title.lower().replace(" ", "-") for title in sections}
-    style, script = (_asset(f"page.{kind}") for kind in ("css", "js"))
+    style, script = (asset(f"page.{kind}") for kind in ("css", "js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = "; ".join(
-        (
-            "default-src 'none'",
-            "img-src data:",
-            "style-src 'unsafe-inline'",
-            f"script-src 'sha256-{digest}'",
-        )
+    policy = (
+        "default-src 'none'",
+        "img-src data:",
+        "style-src 'unsafe-inline'",
+        f"script-src 'sha256-{digest}'",
     )
-    root = element(
-        "html",
-        element(
-            "head",
-            element("meta", charset="utf-8"),
-            element("meta", http_equiv="Content-Security-Policy", content=policy),
-            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            element("title", f"{report.title}, {report.name}"),
-            element("link", rel="icon", href="data:,"),
-            element("style", style),
-        ),
-        element(
-            "body",
-            element(
-                "header",
-                element("p", report.task_title, class_="note"),
-                element("h1", report.title),
-                element("p", f"Run {report.name}"),
-                report.tiles(),
-                element(
-                    "nav",
-                    [element("a", title, href=f"#{ids[title]}") for title in sections],
-                    aria_label="Parts of the report",
-                ),
-            ),
-            element(
-                "main",
-                [
-                    element("section", element("h2", title), content, id=ids[title])
-                    for title, content in sections.items()
-                ],
-            ),
-            element("script", script),
-        ),
-        lang="en",
+    return environment.get_template("page.html").render(
+        report=report,
+        curves=charts.section(report.entries, task.SHOWN),
+        style=style,
+        script=script,
+        policy="; ".join(policy),
     )
-    return markup.document(root)
 
 
-def _asset(name):
+def asset(name):
+    """Return the text of a file that the page holds."""
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
+def _breakable(text):
+    """A name that may be broken after its underscores and slashes."""
+    return Markup("<wbr>").join(re.split(r"(?<=[_/])", text))
+
+
 class Report:
-    """Reads what a run left behind, and describes it.
+    """Reads what a run left behind, and describes it for the template.
 
     Args:
         run: a `RunDirectory`.
@@ -132,137 +108,106 @@ class Report:
     def __init__(self, run, task, config):
         self.run = run
         self.task = task
-        self.config = config
+        self.config = _shown(config)
+        # The command line needs them as they are.
         self.values = config["settings"]
         self.fields = {field.name: field for field in dataclasses.fields(task.Config)}
-        self.record = run.read_record() or {}
-        self.results = run.read_results() or {}
-        self.measured = run.read_json("evaluation.json") or {}
+        self.record = _shown(run.read_record() or {})
+        self.results = _shown(run.read_results() or {})
+        self.measured = _shown(run.read_json("evaluation.json") or {})
         self.entries = run.read_metrics()
-        self.name = os.path.basename(run.path)
-        self.task_title = _TASKS.get(config["task"], config["task"])
+        self.name = printable(os.path.basename(run.path))
+        self.task_title = _TASKS.get(config["task"], self.config["task"])
+        self.program = self.config["task"].replace("_", "-")
         domains = (self.values.get("dataset"), self.values.get("target_dataset"))
-        self.title = " → ".join(_dataset(domain) for domain in domains if domain)
+        self.title = printable(" → ".join(_dataset(domain) for domain in domains if domain))
 
     def tiles(self):
-        """What came of the run, at a glance."""
+        """Return what came of the run, at a glance: title, value and remark of each tile."""
         tiles = self._measured_tiles()
         step = max((entry["step"] for entry in self.entries), default=0)
         step, steps = self.results.get("step", step), self.values.get("max_steps")
         complete = "training complete" if self.results else "training not complete"
-        tiles.append(_tile("Steps", f"{step:,}", f"of {markup.text(steps)}: {complete}"))
+        tiles.append(("Steps", f"{step:,}", f"of {wording.text(steps)}: {complete}"))
         seconds = self.results.get("wall_time_seconds")
         if seconds is None and self.entries:
             seconds = self.entries[-1]["seconds"]
         if seconds is not None:
             speed = self.results.get("median_steps_per_second")
-            note = f"{speed:.3g} steps a second (median)" if speed else ""
-            tiles.append(_tile("Wall time", markup.duration(seconds), note))
+            remark = f"{speed:.3g} steps a second (median)" if speed else ""
+            tiles.append(("Wall time", wording.duration(seconds), remark))
         if "labelled_indices" in self.record:
             count = len(self.record["labelled_indices"])
-            tiles.append(_tile("Labelled images", f"{count:,}", "of the training images"))
-        return element("div", tiles, class_="tiles")
+            tiles.append(("Labelled images", f"{count:,}", "of the training images"))
+        return tiles
 
     def _measured_tiles(self):
         measured_on = {"evaluated_on": "evaluated images", **self.results, **self.measured}
         kind = measured_on["evaluated_on"]
         if self.measured:
-            names = [name for name in _TILES if markup.is_number(self.measured.get(name))]
+            names = [name for name in _TILES if wording.is_number(self.measured.get(name))]
             if "accuracy" in names:
                 names.remove("error")
-            images, step = (markup.text(self.measured.get(name)) for name in ("images", "step"))
-            note = f"{images} {kind}, step {step}"
+            images, step = (wording.text(self.measured.get(name)) for name in ("images", "step"))
+            remark = f"{images} {kind}, step {step}"
             return [
-                _tile(markup.title(name), markup.value(self.measured[name], name), note)
-                for name in names
+                (wording.title(name), value(self.measured[name], name), remark) for name in names
             ]
         # Not evaluated yet: what the training itself has measured last.
         for name in self.task.SHOWN:
             for entry in [self.results, *reversed(self.entries)]:
                 if name in entry:
-                    note = f"{kind}, step {markup.text(entry['step'])}"
-                    return [_tile(markup.title(name), markup.value(entry[name], name), note)]
+                    remark = f"{kind}, step {wording.text(entry['step'])}"
+                    return [(wording.title(name), value(entry[name], name), remark)]
         return []
 
-    def settings(self):
-        """The settings that differ from the defaults, and all."""
-        fields = self.fields
-        changed = [
-            name
-            for name, value in self.values.items()
-            if name not in fields or value != fields[name].default
-        ]
+    @property
+    def changed(self):
+        """The settings that differ from the defaults."""
         rows = [
             [
                 self._flag(name),
-                _setting(self.values[name]),
-                _setting(fields[name].default) if name in fields else "–",
+                _setting(value),
+                _setting(self.fields[name].default) if name in self.fields else "–",
             ]
-            for name in changed
+            for name, value in self.values.items()
+            if name not in self.fields or value != self.fields[name].default
         ]
-        shown = [element("p", "Every setting has its default.")]
-        if rows:
-            caption = "Settings that differ from the defaults"
-            header = ["setting", "value", "default"]
-            shown = [markup.table(header, rows, caption, class_="chosen")]
+        header = ["setting", "value", "default"]
+        return Table(rows, "Settings that differ from the defaults", header, kind="chosen")
+
+    def settings(self):
+        """Return all settings: pairs of the heading of a section and its table."""
         sections = {}
-        for name in self.values:
-            heading = fields[name].metadata["section"] if name in fields else "Unknown"
-            sections.setdefault(heading, []).append(name)
-        every = [
-            [
-                element("h3", heading),
-                markup.table(
-                    ["setting", "value", "meaning"],
-                    [
-                        [self._flag(n), _setting(self.values[n]), self._help(n) or "–"]
-                        for n in names
-                    ],
-                    class_="settings",
-                ),
-            ]
-            for heading, names in sections.items()
+        for name, setting in self.values.items():
+            known = name in self.fields
+            heading = self.fields[name].metadata["section"] if known else "Unknown"
+            row = [self._flag(name), _setting(setting), self._help(name) or "–"]
+            sections.setdefault(heading, []).append(row)
+        header = ["setting", "value", "meaning"]
+        return [
+            (heading, Table(rows, header=header, kind="settings"))
+            for heading, rows in sections.items()
         ]
-        summary = element("summary", f"All {len(self.values)} settings")
-        return [shown, element("details", summary, every)]
 
     def _help(self, name):
         return self.fields[name].metadata["help"] if name in self.fields else None
 
     def _flag(self, name):
-        return element("th", element("code", f"--{name}"), scope="row", title=self._help(name))
+        return Cell(printable(f"--{name}"), is_code=True, hint=self._help(name))
 
     def evaluation(self):
-        """Everything that was measured."""
-        if not self.measured:
-            program = self.config["task"].replace("_", "-")
-            return [
-                element("p", "Not evaluated: ", element("code", f"{program}-eval"), " does that.")
-            ]
-        return measured.section(self.measured)
-
-    def curves(self):
-        """What the training logged."""
-        return charts.section(self.entries, self.task.SHOWN) or [
-            element("p", "The log is empty so far.")
-        ]
+        """Return everything that was measured: see `measured.parts`."""
+        return measured.parts(self.measured) if self.measured else []
 
     def figures(self):
-        """The figures that lie in the run's directory, within the page."""
+        """Return the figures that lie in the run's directory."""
         folder = self.run.file("figures")
         files = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-        files = [file for file in files if file.endswith(".png")]
-        if not files:
-            return [element("p", "None drawn: ", element("code", "--figures"), " does that.")]
-        note = (
-            "As they lay in figures/, each of the latest evaluation that drew it; large ones with "
-            "fewer colours than there."
-        )
-        return [element("p", note, class_="note"), [_figure(folder, file) for file in files]]
+        return [_figure(folder, file) for file in files if file.endswith(".png")]
 
-    def reproduction(self):
-        """What it takes to repeat the run: command, versions, machine, data."""
-        command = element("pre", element("code", self.command()), tabindex=0)
+    def circumstances(self):
+        """Return tables of versions, machine and data."""
         software = {
             **self.config.get("versions", {}),
             "backend": self.config["backend"],
@@ -272,16 +217,15 @@ class Report:
         if "labelled_indices" in data:
             data["labelled_images"] = len(data.pop("labelled_indices"))
         end = {name: part for name, part in self.results.items() if name not in _ELSEWHERE}
-        blocks = [
-            *measured.described(software, "Software"),
-            *measured.described(self.results.get("hardware", {}), "Hardware"),
-            *measured.described(data, "Data"),
-            *measured.described(end, "At the end of the training"),
+        return [
+            *described(software, "Software"),
+            *described(self.results.get("hardware", {}), "Hardware"),
+            *described(data, "Data"),
+            *described(end, "At the end of the training"),
         ]
-        return [command, measured.beside(blocks)]
 
     def command(self):
-        """The command line that trains with the run's settings, into a directory of its own."""
+        """Return the command line that trains with the run's settings, elsewhere."""
         own = ("logdir", "overwrite")
         base = {name: field.default for name, field in self.fields.items() if name not in own}
         words = [f"python -m {self.config['task']}.train"]
@@ -291,43 +235,39 @@ class Report:
         return command if backend == "tensorflow" else f"KERAS_BACKEND={backend} {command}"
 
 
+def _shown(content):
+    """The content of a JSON file with all its texts as they can be shown."""
+    if isinstance(content, str):
+        return printable(content)
+    if isinstance(content, dict):
+        return {printable(name): _shown(part) for name, part in content.items()}
+    return [_shown(part) for part in content] if isinstance(content, list) else content
+
+
 def _dataset(name):
     """The name of a data set in a title: of a folder, the last part, since all are settings."""
     return (file_name(name) or name) if name.startswith(FOLDER) else name
 
 
-def _tile(title, value, note):
-    return element(
-        "div",
-        element("p", title, class_="note"),
-        element("p", value, class_="large"),
-        element("p", note, class_="note"),
-        class_="tile",
-    )
-
-
-def _setting(value):
-    shown = value if isinstance(value, str) and value else json.dumps(value)
-    return element("td", element("code", shown))
+def _setting(setting):
+    is_text = isinstance(setting, str) and setting
+    return Cell(printable(setting if is_text else json.dumps(setting)), is_code=True)
 
 
 def _figure(folder, file):
-    name = file.removesuffix(".png")
-    caption = _CAPTIONS.get(name, f"{markup.title(name)}.")
+    """What the page shows of a figure; without `content` if it cannot be read."""
+    name = printable(file.removesuffix(".png"))
+    figure = {
+        "file": printable(file),
+        "caption": _CAPTIONS.get(name, f"{wording.title(name)}."),
+        "content": None,
+    }
     try:
         content, size, step = _picture(os.path.join(folder, file))
     except OSError:
-        return element("p", f"figures/{file} is no picture that can be read.")
-    image = element(
-        "img",
-        src=f"data:image/png;base64,{base64.b64encode(content).decode()}",
-        alt=caption,
-        width=size[0],
-        height=size[1],
-    )
-    step = f", step {step}" if step else ""
-    source = element("span", f" figures/{file}{step}", class_="note")
-    return element("figure", image, element("figcaption", caption, source))
+        return figure
+    encoded = base64.b64encode(content).decode()
+    return {**figure, "content": encoded, "size": size, "step": printable(step or "")}
 
 
 def _picture(path):

@@ -411,12 +411,6 @@ def test_a_folder_of_data_is_found_from_everywhere_and_a_bucket_is_kept(monkeypa
     assert TrainConfig().data_dir == ""
 
 
-def test_tables_hold_names_of_files_that_are_no_unicode(tmp_path):
-    run = RunDirectory(tmp_path)
-    run.write_table("a.csv", ["file"], [[os.fsdecode(b"caf\xe9.jpg")]])
-    assert (tmp_path / "a.csv").read_text().splitlines() == ["file", "caf\\udce9.jpg"]
-
-
 def test_xla_that_gives_other_bits_on_a_gpu_is_refused(monkeypatch):
     import tensorflow as tf
 

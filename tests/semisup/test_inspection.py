@@ -201,16 +201,3 @@ def test_kernels_and_histograms_reach_tensorboard(tmp_path):
     kinds = {tag.partition("/")[0] for tag in tags}
     assert {"weights", "averaged_gradient"} <= kinds
     assert list(logged(run, "dead_units/")) == [20]
-
-
-def test_a_grid_of_kernels_shows_each_of_them_in_its_place():
-    kernels = np.zeros((2, 2, 1, 5))
-    for place in range(5):
-        kernels[0, 0, 0, place] = place + 1
-    grid = inspection.kernel_grid(kernels)
-    assert grid.shape == (2 * 34, 3 * 34, 1)
-    for place in range(5):
-        top, left = 34 * (place // 3) + 1, 34 * (place % 3) + 1
-        assert np.all(grid[top : top + 16, left : left + 16] == 255)
-        assert np.all(grid[top + 16 : top + 32, left : left + 32] == 0)
-    assert np.all(grid[34:, 68:] == 0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from semisup import analysis, evaluation, figures, gradients, layer_calls
+from semisup import analysis, evaluation, figures, gradients, kernel_images, layer_calls
 from semisup.analysis import excitation
 from semisup.model import AssociativeModel
 
@@ -201,7 +201,7 @@ def test_both_figures_are_drawn_of_a_network_with_convolutions(channels):
     predictor = evaluation.Predictor(template_model(channels))
     drawings = figures.kernel_drawings(predictor, random_images(6, 12, channels))
     kernels, excited = (drawings[name]() for name in ("kernels", "excitation"))
-    assert len(kernels.axes[0].images) == 3
+    assert len(kernels.axes[0].images) == 1
     # Two kernels that anything excites, each with four pairs.
     shown = excited.axes[0].images
     assert len(shown) == 2 * 4 * 2
@@ -216,16 +216,27 @@ def test_both_figures_are_drawn_of_a_network_with_convolutions(channels):
 def test_zero_is_the_middle_of_a_kernels_scale():
     kernels = np.zeros((2, 2, 1, 2))
     kernels[0, 0, 0], kernels[1, 1, 0] = [1.0, 0.2], [-0.5, -0.2]
-    first, second = (
-        np.asarray(image.get_array())
-        for image in analysis.kernels_figure(kernels, "conv").axes[0].images
-    )
+    first, second = (kernel_images.in_colour(kernels[..., place]) for place in (0, 1))
     for image in (first, second):
         assert image[0, 0, 0] > image[0, 0, 2]
         assert image[1, 1, 0] < image[1, 1, 2]
         assert np.ptp(image[0, 1].astype(int)) <= 1
     np.testing.assert_array_equal(first[0, 0], second[0, 0])
     assert second[1, 1, 0] < first[1, 1, 0]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_grid_of_kernels_shows_each_of_them_in_its_place(channels):
+    kernels = np.random.default_rng(0).normal(size=(2, 4, channels, 5))
+    grid = kernel_images.grid(kernels)
+    gap = kernel_images.GAP
+    assert grid.shape == (2 * 16 + gap, 3 * 32 + 2 * gap, 3)
+    for place in range(5):
+        top, left = (16 + gap) * (place // 3), (32 + gap) * (place % 3)
+        shown = grid[top : top + 16 : 8, left : left + 32 : 8]
+        np.testing.assert_array_equal(shown, kernel_images.in_colour(kernels[..., place]))
+    assert np.all(grid[16 : 16 + gap] == 255)
+    assert np.all(grid[16:, 64 + gap :] == 255)
 
 
 @pytest.mark.parametrize("kernels", [np.zeros((3, 3, 2, 4)), np.full((3, 3, 1, 4), np.nan)])

@@ -28,6 +28,7 @@ from domain_adaptation import task as domain_adaptation
 from semisup import evaluation, figures, flags, report_page
 from semisup import task as semisup
 from semisup.errors import UserError
+from semisup.names import printable
 from semisup.report_page import curves, page
 from semisup.run_directory import RunDirectory
 
@@ -165,22 +166,43 @@ RECORD = {
 }
 
 
-@pytest.fixture
-def complete(tmp_path):
-    """A run with everything but figures."""
-    return make_run(
-        tmp_path,
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A run with everything but figures, and its page; not to be changed."""
+    run = make_run(
+        tmp_path_factory.mktemp("original"),
         settings={"max_steps": 100, "sup_per_class": 2, "progress": False},
         log=losses(),
         results=RESULTS,
         data=RECORD,
         evaluation={"step": 100, "dataset": "mnist_5k", **classified()},
     )
+    write(run)
+    return run
 
 
-def test_the_headline_is_error_steps_time_and_labels(complete):
-    tree = parse(write(complete))
-    content = complete.read_json("evaluation.json")
+@pytest.fixture
+def complete(original, tmp_path):
+    """A copy of that run."""
+    shutil.copytree(original.path, tmp_path / "run")
+    return RunDirectory(tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def page_text(original):
+    """The page of a run with everything but figures."""
+    with open(original.file(report_page.NAME), encoding="utf-8") as file:
+        return file.read()
+
+
+@pytest.fixture
+def tree(page_text):
+    """That page as a tree."""
+    return parse(page_text)
+
+
+def test_the_headline_is_error_steps_time_and_labels(original, tree):
+    content = original.read_json("evaluation.json")
     tiles = {
         text_of(tile[0]): [text_of(line) for line in tile[1:]]
         for tile in tree.iter("div")
@@ -196,8 +218,8 @@ def test_the_headline_is_error_steps_time_and_labels(complete):
     assert "Semi-supervised classification" in text_of(next(tree.iter("header")))
 
 
-def test_settings_that_differ_come_first_and_all_are_explained(complete):
-    settings = part(parse(write(complete)), "settings")
+def test_settings_that_differ_come_first_and_all_are_explained(tree):
+    settings = part(tree, "settings")
     assert tables(settings)["Settings that differ from the defaults"][1:] == [
         ["--max_steps", "100", "2000"],
         ["--progress", "false", "true"],
@@ -242,8 +264,8 @@ def test_the_command_names_another_backend(tmp_path):
     assert "KERAS_BACKEND=jax python -m semisup.train" in write(run)
 
 
-def test_versions_commit_hardware_data_and_live_changes_are_shown(complete):
-    found = tables(part(parse(write(complete)), "to-repeat-it"))
+def test_versions_commit_hardware_data_and_live_changes_are_shown(tree):
+    found = tables(part(tree, "to-repeat-it"))
     assert ["keras", "3.15.1"] in found["Software"]
     assert ["git commit", "0123abcd-dirty"] in found["Software"]
     assert found["Hardware"] == [
@@ -271,8 +293,8 @@ def charts(tree):
     return found
 
 
-def test_curves_stand_together_by_what_their_tags_begin_with(complete):
-    found = charts(parse(write(complete)))
+def test_curves_stand_together_by_what_their_tags_begin_with(tree):
+    found = charts(tree)
     assert [[*map(list, drawn)] for drawn in found.values()] == [
         [["test_error"], ["learning_rate"], ["steps_per_second"]],
         [["walker_loss", "visit_loss"]],
@@ -287,11 +309,25 @@ def test_curves_stand_together_by_what_their_tags_begin_with(complete):
 
 
 def places(svg):
-    """Coordinates of the first curve of a chart."""
-    path = next(node for node in svg.iter("path") if node.get("class") == "line c0")
-    return np.array(
-        [pair.split(",") for pair in re.findall(r"[ML]([\d.]+,[\d.]+)", path.get("d"))], float
-    )
+    """Coordinates of the points of a chart's first curve."""
+    return np.array(re.findall(r"[ML] ([\d.]+) ([\d.]+)", path_of(svg)), float)
+
+
+def path_of(svg):
+    """The commands that draw a chart's first curve."""
+    paths = (node for node in svg.iter("path") if "var(--c0)" in node.get("style", ""))
+    return next(paths).get("d", "")
+
+
+def marks(svg):
+    """Coordinates of the points of a chart that are marked."""
+    return [(float(node.get("x")), float(node.get("y"))) for node in svg.iter("use")]
+
+
+def words_for(svg):
+    """What a screen reader says of a picture."""
+    parts = svg.get("aria-labelledby", "").split()
+    return " ".join(text_of(node) for node in svg.iter() if node.get("id") in parts)
 
 
 def test_curves_are_drawn_to_scale_on_both_axes(tmp_path):
@@ -303,7 +339,22 @@ def test_curves_are_drawn_to_scale_on_both_axes(tmp_path):
     assert (y1 - y0) / (y2 - y0) == pytest.approx(9 / 99, abs=2e-3)
     _, (_, y1), (_, y2) = places(log)
     assert (y1 - places(log)[0, 1]) / (y2 - places(log)[0, 1]) == pytest.approx(0.5, abs=2e-3)
-    assert "between 1 and 100, 100 at step 200" in log.get("aria-label")
+    assert "between 1 and 100, 100 at step 200" in words_for(log)
+
+
+@pytest.mark.parametrize("values", [(5e-4, 9.7e-4), (0.3, 250), (2e6, 3e9), (1e-7, 2e-7)])
+def test_ticks_say_where_values_lie(tmp_path, values):
+    log = [{"step": 10 * i, "a/x": value} for i, value in enumerate(values)]
+    figure = next(part(parse(write(make_run(tmp_path, log=log))), "curves").iter("figure"))
+    for svg, scale in zip(figure.findall("svg"), (float, math.log10), strict=True):
+        bottom, top, low, high = json.loads(svg.get("data-y"))
+        ticks = [text for text in svg.iter("text") if "text-anchor: end" in text.get("style")]
+        assert len(ticks) >= 2
+        for tick in ticks:
+            share = scale(float(text_of(tick).replace(",", "").replace("−", "-"))) - scale(low)
+            place = bottom + (top - bottom) * share / (scale(high) - scale(low))
+            # The text's base line lies half a letter below.
+            assert float(tick.get("y")) - place == pytest.approx(4.5, abs=0.6)
 
 
 def test_values_that_no_axis_has_interrupt_a_curve(tmp_path):
@@ -311,8 +362,10 @@ def test_values_that_no_axis_has_interrupt_a_curve(tmp_path):
     run = make_run(tmp_path, log=[{"step": i, "a/x": v} for i, v in enumerate(values)])
     tree = parse(write(run))
     linear, log = next(part(tree, "curves").iter("figure")).findall("svg")
-    assert len(places(linear)) == 5
-    assert len(places(log)) == 3
+    assert len(marks(linear)) == 5
+    assert len(marks(log)) == 3
+    # A line joins neighbours alone.
+    assert [path_of(svg).count("L") for svg in (linear, log)] == [2, 0]
     assert "values above 0 only" in text_of(log)
     assert charts(tree)["a"][0]["x"] == (
         list(range(7)),
@@ -357,8 +410,8 @@ def test_a_long_log_is_thinned_and_keeps_its_extremes(tmp_path):
     assert len(text) < 2_000_000
 
 
-def test_a_short_log_is_not_thinned(complete):
-    assert "thinned" not in write(complete)
+def test_a_short_log_is_not_thinned(page_text):
+    assert "thinned" not in page_text
 
 
 def test_very_many_tags_are_drawn_as_their_distribution(tmp_path):
@@ -390,9 +443,9 @@ def test_some_tags_too_many_for_one_chart_are_folded_away(tmp_path):
     } == {"losses": True, "norm": False}
 
 
-def test_classes_and_confusions_are_those_of_the_evaluation(complete):
-    content = complete.read_json("evaluation.json")
-    shown = part(parse(write(complete)), "evaluation")
+def test_classes_and_confusions_are_those_of_the_evaluation(original, tree):
+    content = original.read_json("evaluation.json")
+    shown = part(tree, "evaluation")
     found = tables(shown)
     for row, counts in zip(found["Confusion matrix"][1:], content["confusion_matrix"], strict=True):
         assert row[1:] == list(map(str, counts))
@@ -534,7 +587,7 @@ def test_hostile_names_stay_text(tmp_path):
     Image.new("L", (3, 2)).save(run.file("figures", "<b onload=x>&.png"))
     tree = parse(write(run))
     (script,) = tree.iter("script")
-    assert "".join(script.itertext()) == page._asset("page.js")
+    assert "".join(script.itertext()) == page.asset("page.js")
     assert not [name for node in tree.iter() for name in node.attrib if name.startswith("on")]
     assert sum(node.tag == "img" for node in tree.iter()) == 1
     assert not list(tree.iter("b"))
@@ -542,14 +595,22 @@ def test_hostile_names_stay_text(tmp_path):
     assert tables(tree)["Accuracy of each class"][1][0] == HOSTILE
 
 
-def test_names_that_are_no_unicode_are_written(tmp_path):
-    content = {"step": 1, **classified(["caf\udce9", "dog"])}
-    assert "caf\\udce9" in write(make_run(tmp_path, evaluation=content))
+@pytest.mark.parametrize("name", ["caf\udce9", "new\nline", "\x1b[31mred", "\u202egpj.exe"])
+def test_names_are_one_line_of_valid_unicode(tmp_path, name):
+    run = make_run(
+        tmp_path,
+        settings={"dataset": f"folder:/{name}"},
+        log=[{"step": 1, f"losses/{name}": 1.0}],
+        data={**RECORD, "class_names": [name, "dog"]},
+        evaluation={"step": 1, **classified([name, "dog"])},
+    )
+    shown = parse(write(run))
+    assert text_of(next(shown.iter("h1"))) == printable(name)
+    assert tables(shown)["Accuracy of each class"][1][0] == printable(name)
+    assert list(charts(shown)["losses"][0]) == [printable(name)]
 
 
-def test_nothing_is_loaded_from_elsewhere(complete):
-    text = write(complete)
-    tree = parse(text)
+def test_nothing_is_loaded_from_elsewhere(tree):
     for node in tree.iter():
         for name in ("src", "href", "srcset", "action", "data", "poster"):
             assert node.get(name, "#")[:1] == "#" or node.get(name).startswith("data:")
@@ -562,51 +623,51 @@ def test_nothing_is_loaded_from_elsewhere(complete):
     assert f"script-src 'sha256-{digest}'" in policy
 
 
-def test_the_same_run_gives_the_same_bytes_wherever_it_lies(complete, tmp_path):
-    text = write(complete)
-    assert write(complete) == text
-    shutil.copytree(complete.path, tmp_path / "elsewhere" / "run")
-    assert write(RunDirectory(tmp_path / "elsewhere" / "run")) == text
+def test_the_same_run_gives_the_same_bytes_wherever_it_lies(complete, page_text):
+    assert write(complete) == page_text
 
 
-def test_figures_are_within_the_page_with_captions(complete):
-    os.mkdir(complete.file("figures"))
+def test_figures_are_within_the_page_with_captions(tmp_path):
+    run = make_run(tmp_path)
+    os.mkdir(run.file("figures"))
     picture = Image.fromarray(np.arange(60, dtype=np.uint8).reshape(6, 10))
-    picture.save(complete.file("figures", "tsne.png"))
-    picture.save(complete.file("figures", "my_own.png"))
-    with open(complete.file("figures", "broken.png"), "w") as file:
+    picture.save(run.file("figures", "tsne.png"))
+    picture.save(run.file("figures", "my_own.png"))
+    with open(run.file("figures", "broken.png"), "w") as file:
         file.write("no picture")
-    figures = part(parse(write(complete)), "figures")
+    figures = part(parse(write(run)), "figures")
     images = list(figures.iter("img"))
     assert [(image.get("alt"), image.get("width")) for image in images] == [
         ("My own.", "10"),
         ("Embeddings by t-SNE.", "10"),
     ]
-    with open(complete.file("figures", "tsne.png"), "rb") as file:
+    with open(run.file("figures", "tsne.png"), "rb") as file:
         assert base64.b64decode(images[1].get("src").partition(",")[2]) == file.read()
     assert "Embeddings by t-SNE. figures/tsne.png" in text_of(figures)
     assert "figures/broken.png is no picture that can be read" in text_of(figures)
 
 
 @pytest.mark.parametrize("is_large", [False, True])
-def test_a_figure_tells_the_step_that_it_was_drawn_at(complete, is_large):
+def test_a_figure_tells_the_step_that_it_was_drawn_at(tmp_path, is_large):
+    run = make_run(tmp_path)
     size = 600 if is_large else 4
     figure = matplotlib.figure.Figure((6, 6), dpi=100)
     noise = np.random.default_rng(0).integers(0, 256, (size, size, 3))
     figure.add_axes((0, 0, 1, 1)).imshow(noise)
-    (path,) = figures.draw(complete, 1200, {"tsne": lambda: figure})
+    (path,) = figures.draw(run, 1200, {"tsne": lambda: figure})
     assert (os.path.getsize(path) > page.LARGE) == is_large
-    shown = text_of(part(parse(write(complete)), "figures"))
+    shown = text_of(part(parse(write(run)), "figures"))
     assert "Embeddings by t-SNE. figures/tsne.png, step 1200" in shown
 
 
-def test_large_figures_are_made_smaller(complete):
-    os.mkdir(complete.file("figures"))
+def test_large_figures_are_made_smaller(tmp_path):
+    run = make_run(tmp_path)
+    os.mkdir(run.file("figures"))
     pixels = np.random.default_rng(0).integers(0, 256, (300, 3000, 3), np.uint8)
-    path = complete.file("figures", "noise.png")
+    path = run.file("figures", "noise.png")
     Image.fromarray(pixels).save(path)
     assert os.path.getsize(path) > page.LARGE
-    (image,) = parse(write(complete)).iter("img")
+    (image,) = parse(write(run)).iter("img")
     content = base64.b64decode(image.get("src").partition(",")[2])
     assert len(content) < os.path.getsize(path) / 2
     with Image.open(io.BytesIO(content)) as shown:
@@ -641,12 +702,11 @@ def test_a_damaged_file_and_no_run_are_told_in_a_line(complete, tmp_path):
     assert not os.path.exists(tmp_path / "nothing")
 
 
-def test_the_page_can_be_read_by_a_screen_reader(complete):
-    tree = parse(write(complete))
+def test_the_page_can_be_read_by_a_screen_reader(tree):
     assert tree.get("lang") == "en"
     assert text_of(tree.find("head/title")) == "mnist_5k, run"
     for svg in tree.iter("svg"):
-        described = svg.get("role") == "img" and len(svg.get("aria-label", "")) > 20
+        described = svg.get("role") == "img" and len(words_for(svg)) > 20
         assert described or svg.get("aria-hidden") == "true"
     for cell in tree.iter("th"):
         assert cell.get("scope") in ("row", "col")
@@ -678,7 +738,7 @@ def blend(colour, ground, share):
 
 
 def test_text_and_curves_stand_out_in_both_colour_schemes():
-    light, dark = re.findall(r":root \{(.*?)\}", page._asset("page.css"), flags=re.DOTALL)
+    light, dark = re.findall(r":root \{(.*?)\}", page.asset("page.css"), flags=re.DOTALL)
     for scheme in (light, dark):
         colours = dict(re.findall(r"--(\w+): (#\w{6});", scheme))
         for ground in ("page", "panel"):
@@ -718,9 +778,11 @@ def test_an_evaluation_writes_the_page_after_its_figures(tmp_path):
     logged = {tag for entry in run.read_metrics() for tag in entry} - {"step", "seconds"}
     drawn = sum(len(chart) for group in charts(tree).values() for chart in group)
     assert drawn == len(logged)
-    # A training that goes on makes it outdated.
-    running.train(tmp_path, max_steps=40)
-    assert not os.path.exists(run.file("report.html"))
+
+
+def test_a_training_that_goes_on_makes_the_page_outdated(complete):
+    complete.begin(semisup.Config(max_steps=200), semisup.NAME, overwrite=False)
+    assert not os.path.exists(complete.file("report.html"))
 
 
 @pytest.fixture

@@ -1,0 +1,38 @@
+"""Tables as CSV files that a spreadsheet opens without surprises."""
+
+import csv
+
+from semisup.names import printable
+
+_FORMULA = tuple("=+-@＝＋－＠")
+
+
+def write_csv(file, header, rows):
+    """Write a table as CSV.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front; names are
+    written as `names.printable` shows them.
+
+    Args:
+        file: text file, opened with `newline=""`.
+        header: names of the columns.
+        rows: iterable of rows; a cell is a text, a number or None.
+    """
+    writer = csv.writer(file)
+    for row in (header, *rows):
+        writer.writerow([_cell(value) for value in row])
+
+
+def _cell(value):
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
