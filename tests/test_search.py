@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import os
 import shlex
 import signal
@@ -546,6 +547,21 @@ def test_a_database_keeps_the_trials_and_is_asked_for(searching, folder, tmp_pat
         command.search(command.SearchConfig(folder=folder.path, storage=url, report=True), []) == 0
     )
     assert capsys.readouterr().out.count("1 trial: 1 complete") == 2
+
+
+def test_no_module_is_imported_because_a_file_names_it(searching, folder, tmp_path, monkeypatch):
+    searching(trials=1)
+    (tmp_path / "strange").mkdir()
+    (tmp_path / "strange" / "config.py").write_text("from semisup.config import TrainConfig")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = Path(folder.file("search.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "task": "strange"}))
+    message = "the task of a search is one of semisup, domain_adaptation, not 'strange'"
+    with pytest.raises(UserError, match=message):
+        command.search(command.SearchConfig(folder=folder.path, report=True), [])
+    with pytest.raises(UserError, match=message):
+        searching()
+    assert "strange.config" not in sys.modules
 
 
 # The report

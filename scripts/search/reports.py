@@ -101,7 +101,7 @@ def command(folder, trial, description):
         # A recipe's or a flagfile's.
         arguments.append("--validation_samples=0")
     command = ["python", "-m", f"{task}.train", *arguments, f"--logdir={folder.file('best')}"]
-    backend = description["backend"]
+    backend = shlex.quote(description["backend"])
     return ("" if backend == "tensorflow" else f"{BACKEND}={backend} ") + shlex.join(command)
 
 

@@ -21,6 +21,8 @@ from semisup.errors import UserError
 from semisup.options import has_type
 
 KINDS = ("linear", "log", "integer", "choice")
+TASKS = ("semisup", "domain_adaptation")
+"""Packages of the tasks that can be searched; no other is imported, whatever a file names."""
 
 _ALLOWED = {
     bool: ("choice",),
@@ -85,9 +87,15 @@ def training_config(task, arguments):
     Raises:
         UserError: if a flag is unknown, or its value is not allowed.
     """
-    module = importlib.import_module(f"{task}.config")
+    module = _config_module(task)
     recipes = os.path.join(os.path.dirname(module.__file__), "recipes")
     return flags.parse([f"{task}.train", *arguments], module.TrainConfig, recipes, _HINTS)
+
+
+def _config_module(task):
+    if task not in TASKS:
+        raise UserError(f"the task of a search is one of {', '.join(TASKS)}, not {task!r}")
+    return importlib.import_module(f"{task}.config")
 
 
 def as_flags(values):
@@ -133,7 +141,7 @@ def parse(lines, task):
     Raises:
         UserError: see `read`.
     """
-    config_class = importlib.import_module(f"{task}.config").TrainConfig
+    config_class = _config_module(task).TrainConfig
     if not lines:
         raise UserError("nothing varies: give a line like learning_rate = {log = [1e-4, 1e-2]}")
     return tuple(_dimension(name, line, config_class) for name, line in lines.items())
