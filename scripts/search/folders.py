@@ -21,7 +21,8 @@ from semisup.run_directory import RunDirectory
 BACKEND = "KERAS_BACKEND"
 _JOURNAL = "trials.journal"
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+# Optuna would warn of each failed trial, with a traceback; the search says it in a line.
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 class SearchFolder:
@@ -63,7 +64,7 @@ class SearchFolder:
             config: the configuration of one of them.
 
         Returns:
-            The Optuna study.
+            Content of `search.json`.
 
         Raises:
             UserError: if the folder holds another search, or other files.
@@ -84,9 +85,9 @@ class SearchFolder:
             saved = self.description()
             if saved is not None:
                 self._compare(saved, task, space, config)
-                return self.study(saved)
+                return saved
             name = f"{os.path.basename(os.path.abspath(self.path))}-{uuid.uuid4().hex[:8]}"
-            study = optuna.create_study(storage=self._open_storage(), study_name=name)
+            optuna.create_study(storage=self._open_storage(), study_name=name)
             description = {
                 "study": name,
                 "task": task,
@@ -96,13 +97,15 @@ class SearchFolder:
                 "backend": _backend(),
             }
             RunDirectory(self.path).write_json("search.json", description)
-            return study
+            return description
 
-    def study(self, description):
+    def study(self, description, load=optuna.load_study, **options):
         """The Optuna study of this folder.
 
         Args:
             description: content of `search.json`.
+            load: what makes a study of a name and a storage.
+            **options: its further arguments.
 
         Raises:
             UserError: if the storage cannot be read, or is another one.
@@ -110,7 +113,7 @@ class SearchFolder:
         if not self.storage and not os.path.exists(self.file(_JOURNAL)):
             raise UserError(f"the trials of {self.path} are in a database: give its --storage=URL")
         try:
-            return optuna.load_study(storage=self._open_storage(), study_name=description["study"])
+            return load(study_name=description["study"], storage=self._open_storage(), **options)
         except KeyError:
             raise UserError(
                 f"--storage has no search {description['study']}: give what {self.path} was begun "
@@ -174,14 +177,18 @@ class SearchFolder:
             return None
         return file
 
+    def is_free(self, number):
+        """Whether no process trains a trial, for those who hold the search's lock."""
+        lock = self.lock_trial(number)
+        if lock is not None:
+            lock.close()
+        return lock is not None
+
     def is_training(self, number):
         """Whether a process trains a trial."""
         # Nobody else looks for a trial meanwhile, who would find this one locked.
         with self.lock():
-            lock = self.lock_trial(number)
-            if lock is not None:
-                lock.close()
-        return lock is None
+            return not self.is_free(number)
 
 
 def _backend():
