@@ -455,6 +455,22 @@ def test_a_trial_that_was_queued_again_and_then_killed_is_gone_on_with(searching
     assert states(folder) == ["COMPLETE"] * 2
 
 
+def test_a_record_whose_last_line_is_torn_goes_on(searching, folder):
+    searching(trials=1)
+    with open(folder.file("trials.journal"), "ab") as file:
+        file.write(b'{"op_code": 5, "wor')
+    assert searching(trials=2) == 0
+    assert states(folder) == ["COMPLETE"] * 2
+
+
+def test_a_damaged_record_is_named(searching, folder):
+    searching(trials=1)
+    path = Path(folder.file("trials.journal"))
+    path.write_bytes(b"{\n" + path.read_bytes())
+    with pytest.raises(UserError, match=r"trials\.journal cannot be used: Expecting"):
+        searching(trials=2)
+
+
 def test_an_error_of_the_search_stops_all_its_trainings_and_loses_none(
     searching, folder, monkeypatch
 ):

@@ -13,6 +13,7 @@ import os
 import uuid
 
 import optuna
+from optuna.storages import journal
 
 from scripts.search import spaces
 from semisup.errors import UserError, first_line
@@ -121,15 +122,17 @@ class SearchFolder:
             ) from None
 
     def _open_storage(self):
+        path = self.file(_JOURNAL)
         try:
             if self.storage:
                 return optuna.storages.RDBStorage(self.storage)
-            return optuna.storages.JournalStorage(
-                optuna.storages.journal.JournalFileBackend(self.file(_JOURNAL))
-            )
+            lock = journal.JournalFileSymlinkLock(path)
+            _cut_torn_line(path, lock)
+            return optuna.storages.JournalStorage(journal.JournalFileBackend(path, lock))
         except Exception as error:
             # Of a driver that is missing, a server that does not answer, a URL that is none.
-            raise UserError(f"--storage cannot be used: {first_line(error)}") from None
+            name = "--storage" if self.storage else path
+            raise UserError(f"{name} cannot be used: {first_line(error)}") from None
 
     def _compare(self, saved, task, space, config):
         ours = {dimension.name: str(dimension) for dimension in space}
@@ -189,6 +192,17 @@ class SearchFolder:
         # Nobody else looks for a trial meanwhile, who would find this one locked.
         with self.lock():
             return not self.is_free(number)
+
+
+def _cut_torn_line(path, lock):
+    """Cuts off a line that was half written when the disk was full, say: Optuna refuses more."""
+    lock.acquire()
+    try:
+        with open(path, "a+b") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+    finally:
+        lock.release()
 
 
 def _backend():
