@@ -9,10 +9,10 @@ taken as exact.
 """
 
 import argparse
-import csv
 import dataclasses
-import io
 import statistics
+
+import pandas
 
 from scripts import published, results
 from scripts.rows import ERRORS, collected, measured
@@ -34,15 +34,18 @@ class Table:
 
     Attributes:
         title: what it shows.
-        columns: the columns' names; the first column says what was measured.
-        lines: cells, as many a line as there are columns.
+        lines: texts by the columns' names; the first column says what was measured.
         notes: remarks that stand below, by the numbers that the first column has of them.
     """
 
     title: str
-    columns: tuple[str, ...]
-    lines: list = dataclasses.field(default_factory=list)
-    notes: list = dataclasses.field(default_factory=list)
+    lines: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def frame(self):
+        """The texts as a data frame."""
+        return pandas.DataFrame(self.lines)
 
     def marked(self, kind, text):
         """What the first column says of a remark: its kind and its number below the table."""
@@ -54,23 +57,10 @@ class Table:
 
     def without(self, names):
         """The table without the columns of these names."""
-        kept = [index for index, name in enumerate(self.columns) if name not in names]
-        lines = [tuple(line[index] for index in kept) for line in self.lines]
-        columns = tuple(self.columns[index] for index in kept)
-        return dataclasses.replace(self, columns=columns, lines=lines)
+        frame = self.frame.drop(columns=list(names), errors="ignore")
+        return dataclasses.replace(self, lines=frame.to_dict("records"))
 
 
-COLUMNS = (
-    "what",
-    "published",
-    "ours",
-    "difference",
-    "seeds",
-    "each",
-    "steps",
-    "time a run",
-    "on",
-)
 # Columns of results/README.md alone.
 DETAILS = ("difference", "each", "time a run", "on", "shuffled")
 
@@ -89,7 +79,7 @@ def tables(rows, link):
         if number:
             place = f"table {number.table}" if number.table.isdigit() else number.table
             title = f"{published.PAPERS[number.paper]}, {place}: {NAMES[row.metric]}"
-        table = found.setdefault(title, Table(title, COLUMNS))
+        table = found.setdefault(title, Table(title))
         table.lines.append(_line(row, table, link))
     return list(found.values())
 
@@ -108,18 +98,17 @@ def _line(row, table, link):
         difference = f"{row.difference:+{form}}"
     if row.interval:
         difference += f" ({row.interval[0]:+{form}} to {row.interval[1]:+{form}})"
-    values = ", ".join(f"{value:{form}}" for value in row.values)
-    return (
-        _what(row.what, row.changes, row.runs, row.folder, table, link),
-        shown,
-        f"**{kind}{row.statistic:{form}}{unit}{spread}**",
-        difference,
-        str(len(row.values)),
-        values,
-        _steps(row.runs[0]) + _evaluations(row),
-        f"{row.minutes:.0f} min",
-        row.machine,
-    )
+    return {
+        "what": _what(row.what, row.changes, row.runs, row.folder, table, link),
+        "published": shown,
+        "ours": f"**{kind}{row.statistic:{form}}{unit}{spread}**",
+        "difference": difference,
+        "seeds": str(len(row.values)),
+        "each": ", ".join(f"{value:{form}}" for value in row.values),
+        "steps": _steps(row.runs[0]) + _evaluations(row),
+        "time a run": f"{row.minutes:.0f} min",
+        "on": row.machine,
+    }
 
 
 def _kind(row):
@@ -152,59 +141,63 @@ def _steps(run):
 
 def least_errors_table(rows, link):
     """What the last step measured where a table of the papers has the least error: see `every`."""
-    columns = ("what", "seeds", "steps", "least error", "error of the last step")
-    table = Table("Least errors of runs, and those of their last steps", columns)
+    table = Table("Least errors of runs, and those of their last steps")
     for row in rows:
         if row.metric == "least_test_error":
             last = row.over_runs([measured(run, "test_error") for run in row.runs])
             table.lines.append(
-                (
-                    _what(row.what, row.changes, row.runs, row.folder, table, link),
-                    str(len(row.runs)),
-                    _steps(row.runs[0]) + _evaluations(row),
-                    f"{_kind(row)}{row.statistic:.2f} %",
-                    f"{_kind(row)}{last:.2f} %",
-                )
+                {
+                    "what": _what(row.what, row.changes, row.runs, row.folder, table, link),
+                    "seeds": str(len(row.runs)),
+                    "steps": _steps(row.runs[0]) + _evaluations(row),
+                    "least error": f"{_kind(row)}{row.statistic:.2f} %",
+                    "error of the last step": f"{_kind(row)}{last:.2f} %",
+                }
             )
     return table
 
 
 def domains_table(folders, link):
     """What was measured of both domains after adaptations: see `every`."""
-    columns = ("recipe", "steps", "source error", "target error", "coverage")
-    table = Table("Both domains after adaptations", (*columns, "squared MMD", "shuffled"))
+    table = Table("Both domains after adaptations")
     for folder, runs in folders:
         if not all("squared_mmd" in run for run in runs):
             continue
         coverages = [100 * run["coverage"] for run in runs if run.get("coverage") is not None]
         table.lines.append(
-            (
-                _what(_recipe(runs), runs[0]["changed"], runs, folder, table, link),
-                _steps(runs[0]),
-                _mean([100 * run["source_error"] for run in runs], ".2f", " %"),
-                _mean([100 * run["test_error"] for run in runs], ".2f", " %"),
-                _mean(coverages, ".1f", " %") + _share(coverages, runs),
-                _mean([run["squared_mmd"]["domains"] for run in runs], ".4f"),
-                _mean([run["squared_mmd"]["shuffled"] for run in runs], ".4f"),
-            )
+            {
+                "recipe": _what(_recipe(runs), runs[0]["changed"], runs, folder, table, link),
+                "steps": _steps(runs[0]),
+                "source error": _mean([100 * run["source_error"] for run in runs], ".2f", " %"),
+                "target error": _mean([100 * run["test_error"] for run in runs], ".2f", " %"),
+                "coverage": _mean(coverages, ".1f", " %") + _share(coverages, runs),
+                "squared MMD": _mean([run["squared_mmd"]["domains"] for run in runs], ".4f"),
+                "shuffled": _mean([run["squared_mmd"]["shuffled"] for run in runs], ".4f"),
+            }
         )
     return table
 
 
 def clusters_table(folders, link):
     """How clusters agree with classes: see `every`."""
-    names = {"accuracy": ".2f", "k_means_accuracy": ".2f", "nmi": ".1f", "ari": ".1f"}
-    columns = ("recipe", "steps", "accuracy", "accuracy of k-means", "NMI", "ARI")
-    table = Table("Clusters, matched with the classes", columns)
+    shown = {
+        "accuracy": ("accuracy", ".2f"),
+        "accuracy of k-means": ("k_means_accuracy", ".2f"),
+        "NMI": ("nmi", ".1f"),
+        "ARI": ("ari", ".1f"),
+    }
+    table = Table("Clusters, matched with the classes")
     for folder, runs in folders:
         if all("nmi" in run for run in runs):
-            values = {name: [100 * run[name] for run in runs] for name in names}
             table.lines.append(
-                (
-                    _what(_recipe(runs), runs[0]["changed"], runs, folder, table, link),
-                    _steps(runs[0]),
-                    *(_mean(values[name], form, " %") for name, form in names.items()),
-                )
+                {
+                    "recipe": _what(_recipe(runs), runs[0]["changed"], runs, folder, table, link),
+                    "steps": _steps(runs[0]),
+                    **{
+                        column: _mean([100 * run[name] for run in runs], form, " %")
+                        for column, (name, form) in shown.items()
+                    },
+                }
             )
     return table
 
@@ -248,10 +241,9 @@ def markdown(shown):
     """Tables in Markdown."""
     parts = []
     for table in shown:
-        parts.append(f"**{table.title}**\n")
-        parts += [f"| {' | '.join(line)} |" for line in (table.columns, *table.lines)]
-        parts.insert(len(parts) - len(table.lines), f"|{' --- |' * len(table.columns)}")
-        parts.append("")
+        names = list(table.lines[0])
+        lines = [names, ["---"] * len(names), *(line.values() for line in table.lines)]
+        parts += [f"**{table.title}**\n", *(f"| {' | '.join(line)} |" for line in lines), ""]
         parts += [f"- [{number}] {note}" for number, note in enumerate(table.notes, 1)]
         parts += [""] * bool(table.notes)
     return "\n".join(parts).rstrip()
@@ -259,21 +251,11 @@ def markdown(shown):
 
 def latex(folders, rows):
     """All tables in LaTeX (booktabs): see `every`."""
-
-    def link(text, folder):
-        return text
-
     parts = ["% Made by python -m scripts.tables; needs the package booktabs."]
-    for table in every(folders, rows, link):
+    for table in every(folders, rows, lambda text, folder: text):
         parts += [
             f"\n% {table.title}",
-            rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}",
-            r"\toprule",
-            " & ".join(table.columns) + r" \\",
-            r"\midrule",
-            *(" & ".join(_escaped(cell) for cell in line) + r" \\" for line in table.lines),
-            r"\bottomrule",
-            r"\end{tabular}",
+            table.frame.map(_escaped).to_latex(index=False).rstrip(),
             *(rf"\par[{number}] {_escaped(note)}" for number, note in enumerate(table.notes, 1)),
         ]
     return "\n".join(parts) + "\n"
@@ -295,35 +277,34 @@ def _escaped(text):
 
 def as_csv(rows):
     """Rows as numbers, for a spreadsheet or a program."""
-    names = ("paper", "table", "setting", "method", "metric", "statistic", "published")
-    names += ("published_std", "comparable", "ours", "std", "seeds", "difference", "low", "high")
-    names += ("steps", "minutes", "on", "note", "recipe", "changes", "results")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    for row in rows:
-        number = row.number
-        own = ("paper", "table", "setting", "method", "metric", "statistic", "value", "std")
-        cells = [getattr(number, name) for name in own] if number else [""] * len(own)
-        cells[4] = row.metric
-        low, high = row.interval or (None, None)
-        writer.writerow(
-            [
-                *("" if cell is None else cell for cell in cells),
-                row.comparable,
-                *(_number(value) for value in (row.statistic, row.std)),
-                len(row.values),
-                *(_number(value) for value in (row.difference, low, high)),
-                row.runs[0]["step"],
-                f"{row.minutes:.1f}",
-                row.machine,
-                row.note,
-                row.recipe,
-                " ".join(row.changes),
-                row.folder.relative_to(results.RESULTS).as_posix(),
-            ]
-        )
-    return text.getvalue()
+    return pandas.DataFrame(map(_record, rows)).to_csv(index=False, lineterminator="\n")
+
+
+def _record(row):
+    """A row's cells of the spreadsheet by their columns' names."""
+    number = dataclasses.asdict(row.number) if row.number else {}
+    low, high = row.interval or (None, None)
+    return {
+        **{name: number.get(name) for name in ("paper", "table", "setting", "method")},
+        "metric": row.metric,
+        "statistic": number.get("statistic"),
+        "published": number.get("value"),
+        "published_std": number.get("std"),
+        "comparable": row.comparable,
+        "ours": _number(row.statistic),
+        "std": _number(row.std),
+        "seeds": len(row.values),
+        "difference": _number(row.difference),
+        "low": _number(low),
+        "high": _number(high),
+        "steps": row.runs[0]["step"],
+        "minutes": f"{row.minutes:.1f}",
+        "on": row.machine,
+        "note": row.note,
+        "recipe": row.recipe,
+        "changes": " ".join(row.changes),
+        "results": row.folder.relative_to(results.RESULTS).as_posix(),
+    }
 
 
 def _number(value):

@@ -143,7 +143,14 @@ def test_figures_are_drawn_from_real_runs(tmp_path):
     adapted = {"task": adaptation, **delays}
     for name, settings in (("digits", {}), ("adapted", adapted)):
         assert running.train(tmp_path, f"runs/{name}", max_steps=20, **settings)[0] == 0
-    paths = draw(tmp_path, subprocess.run)
+
+    def evaluate(command, **options):
+        package, _, binary = command[2].partition(".")
+        return subprocess.CompletedProcess(
+            command, *running.call(binary, *command[3:], package=package)
+        )
+
+    paths = draw(tmp_path, evaluate)
     assert [path.name for path in paths] == [
         "figure_3.2_associations.png",
         "figure_3.3_confusion.png",

@@ -2,14 +2,19 @@
 
 import csv
 import dataclasses
+import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
+import threading
+import time
 import tomllib
 from pathlib import Path
+from unittest import mock
 
+import matplotlib
 import numpy as np
 import optuna
 import pytest
@@ -40,7 +45,7 @@ def draw(monkeypatch):
     """No waiting, and no figures but by this function."""
     monkeypatch.setattr(trials_module, "_POLL_SECONDS", 0)
     draw = figures.draw
-    monkeypatch.setattr(figures, "draw", lambda folder, study, space: [])
+    monkeypatch.setattr(figures, "draw", lambda folder, study: [])
     return draw
 
 
@@ -121,6 +126,10 @@ def folder(tmp_path):
 
 def recorded(folder):
     return folder.study(folder.description()).get_trials(deepcopy=False)
+
+
+def name(training):
+    return os.path.basename(training.config.logdir)
 
 
 def states(folder):
@@ -269,11 +278,11 @@ def test_values_lie_in_their_ranges_and_fill_them():
     text = SPACE + "sup_per_batch = {log = [1, 100]}\npretrained = {choice = [true, false]}"
     space = spaces.parse(tomllib.loads(text), "semisup")
     study = optuna.create_study()
+    distributions = {dimension.name: dimension.distribution for dimension in space}
     found = []
     for number in range(60):
-        trial = study.ask()
         study.sampler = trials_module.sampler("random", 0, number)
-        found.append({dimension.name: dimension.suggest(trial) for dimension in space})
+        found.append(study.ask(distributions).params)
     rates, weights, sizes, batches = (
         np.array([values[name] for values in found])
         for name in ("learning_rate", "visit_weight", "emb_size", "sup_per_batch")
@@ -340,15 +349,17 @@ def test_adaptations_are_searched_too(searching, folder):
 
 
 def test_as_many_trainings_run_at_a_time_as_asked_for(searching):
-    running_now = []
+    running_now, together = [], threading.Barrier(2)
 
     def count(training):
+        if training.step == 0:
+            together.wait(60)
         running_now.append(sum(t.returncode is None for t in trainer.started))
 
     trainer = Trainer(at=count)
-    searching(trainer, trials=5, jobs=2)
+    searching(trainer, trials=4, jobs=2)
     assert max(running_now) == 2
-    assert len(trainer.started) == 5
+    assert len(trainer.started) == 4
 
 
 def test_a_failed_trial_is_recorded_with_its_last_line_and_the_search_goes_on(
@@ -400,13 +411,22 @@ def test_nothing_is_pruned_unless_asked_for(searching, folder):
 def test_a_signal_stops_the_trainings_and_the_same_command_goes_on_with_them(
     searching, folder, capsys
 ):
+    both, earlier = threading.Barrier(2), signal.getsignal(signal.SIGINT)
+
     def interrupt(training):
-        if len(trainer.started) == 4 and training is trainer.started[2] and training.step == 20:
-            os.kill(os.getpid(), signal.SIGINT)
+        if name(training) in ("trial_0002", "trial_0003") and training.step == 20:
+            both.wait(60)
+            if name(training) == "trial_0002":
+                os.kill(os.getpid(), signal.SIGINT)
+            while signal.getsignal(signal.SIGINT) is not earlier:
+                time.sleep(0.001)
+
+    def in_order(trainer):
+        return sorted(trainer.started, key=name)
 
     trainer = Trainer(at=interrupt)
     assert searching(trainer, trials=5, jobs=2) == 130
-    assert [training.returncode for training in trainer.started] == [0, 0, 143, 143]
+    assert [training.returncode for training in in_order(trainer)] == [0, 0, 143, 143]
     assert states(folder) == ["COMPLETE", "COMPLETE", "RUNNING", "RUNNING"]
     assert "the same command goes on" in capsys.readouterr().out
     before = [trial.params for trial in recorded(folder)]
@@ -416,18 +436,69 @@ def test_a_signal_stops_the_trainings_and_the_same_command_goes_on_with_them(
     assert "trial 2 goes on" in capsys.readouterr().out
     assert states(folder) == ["COMPLETE"] * 5
     assert [trial.params for trial in recorded(folder)][:4] == before
-    assert [training.config for training in again.started[:2]] == [
-        training.config for training in trainer.started[2:]
+    assert [training.config for training in in_order(again)[:2]] == [
+        training.config for training in in_order(trainer)[2:]
     ]
-    assert [training.first_step for training in again.started] == [30, 30, 0]
+    assert [training.first_step for training in in_order(again)] == [30, 30, 0]
     assert list(recorded(folder)[2].intermediate_values) == [10, 20, 30, 40]
+
+
+def test_a_trial_that_was_queued_again_and_then_killed_is_gone_on_with(searching, folder, capsys):
+    def crash(training):
+        raise RuntimeError("as if by kill -9")
+
+    with pytest.raises(RuntimeError, match="kill -9"):
+        searching(Trainer(at=crash), trials=1)
+    storage = folder.study(folder.description())._storage
+    storage.set_trial_state_values(0, optuna.trial.TrialState.WAITING)
+    command.search(command.SearchConfig(folder=folder.path, report=True), [])
+    assert "1 trial: 1 cut off" in capsys.readouterr().out
+    assert searching(trials=2) == 0
+    assert "trial 0 goes on" in capsys.readouterr().out
+    assert states(folder) == ["COMPLETE"] * 2
+
+
+def test_a_record_whose_last_line_is_torn_goes_on(searching, folder):
+    searching(trials=1)
+    with open(folder.file("trials.journal"), "ab") as file:
+        file.write(b'{"op_code": 5, "wor')
+    assert searching(trials=2) == 0
+    assert states(folder) == ["COMPLETE"] * 2
+
+
+def test_a_damaged_record_is_named(searching, folder):
+    searching(trials=1)
+    path = Path(folder.file("trials.journal"))
+    path.write_bytes(b"{\n" + path.read_bytes())
+    with pytest.raises(UserError, match=r"trials\.journal cannot be used: Expecting"):
+        searching(trials=2)
+
+
+def test_an_error_of_the_search_stops_all_its_trainings_and_loses_none(
+    searching, folder, monkeypatch
+):
+    both = threading.Barrier(2)
+
+    def crash(training):
+        if training.step == 20:
+            both.wait(60)
+            if name(training) == "trial_0000":
+                raise OSError("no space left on device")
+
+    monkeypatch.setattr(trials_module, "_POLL_SECONDS", 0.01)
+    trainer = Trainer(at=crash)
+    with pytest.raises(OSError, match="no space left"):
+        searching(trainer, trials=5, jobs=2, fixed=("--max_steps=10000", *FIXED[1:]))
+    assert [training.returncode for training in trainer.started] == [143, 143]
+    assert states(folder) == ["RUNNING", "RUNNING"]
 
 
 def test_a_second_process_trains_other_trials_of_the_same_search(searching, folder):
     def join(training):
         if training is first.started[0] and not second.started:
             # Trial 0 is being trained, so that these are for the second process.
-            assert searching(second) == 0
+            with mock.patch("signal.signal"):
+                assert searching(second) == 0
 
     first, second = Trainer(at=join), Trainer()
     assert searching(first) == 0
@@ -551,6 +622,21 @@ def test_a_database_keeps_the_trials_and_is_asked_for(searching, folder, tmp_pat
     assert capsys.readouterr().out.count("1 trial: 1 complete") == 2
 
 
+def test_no_module_is_imported_because_a_file_names_it(searching, folder, tmp_path, monkeypatch):
+    searching(trials=1)
+    (tmp_path / "strange").mkdir()
+    (tmp_path / "strange" / "config.py").write_text("from semisup.config import TrainConfig")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = Path(folder.file("search.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "task": "strange"}))
+    message = "the task of a search is one of semisup, domain_adaptation, clustering, not 'strange'"
+    with pytest.raises(UserError, match=message):
+        command.search(command.SearchConfig(folder=folder.path, report=True), [])
+    with pytest.raises(UserError, match=message):
+        searching()
+    assert "strange.config" not in sys.modules
+
+
 # The report
 
 
@@ -605,15 +691,15 @@ def test_command_of_the_best_trial_trains_on_all_images_in_a_new_folder(
         assert config == expected
 
 
-def space_and_study(searching, folder, trainer, trials):
+def searched(searching, folder, trainer, trials):
+    """The study of a finished search."""
     searching(trainer, trials=trials, fixed=MEASURED_ONCE)
-    description = folder.description()
-    return spaces.parse(description["space"], "semisup"), folder.study(description)
+    return folder.study(folder.description())
 
 
 def test_figures_of_a_search_are_drawn(searching, folder, draw):
-    space, study = space_and_study(searching, folder, Trainer(), 5)
-    names = [os.path.basename(path) for path in draw(folder, study, space)]
+    study = searched(searching, folder, Trainer(), 5)
+    names = [os.path.basename(path) for path in draw(folder, study)]
     assert names == ["importance.png", "slices.png", "marginals.png"]
     for name in names:
         assert Path(folder.file(name)).read_bytes()[:4] == b"\x89PNG"
@@ -626,8 +712,8 @@ def test_figures_of_a_search_are_drawn(searching, folder, draw):
 def test_figures_that_cannot_be_drawn_are_left_out_with_the_reason(
     searching, folder, draw, capsys, count, reason
 ):
-    space, study = space_and_study(searching, folder, Trainer(lambda config, step: 0.1), count)
-    names = [os.path.basename(path) for path in draw(folder, study, space)]
+    study = searched(searching, folder, Trainer(lambda config, step: 0.1), count)
+    names = [os.path.basename(path) for path in draw(folder, study)]
     assert "slices.png" in names
     assert "importance.png" not in names
     assert f"figure importance is left out: {reason}" in capsys.readouterr().out
@@ -635,26 +721,31 @@ def test_figures_that_cannot_be_drawn_are_left_out_with_the_reason(
 
 def test_importance_finds_the_parameter_that_matters(searching, folder):
     trainer = Trainer(lambda config, step: abs(config.visit_weight - 0.3))
-    _, study = space_and_study(searching, folder, trainer, 15)
-    found = figures._importances(study)
-    assert max(found, key=found.get) == "visit_weight"
-    assert found["visit_weight"] > 0.7
+    (axes,) = figures.importance_figure(searched(searching, folder, trainer, 15)).axes
+    shares = {
+        label.get_text(): bar.get_width()
+        for label, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)
+    }
+    assert max(shares, key=shares.get) == "visit_weight"
+    assert shares["visit_weight"] > 0.7
 
 
 def test_slices_have_the_axes_of_the_space(searching, folder):
-    space, study = space_and_study(searching, folder, Trainer(), 5)
+    study = searched(searching, folder, Trainer(), 5)
     trials = trials_module.complete(study)
-    figure = figures.slices_figure(trials, space)
+    with matplotlib.rc_context():
+        before = dict(matplotlib.rcParams)
+        figure = figures.slices_figure(study)
+        assert matplotlib.rcParams == before
     axes = {one.get_xlabel(): one for one in figure.axes}
     assert axes["learning_rate"].get_xscale() == "log"
     assert axes["visit_weight"].get_xscale() == axes["emb_size"].get_xscale() == "linear"
-    assert [t.get_text() for t in axes["augmentation"].get_xticklabels()] == ["none", "affine"]
+    names = {label.get_text() for label in axes["augmentation"].get_xticklabels()}
+    assert names == {"'none'", "'affine'"}
     for name in ("learning_rate", "visit_weight", "emb_size"):
         places = np.asarray(axes[name].collections[0].get_offsets())
         expected = [(trial.params[name], 100 * trial.value) for trial in trials]
         np.testing.assert_allclose(places, expected)
-        low, high = axes[name].get_xlim()
-        assert low < places[:, 0].min() < places[:, 0].max() < high
 
 
 # With real trainings
@@ -667,7 +758,9 @@ class RealTraining:
         from semisup import task, training
 
         config = spaces.training_config("semisup", command[1:])
-        self.returncode = training.train(config, task)
+        # Not in the main thread, signals cannot be noted.
+        with mock.patch("signal.signal"):
+            self.returncode = training.train(config, task)
 
     def poll(self):
         return self.returncode
@@ -683,9 +776,9 @@ def test_search_over_real_trainings_finds_the_best_of_them(searching, folder, tm
         "--similarity=none",
     ]
     space = "learning_rate = {log = [1e-5, 1e-2]}\nbeta1 = {linear = [0.5, 0.95]}"
-    assert searching(RealTraining, space=space, fixed=fixed) == 0
+    assert searching(RealTraining, space=space, fixed=fixed, trials=2) == 0
     found = recorded(folder)
-    assert [trial.state.name for trial in found] == ["COMPLETE"] * 3
+    assert [trial.state.name for trial in found] == ["COMPLETE"] * 2
     for trial in found:
         run = RunDirectory(folder.trial(trial.number))
         results = run.read_json("results.json")

@@ -154,12 +154,14 @@ def _search(config, fixed, options):
             f"--max_steps={example.max_steps}: --prune would have nothing to go by; lower it"
         )
     folder = folders.SearchFolder(config.folder, config.storage)
-    study = folder.begin(config.task, space, fixed, example)
-    searcher = trials.Searcher(folder, study, space, fixed, config, example.max_steps, **options)
+    description = folder.begin(config.task, space, fixed, example)
+    shared = {"folder": folder, "space": space, "config": config}
+    study = folder.study(description, trials.SharedStudy, **shared)
+    searcher = trials.Searcher(folder, study, fixed, config, example.max_steps, **options)
     if received := searcher.run():
         print(f"Stopped; the same command goes on. --report --folder={config.folder} shows all.")
         return 128 + received
-    reports.write(folder, study, folder.description())
+    reports.write(folder, study, description)
     if not trials.complete(study):
         raise TrainingError("no trial is complete")
     return 0

@@ -14,6 +14,7 @@ import uuid
 from typing import Literal, TypedDict
 
 import optuna
+from optuna.storages import journal
 
 from scripts.search import spaces
 from semisup.errors import UserError, first_line
@@ -24,7 +25,8 @@ from semisup.run_files import Settings
 BACKEND = "KERAS_BACKEND"
 _JOURNAL = "trials.journal"
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+# Optuna would warn of each failed trial, with a traceback; the search says it in a line.
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 class Description(TypedDict):
@@ -76,7 +78,7 @@ class SearchFolder:
             config: the configuration of one of them.
 
         Returns:
-            The Optuna study.
+            Content of `search.json`.
 
         Raises:
             UserError: if the folder holds another search, or other files.
@@ -97,9 +99,9 @@ class SearchFolder:
             saved = self.description()
             if saved is not None:
                 self._compare(saved, task, space, config)
-                return self.study(saved)
+                return saved
             name = f"{os.path.basename(os.path.abspath(self.path))}-{uuid.uuid4().hex[:8]}"
-            study = optuna.create_study(storage=self._open_storage(), study_name=name)
+            optuna.create_study(storage=self._open_storage(), study_name=name)
             description = {
                 "study": name,
                 "task": task,
@@ -109,13 +111,15 @@ class SearchFolder:
                 "backend": _backend(),
             }
             RunDirectory(self.path).write_json("search.json", description)
-            return study
+            return description
 
-    def study(self, description):
+    def study(self, description, load=optuna.load_study, **options):
         """The Optuna study of this folder.
 
         Args:
             description: content of `search.json`.
+            load: what makes a study of a name and a storage.
+            **options: its further arguments.
 
         Raises:
             UserError: if the storage cannot be read, or is another one.
@@ -123,7 +127,7 @@ class SearchFolder:
         if not self.storage and not os.path.exists(self.file(_JOURNAL)):
             raise UserError(f"the trials of {self.path} are in a database: give its --storage=URL")
         try:
-            return optuna.load_study(storage=self._open_storage(), study_name=description["study"])
+            return load(study_name=description["study"], storage=self._open_storage(), **options)
         except KeyError:
             raise UserError(
                 f"--storage has no search {description['study']}: give what {self.path} was begun "
@@ -131,15 +135,17 @@ class SearchFolder:
             ) from None
 
     def _open_storage(self):
+        path = self.file(_JOURNAL)
         try:
             if self.storage:
                 return optuna.storages.RDBStorage(self.storage)
-            return optuna.storages.JournalStorage(
-                optuna.storages.journal.JournalFileBackend(self.file(_JOURNAL))
-            )
+            lock = journal.JournalFileSymlinkLock(path)
+            _cut_torn_line(path, lock)
+            return optuna.storages.JournalStorage(journal.JournalFileBackend(path, lock))
         except Exception as error:
             # Of a driver that is missing, a server that does not answer, a URL that is none.
-            raise UserError(f"--storage cannot be used: {first_line(error)}") from None
+            name = "--storage" if self.storage else path
+            raise UserError(f"{name} cannot be used: {first_line(error)}") from None
 
     def _compare(self, saved, task, space, config):
         ours = {dimension.name: str(dimension) for dimension in space}
@@ -186,14 +192,29 @@ class SearchFolder:
             return None
         return file
 
+    def is_free(self, number):
+        """Whether no process trains a trial, for those who hold the search's lock."""
+        lock = self.lock_trial(number)
+        if lock is not None:
+            lock.close()
+        return lock is not None
+
     def is_training(self, number):
         """Whether a process trains a trial."""
         # Nobody else looks for a trial meanwhile, who would find this one locked.
         with self.lock():
-            lock = self.lock_trial(number)
-            if lock is not None:
-                lock.close()
-        return lock is None
+            return not self.is_free(number)
+
+
+def _cut_torn_line(path, lock):
+    """Cuts off a line that was half written when the disk was full, say: Optuna refuses more."""
+    lock.acquire()
+    try:
+        with open(path, "a+b") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+    finally:
+        lock.release()
 
 
 def _backend():

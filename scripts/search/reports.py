@@ -1,14 +1,14 @@
 """What came of a search: a table, `trials.csv`, figures, and the best trial's command line."""
 
-import csv
 import os
 import shlex
 
+import pandas
 from optuna.trial import TrialState
 
 from scripts.search import figures, spaces
 from scripts.search.folders import BACKEND
-from scripts.search.trials import FAILURE, SECONDS, complete, shown
+from scripts.search.trials import FAILURE, SECONDS, shown
 
 _ROWS = 10
 _CUT_OFF = "cut off"
@@ -17,73 +17,66 @@ _STATES = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "in training",
+    TrialState.WAITING: _CUT_OFF,
 }
 
 
 def write(folder, study, description):
-    """Writes `trials.csv` and the figures into the folder of a search, and prints what it found.
+    """Write `trials.csv` and the figures into the folder of a search, and print what it found.
 
     Args:
         folder: a `SearchFolder`.
         study: its Optuna study.
         description: content of `search.json`.
     """
-    trials = study.get_trials(deepcopy=False)
-    space = spaces.parse(description["space"], description["task"])
-    names = [dimension.name for dimension in space]
-    best = sorted(complete(study), key=lambda trial: trial.value)
-    if best:
-        print("\n".join(["", *_table(best[:_ROWS], names)]))
-    states = [_state(folder, trial) for trial in trials]
-    kinds = (*_STATES.values(), _CUT_OFF)
-    counts = [f"{states.count(kind)} {kind}" for kind in kinds if kind in states]
+    names = [dim.name for dim in spaces.parse(description["space"], description["task"])]
+    trials = _table(folder, study.get_trials(deepcopy=False), names)
+    complete = trials[trials.state == "complete"].rename(columns={"validation_error": "error"})
+    if len(complete):
+        best = complete.sort_values("error", kind="stable")[["trial", "error", *names]]
+        formats = {"error": lambda error: f"{100 * error:.2f} %", **dict.fromkeys(names, shown)}
+        print(f"\n{best.head(_ROWS).to_string(index=False, formatters=formats)}")
+    counts = trials.state.value_counts()
+    found = [f"{counts[state]} {state}" for state in _STATES.values() if state in counts]
     noun = "trial" if len(trials) == 1 else "trials"
-    print(f"\n{len(trials)} {noun}: {', '.join(counts) or 'none has begun'}")
-    for trial in trials:
-        if trial.state == TrialState.FAIL:
-            print(f"trial {trial.number} failed: {trial.user_attrs.get(FAILURE)}")
-    if _CUT_OFF in states:
+    print(f"\n{len(trials)} {noun}: {', '.join(found) or 'none has begun'}")
+    for _, trial in trials[trials.state == "failed"].iterrows():
+        print(f"trial {trial.trial} failed: {trial[FAILURE]}")
+    if _CUT_OFF in counts:
         print("The command of the search goes on with what was cut off.")
-    paths = [_write_csv(folder.file("trials.csv"), trials, states, names)]
-    paths += figures.draw(folder, study, space)
-    print("\n".join(["", *(f"wrote {path}" for path in paths)]))
-    if best:
+    path = folder.file("trials.csv")
+    temporary = f"{path}.{os.getpid()}.tmp"
+    trials.to_csv(temporary, index=False)
+    os.replace(temporary, path)
+    print("\n".join(["", *(f"wrote {path}" for path in (path, *figures.draw(folder, study)))]))
+    if len(complete):
         print(
-            f"\nTrial {best[0].number} on all training images, measured on test images:\n"
-            f"{command(folder, best[0], description)}"
+            f"\nTrial {study.best_trial.number} on all training images, measured on test images:\n"
+            f"{command(folder, study.best_trial, description)}"
         )
 
 
+def _table(folder, trials, names):
+    """A data frame with a line a trial, as in `trials.csv`."""
+    rows = [
+        (
+            trial.number,
+            _state(folder, trial),
+            trial.intermediate_values.get(trial.last_step),
+            trial.last_step or 0,
+            *map(trial.params.get, names),
+            *map(trial.user_attrs.get, (SECONDS, FAILURE)),
+        )
+        for trial in trials
+    ]
+    columns = ["trial", "state", "validation_error", "step", *names, SECONDS, FAILURE]
+    # As objects, whole numbers stay so beside missing ones.
+    return pandas.DataFrame(rows, columns=columns, dtype=object)
+
+
 def _state(folder, trial):
-    if trial.state == TrialState.RUNNING and not folder.is_training(trial.number):
-        return _CUT_OFF
-    return _STATES[trial.state]
-
-
-def _table(trials, names):
-    rows = [["trial", "error", *names]]
-    for trial in trials:
-        values = [shown(trial.params[name]) for name in names]
-        rows.append([str(trial.number), f"{100 * trial.value:.2f} %", *values])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-
-
-def _write_csv(path, trials, states, names):
-    temporary = f"{path}.{os.getpid()}.tmp"
-    with open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["trial", "state", "validation_error", "step", *names, SECONDS, FAILURE])
-        for trial, state in zip(trials, states, strict=True):
-            errors = trial.intermediate_values
-            step = max(errors, default=0)
-            values = [trial.params.get(name, "") for name in names]
-            outcome = [trial.user_attrs.get(name, "") for name in (SECONDS, FAILURE)]
-            error = errors.get(step, "")
-            writer.writerow([trial.number, state, error, step, *values, *outcome])
-    os.replace(temporary, path)
-    return path
+    is_left = trial.state == TrialState.RUNNING and not folder.is_training(trial.number)
+    return _CUT_OFF if is_left else _STATES[trial.state]
 
 
 def command(folder, trial, description):
@@ -101,7 +94,7 @@ def command(folder, trial, description):
         # A recipe's or a flagfile's.
         arguments.append("--validation_samples=0")
     command = ["python", "-m", f"{task}.train", *arguments, f"--logdir={folder.file('best')}"]
-    backend = description["backend"]
+    backend = shlex.quote(description["backend"])
     return ("" if backend == "tensorflow" else f"{BACKEND}={backend} ") + shlex.join(command)
 
 

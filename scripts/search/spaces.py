@@ -10,11 +10,13 @@
 
 import dataclasses
 import difflib
-import importlib
 import itertools
 import json
 import os
 
+from optuna import distributions
+
+from scripts import published
 from semisup import flags
 from semisup.errors import UserError, shown
 from semisup.options import checked
@@ -64,12 +66,14 @@ class Dimension:
     kind: str
     values: tuple
 
-    def suggest(self, trial):
-        """Value of an Optuna trial: the one that it has, or one that is sampled now."""
+    @property
+    def distribution(self):
+        """The values as Optuna takes them."""
         if self.kind == "choice":
-            return trial.suggest_categorical(self.name, self.values)
-        suggest = trial.suggest_int if isinstance(self.values[0], int) else trial.suggest_float
-        return suggest(self.name, *self.values, log=self.kind == "log")
+            return distributions.CategoricalDistribution(self.values)
+        is_whole = isinstance(self.values[0], int)
+        kind = distributions.IntDistribution if is_whole else distributions.FloatDistribution
+        return kind(*self.values, log=self.kind == "log")
 
     def __str__(self):
         return f"{self.name} = {{{self.kind} = {json.dumps(self.values)}}}"
@@ -85,9 +89,17 @@ def training_config(task, arguments):
     Raises:
         UserError: if a flag is unknown, or its value is not allowed.
     """
-    module = importlib.import_module(f"{task}.config")
-    recipes = os.path.join(os.path.dirname(module.__file__), "recipes")
-    return flags.parse([f"{task}.train", *arguments], module.TrainConfig, recipes, _HINTS)
+    argv = [f"{task}.train", *arguments]
+    return flags.parse(argv, _config_class(task), published.recipes(task), _HINTS)
+
+
+def _config_class(task):
+    """Configuration of a task's trainings; of no other package, whatever a file names."""
+    if task not in published.TASKS:
+        raise UserError(
+            f"the task of a search is one of {', '.join(published.TASKS)}, not {task!r}"
+        )
+    return published.TASKS[task]
 
 
 def as_flags(values):
@@ -130,7 +142,7 @@ def parse(lines, task):
     Raises:
         UserError: see `read`.
     """
-    config_class = importlib.import_module(f"{task}.config").TrainConfig
+    config_class = _config_class(task)
     if not lines:
         raise UserError("nothing varies: give a line like learning_rate = {log = [1e-4, 1e-2]}")
     return tuple(_dimension(name, line, config_class) for name, line in lines.items())

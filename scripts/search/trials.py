@@ -4,6 +4,7 @@ A process that trains a trial holds a lock, which its training inherits: a trial
 gone is free once its training has gone too, and whoever finds it goes on with it.
 """
 
+import concurrent.futures
 import os
 import signal
 import subprocess
@@ -31,8 +32,23 @@ _STOPPED = {sign for number in (signal.SIGINT, signal.SIGTERM) for sign in (128 
 _POLL_SECONDS = 0.5
 
 
+class _NoTrialLeft(Exception):
+    """Raised when a search has as many trials as it was asked for."""
+
+
+class _Failed(Exception):
+    """Raised when a training ended without a result."""
+
+
+class _CutOff(BaseException):
+    """Raised when a trial is left to be gone on with. (An `Exception` Optuna records as failure.)
+
+    Its cause, if it has one, is an error that is not the training's.
+    """
+
+
 def start_training(command, log, lock):
-    """Starts a training process, out of reach of the keyboard's Ctrl-C.
+    """Start a training process, out of reach of the keyboard's Ctrl-C.
 
     Args:
         command: its module and its flags.
@@ -55,45 +71,66 @@ def start_training(command, log, lock):
         )
 
 
-class Job:
-    """A trial that this process trains.
+class SharedStudy(optuna.Study):
+    """An Optuna study whose trials are begun one at a time, by several processes and threads.
 
     Args:
-        trial: the Optuna trial, with all its parameters.
-        folder: a `SearchFolder`.
-        lock: its open lock file.
+        study_name: its name.
+        storage: its Optuna storage.
+        folder: the `SearchFolder`.
+        space: tuple of `Dimension`s.
+        config: a `SearchConfig`.
     """
 
-    def __init__(self, trial, folder, lock):
-        self.trial = trial
-        self.lock = lock
-        self.run = RunDirectory(folder.trial(trial.number))
-        self.log = folder.trial(trial.number, ".log")
-        self.earlier_output = os.path.getsize(self.log) if os.path.exists(self.log) else 0
-        self.reported = set(
-            trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
-        )
-        self.process = None
-        self.is_pruned = False
-        self.was_told = False
+    def __init__(self, study_name, storage, folder, space, config):
+        pruner = optuna.pruners.MedianPruner() if config.prune else optuna.pruners.NopPruner()
+        super().__init__(study_name, storage, pruner=pruner)
+        self.locks = {}
+        """Open lock files of the trials that this process trains, by number."""
+        self.stopped = set()
+        """Numbers of trials that were stopped, and are not gone on with by this process."""
+        self._shared = storage
+        self._folder = folder
+        self._config = config
+        # By name, so that the order of the lines of the space does not matter.
+        self._distributions = {
+            dimension.name: dimension.distribution
+            for dimension in sorted(space, key=lambda dimension: dimension.name)
+        }
 
-    def stop(self):
-        """Asks the training to save and stop; once, since it would not live through a second."""
-        if not self.was_told:
-            self.was_told = True
-            self.process.terminate()
+    def ask(self, fixed_distributions=None):
+        """Return a trial that was cut off, else a new one, with all its values and its lock.
 
-    def new_errors(self):
-        """Pairs of step and error that were measured since the last call."""
-        for entry in self.run.read_metrics():
-            if ERROR in entry and entry["step"] not in self.reported:
-                self.reported.add(entry["step"])
-                yield entry["step"], entry[ERROR]
+        Raises:
+            _NoTrialLeft: if there are as many as asked for.
+        """
+        with self._folder.lock():
+            count = len(self.get_trials(deepcopy=False))
+            number = self._next()
+            self.sampler = sampler(self._config.sampler, self._config.seed, number)
+            trial = super().ask(self._distributions)
+            self.locks[number] = self._folder.lock_trial(number)
+        values = ", ".join(f"{name}={shown(value)}" for name, value in trial.params.items())
+        print(f"trial {number} {'goes on' if number < count else 'begins'}: {values}", flush=True)
+        return trial
 
-    def failure(self):
-        """Exit status, and the last line that the training printed."""
-        line = last_line(self.log, self.earlier_output)
-        return f"exit status {self.process.returncode}: {line}"
+    def _next(self):
+        """Number of the trial that Optuna will give: what waits comes before what is new."""
+        trials = self.get_trials(deepcopy=False)
+        for trial in trials:
+            if trial.state == TrialState.WAITING:
+                return trial.number
+            is_open = trial.state == TrialState.RUNNING and trial.number not in self.stopped
+            if is_open and self._folder.is_free(trial.number):
+                study = self._shared.get_study_id_from_name(self.study_name)
+                self._shared.set_trial_state_values(
+                    self._shared.get_trial_id_from_study_id_trial_number(study, trial.number),
+                    TrialState.WAITING,
+                )
+                return trial.number
+        if len(trials) >= self._config.trials:
+            raise _NoTrialLeft
+        return len(trials)
 
 
 class Searcher:
@@ -101,135 +138,137 @@ class Searcher:
 
     Args:
         folder: a `SearchFolder`.
-        study: its Optuna study.
-        space: tuple of `Dimension`s.
+        study: its `SharedStudy`.
         fixed: flags of all trainings.
         config: a `SearchConfig`.
         max_steps: steps of a training.
         start: starts a training: see `start_training`.
     """
 
-    def __init__(self, folder, study, space, fixed, config, max_steps, start=start_training):
+    def __init__(self, folder, study, fixed, config, max_steps, start=start_training):
         self.folder = folder
         self.study = study
-        self.space = space
         self.fixed = fixed
         self.config = config
         self.max_steps = max_steps
         self.start = start
-        self.jobs = []
-        self._stopped = set()
-        study.pruner = optuna.pruners.MedianPruner() if config.prune else optuna.pruners.NopPruner()
+        self._signals = StopSignals()
+        self._abandons = False
 
     def run(self):
-        """Trains trials until there are as many as asked for, or until a signal.
+        """Train trials until there are as many as asked for, or until a signal.
 
         Returns:
             Number of the signal that stopped it, or 0.
         """
-        with StopSignals() as signals:
+        jobs = self.config.jobs
+        with self._signals, concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             try:
-                while True:
-                    while not signals.received and len(self.jobs) < self.config.jobs:
-                        with self.folder.lock():
-                            job = self._find()
-                        if job is None:
-                            break
-                        job.process = self.start(self._command(job), job.log, job.lock)
-                        self.jobs.append(job)
-                    if not self.jobs:
-                        return signals.received
-                    if signals.received and not all(job.was_told for job in self.jobs):
-                        print("\nStopping: the trainings save what they have ...", flush=True)
-                        self._stop()
-                    time.sleep(_POLL_SECONDS)
-                    self.jobs = [job for job in self.jobs if self._goes_on(job)]
-            finally:
-                # None is left but after an error, or a second Ctrl-C.
-                self._stop()
-                for job in self.jobs:
-                    job.lock.close()
+                shares = [pool.submit(self._work) for _ in range(jobs)]
+                for share in concurrent.futures.as_completed(shares):
+                    share.result()
+            except BaseException:
+                # An error, or a second Ctrl-C: the trainings save, but nobody waits for them.
+                self._abandons = True
+                raise
+        return self._signals.received
 
-    def _stop(self):
-        for job in self.jobs:
-            job.stop()
+    def _work(self):
+        """Trains one trial after the other."""
+        while not (self._signals.received or self._abandons):
+            try:
+                self.study.optimize(self._objective, catch=(_Failed,), callbacks=[self._conclude])
+            except _NoTrialLeft:
+                return
+            except _CutOff as cut:
+                if cut.__cause__:
+                    raise cut.__cause__ from None
 
-    def _find(self):
-        """A trial that was cut off, else a new one, or None if there is none to train."""
-        trials = self.study.get_trials(deepcopy=False)
-        for frozen in trials:
-            if frozen.state != TrialState.RUNNING or frozen.number in self._stopped:
-                continue
-            lock = self.folder.lock_trial(frozen.number)
-            if lock is None:
-                continue
-            # Asked again: it may have ended between the first look and the lock.
-            frozen = self.study.get_trials(deepcopy=False)[frozen.number]
-            if frozen.state == TrialState.RUNNING:
-                trial = optuna.trial.Trial(self.study, frozen._trial_id)
-                return self._job(trial, lock, "goes on")
-            lock.close()
-        if len(trials) >= self.config.trials:
-            return None
-        trial = self.study.ask()
-        return self._job(trial, self.folder.lock_trial(trial.number), "begins")
+    def _objective(self, trial):
+        """The error of a trial: what Optuna minimizes."""
+        try:
+            return self._train(trial, self.study.locks[trial.number])
+        except (_Failed, optuna.TrialPruned):
+            raise
+        except BaseException as error:
+            self.study.locks.pop(trial.number).close()
+            if isinstance(error, _CutOff):
+                raise
+            raise _CutOff from error
 
-    def _job(self, trial, lock, verb):
-        self.study.sampler = sampler(self.config.sampler, self.config.seed, trial.number)
-        # By name, so that the order of the lines of the space does not matter.
-        for dimension in sorted(self.space, key=lambda dimension: dimension.name):
-            dimension.suggest(trial)
-        values = self._values(trial)
-        text = ", ".join(f"{name}={shown(value)}" for name, value in values.items())
-        print(f"trial {trial.number} {verb}: {text}", flush=True)
-        return Job(trial, self.folder, lock)
-
-    def _command(self, job):
-        """Module and flags of a trial's training."""
-        varied = spaces.as_flags(self._values(job.trial))
-        return [f"{self.config.task}.train", *self.fixed, *varied, f"--logdir={job.run.path}"]
-
-    def _values(self, trial):
-        return {dimension.name: trial.params[dimension.name] for dimension in self.space}
-
-    def _goes_on(self, job):
-        """Looks after a training, and records what came of it if it has ended."""
-        # Asked first: it may log and end between two looks.
-        ended = job.process.poll() is not None
-        for step, error in job.new_errors():
-            job.trial.report(error, step)
-            if not ended and not job.was_told and step < self.max_steps:
-                job.is_pruned = job.trial.should_prune()
-                if job.is_pruned:
-                    job.stop()
-        if ended:
-            self._record(job)
-            job.lock.close()
-        return not ended
-
-    def _record(self, job):
-        status, number = job.process.returncode, job.trial.number
-        results = job.run.read_results() if status == 0 else None
+    def _train(self, trial, lock):
+        run = RunDirectory(self.folder.trial(trial.number))
+        log = self.folder.trial(trial.number, ".log")
+        earlier_output = os.path.getsize(log) if os.path.exists(log) else 0
+        varied = spaces.as_flags(trial.params)
+        command = [f"{self.config.task}.train", *self.fixed, *varied, f"--logdir={run.path}"]
+        process = self.start(command, log, lock)
+        is_pruned = self._follow(trial, run, process)
+        status = process.returncode
+        results = run.read_results() if status == 0 else None
         measured = (results or {}).get("step"), (results or {}).get("evaluated_on")
         if measured == (self.max_steps, EVALUATED_ON):
-            error = results[ERROR]
-            job.trial.set_user_attr(SECONDS, results["wall_time_seconds"])
-            self.study.tell(number, error)
-            best = min(complete(self.study), key=lambda trial: trial.value)
-            of_best = "" if best.number == number else f" is that of trial {best.number}"
-            text = f"validation error {100 * error:.2f} %; the best so far{of_best}"
-            print(f"trial {number}: {text}", flush=True)
-        elif status in _STOPPED and job.is_pruned:
-            self.study.tell(number, state=TrialState.PRUNED)
-            step = max(job.reported)
-            print(f"trial {number}: pruned after {step} steps", flush=True)
-        elif status in _STOPPED:
-            self._stopped.add(number)
-            print(f"trial {number}: stopped; the same command goes on with it", flush=True)
+            trial.set_user_attr(SECONDS, results["wall_time_seconds"])
+            return results[ERROR]
+        if status in _STOPPED and is_pruned:
+            raise optuna.TrialPruned
+        if status in _STOPPED:
+            self.study.stopped.add(trial.number)
+            text = f"trial {trial.number}: stopped; the same command goes on with it"
+            print(text, flush=True)
+            raise _CutOff
+        trial.set_user_attr(FAILURE, f"exit status {status}: {last_line(log, earlier_output)}")
+        raise _Failed
+
+    def _follow(self, trial, run, process):
+        """Reports the errors of a training until it ends; returns whether it was pruned."""
+        reported = set(self.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
+        is_pruned = is_told = has_ended = False
+        try:
+            while not has_ended:
+                # Asked first: it may log and end between two looks.
+                has_ended = process.poll() is not None
+                for step, error in _errors(run):
+                    if step not in reported:
+                        reported.add(step)
+                        trial.report(error, step)
+                        if not (has_ended or is_told) and step < self.max_steps:
+                            is_pruned = is_pruned or trial.should_prune()
+                if has_ended:
+                    break
+                if self._abandons:
+                    raise _CutOff
+                if (is_pruned or self._signals.received) and not is_told:
+                    if not is_pruned:
+                        print(f"\ntrial {trial.number}: it saves what it has ...", flush=True)
+                    is_told = True
+                    process.terminate()
+                time.sleep(_POLL_SECONDS)
+        finally:
+            # Once, since it would not live through a second.
+            if not (has_ended or is_told):
+                process.terminate()
+        return is_pruned
+
+    def _conclude(self, study, trial):
+        """Says what came of a trial, and gives it out of hand, after Optuna has recorded it."""
+        self.study.locks.pop(trial.number).close()
+        if trial.state == TrialState.COMPLETE:
+            best = study.best_trial.number
+            of_best = "" if best == trial.number else f" is that of trial {best}"
+            text = f": validation error {100 * trial.value:.2f} %; the best so far{of_best}"
+        elif trial.state == TrialState.PRUNED:
+            text = f": pruned after {trial.last_step} steps"
         else:
-            job.trial.set_user_attr(FAILURE, job.failure())
-            self.study.tell(number, state=TrialState.FAIL)
-            print(f"trial {number} failed: {job.failure()}", flush=True)
+            text = f" failed: {trial.user_attrs[FAILURE]}"
+        print(f"trial {trial.number}{text}", flush=True)
+        if self._signals.received:
+            study.stop()
+
+
+def _errors(run):
+    """Pairs of step and error that a training has measured so far."""
+    return [(entry["step"], entry[ERROR]) for entry in run.read_metrics() if ERROR in entry]
 
 
 def complete(study):
@@ -243,16 +282,13 @@ def shown(value):
 
 
 def sampler(kind, seed, number):
-    """Sampler of the values of one trial.
+    """Return the Optuna sampler of the values of one trial.
 
     Args:
         kind: random or tpe.
         seed: seed of the search.
         number: of the trial. Random values depend on nothing but this and the seed, so they are the
             same whichever process begins the trial, and whenever.
-
-    Returns:
-        An Optuna sampler.
     """
     seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     if kind == "random":

@@ -1,32 +1,18 @@
-"""Rendering of numbered examples in worker processes, delivered in order.
-
-The workers are plain subprocesses: a forked copy of a process that runs TensorFlow may hang, and
-those that `multiprocessing` spawns run the caller's script again, which not every script survives.
-"""
+"""Rendering of numbered examples in worker processes, delivered in order."""
 
 import collections
-import concurrent.futures
-import contextlib
+import multiprocessing
 import os
-import pickle
-import queue
 import signal
-import subprocess
 import sys
+import threading
+import types
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 import numpy as np
-
-# `sys.path` first: what is unpickled next is found where the parent found it. And what is printed
-# must not get between the replies.
-_WORKER = """
-import pickle, sys
-sys.path[:] = pickle.load(sys.stdin.buffer)
-replies, sys.stdout = sys.stdout.buffer, sys.stderr
-from semisup.data.rendering import parallel
-parallel.serve(sys.stdin.buffer, replies)
-"""
 
 
 def blocks(
@@ -36,7 +22,7 @@ def blocks(
     block: int = 256,
     processes: int | None = None,
 ) -> Iterator[Any]:
-    """Renders the examples 0 to count - 1, some blocks ahead of the one that is asked for.
+    """Render the examples 0 to count - 1, some blocks ahead of the one that is asked for.
 
     Args:
         render: turns (k,) int64 indices into whatever shall be yielded. Sent to every worker once,
@@ -59,89 +45,54 @@ def blocks(
     if processes <= 1:
         yield from map(render, ranges)
         return
-    workers = [_Worker(render) for _ in range(processes)]
-    idle = queue.SimpleQueue()
-    for worker in workers:
-        idle.put(worker)
-
-    def call(indices: np.ndarray) -> Any:
-        worker = idle.get()
-        try:
-            return worker(indices)
-        finally:
-            idle.put(worker)
-
-    threads = concurrent.futures.ThreadPoolExecutor(processes)
+    # Spawned, since a forked copy of a process that runs TensorFlow may hang.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, context, _begin, (render,))
     waiting = collections.deque()
     try:
         for indices in ranges:
-            waiting.append(threads.submit(call, indices))
+            waiting.append(_submit(pool, indices))
             if len(waiting) > 2 * processes:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BrokenProcessPool as broken:
+        raise RuntimeError(
+            "a rendering process ended early; there may be too little memory"
+        ) from broken
     finally:
-        threads.shutdown(cancel_futures=True)
-        for worker in workers:
-            worker.close()
+        pool.shutdown(cancel_futures=True)
 
 
-def serve(requests: BinaryIO, replies: BinaryIO) -> None:
-    """Runs in the worker: reads a function, then arguments of it, and writes what it returns.
+def _submit(pool: ProcessPoolExecutor, indices: np.ndarray) -> Future:
+    """Hands a block to the workers, which begin without the caller's main script.
 
-    Args:
-        requests: binary file of pickles, first the function, then its arguments, until it ends.
-        replies: binary file that takes a pickled pair (result, exception) for each argument.
+    `multiprocessing` would run that again in each of them, which a script without
+    `if __name__ == "__main__"` does not survive.
     """
-    # Ctrl-C is for the parent, whose end ends the requests.
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        return pool.submit(_call, indices)
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _begin(render: Callable[[np.ndarray], Any]) -> None:
+    """Prepares a worker, in which Ctrl-C is for the parent, and which does not outlive that."""
+    global _render
+    _render = render
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    render = pickle.load(requests)
-    while True:
-        try:
-            argument = pickle.load(requests)
-        except EOFError:
-            return
-        try:
-            reply = render(argument), None
-        except Exception as error:
-            reply = None, error
-        pickle.dump(reply, replies, pickle.HIGHEST_PROTOCOL)
-        replies.flush()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-class _Worker:
-    """A process that calls one function."""
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
-    def __init__(self, render: Callable[[np.ndarray], Any]):
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        self._send(sys.path)
-        self._send(render)
 
-    def __call__(self, argument: np.ndarray) -> Any:
-        try:
-            self._send(argument)
-            result, error = pickle.load(self._process.stdout)
-        except (BrokenPipeError, EOFError, pickle.UnpicklingError) as broken:
-            raise RuntimeError(
-                f"a rendering process ended early, with exit status {self._process.wait()}; "
-                "there may be too little memory"
-            ) from broken
-        if error is not None:
-            raise error
-        return result
-
-    def close(self) -> None:
-        """Ends the process and waits for it."""
-        with contextlib.suppress(BrokenPipeError):  # of one that was killed
-            self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait()
-
-    def _send(self, value: Any) -> None:
-        pickle.dump(value, self._process.stdin, pickle.HIGHEST_PROTOCOL)
-        self._process.stdin.flush()
+def _call(indices: np.ndarray) -> Any:
+    return _render(indices)
 
 
 def _cores() -> int:
