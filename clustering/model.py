@@ -137,6 +137,7 @@ class ClusteringModel(EmbeddingClassifier):
                 autocast=False,
                 name="centroids",
             )
+            self.track_average()
 
     def _around(self, centers, noise, generator):
         """Points beside the centres of the clusters, as many as each has centroids."""

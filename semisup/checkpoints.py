@@ -17,6 +17,8 @@ import numpy as np
 from semisup.errors import TrainingError, UserError
 
 _NAME = re.compile(r"step_(\d{8,})\.npz")
+# Before models kept the average of their weights, their optimizers did.
+_EARLIER_AVERAGE = re.compile(r"optimizer/.*_average(#\d+)?")
 
 
 class CheckpointDamaged(Exception):
@@ -107,17 +109,20 @@ def list_steps(folder):
     return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
 
 
-def restore(model, folder, step):
+def restore(model, folder, step, to_evaluate=False):
     """Sets the variables of a model and its optimizer to those of a checkpoint.
 
     Args:
         model: a compiled and built model.
         folder: folder of the checkpoints.
         step: step of the checkpoint.
+        to_evaluate: whether the model will not be trained further; its weights are then the
+            averages that an earlier version stored with its optimizer, if it did.
 
     Raises:
         CheckpointDamaged: if the file cannot be read, or an entry is missing, left over or of
             another shape; the model is then as it was.
+        UserError: if it is of an earlier version whose trainings this one cannot go on with.
     """
     path = os.path.join(folder, f"step_{step:08d}.npz")
     try:
@@ -128,6 +133,13 @@ def restore(model, folder, step):
         # A flipped bit in an archive's headers can raise nearly anything.
         raise CheckpointDamaged(f"{path} cannot be read ({error})") from None
     variables = named_variables(model)
+    if any(map(_EARLIER_AVERAGE.fullmatch, arrays.keys() - variables.keys())):
+        if not to_evaluate:
+            raise UserError(
+                f"{path} holds an average of the weights as earlier versions kept it: it can be "
+                "evaluated, but not trained further; start again with --overwrite"
+            )
+        arrays = _with_earlier_average(arrays, model, variables)
     missing = sorted(variables.keys() - arrays.keys())
     extra = sorted(arrays.keys() - variables.keys())
     if missing or extra:
@@ -144,12 +156,31 @@ def restore(model, folder, step):
         variable.assign(arrays[name])
 
 
-def restore_latest(model, folder):
+def _with_earlier_average(arrays, model, variables):
+    """Entries in which averages that the optimizer kept are the weights, as they were evaluated."""
+    names = {id(variable): name for name, variable in variables.items()}
+    averages = [
+        name for name in arrays if name not in variables and _EARLIER_AVERAGE.fullmatch(name)
+    ]
+    if len(averages) != len(model.trainable_variables):
+        return arrays
+    kept = {name: array for name, array in arrays.items() if name not in averages}
+    # An optimizer made them in the order of the weights.
+    for variable, average in zip(model.trainable_variables, averages, strict=True):
+        kept[names[id(variable)]] = arrays[average]
+    if model.average is not None:
+        for variable in model.average.variables:
+            kept[names[id(variable)]] = np.zeros(variable.shape, variable.dtype)
+    return kept
+
+
+def restore_latest(model, folder, to_evaluate=False):
     """Restores the newest checkpoint that is whole, warning of those that aren't.
 
     Args:
         model: a compiled and built model.
         folder: folder of the checkpoints.
+        to_evaluate: see `restore`.
 
     Returns:
         Step of the checkpoint, or 0 if there is none.
@@ -161,7 +192,7 @@ def restore_latest(model, folder):
     damage = None
     for step in reversed(steps):
         try:
-            restore(model, folder, step)
+            restore(model, folder, step, to_evaluate)
         except CheckpointDamaged as error:
             damage = error
             warnings.warn(f"{error}; falling back to the one before", stacklevel=2)

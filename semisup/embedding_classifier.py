@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from semisup.architectures import uses_batch_statistics
+from semisup.averaging import WeightAverage
 
 CLASSIFICATION_LOSS = "classification_loss"
 REGULARIZATION_LOSS = "regularization_loss"
@@ -52,8 +53,10 @@ class EmbeddingClassifier(keras.Model):
         joint_batch_statistics: pass both batches of a step through a network with batch
             normalisation at once; otherwise, and as the authors did, such a network is called once
             per batch. Networks without it always see one concatenated batch.
+        average_decay: decay of a moving average of the weights: see `semisup.averaging`; 0: none.
 
     Attributes:
+        average: the `WeightAverage`, or None.
         step: int32 weight, the number of training steps taken.
         scales: float32 weights by the names of the losses, 1 at first; each multiplies the weight
             of its loss, so that a running training can be steered.
@@ -62,7 +65,7 @@ class EmbeddingClassifier(keras.Model):
             was not finite, or 0.
 
     Raises:
-        ValueError: if `num_classes` is below 2.
+        ValueError: if `num_classes` is below 2, or `average_decay` below 0 or not below 1.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class EmbeddingClassifier(keras.Model):
         augmentation=None,
         classifier_regularizer=None,
         joint_batch_statistics=False,
+        average_decay=0.0,
         **kwargs,
     ):
         # Under mixed precision, Keras would round float images before they are cast to float32.
@@ -96,6 +100,7 @@ class EmbeddingClassifier(keras.Model):
         self.nonfinite_steps = self.add_state(
             "nonfinite_steps", "int32", shape=(len(self.loss_names),)
         )
+        self.average = WeightAverage(self, average_decay) if average_decay else None
         weights = [f"{name}_weight" for name in self.loss_weights]
         self.values = {
             name: LatestValue(name) for name in (*self.loss_names, *weights, *statistics_names)
@@ -118,7 +123,14 @@ class EmbeddingClassifier(keras.Model):
             self.augmentation.build(prepared)
         if not self.classifier.built:
             self.classifier.build(self.network.compute_output_shape(prepared))
+        self.track_average()
         self.built = True
+
+    def track_average(self):
+        """Let the moving average, if there is one, take in all weights that are trained by now."""
+        if self.average is not None:
+            parts = [weight for layer in self.layers for weight in layer.weights]
+            self.average.track([*parts, *self.trainable_weights])
 
     def prepare(self, images):
         """Images as the network takes them, before augmentation.
@@ -229,6 +241,8 @@ class EmbeddingClassifier(keras.Model):
             self.values[name].update_state(value)
         if training:
             self._record_nonfinite(losses, step + 1)
+            if self.average is not None:
+                self.average.update()
             self.step.assign(step + 1)
         return total
 
@@ -239,6 +253,11 @@ class EmbeddingClassifier(keras.Model):
         recorded = ops.convert_to_tensor(self.nonfinite_steps)
         first = ops.logical_and(ops.equal(recorded, 0), ops.logical_not(ops.stack(finite)))
         self.nonfinite_steps.assign(ops.where(first, step, recorded))
+
+    def get_config(self):
+        """Arguments that subclasses hand on."""
+        decay = 0.0 if self.average is None else self.average.decay
+        return {**super().get_config(), "average_decay": decay}
 
 
 def classification_loss(labels, logits, sample_weight=None):

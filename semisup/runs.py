@@ -6,7 +6,7 @@ import os
 
 import keras
 
-from semisup import checkpoints, optimizers, task
+from semisup import averaging, checkpoints, task
 from semisup.errors import UserError, first_line
 from semisup.run_directory import RunDirectory
 
@@ -60,7 +60,7 @@ def load_run(logdir, step=None, task=task):
     """
     run, config = open_run(logdir, task)
     model = restore_model(run, config, task, step)
-    optimizers.put_average(model)
+    averaging.put_average(model)
     return model, config
 
 
@@ -96,7 +96,7 @@ def restore_model(run, config, task, step=None):
         step: step of the checkpoint, or None for the newest that is whole.
 
     Returns:
-        The compiled model, with the weights as they are trained.
+        The compiled model, with the weights as they are trained; it is there to be evaluated.
 
     Raises:
         UserError: if there is no such checkpoint, or it is damaged.
@@ -113,10 +113,10 @@ def restore_model(run, config, task, step=None):
         run.self_contained(config), tuple(data["image_shape"]), len(data["class_names"])
     )
     if step is None:
-        checkpoints.restore_latest(model, run.checkpoints)
+        checkpoints.restore_latest(model, run.checkpoints, to_evaluate=True)
     else:
         try:
-            checkpoints.restore(model, run.checkpoints, step)
+            checkpoints.restore(model, run.checkpoints, step, to_evaluate=True)
         except checkpoints.CheckpointDamaged as error:
             raise UserError(str(error)) from None
     return model
