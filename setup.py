@@ -44,6 +44,7 @@ setup(
         "importlib_resources>=6,<8",
         "keras>=3.15,<3.16",
         "matplotlib>=3.8,<4",
+        "ml_dtypes>=0.4,<0.7",
         "mlxtend>=0.23,<0.26",
         "numpy>=1.26,<3",
         "pillow>=10,<14",

@@ -86,6 +86,7 @@ def test_statistics_are_averaged_as_the_weights_that_they_are_of():
     model = made(0.5)
     layer = model.network.get_layer("statistics")
     statistics = [layer.moving_mean, layer.moving_variance]
+    average = None
     # The weights of step 0 give the statistics that there are after step 1.
     for step in range(6):
         train(model, 1, step)
