@@ -6,6 +6,8 @@ from here, and imported when they are first used: `clustering.ClusteringModel`, 
 
 import importlib
 
+from semisup.registration import register
+
 _EXPORTS = {
     "ClusteringModel": "model",
     "load_model": "runs",
@@ -16,7 +18,15 @@ _EXPORTS = {
     "unsupervised_accuracy": "metrics",
 }
 
+# What Keras finds in files: its classes by their names, and the modules that they live in.
+_REGISTERED = {
+    "ClusteringModel": "model",
+    "Phases": "schedules",
+}
+
 __all__ = sorted(_EXPORTS)
+
+register(__name__, {name: f"{__name__}.{module}" for name, module in _REGISTERED.items()})
 
 
 def __getattr__(name):

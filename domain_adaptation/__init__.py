@@ -6,6 +6,8 @@ from here, and imported when they are first used: `domain_adaptation.squared_mmd
 
 import importlib
 
+from semisup.registration import register
+
 _EXPORTS = {
     "CorrelationAlignment": "discrepancy",
     "MaximumMeanDiscrepancy": "discrepancy",
@@ -17,7 +19,15 @@ _EXPORTS = {
     "squared_mmd": "discrepancy",
 }
 
+# What Keras finds in files: its classes by their names, and the modules that they live in.
+_REGISTERED = {
+    "MaximumMeanDiscrepancy": "discrepancy",
+    "CorrelationAlignment": "discrepancy",
+}
+
 __all__ = sorted(_EXPORTS)
+
+register(__name__, {name: f"{__name__}.{module}" for name, module in _REGISTERED.items()})
 
 
 def __getattr__(name):

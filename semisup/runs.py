@@ -1,46 +1,30 @@
 """Loading what a training left behind."""
 
 import hashlib
-import importlib
 import os
 
 import keras
 
-from semisup import averaging, checkpoints, task
+from semisup import averaging, checkpoints, saved_models, task
 from semisup.errors import UserError, first_line
 from semisup.run_directory import RunDirectory
 
-# What exported models may be made of.
-_PARTS = ("architectures", "augmentation", "model", "normalization", "optimizers", "schedules")
 
-
-def load_model(path, parts=()):
+def load_model(path):
     """Loads the model that a training exported, `model.keras` in the run's directory.
 
     Unlike `load_run`, it takes nothing but the file, which may have been moved.
 
     Args:
         path: the file.
-        parts: further modules whose classes Keras has to know.
 
     Returns:
         The model, compiled, with the weights that the run was evaluated with at its end.
 
     Raises:
-        UserError: if it is no such file.
+        UserError: if it is no such file, or made of classes of one's own that are not registered.
     """
-    _make_known(parts)
-    try:
-        return keras.saving.load_model(path)
-    except Exception as error:
-        # A damaged file can raise nearly anything.
-        raise UserError(f"{path} is no exported model: {first_line(error)}") from None
-
-
-def _make_known(parts=()):
-    """Imports the modules whose classes Keras has to know to load an exported model."""
-    for part in (*(f"semisup.{part}" for part in _PARTS), *parts):
-        importlib.import_module(part)
+    return saved_models.load(path)
 
 
 def load_run(logdir, step=None, task=task):
@@ -144,9 +128,8 @@ def begin_with(model, logdir):
     path = RunDirectory(logdir).file("model.keras")
     if not os.path.exists(path):
         raise UserError(f"--initial_run={logdir} holds no model.keras: is its training complete?")
-    _make_known()
     try:
-        trained = keras.saving.load_model(path, compile=False)
+        trained = saved_models.load(path, compile=False)
         parts = [(model.network, trained.network), (model.classifier, trained.classifier)]
         for part, other in parts:
             part.set_weights(other.get_weights())
