@@ -1,8 +1,9 @@
 """Moving averages of a model's weights, and of the statistics that its layers keep.
 
 The weights of a single step are noisy, above all at a high learning rate; their average over the
-latest steps generalises better. Statistics that a layer updates in training, such as those of batch
-normalisation, are averaged alike: those of the latest weights alone would not fit.
+latest steps generalises better. Statistics that a layer updates in training are averaged alike:
+those of the latest weights alone would not fit. Those of batch normalisation are averages of many
+steps already, and are averaged further only as far as the weights' average reaches back beyond.
 
 A model of this project keeps an average if it is made with `average_decay`, whatever its optimizer:
 
@@ -29,6 +30,10 @@ class WeightAverage:
 
         average = decay(t) * average + (1 - decay(t)) * weight
         decay(t) = min(decay, (1 + t) / (10 + t))
+
+    so that it is decay / (1 - decay) steps old in the mean. Statistics of batch normalisation are
+    momentum / (1 - momentum) steps old themselves: theirs decays faster, to become as old as the
+    weights; where they are older, they are taken as they are.
 
     Its variables belong to the model, so that they are saved with it.
 
@@ -67,17 +72,23 @@ class WeightAverage:
         Args:
             weights: `keras.Variable`s; those that are no floats are left out.
         """
+        ages = {
+            id(statistic): layer.momentum / (1 - layer.momentum)
+            for layer in self._model._flatten_layers()
+            if isinstance(layer, keras.layers.BatchNormalization) and layer.momentum < 1
+            for statistic in layer.non_trainable_variables
+        }
         for weight in weights:
             if id(weight) in self._averages or not keras.backend.is_float_dtype(weight.dtype):
                 continue
             dtype = "float64" if weight.dtype == "float64" else "float32"
             average = self._add(f"{weight.path.replace('/', '_')}_average", weight.shape, dtype)
-            self._averages[id(weight)] = (weight, average)
+            self._averages[id(weight)] = (weight, average, ages.get(id(weight), 0.0))
 
     @property
     def variables(self):
         """The averages, and the number of updates."""
-        return [self.updates, *(average for _, average in self._averages.values())]
+        return [self.updates, *(average for _, average, _ in self._averages.values())]
 
     def update(self):
         """Take the weights into the average: before a step changes them, in a compiled step too."""
@@ -100,12 +111,21 @@ class WeightAverage:
         # Without any update, what the averages hold is to be forgotten.
         decay = ops.where(ops.equal(updates, 0), 0.0, decay)
         blended = []
-        for weight, average in self._averages.values():
+        for weight, average, age in self._averages.values():
             value = ops.cast(ops.convert_to_tensor(weight), average.dtype)
-            kept = ops.cast(decay, average.dtype) * (ops.convert_to_tensor(average) - value)
+            kept = ops.cast(_younger(decay, age), average.dtype)
+            kept = kept * (ops.convert_to_tensor(average) - value)
             # In this order, what never changes keeps its very bits.
             blended.append((weight, average, value + kept))
         return blended
+
+
+def _younger(decay, age):
+    """The decay with which an average of values of some age is as old as one of new values."""
+    if not age:
+        return decay
+    steps = ops.maximum(decay / (1.0 - decay) - age, 0.0)
+    return steps / (1.0 + steps)
 
 
 @contextlib.contextmanager

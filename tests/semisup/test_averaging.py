@@ -19,22 +19,22 @@ pytestmark = pytest.mark.backend
 JIT = keras.backend.backend() == "jax"
 
 
-def network():
+def network(momentum=0.9):
     layers = keras.layers
     return keras.Sequential(
         [
             keras.Input((6,)),
             layers.Normalization(mean=0.3, variance=0.7),
             layers.Dense(8, name="first"),
-            layers.BatchNormalization(momentum=0.9, name="statistics"),
+            layers.BatchNormalization(momentum=momentum, name="statistics"),
             layers.Dense(4),
         ]
     )
 
 
-def made(average_decay=0.5, **options):
+def made(average_decay=0.5, momentum=0.9, **options):
     keras.utils.set_random_seed(0)
-    model = AssociativeModel(network(), 3, similarity=None, average_decay=average_decay)
+    model = AssociativeModel(network(momentum), 3, similarity=None, average_decay=average_decay)
     model.build((None, 6))
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), jit_compile=JIT, **options)
     model.optimizer.build(model.trainable_variables)
@@ -82,18 +82,28 @@ def test_average_decays_faster_at_first(decay):
         assert_equal(values(model.trainable_variables), latest)
 
 
-def test_statistics_are_averaged_as_the_weights_that_they_are_of():
-    model = made(0.5)
+@pytest.mark.parametrize(("decay", "expected"), [(0.5, 0.0), (0.999, None)])
+def test_statistics_become_as_old_as_the_average_of_the_weights(decay, expected):
+    # Momentum 0.5 makes statistics 1 step old, as decay 0.5 makes weights.
+    model = made(decay, momentum=0.5)
     layer = model.network.get_layer("statistics")
     statistics = [layer.moving_mean, layer.moving_variance]
     average = None
+
+    def advanced(average, latest, step):
+        kept = min(decay, (1 + step) / (10 + step))
+        steps = max(kept / (1 - kept) - 1, 0)
+        kept = steps / (1 + steps)
+        assert expected is None or kept == expected
+        return [kept * old + (1 - kept) * new for old, new in zip(average, latest, strict=True)]
+
     # The weights of step 0 give the statistics that there are after step 1.
-    for step in range(6):
+    for step in range(12):
         train(model, 1, step)
         latest = values(statistics)
-        average = blended(average, latest, 0.5, step) if step else latest
+        average = advanced(average, latest, step) if step else latest
         with averaged_weights(model):
-            found, wanted = values(statistics), blended(average, latest, 0.5, step + 1)
+            found, wanted = values(statistics), advanced(average, latest, step + 1)
             for one, other in zip(found, wanted, strict=True):
                 np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
         assert_equal(values(statistics), latest)
@@ -269,3 +279,47 @@ def test_a_run_of_the_earlier_average_is_evaluated_with_it_and_not_trained_furth
     with averaged_weights(other):
         assert_equal(values(other.trainable_variables), averages)
         assert_equal(values(other.network.non_trainable_variables), statistics)
+
+
+def residual_network(momentum):
+    layers = keras.layers
+
+    def activation(x):
+        return layers.Activation("relu")(layers.BatchNormalization(momentum=momentum)(x))
+
+    images = keras.Input((8, 8, 1))
+    x = layers.Conv2D(16, 3, padding="same", use_bias=False)(layers.Rescaling(1 / 16)(images))
+    for width in (16, 32):
+        shortcut = layers.Conv2D(width, 1, use_bias=False)(x)
+        x = layers.Conv2D(width, 3, padding="same", use_bias=False)(activation(x))
+        x = layers.Conv2D(width, 3, padding="same", use_bias=False)(activation(x))
+        x = layers.Add()([x, shortcut])
+    x = layers.GlobalAveragePooling2D()(activation(x))
+    return keras.Model(images, layers.Dense(32)(x))
+
+
+@pytest.mark.parametrize(
+    ("momentum", "decay", "steps"), [(0.95, 0.99, 100), (0.9, 0.99, 100), (0.9, 0.999, 150)]
+)
+def test_averages_of_a_residual_network_err_no_more_than_its_weights(momentum, decay, steps):
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    order = np.random.default_rng(0).permutation(len(digits.target))
+    images, labels = digits.images[order, ..., None].astype("float32"), digits.target[order]
+    keras.utils.set_random_seed(1)
+    model = AssociativeModel(residual_network(momentum), 10, similarity=None, average_decay=decay)
+    model.build((None, 8, 8, 1))
+    model.compile(keras.optimizers.Adam(3e-3), jit_compile=JIT)
+    drawn = np.random.default_rng(1).integers(0, 1200, 50 * steps)
+    model.fit(images[drawn], labels[drawn], batch_size=50, shuffle=False, verbose=0)
+
+    def error():
+        logits = model.predict(images[1200:], batch_size=597, verbose=0)
+        return np.mean(logits.argmax(axis=1) != labels[1200:])
+
+    raw = error()
+    with averaged_weights(model):
+        averaged = error()
+    assert averaged <= raw + 0.01
+    assert averaged < 0.09
