@@ -46,6 +46,7 @@ setup(
         "jinja2>=3.1.3,<4",
         "keras>=3.15,<3.16",
         "matplotlib>=3.8,<4",
+        "ml_dtypes>=0.4,<0.7",
         "mlxtend>=0.23,<0.26",
         "msgspec>=0.18.6,<0.24",
         "numpy>=1.26,<3",
@@ -57,6 +58,7 @@ setup(
         "tensorflow>=2.20,<2.22",
         "tensorflow-datasets>=4.9.9,<4.10",
         "threadpoolctl>=3.2,<4",
+        "wrapt>=1.14,<3",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],

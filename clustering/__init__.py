@@ -5,6 +5,7 @@ from here, and imported when they are first used: `clustering.ClusteringModel`, 
 """
 
 from semisup import lazy
+from semisup.registration import register
 
 _EXPORTS = {
     "ClusteringModel": "model",
@@ -16,4 +17,11 @@ _EXPORTS = {
     "unsupervised_accuracy": "metrics",
 }
 
+# What Keras finds in files: its classes by their names, and the modules that they live in.
+_REGISTERED = {
+    "ClusteringModel": "model",
+    "Phases": "schedules",
+}
+
 __getattr__, __dir__, __all__ = lazy.exports(__name__, _EXPORTS)
+register(__name__, {name: f"{__name__}.{module}" for name, module in _REGISTERED.items()})

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from semisup import optimizers
+from semisup import averaging
 from semisup.errors import TrainingError
 
 RUNS = 10
@@ -33,7 +33,7 @@ def k_means(embeddings, num_clusters, seed):
 def place(predictor, images, noise, seed):
     """Places a model's centroids by k-means on embeddings, and restarts its optimizer.
 
-    Where the optimizer keeps a moving average of the weights, that takes their place first: at a
+    Where the model keeps a moving average of the weights, that takes their place first: at a
     high learning rate, the clusters of the weights of a single step are a matter of chance.
 
     Args:
@@ -52,7 +52,7 @@ def place(predictor, images, noise, seed):
     model = predictor.model
     if int(keras.ops.convert_to_numpy(model.centroids_placed)):
         return None
-    optimizers.put_average(model)
+    averaging.put_average(model)
     embeddings = predictor.embeddings(images)
     if not np.all(np.isfinite(embeddings)):
         raise TrainingError(

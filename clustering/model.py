@@ -69,6 +69,7 @@ class ClusteringModel(EmbeddingClassifier):
         classifier_regularizer: see `EmbeddingClassifier`.
         joint_batch_statistics: see `EmbeddingClassifier`; the first of the two batches is that of
             the images as they are.
+        average_decay: see `EmbeddingClassifier`.
 
     Attributes:
         centroids: (num_clusters * centroids_per_cluster, d) float32 weight, ordered by cluster.
@@ -96,6 +97,7 @@ class ClusteringModel(EmbeddingClassifier):
         classifier=None,
         classifier_regularizer=None,
         joint_batch_statistics=False,
+        average_decay=0.0,
         **kwargs,
     ):
         if augmentations_per_image < 1 or centroids_per_cluster < 1:
@@ -123,6 +125,7 @@ class ClusteringModel(EmbeddingClassifier):
             classifier=classifier,
             classifier_regularizer=classifier_regularizer,
             joint_batch_statistics=joint_batch_statistics,
+            average_decay=average_decay,
             **kwargs,
         )
         self.associations = associations
@@ -176,6 +179,7 @@ class ClusteringModel(EmbeddingClassifier):
                 autocast=False,
                 name="centroids",
             )
+            self.track_average()
 
     def _around(self, centers, noise, generator):
         """Points beside the centres of the clusters, as many as each has centroids."""

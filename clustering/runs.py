@@ -33,6 +33,4 @@ def load_model(path):
     Raises:
         UserError: if it is no such file.
     """
-    return runs.load_model(
-        path, ("clustering.augmentation", "clustering.model", "clustering.schedules")
-    )
+    return runs.load_model(path)

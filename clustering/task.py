@@ -172,6 +172,7 @@ def build_model(config, image_shape, num_classes, normalization_images=None):
             seed=config.seed,
             classifier_regularizer=building.classifier_regularizer(),
             joint_batch_statistics=config.joint_batch_statistics,
+            average_decay=config.average_decay,
             name="model",
         )
         model.build((None, *image_shape))

@@ -5,6 +5,7 @@ from here, and imported when they are first used: `domain_adaptation.squared_mmd
 """
 
 from semisup import lazy
+from semisup.registration import register
 
 _EXPORTS = {
     "CorrelationAlignment": "discrepancy",
@@ -17,4 +18,11 @@ _EXPORTS = {
     "squared_mmd": "discrepancy",
 }
 
+# What Keras finds in files: its classes by their names, and the modules that they live in.
+_REGISTERED = {
+    "MaximumMeanDiscrepancy": "discrepancy",
+    "CorrelationAlignment": "discrepancy",
+}
+
 __getattr__, __dir__, __all__ = lazy.exports(__name__, _EXPORTS)
+register(__name__, {name: f"{__name__}.{module}" for name, module in _REGISTERED.items()})

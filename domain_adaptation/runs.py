@@ -33,4 +33,4 @@ def load_model(path):
     Raises:
         UserError: if it is no such file.
     """
-    return runs.load_model(path, ("domain_adaptation.discrepancy",))
+    return runs.load_model(path)

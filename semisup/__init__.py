@@ -5,6 +5,7 @@ they are first used: `semisup.walker_loss`, `semisup.AssociativeModel`, `semisup
 """
 
 from semisup import lazy
+from semisup.registration import register
 
 __version__ = "0.1.0"
 
@@ -23,4 +24,28 @@ _EXPORTS = {
     "load_run": "runs",
 }
 
+# What Keras finds in files: its classes by their names, and the modules that they live in.
+_REGISTERED = {
+    "ApplicationPreprocessing": "architectures.applications",
+    "Association": "association",
+    "RandomHue": "augmentation.appearance",
+    "RandomSaturation": "augmentation.appearance",
+    "RandomGrayscale": "augmentation.appearance",
+    "RandomGaussianBlur": "augmentation.appearance",
+    "RandomNoise": "augmentation.appearance",
+    "RandomFog": "augmentation.appearance",
+    "Augmentation": "augmentation.base",
+    "RandomAffine": "augmentation.geometry",
+    "RandomNormalAffine": "augmentation.geometry",
+    "RandomWindow": "augmentation.geometry",
+    "AssociativeModel": "model",
+    "Standardization": "normalization",
+    "ImageStandardization": "normalization",
+    "SteerableAdam": "optimizers",
+    "RestartableAdam": "optimizers",
+    "Envelope": "schedules",
+    "StaircaseDecay": "schedules",
+}
+
 __getattr__, __dir__, __all__ = lazy.exports(__name__, _EXPORTS)
+register(__name__, {name: f"{__name__}.{module}" for name, module in _REGISTERED.items()})

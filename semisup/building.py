@@ -73,8 +73,6 @@ def compile_model(config, model, optimizer_class=None):
             beta_2=config.beta2,
             epsilon=1e-8,
             global_clipnorm=config.clip_norm or None,
-            use_ema=config.average_decay > 0,
-            ema_momentum=config.average_decay or 0.99,
             name="adam",
         ),
         jit_compile=config.jit_compile == "on"

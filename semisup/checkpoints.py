@@ -1,8 +1,9 @@
 """Checkpoints: every variable of model and optimizer, written so that a kill loses one at most.
 
 A checkpoint is a NumPy archive `step_NNNNNNNN.npz` with an entry for each variable: the weights,
-the step, the states of the seed generators, and the optimizer's. It is written under a temporary
-name, flushed to the disk and renamed, so a file with the final name is whole; the archive's
+the step, the states of the seed generators, and the optimizer's. Dtypes that NumPy lacks, such as
+bfloat16, are stored as bits, and named in an entry of their own. An archive is written under a
+temporary name, flushed to the disk and renamed, so a file with the final name is whole; its
 checksums tell one that was damaged later.
 """
 
@@ -12,11 +13,16 @@ import re
 import warnings
 
 import keras
+import ml_dtypes
 import numpy as np
 
 from semisup.errors import TrainingError, UserError
 
 _NAME = re.compile(r"step_(\d{8,})\.npz")
+# Before models kept the average of their weights, their optimizers did.
+# No variable is called so: their names begin with that of their owner.
+_DTYPES = "dtypes"
+_EARLIER_AVERAGE = re.compile(r"optimizer/.*_average(#\d+)?")
 
 
 class CheckpointDamaged(Exception):
@@ -28,7 +34,7 @@ def named_variables(model):
 
     Keras numbers layers and seed generators by a counter of the process (`dropout_3`). The numbers
     are left out here, and variables that then share a name are numbered in the model's own order.
-    What an optimizer calls its `transient_variables` is left out too.
+    What model and optimizer call their `transient_variables` is left out too.
 
     Args:
         model: a compiled model; its optimizer's variables are created if they don't exist yet.
@@ -39,7 +45,11 @@ def named_variables(model):
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     named = {}
-    transient = {id(variable) for variable in getattr(model.optimizer, "transient_variables", ())}
+    transient = {
+        id(variable)
+        for owner in (model, model.optimizer)
+        for variable in getattr(owner, "transient_variables", ())
+    }
     for owner, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
         for variable in variables:
             if id(variable) in transient:
@@ -73,29 +83,61 @@ def save(model, folder, step, keep):
         for name, variable in named_variables(model).items()
     }
     for name, array in arrays.items():
-        if not np.all(np.isfinite(array)):
+        if keras.backend.is_float_dtype(array.dtype.name) and not np.all(np.isfinite(array)):
             raise TrainingError(f"at step {step}, {name} is not finite; no checkpoint is written")
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"step_{step:08d}.npz")
     temporary = f"{path}.tmp"
     try:
         with open(temporary, "wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **_as_bits(arrays))
             file.flush()
             os.fsync(file.fileno())
     except OSError:
         with contextlib.suppress(OSError):
             os.remove(temporary)
         raise
+    if os.path.isdir(path):
+        _set_aside(folder, step)
     os.replace(temporary, path)
     _flush_folder(folder)
     for later in (other for other in list_steps(folder) if other > step):
         # Training came back here because it could not be restored.
-        damaged = os.path.join(folder, f"step_{later:08d}.npz")
-        os.replace(damaged, f"{damaged}.damaged")
+        _set_aside(folder, later)
     for old in list_steps(folder)[1:-keep]:
-        os.remove(os.path.join(folder, f"step_{old:08d}.npz"))
+        old_path = os.path.join(folder, f"step_{old:08d}.npz")
+        if os.path.isdir(old_path):
+            _set_aside(folder, old)
+        else:
+            os.remove(old_path)
     return path
+
+
+def _as_bits(arrays):
+    """Entries of an archive; `_from_bits` is the inverse."""
+    # NumPy would write their bits as well, but forget what they mean.
+    foreign = {name: array for name, array in arrays.items() if array.dtype.isbuiltin != 1}
+    bits = {name: array.view(f"u{array.itemsize}") for name, array in foreign.items()}
+    dtypes = [[name, array.dtype.name] for name, array in foreign.items()]
+    return {**arrays, **bits, **({_DTYPES: np.array(dtypes)} if dtypes else {})}
+
+
+def _from_bits(entries):
+    """Arrays of an archive by their names."""
+    arrays = dict(entries)
+    for name, dtype in arrays.pop(_DTYPES, ()):
+        arrays[str(name)] = arrays[str(name)].view(getattr(ml_dtypes, str(dtype)))
+    return arrays
+
+
+def _set_aside(folder, step):
+    """Renames what stands where a checkpoint should, so that nothing is lost."""
+    path = os.path.join(folder, f"step_{step:08d}.npz")
+    aside, number = f"{path}.damaged", 1
+    while os.path.isdir(aside):
+        number += 1
+        aside = f"{path}.damaged{number}"
+    os.replace(path, aside)
 
 
 def list_steps(folder):
@@ -107,27 +149,38 @@ def list_steps(folder):
     return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
 
 
-def restore(model, folder, step):
+def restore(model, folder, step, to_evaluate=False):
     """Sets the variables of a model and its optimizer to those of a checkpoint.
 
     Args:
         model: a compiled and built model.
         folder: folder of the checkpoints.
         step: step of the checkpoint.
+        to_evaluate: whether the model will not be trained further; its weights are then the
+            averages that an earlier version stored with its optimizer, if it did.
 
     Raises:
         CheckpointDamaged: if the file cannot be read, or an entry is missing, left over or of
             another shape; the model is then as it was.
+        UserError: if an entry is of another dtype, or the checkpoint of an earlier version whose
+            trainings this one cannot go on with.
     """
     path = os.path.join(folder, f"step_{step:08d}.npz")
     try:
         # Opened here, since NumPy leaves a damaged file open.
         with open(path, "rb") as file, np.load(file) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+            arrays = _from_bits({name: archive[name] for name in archive.files})
     except Exception as error:
         # A flipped bit in an archive's headers can raise nearly anything.
         raise CheckpointDamaged(f"{path} cannot be read ({error})") from None
     variables = named_variables(model)
+    if any(map(_EARLIER_AVERAGE.fullmatch, arrays.keys() - variables.keys())):
+        if not to_evaluate:
+            raise UserError(
+                f"{path} holds an average of the weights as earlier versions kept it: it can be "
+                "evaluated, but not trained further; start again with --overwrite"
+            )
+        arrays = _with_earlier_average(arrays, model, variables)
     missing = sorted(variables.keys() - arrays.keys())
     extra = sorted(arrays.keys() - variables.keys())
     if missing or extra:
@@ -140,16 +193,42 @@ def restore(model, folder, step):
                 f"{path} does not fit the model: {name} has shape {arrays[name].shape}, "
                 f"not {tuple(variable.shape)}"
             )
+        # Not what Keras calls it: JAX has no integers of 64 bits by default.
+        dtype = keras.backend.standardize_dtype(variable.value.dtype)
+        if arrays[name].dtype.name != dtype:
+            raise UserError(
+                f"{path} does not fit the model: {name} has dtype {arrays[name].dtype.name}, "
+                f"not {dtype}; start again with --overwrite"
+            )
     for name, variable in variables.items():
         variable.assign(arrays[name])
 
 
-def restore_latest(model, folder):
+def _with_earlier_average(arrays, model, variables):
+    """Entries in which averages that the optimizer kept are the weights, as they were evaluated."""
+    names = {id(variable): name for name, variable in variables.items()}
+    averages = [
+        name for name in arrays if name not in variables and _EARLIER_AVERAGE.fullmatch(name)
+    ]
+    if len(averages) != len(model.trainable_variables):
+        return arrays
+    kept = {name: array for name, array in arrays.items() if name not in averages}
+    # An optimizer made them in the order of the weights.
+    for variable, average in zip(model.trainable_variables, averages, strict=True):
+        kept[names[id(variable)]] = arrays[average]
+    if model.average is not None:
+        for variable in model.average.variables:
+            kept[names[id(variable)]] = np.zeros(variable.shape, variable.dtype)
+    return kept
+
+
+def restore_latest(model, folder, to_evaluate=False):
     """Restores the newest checkpoint that is whole, warning of those that aren't.
 
     Args:
         model: a compiled and built model.
         folder: folder of the checkpoints.
+        to_evaluate: see `restore`.
 
     Returns:
         Step of the checkpoint, or 0 if there is none.
@@ -161,7 +240,7 @@ def restore_latest(model, folder):
     damage = None
     for step in reversed(steps):
         try:
-            restore(model, folder, step)
+            restore(model, folder, step, to_evaluate)
         except CheckpointDamaged as error:
             damage = error
             warnings.warn(f"{error}; falling back to the one before", stacklevel=2)

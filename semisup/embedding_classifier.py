@@ -10,6 +10,7 @@ from keras import ops
 
 from semisup import inputs as model_inputs
 from semisup.architectures import uses_batch_statistics
+from semisup.averaging import WeightAverage
 from semisup.classification import ClassificationLoss
 from semisup.latest_values import LatestValue, LatestValues
 from semisup.similarity import weight_at
@@ -43,8 +44,10 @@ class EmbeddingClassifier(keras.Model):
         joint_batch_statistics: pass both batches of a step through a network with batch
             normalisation at once; otherwise, and as the authors did, such a network is called once
             per batch. Networks without it see one concatenated batch, where that is possible.
+        average_decay: decay of a moving average of the weights: see `semisup.averaging`; 0: none.
 
     Attributes:
+        average: the `WeightAverage`, or None.
         embedding_width: d, once the model is built.
         step: int32 weight, the number of training steps taken.
         scales: float32 weights by the names of the losses, 1 at first; each multiplies the weight
@@ -54,7 +57,8 @@ class EmbeddingClassifier(keras.Model):
             was not finite, or 0.
 
     Raises:
-        ValueError: if `num_classes` is below 2, or the network or the classifier is none.
+        ValueError: if `num_classes` is below 2, `average_decay` below 0 or not below 1, or the
+            network or the classifier is none.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class EmbeddingClassifier(keras.Model):
         classifier=None,
         classifier_regularizer=None,
         joint_batch_statistics=False,
+        average_decay=0.0,
         **kwargs,
     ):
         # Under mixed precision, Keras would round float images before they are cast to float32.
@@ -95,6 +100,7 @@ class EmbeddingClassifier(keras.Model):
         self.nonfinite_steps = self.add_state(
             "nonfinite_steps", "int32", shape=(len(self.loss_names),)
         )
+        self.average = WeightAverage(self, average_decay) if average_decay else None
         averaged = (*self.loss_names, *statistics_names)
         weights = [f"{name}_weight" for name in loss_names]
         self.averages = {name: keras.metrics.Mean(name) for name in averaged}
@@ -200,7 +206,16 @@ class EmbeddingClassifier(keras.Model):
             raise ValueError(
                 f"the classifier returns {logits.shape[-1]} numbers for {self.num_classes} classes"
             )
+        self.track_average()
         self.built = True
+
+    def track_average(self):
+        """Let the moving average, if there is one, take in all weights that are trained by now."""
+        if self.average is not None:
+            transient = {id(weight) for weight in self.transient_variables}
+            parts = [weight for layer in self.layers for weight in layer.weights]
+            parts = [weight for weight in parts if id(weight) not in transient]
+            self.average.track([*parts, *self.trainable_weights])
 
     def prepare(self, examples):
         """Bring examples to the form that the network takes, before augmentation.
@@ -327,6 +342,8 @@ class EmbeddingClassifier(keras.Model):
         if training:
             self.latest_values.update({**averaged, **weights})
             self._record_nonfinite(losses, step + 1)
+            if self.average is not None:
+                self.average.update()
             self.step.assign(step + 1)
         return total
 
@@ -399,6 +416,7 @@ class EmbeddingClassifier(keras.Model):
             "classifier": serialize(self.classifier) if self.has_own_classifier else None,
             "classifier_regularizer": serialize(self.classifier_regularizer),
             "joint_batch_statistics": self.joint_batch_statistics,
+            "average_decay": 0.0 if self.average is None else self.average.decay,
         }
 
     @classmethod

@@ -42,6 +42,7 @@ class AssociativeModel(EmbeddingClassifier):
         classifier_regularizer: see `EmbeddingClassifier`.
         joint_batch_statistics: see `EmbeddingClassifier`; the first of the two batches is the
             labelled one.
+        average_decay: see `EmbeddingClassifier`.
 
     Raises:
         ValueError: if `num_classes` is below 2, or `similarity` is no term.
@@ -57,6 +58,7 @@ class AssociativeModel(EmbeddingClassifier):
         classifier=None,
         classifier_regularizer=None,
         joint_batch_statistics=False,
+        average_decay=0.0,
         **kwargs,
     ):
         if isinstance(similarity, str):
@@ -79,6 +81,7 @@ class AssociativeModel(EmbeddingClassifier):
             classifier=classifier,
             classifier_regularizer=classifier_regularizer,
             joint_batch_statistics=joint_batch_statistics,
+            average_decay=average_decay,
             **kwargs,
         )
         self.similarity = similarity

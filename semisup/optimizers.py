@@ -1,6 +1,4 @@
-"""Adam, with a learning rate that can be steered and with a moving average of the weights."""
-
-import contextlib
+"""Adam, with a learning rate that can be steered and with averages that can be forgotten."""
 
 import keras
 from keras import ops
@@ -11,8 +9,7 @@ class SteerableAdam(keras.optimizers.Adam):
     """Adam whose learning rate is multiplied by a weight of its own.
 
     The weight `learning_rate_scale` is 1 at first and saved in checkpoints. It belongs to the
-    optimizer since on JAX a schedule cannot read a weight of the model. With `use_ema`, the average
-    is kept beside the weights and never overwrites them: see `averaged_weights`.
+    optimizer since on JAX a schedule cannot read a weight of the model.
 
     Attributes:
         learning_rate_scale: float32 weight.
@@ -84,9 +81,6 @@ class SteerableAdam(keras.optimizers.Adam):
             ops.convert_to_numpy(self.learning_rate_scale)
         )
 
-    def finalize_variable_values(self, var_list):
-        """Keeps the weights: a training that goes on needs them, not their average."""
-
 
 @keras.saving.register_keras_serializable(package="semisup")
 class RestartableAdam(SteerableAdam):
@@ -107,15 +101,11 @@ class RestartableAdam(SteerableAdam):
             )
 
     def restart(self):
-        """Forgets all averages: of gradients, of their squares and, if there is one, of weights."""
+        """Forgets the averages of gradients and of their squares."""
         # A number, since JAX' compiled functions give away buffers, which no two weights may share.
         self.restarted_at.assign(int(ops.convert_to_numpy(self.iterations)))
         for slot in (*self._momentums, *self._velocities):
             slot.assign(ops.zeros(slot.shape, slot.dtype))
-        if self.use_ema:
-            averages = self._model_variables_moving_average
-            for average, variable in zip(averages, self._trainable_variables, strict=True):
-                average.assign(ops.copy(variable))
 
     def update_step(self, gradient, variable, learning_rate):
         """Moves a variable; see `keras.optimizers.Adam`, which counts from the very first step."""
@@ -126,37 +116,3 @@ class RestartableAdam(SteerableAdam):
 
     def _steps_averaged(self, step):
         return step - int(ops.convert_to_numpy(self.restarted_at))
-
-
-@contextlib.contextmanager
-def averaged_weights(model):
-    """Puts the moving average in place of a model's weights, and takes it back at the end.
-
-    Does nothing if the optimizer keeps no average.
-
-    Args:
-        model: a compiled model whose optimizer is built.
-    """
-    optimizer = model.optimizer
-    if not optimizer.use_ema:
-        yield
-        return
-    weights = [ops.copy(variable) for variable in model.trainable_variables]
-    put_average(model)
-    try:
-        yield
-    finally:
-        for variable, value in zip(model.trainable_variables, weights, strict=True):
-            variable.assign(value)
-
-
-def put_average(model):
-    """Replaces a model's weights by their moving average, where its optimizer has one by now."""
-    optimizer = model.optimizer
-    # Keras' average is 0 until the first step, which makes it the weights.
-    if not optimizer.use_ema or not int(ops.convert_to_numpy(optimizer.iterations)):
-        return
-    averages = optimizer._model_variables_moving_average
-    for variable, average in zip(model.trainable_variables, averages, strict=True):
-        # A copy, since JAX' compiled functions give away the buffers of the weights they are given.
-        variable.assign(ops.copy(average))

@@ -5,10 +5,10 @@ import os
 import time
 
 from semisup import (
+    averaging,
     backend,
     checkpoints,
     evaluation,
-    optimizers,
     projection,
     report_page,
     runs,
@@ -65,7 +65,7 @@ def evaluate_run(settings, task, reporter_class=None):
         steps = [new for new in checkpoints.list_steps(run.checkpoints) if new > step]
         for step in steps:
             try:
-                checkpoints.restore(model, run.checkpoints, step)
+                checkpoints.restore(model, run.checkpoints, step, to_evaluate=True)
             except checkpoints.CheckpointDamaged:
                 # Deleted by the trainer while it was read.
                 continue
@@ -77,7 +77,7 @@ def evaluate_run(settings, task, reporter_class=None):
     if settings.follow and run.completed_step() < step:
         print(f"Nobody trains in {run.path} any more, at step {step} of {config.max_steps}.")
     if settings.figures or settings.projector:
-        optimizers.put_average(model)
+        averaging.put_average(model)
     if settings.projector:
         projection.project(run.file("eval"), task, data, reporter.predictor)
         print(f"wrote {run.file('eval', 'projector_config.pbtxt')}: see tensorboard's projector")
@@ -172,7 +172,7 @@ class Reporter:
         """Evaluates the model, which is at a step, and reports its metrics."""
         import tensorflow as tf
 
-        with optimizers.averaged_weights(self.predictor.model):
+        with averaging.averaged_weights(self.predictor.model):
             content = {
                 "step": step,
                 "dataset": self.config.dataset,

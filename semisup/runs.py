@@ -1,46 +1,30 @@
 """Loading what a training left behind."""
 
 import hashlib
-import importlib
 import os
 
 import keras
 
-from semisup import checkpoints, optimizers, task
+from semisup import averaging, checkpoints, saved_models, task
 from semisup.errors import UserError, first_line, shown
 from semisup.run_directory import RunDirectory
 
-# What exported models may be made of.
-_PARTS = ("architectures", "augmentation", "model", "normalization", "optimizers", "schedules")
 
-
-def load_model(path, parts=()):
+def load_model(path):
     """Loads the model that a training exported, `model.keras` in the run's directory.
 
     Unlike `load_run`, it takes nothing but the file, which may have been moved.
 
     Args:
         path: the file.
-        parts: further modules whose classes Keras has to know.
 
     Returns:
         The model, compiled, with the weights that the run was evaluated with at its end.
 
     Raises:
-        UserError: if it is no such file.
+        UserError: if it is no such file, or made of classes of one's own that are not registered.
     """
-    _make_known(parts)
-    try:
-        return keras.saving.load_model(path)
-    except Exception as error:
-        # A damaged file can raise nearly anything.
-        raise UserError(f"{path} is no exported model: {first_line(error)}") from None
-
-
-def _make_known(parts=()):
-    """Imports the modules whose classes Keras has to know to load an exported model."""
-    for part in (*(f"semisup.{part}" for part in _PARTS), *parts):
-        importlib.import_module(part)
+    return saved_models.load(path)
 
 
 def load_run(logdir, step=None, task=task):
@@ -60,7 +44,7 @@ def load_run(logdir, step=None, task=task):
     """
     run, config = open_run(logdir, task)
     model = restore_model(run, config, task, step)
-    optimizers.put_average(model)
+    averaging.put_average(model)
     return model, config
 
 
@@ -96,7 +80,7 @@ def restore_model(run, config, task, step=None):
         step: step of the checkpoint, or None for the newest that is whole.
 
     Returns:
-        The compiled model, with the weights as they are trained.
+        The compiled model, with the weights as they are trained; it is there to be evaluated.
 
     Raises:
         UserError: if there is no such checkpoint, or it is damaged.
@@ -113,10 +97,10 @@ def restore_model(run, config, task, step=None):
         run.self_contained(config), tuple(data["image_shape"]), len(data["class_names"])
     )
     if step is None:
-        checkpoints.restore_latest(model, run.checkpoints)
+        checkpoints.restore_latest(model, run.checkpoints, to_evaluate=True)
     else:
         try:
-            checkpoints.restore(model, run.checkpoints, step)
+            checkpoints.restore(model, run.checkpoints, step, to_evaluate=True)
         except checkpoints.CheckpointDamaged as error:
             raise UserError(str(error)) from None
     return model
@@ -144,9 +128,8 @@ def begin_with(model, logdir):
     path = RunDirectory(logdir).file("model.keras")
     if not os.path.exists(path):
         raise UserError(f"--initial_run={logdir} holds no model.keras: is its training complete?")
-    _make_known()
     try:
-        trained = keras.saving.load_model(path, compile=False)
+        trained = saved_models.load(path, compile=False)
         parts = [(model.network, trained.network), (model.classifier, trained.classifier)]
         for part, other in parts:
             part.set_weights(other.get_weights())

@@ -246,6 +246,7 @@ def assemble(config, similarity, image_shape, num_classes, normalization_images=
             classification_weight=envelope_of(config, "logit"),
             classifier_regularizer=building.classifier_regularizer(),
             joint_batch_statistics=config.joint_batch_statistics,
+            average_decay=config.average_decay,
             name="model",
         )
         model.build((None, *image_shape))

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from semisup import (
+    averaging,
     backend,
     callbacks,
     checkpoints,
@@ -19,7 +20,6 @@ from semisup import (
     inspection,
     live_settings,
     monitoring,
-    optimizers,
     projection,
     run_directory,
     runs,
@@ -295,7 +295,7 @@ class Session:
 
     def evaluate(self, step):
         """Measures and records what the task measures, and returns it."""
-        with optimizers.averaged_weights(self.model):
+        with averaging.averaged_weights(self.model):
             measured = self.task.measure(self.predictor, self.data)
         self.recorder.record(step, measured)
         return measured
@@ -304,7 +304,7 @@ class Session:
         """Writes results, export and projector of the trained model."""
         config, run = self.config, self.run
         measured = self._measured(config.max_steps) or self.evaluate(config.max_steps)
-        optimizers.put_average(self.model)
+        averaging.put_average(self.model)
         self.model.save(run.file("model.keras"))
         if config.projector:
             projection.project(run.file("train"), self.task, self.data, self.predictor)

@@ -12,7 +12,6 @@ import dataclasses
 import difflib
 import itertools
 import json
-import os
 
 from optuna import distributions
 

@@ -12,6 +12,7 @@ import textwrap
 
 import keras
 
+from semisup import saved_models
 from semisup.architectures import applications, convolutional, residual
 from semisup.architectures.common import half_squares
 from semisup.architectures.convolutional import (
@@ -22,7 +23,7 @@ from semisup.architectures.convolutional import (
     svhn_model,
 )
 from semisup.architectures.residual import resnet_cifar_model, resnet_stl10_model
-from semisup.errors import UserError, first_line
+from semisup.errors import UserError
 
 __all__ = [
     "build",
@@ -154,11 +155,7 @@ def _settings(name, network, **settings):
 def _load(path, input_shape, embedding_size, normalization):
     if not os.path.isfile(path):
         raise UserError(f"there is no file {path}, which --architecture names")
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except Exception as error:
-        # Whatever a damaged archive makes Keras raise, in one line.
-        raise UserError(f"{path} cannot be read as a Keras model: {first_line(error)}") from None
+    model = saved_models.load(path, compile=False)
     takes, gives = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
     if not (_has_rank(takes, 4) and _has_rank(gives, 2)):
         raise UserError(

@@ -222,7 +222,7 @@ def test_the_exported_model_predicts_like_the_run(trained, tmp_path):
 
 def test_what_is_no_exported_model_is_refused(tmp_path):
     (tmp_path / "model.keras").write_text("nonsense")
-    with pytest.raises(UserError, match=r"model\.keras is no exported model"):
+    with pytest.raises(UserError, match=r"model\.keras cannot be read as a Keras model"):
         runs.load_model(tmp_path / "model.keras")
 
 

@@ -7,7 +7,7 @@ from keras import layers
 
 from semisup import association
 from semisup.model import AssociativeModel
-from semisup.optimizers import SteerableAdam, averaged_weights
+from semisup.optimizers import SteerableAdam
 from semisup.schedules import Envelope
 
 pytestmark = pytest.mark.backend
@@ -258,19 +258,3 @@ def test_learning_rate_scale_multiplies_the_update():
         moved.append(number(model.network.layers[2].kernel) - before)
         np.testing.assert_allclose(number(model.optimizer.learning_rate), 1e-3 * scale, rtol=1e-6)
     np.testing.assert_allclose(moved[1], 0.1 * moved[0], rtol=1e-2, atol=1e-7)
-
-
-def test_average_of_the_weights_is_their_exponential_mean_and_leaves_them_alone():
-    model = AssociativeModel(network(), 3)
-    model.build((None, 4, 4, 1))
-    model.compile(SteerableAdam(1e-2, use_ema=True, ema_momentum=0.5), jit_compile=JIT)
-    kernel = model.network.layers[2].kernel
-    fit(model)
-    average = number(kernel).copy()
-    for _ in range(3):
-        fit(model)
-        average = 0.5 * average + 0.5 * number(kernel)
-    latest = number(kernel).copy()
-    with averaged_weights(model):
-        np.testing.assert_allclose(number(kernel), average, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(number(kernel), latest)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from semisup.optimizers import RestartableAdam, averaged_weights, put_average
+from semisup.optimizers import RestartableAdam
 from semisup.schedules import StaircaseDecay
 
 pytestmark = pytest.mark.backend
@@ -51,26 +51,3 @@ def test_a_restart_leaves_the_learning_rates_schedule_where_it_is():
     optimizer.restart()
     after = moved(optimizer, variable, [np.ones(4, "float32")])
     np.testing.assert_allclose(before - after, 0.01, rtol=1e-3)
-
-
-def test_before_the_first_step_there_is_no_average_to_put_into_a_model():
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    model.compile(RestartableAdam(0.1, use_ema=True, ema_momentum=0.9), "mse")
-    model.optimizer.build(model.trainable_variables)
-    before = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_variables]
-    put_average(model)
-    for weight, expected in zip(model.trainable_variables, before, strict=True):
-        np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight), expected)
-    with averaged_weights(model):
-        np.testing.assert_array_equal(
-            keras.ops.convert_to_numpy(model.trainable_variables[0]), before[0]
-        )
-
-
-def test_a_restart_makes_the_average_of_the_weights_begin_with_them():
-    optimizer, variable = made(0.1, use_ema=True, ema_momentum=0.9)
-    weights = moved(optimizer, variable, gradients(0, 5))
-    (average,) = optimizer._model_variables_moving_average
-    assert np.abs(keras.ops.convert_to_numpy(average) - weights).max() > 1e-3
-    optimizer.restart()
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(average), weights)

@@ -1,0 +1,36 @@
+"""Lets Keras find a package's classes in files, without importing them, or Keras, beforehand."""
+
+import importlib
+
+import wrapt
+
+
+def register(package, modules):
+    """Lets `keras.saving.load_model` find classes from when both Keras and a package are imported.
+
+    Either may be imported first. The module of a class is imported when a file needs the class,
+    which has to be registered there as "package>Class".
+
+    Args:
+        package: name under which the classes are registered.
+        modules: full names of their modules, by the names of the classes.
+    """
+
+    def tell(keras):
+        known = keras.saving.get_custom_objects()
+        for name, module in modules.items():
+            known.setdefault(f"{package}>{name}", _Deferred(module, name))
+
+    wrapt.register_post_import_hook(tell, "keras")
+
+
+class _Deferred:
+    """Stands for a class whose module is not imported yet; importing it puts the class here."""
+
+    def __init__(self, module, name):
+        self.module = module
+        self.name = name
+
+    def from_config(self, config):
+        """Makes an object of the class."""
+        return getattr(importlib.import_module(self.module), self.name).from_config(config)
