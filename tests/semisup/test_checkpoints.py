@@ -135,7 +135,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_is_put_aside(kind,
     elif kind == "truncated":
         path.write_bytes(content[: len(content) // 2])
     else:
-        content[len(content) // 3] ^= 0xFF
+        # Within an array: dates in the archive's own headers mean nothing.
+        content[content.index(b"NUMPY", len(content) // 3)] ^= 0xFF
         path.write_bytes(content)
     other = made()
     with pytest.warns(UserWarning, match=r"step_00000005\.npz cannot be read") as warned:

@@ -401,10 +401,12 @@ def test_a_log_line_cut_short_by_a_kill_is_dropped(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_name_and_last_checkpoint(tmp_path):
+    config = running.config(tmp_path, "run", checkpoint_interval=2)
+    # More than the flags allow.
+    for name in ("learning_rate", "minimum_learning_rate"):
+        object.__setattr__(config, name, 1e30)
     with pytest.raises(TrainingError) as stop:
-        running.train(
-            tmp_path, learning_rate=1e30, minimum_learning_rate=1e30, checkpoint_interval=2
-        )
+        training.train(config, task)
     assert "_loss is not finite at step" in str(stop.value)
     assert "the last good checkpoint is" in str(stop.value)
     run = running.RunDirectory(tmp_path / "run")
