@@ -36,7 +36,7 @@ setup(
     packages=find_packages(include=[*TASKS, "semisup.*"]),
     package_data={
         **{task: ["recipes/*.flags"] for task in TASKS},
-        "semisup.report_page": ["page.css", "page.js", "templates/*.html"],
+        "semisup.report.page": ["page.css", "page.js", "templates/*.html"],
     },
     python_requires=">=3.11,<3.14",
     install_requires=[

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from clustering import task
 from clustering.config import TrainConfig
-from semisup import analysis
+from semisup.cli.settings import file_name
 from semisup.errors import UserError
-from semisup.run_config import file_name
-from semisup.run_directory import RunDirectory
+from semisup.report import figures
+from semisup.run.directory import RunDirectory
 
 # What may differ within a run says nothing of the method, and neither do these.
 _LEFT_OUT = {"seed", "initial_run"} | {
@@ -67,7 +67,7 @@ def draw(folder):
     paths, reasons = [], []
     for dataset, members in by_dataset.items():
         try:
-            figure = analysis.marginal_figure(members, "accuracy in %")
+            figure = figures.marginal_figure(members, "accuracy in %")
         except ValueError as error:
             reasons.append(f"{dataset}: {error}")
         else:
@@ -75,7 +75,7 @@ def draw(folder):
             if path in paths:
                 # Two folders of images may have one name.
                 path = folder / f"ablation_{file_name(dataset)}_{len(paths) + 1}.png"
-            paths.append(analysis.save(figure, path))
+            paths.append(figures.save(figure, path))
     if not paths:
         raise UserError(
             f"--ablation={folder}: {'; '.join(reasons) or 'nothing to compare'}; it holds "

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from semisup import averaging
 from semisup.errors import TrainingError
+from semisup.models import averaging
 
 RUNS = 10
 """Times that k-means is run, from other beginnings; the best counts."""

@@ -5,9 +5,9 @@ import os
 from typing import ClassVar
 
 from clustering import choices
+from semisup.cli.options import option, redefault
+from semisup.cli.settings import RunConfig, file_name
 from semisup.errors import UserError
-from semisup.options import option, redefault
-from semisup.run_config import RunConfig, file_name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

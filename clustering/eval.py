@@ -3,9 +3,9 @@
 import dataclasses
 
 from semisup import eval as semi_supervised
-from semisup import flags
+from semisup.cli import flags
+from semisup.cli.options import option, redefault
 from semisup.errors import UserError
-from semisup.options import option, redefault
 
 SUMMARY = (
     "Evaluates the checkpoints of a clustering: sizes and confidence of its clusters and, where\n"
@@ -54,7 +54,7 @@ def main():
 
 
 def _eval(config):
-    from semisup import terminal
+    from semisup.cli import terminal
 
     terminal.import_quietly()
     if config.ablation:
@@ -65,7 +65,7 @@ def _eval(config):
         return
     from clustering import task
     from clustering.reporting import ClusteringReporter
-    from semisup import reporting
+    from semisup.report import reporting
 
     reporting.evaluate_run(config, task, ClusteringReporter)
 

@@ -4,8 +4,10 @@ import keras
 import numpy as np
 
 from clustering import metrics
-from semisup import analysis, evaluation, figures
 from semisup.data.datasets import sample
+from semisup.report import figures as analysis
+from semisup.report import illustration
+from semisup.run import evaluation
 
 
 def drawings(run, config, data, predictor, class_names, labels):
@@ -26,14 +28,14 @@ def drawings(run, config, data, predictor, class_names, labels):
     images = data.evaluation.images
     probabilities = evaluation.probabilities(predictor.outputs(images)[0])
     names = _cluster_names(probabilities, class_names, labels)
-    shown = sample(data.evaluation, figures.POINTS, config.seed)
+    shown = sample(data.evaluation, illustration.POINTS, config.seed)
     logits, embeddings = predictor.outputs(shown.images)
     result = {
         "clusters": lambda: analysis.clusters_figure(images, probabilities, names),
         "cluster_sizes": lambda: _sizes(run, config, data),
-        "neighbours": lambda: figures.neighbours(shown.images, embeddings),
+        "neighbours": lambda: illustration.neighbours(shown.images, embeddings),
         "tsne": lambda: _tsne(config, predictor.model, logits.argmax(axis=1), embeddings, names),
-        **figures.kernel_drawings(predictor, shown.images),
+        **illustration.kernel_drawings(predictor, shown.images),
     }
     if labels is not None:
         result["confusion"] = lambda: _confusion(data, probabilities, class_names, labels)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from semisup.evaluation import confusion_matrix, per_class_accuracy
+from semisup.run.evaluation import confusion_matrix, per_class_accuracy
 
 
 def match_clusters(matrix):

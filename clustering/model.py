@@ -13,7 +13,7 @@ from keras import ops
 from clustering.certainty import Confidence, SizeEntropy
 from clustering.losses import norm_loss, transformation_loss
 from semisup.association import Association
-from semisup.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
+from semisup.models.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
 from semisup.similarity import check_term
 
 NORM_LOSS = "norm_loss"

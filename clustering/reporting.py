@@ -1,13 +1,13 @@
 """The report on a clustering: clusters, and their agreement with classes where there are labels."""
 
 from clustering import centroids, metrics, task
-from semisup import evaluation
 from semisup.names import printable
-from semisup.reporting import Reporter, table
+from semisup.report.reporting import Reporter, table
+from semisup.run import evaluation
 
 
 class ClusteringReporter(Reporter):
-    """Measures a clustering: see `semisup.reporting.Reporter`.
+    """Measures a clustering: see `semisup.report.reporting.Reporter`.
 
     It alone reads labels, to compare clusters with them; no training sees what it finds.
     """
@@ -17,7 +17,7 @@ class ClusteringReporter(Reporter):
         self.class_names, self.labels = task.load_classes(config)
 
     def evaluated(self):
-        """Data set and split of the evaluated images: see `semisup.reporting.Reporter`."""
+        """Data set and split of the evaluated images: see `semisup.report.reporting.Reporter`."""
         return self.config.dataset, task.evaluated_split(self.config)
 
     def mistakes(self, predicted):
@@ -60,7 +60,7 @@ class ClusteringReporter(Reporter):
         )
 
     def scalars(self, content):
-        """Numbers for TensorBoard by their tags: see `semisup.reporting.Reporter`."""
+        """Numbers for TensorBoard by their tags: see `semisup.report.reporting.Reporter`."""
         names = ("confidence", "size_entropy", "accuracy", "nmi", "ari", "k_means_accuracy")
         result = {name: content[name] for name in names if name in content}
         per_class = content.get("per_class_accuracy", {}).items()
@@ -70,7 +70,7 @@ class ClusteringReporter(Reporter):
         return result
 
     def text(self, content):
-        """What is printed: see `semisup.reporting.Reporter`."""
+        """What is printed: see `semisup.report.reporting.Reporter`."""
         sizes = content["cluster_sizes"]
         lines = [
             f"step {content['step']}: {content['images']:,} {self.data.evaluated_on} in "

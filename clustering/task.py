@@ -6,13 +6,13 @@ import math
 import numpy as np
 
 from clustering.config import TrainConfig
-from semisup import building, evaluation
-from semisup.choices import SPLIT_ALIASES
+from semisup.cli.choices import SPLIT_ALIASES
+from semisup.cli.settings import FOLDER
 from semisup.data import labelled_subset, sampling
 from semisup.data.cache import MEMORY_LIMIT_BYTES
 from semisup.data.datasets import Split, fingerprint, load_dataset, split_names
 from semisup.errors import UserError
-from semisup.run_config import FOLDER
+from semisup.run import building, evaluation
 from semisup.task import TaskData
 
 NAME = "clustering"
@@ -141,7 +141,7 @@ def build_model(config, image_shape, num_classes, normalization_images=None):
     from clustering.schedules import Phases
     from semisup.association import Association
     from semisup.augmentation import RandomWindow
-    from semisup.optimizers import RestartableAdam
+    from semisup.models.optimizers import RestartableAdam
 
     size, switch = config.crop_size, config.reg_warmup_steps
     seen = (size, size, image_shape[2]) if size else tuple(image_shape)

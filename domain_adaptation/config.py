@@ -9,11 +9,11 @@ import os
 from typing import ClassVar
 
 from domain_adaptation import choices
-from semisup.choices import ENVELOPES
+from semisup.cli.choices import ENVELOPES
+from semisup.cli.options import option, redefault
+from semisup.cli.settings import file_name, resolved_dataset
 from semisup.config import TrainConfig as _Base
 from semisup.errors import UserError
-from semisup.options import option, redefault
-from semisup.run_config import file_name, resolved_dataset
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

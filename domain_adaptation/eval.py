@@ -4,10 +4,10 @@ import dataclasses
 import os
 
 from semisup import eval as semi_supervised
-from semisup import flags
+from semisup.cli import flags
+from semisup.cli.options import option, redefault
+from semisup.cli.settings import FOLDER, resolved_dataset
 from semisup.errors import UserError
-from semisup.options import option, redefault
-from semisup.run_config import FOLDER, resolved_dataset
 
 SUMMARY = (
     "Evaluates the checkpoints of an adaptation on every test image of both domains, measures\n"
@@ -93,12 +93,12 @@ def main():
 
 
 def _eval(config):
-    from semisup import terminal
+    from semisup.cli import terminal
 
     terminal.import_quietly()
     from domain_adaptation import task
     from domain_adaptation.reporting import AdaptationReporter
-    from semisup import reporting
+    from semisup.report import reporting
 
     reporting.evaluate_run(config, task, AdaptationReporter)
 

@@ -7,10 +7,10 @@ import numpy as np
 from domain_adaptation import task
 from domain_adaptation.config import TrainConfig
 from domain_adaptation.discrepancy import squared_mmd
-from semisup import evaluation, runs
 from semisup.data.datasets import is_labelled, sample
 from semisup.errors import UserError
-from semisup.reporting import Reporter, table
+from semisup.report.reporting import Reporter, table
+from semisup.run import evaluation, loading
 
 MMD_IMAGES = 1000
 """Images of each domain, at most, between whose embeddings the MMD is measured."""
@@ -24,7 +24,7 @@ class OtherRun(NamedTuple):
 
 
 class AdaptationReporter(Reporter):
-    """Measures an adapted model on both domains: see `semisup.reporting.Reporter`."""
+    """Measures an adapted model on both domains: see `semisup.report.reporting.Reporter`."""
 
     def __init__(self, settings, run, config, task, data, model):
         super().__init__(settings, run, config, task, data, model)
@@ -32,7 +32,7 @@ class AdaptationReporter(Reporter):
             raise UserError(f"{config.target_dataset} has no labelled test images to compare on")
         self.others = {}
         for logdir in settings.other_logdirs:
-            other, other_config = runs.load_run(logdir, task=task)
+            other, other_config = loading.load_run(logdir, task=task)
             predictor = evaluation.Predictor(other, settings.eval_batch_size)
             self.others[logdir] = OtherRun(other_config, predictor)
         self.bounds = {
@@ -44,7 +44,7 @@ class AdaptationReporter(Reporter):
     def check(settings, config):
         """Makes sure that the runs to compare with are complete, and of the same pair."""
         for logdir in settings.other_logdirs:
-            run, other = runs.open_run(logdir, task)
+            run, other = loading.open_run(logdir, task)
             for name in ("dataset", "target_dataset"):
                 theirs, ours = getattr(other, name), getattr(config, name)
                 if theirs != ours:
@@ -52,12 +52,12 @@ class AdaptationReporter(Reporter):
             if run.completed_step() < other.max_steps:
                 raise UserError(f"{logdir} is not complete: its training has not ended")
         for name, logdir in settings.bound_logdirs.items():
-            _, other = runs.open_run(logdir, task)
+            _, other = loading.open_run(logdir, task)
             if other.similarity != "none" or other.target_only != (name == "target_only"):
                 raise UserError(f"--{name}={logdir} is a run of another kind: {title(other)}")
 
     def evaluated(self):
-        """Data set and split of the evaluated images: see `semisup.reporting.Reporter`."""
+        """Data set and split of the evaluated images: see `semisup.report.reporting.Reporter`."""
         return self.config.target_dataset, None if self.config.validation_samples else "test"
 
     def _target_error(self, predictor):
@@ -88,7 +88,7 @@ class AdaptationReporter(Reporter):
         return content
 
     def scalars(self, content):
-        """Numbers for TensorBoard by their tags: see `semisup.reporting.Reporter`."""
+        """Numbers for TensorBoard by their tags: see `semisup.report.reporting.Reporter`."""
         result = super().scalars(content)
         for domain in ("source", "target"):
             if domain in content:
@@ -100,7 +100,7 @@ class AdaptationReporter(Reporter):
         return result
 
     def text(self, content):
-        """What is printed: see `semisup.reporting.Reporter`."""
+        """What is printed: see `semisup.report.reporting.Reporter`."""
         lines = [f"step {content['step']}, {self.config.dataset} to {self.config.target_dataset}"]
         for domain in ("source", "target"):
             if domain in content:

@@ -1,7 +1,7 @@
 """Loading what an adaptation left behind."""
 
 from domain_adaptation import task
-from semisup import runs
+from semisup.run import loading
 
 
 def load_run(logdir, step=None):
@@ -18,7 +18,7 @@ def load_run(logdir, step=None):
     Raises:
         UserError: if there is no such run or checkpoint, or it is damaged.
     """
-    return runs.load_run(logdir, step, task)
+    return loading.load_run(logdir, step, task)
 
 
 def load_model(path):
@@ -33,4 +33,4 @@ def load_model(path):
     Raises:
         UserError: if it is no such file.
     """
-    return runs.load_model(path)
+    return loading.load_model(path)

@@ -3,7 +3,7 @@
 import os
 
 from domain_adaptation.config import TrainConfig
-from semisup import flags
+from semisup.cli import flags
 from semisup.train import train
 
 SUMMARY = (

@@ -34,10 +34,10 @@ from contestants import (
     unwatched_adam,
 )
 
-from semisup import flags
+from semisup.cli import flags
+from semisup.cli.options import option
 from semisup.config import TrainConfig
 from semisup.errors import UserError
-from semisup.options import option
 
 SUMMARY = (
     "Measures training steps a second, beside a bare step, the pipeline alone and the machine's\n"
@@ -135,7 +135,7 @@ def _benchmark(config):
             open(config.output, "a").close()
         except OSError as error:
             raise UserError(f"--output={config.output}: {error.strerror}") from None
-    from semisup import terminal
+    from semisup.cli import terminal
 
     terminal.import_quietly()
     with tempfile.TemporaryDirectory(prefix="semisup-benchmark-") as logdir:
@@ -168,12 +168,13 @@ class Benchmark:
         """Measures all rounds."""
         import keras
 
-        from semisup import backend, callbacks, inspection, run_directory, task, training
-        from semisup.signals import StopSignals
+        from semisup import task
+        from semisup.run import backend, callbacks, directory, inspection, training
+        from semisup.run.signals import StopSignals
 
         config = self.training_config
         # What `training.train` does for a new run, less the evaluations and the results.
-        run = run_directory.RunDirectory(config.logdir)
+        run = directory.RunDirectory(config.logdir)
         backend.set_up(config)
         keras.utils.set_random_seed(config.seed)
         self.data = task.load_data(config)
@@ -222,7 +223,7 @@ class Benchmark:
         """Functions by the contestants' names; each takes a turn and returns its rate."""
         import keras
 
-        from semisup.building import compile_model
+        from semisup.run.building import compile_model
 
         config, steps = self.training_config, self.config.steps
         batches = iter(self.data.batches(0))
@@ -267,7 +268,7 @@ class Benchmark:
         """Everything measured, ready for JSON."""
         import keras
 
-        from semisup import run_directory
+        from semisup.run import directory
 
         config = self.training_config
         labelled = config.sup_per_batch * len(self.data.class_names)
@@ -305,9 +306,9 @@ class Benchmark:
             "ratios": {name: _summary(values) for name, values in ratios.items()},
             "memory_mib": self.memory,
             "backend": keras.backend.backend(),
-            "versions": run_directory.versions(),
-            "hardware": run_directory.hardware(),
-            "git_commit": run_directory.git_commit(),
+            "versions": directory.versions(),
+            "hardware": directory.hardware(),
+            "git_commit": directory.git_commit(),
         }
 
 

@@ -12,8 +12,8 @@ import msgspec
 
 from scripts import published, results
 from semisup.errors import UserError
-from semisup.run_directory import RunDirectory
-from semisup.run_files import Entry
+from semisup.run.directory import RunDirectory
+from semisup.run.files import Entry
 
 # What the evaluation of an adaptation is compared with: other runs of the same pair and seed.
 _BOUNDS = ("source_only", "target_only")

@@ -17,7 +17,7 @@ import numpy as np
 # The source tree of this script, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from semisup import flags
+from semisup.cli import flags
 
 BATCH = 100
 TESTED = 5000
@@ -37,7 +37,7 @@ def main():
 
     import keras
 
-    from semisup import run_directory
+    from semisup.run import directory
 
     keras.utils.set_random_seed(arguments.seed)
     sets = {
@@ -61,9 +61,9 @@ def main():
     _show(found)
     if arguments.output:
         found["test_images"] = {name: len(parts["test"].images) for name, parts in sets.items()}
-        found["git_commit"] = run_directory.git_commit()
-        found["versions"] = run_directory.versions()
-        found["hardware"] = run_directory.hardware()
+        found["git_commit"] = directory.git_commit()
+        found["versions"] = directory.versions()
+        found["hardware"] = directory.hardware()
         path = Path(arguments.output)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -85,7 +85,7 @@ def _load(name, data_dir, seed):
 
 
 def _statistics(images):
-    from semisup import normalization
+    from semisup.architectures import normalization
 
     mean, deviation = normalization.statistics(images)
     return {"mean": np.round(mean, 2).tolist(), "deviation": np.round(deviation, 2).tolist()}
@@ -99,7 +99,7 @@ def _trained(train, count, steps, seed):
     from semisup import architectures
     from semisup.data import sampling
     from semisup.data.datasets import sample
-    from semisup.model import AssociativeModel
+    from semisup.models.associative import AssociativeModel
 
     chosen = sample(train, count, seed)
     network = architectures.build("svhn_model", chosen.images.shape[1:])
@@ -113,7 +113,7 @@ def _trained(train, count, steps, seed):
 
 
 def _error(model, test):
-    from semisup.evaluation import Predictor
+    from semisup.run.evaluation import Predictor
 
     return float(np.mean(Predictor(model).labels(test.images) != test.labels))
 

@@ -44,7 +44,7 @@ def unwatched_adam():
     """`SteerableAdam` as a class that does not measure the gradients."""
     import keras
 
-    from semisup.optimizers import SteerableAdam
+    from semisup.models.optimizers import SteerableAdam
 
     class UnwatchedAdam(SteerableAdam):
         def apply(self, grads, trainable_variables=None):

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 
-from semisup import flags
+from semisup.cli import flags
 from semisup.config import TrainConfig
 from semisup.errors import UserError
 
@@ -33,7 +33,7 @@ def main():
     """Times both precisions, trains twice, draws the figures."""
     if len(sys.argv) > 1:
         raise UserError(f"unexpected argument {sys.argv[1]!r}: the demo takes none")
-    from semisup import terminal
+    from semisup.cli import terminal
 
     terminal.import_quietly()
     print("Timing float32 and bfloat16 ...", flush=True)
@@ -70,8 +70,9 @@ def main():
 
 
 def _train(logdir, **settings):
-    from semisup import task, training
-    from semisup.run_directory import RunDirectory
+    from semisup import task
+    from semisup.run import training
+    from semisup.run.directory import RunDirectory
 
     config = TrainConfig(logdir=logdir, overwrite=True, **settings)
     status = training.train(config, task)
@@ -83,8 +84,9 @@ def _train(logdir, **settings):
 
 def _speed(precision):
     """Steps per second of the association's training."""
-    from semisup import task, training
-    from semisup.run_directory import RunDirectory
+    from semisup import task
+    from semisup.run import training
+    from semisup.run.directory import RunDirectory
 
     with tempfile.TemporaryDirectory() as folder:
         config = TrainConfig(
@@ -104,8 +106,9 @@ def _speed(precision):
 
 
 def _draw(logdir):
-    from semisup import reporting, task
+    from semisup import task
     from semisup.eval import EvalConfig
+    from semisup.report import reporting
 
     reporting.evaluate_run(EvalConfig(logdir=logdir, figures=True), task)
 

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from scripts import published
-from semisup import flags
+from semisup.cli import flags
+from semisup.cli.options import check, option
 from semisup.errors import UserError
-from semisup.options import check, option
-from semisup.run_directory import RunDirectory
+from semisup.run.directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
 SUMMARY = (

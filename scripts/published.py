@@ -12,7 +12,7 @@ from pathlib import Path
 
 from clustering.config import TrainConfig as ClusteringConfig
 from domain_adaptation.config import TrainConfig as AdaptationConfig
-from semisup import flags
+from semisup.cli import flags
 from semisup.config import TrainConfig
 from semisup.errors import UserError
 

@@ -10,9 +10,9 @@ import sys
 
 from scripts import cells, executors, published
 from scripts.reproduction import Reproduction, duration
-from semisup import flags
+from semisup.cli import flags
+from semisup.cli.options import check, option
 from semisup.errors import TrainingError, UserError
-from semisup.options import check, option
 
 SUMMARY = (
     "Runs every missing cell and seed of a published table, each as a process and in a folder of\n"

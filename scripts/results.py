@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from scripts import published
-from semisup import flags, reading, run_files
+from semisup.cli import flags
+from semisup.cli.settings import flags_for
 from semisup.errors import UserError
-from semisup.run_config import flags_for
-from semisup.run_directory import RunDirectory
+from semisup.run import files as run_files
+from semisup.run import reading
+from semisup.run.directory import RunDirectory
 
 _SUMMARY = "Collects results of complete runs into results/."
 RESULTS = published.ROOT / "results"

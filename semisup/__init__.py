@@ -18,10 +18,10 @@ _EXPORTS = {
     "visit_loss": "association",
     "association_loss": "association",
     "Association": "association",
-    "AssociativeModel": "model",
-    "Envelope": "schedules",
-    "load_model": "runs",
-    "load_run": "runs",
+    "AssociativeModel": "models.associative",
+    "Envelope": "models.schedules",
+    "load_model": "run.loading",
+    "load_run": "run.loading",
 }
 
 # What Keras finds in files: its classes by their names, and the modules that they live in.
@@ -38,13 +38,13 @@ _REGISTERED = {
     "RandomAffine": "augmentation.geometry",
     "RandomNormalAffine": "augmentation.geometry",
     "RandomWindow": "augmentation.geometry",
-    "AssociativeModel": "model",
-    "Standardization": "normalization",
-    "ImageStandardization": "normalization",
-    "SteerableAdam": "optimizers",
-    "RestartableAdam": "optimizers",
-    "Envelope": "schedules",
-    "StaircaseDecay": "schedules",
+    "AssociativeModel": "models.associative",
+    "Standardization": "architectures.normalization",
+    "ImageStandardization": "architectures.normalization",
+    "SteerableAdam": "models.optimizers",
+    "RestartableAdam": "models.optimizers",
+    "Envelope": "models.schedules",
+    "StaircaseDecay": "models.schedules",
 }
 
 __getattr__, __dir__, __all__ = lazy.exports(__name__, _EXPORTS)

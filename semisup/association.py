@@ -14,7 +14,7 @@ import math
 import keras
 from keras import ops
 
-from semisup import choices
+from semisup.cli import choices
 from semisup.labels import class_numbers
 from semisup.similarity import SimilarityTerm, loss_weight
 

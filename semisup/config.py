@@ -6,10 +6,10 @@ Nothing here imports Keras.
 import dataclasses
 from typing import ClassVar
 
-from semisup import choices
+from semisup.cli import choices
+from semisup.cli.options import option, redefault
+from semisup.cli.settings import RunConfig
 from semisup.errors import UserError
-from semisup.options import option, redefault
-from semisup.run_config import RunConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

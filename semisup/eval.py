@@ -2,10 +2,10 @@
 
 import dataclasses
 
-from semisup import flags
+from semisup.cli import flags
+from semisup.cli.options import check, option
+from semisup.cli.settings import FOLDER
 from semisup.errors import UserError
-from semisup.options import check, option
-from semisup.run_config import FOLDER
 
 SUMMARY = "Evaluates the checkpoints of a run on every test image, and draws its figures."
 
@@ -78,10 +78,11 @@ def main():
 
 
 def _eval(config):
-    from semisup import terminal
+    from semisup.cli import terminal
 
     terminal.import_quietly()
-    from semisup import reporting, task
+    from semisup import task
+    from semisup.report import reporting
 
     reporting.evaluate_run(config, task)
 

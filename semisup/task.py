@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from semisup import building
 from semisup.config import TrainConfig
 from semisup.data import labelled_subset, sampling
 from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset
 from semisup.errors import UserError
+from semisup.run import building
 
 NAME = "semisup"
 Config = TrainConfig
@@ -235,7 +235,7 @@ def assemble(config, similarity, image_shape, num_classes, normalization_images=
         UserError: if the architecture is unknown or does not fit the images.
     """
     from semisup import augmentation
-    from semisup.model import AssociativeModel
+    from semisup.models.associative import AssociativeModel
 
     with building.dtype_policy(config):
         model = AssociativeModel(
@@ -275,7 +275,7 @@ def envelope_of(config, name):
     Returns:
         An `Envelope`.
     """
-    from semisup.schedules import Envelope
+    from semisup.models.schedules import Envelope
 
     return Envelope(
         getattr(config, f"{name}_weight"),

@@ -3,7 +3,7 @@
 import importlib
 import os
 
-from semisup import flags
+from semisup.cli import flags
 from semisup.config import TrainConfig
 
 SUMMARY = (
@@ -37,7 +37,7 @@ def train(config, task_name):
     Returns:
         Exit status: see `training.train`.
     """
-    from semisup import terminal
+    from semisup.cli import terminal
 
     terminal.import_quietly()
     if config.architecture == "help":
@@ -45,7 +45,7 @@ def train(config, task_name):
 
         print(architectures.describe())
         return 0
-    from semisup import training
+    from semisup.run import training
 
     return training.train(config, importlib.import_module(task_name))
 

@@ -17,8 +17,9 @@ import keras
 import numpy as np
 import pytest
 
-from semisup import monitoring, task, training
-from semisup.run_directory import RunDirectory
+from semisup import task
+from semisup.run import monitoring, training
+from semisup.run.directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -12,7 +12,7 @@ import pytest
 from semisup import task
 from semisup.config import TrainConfig
 from semisup.errors import UserError
-from semisup.model import AssociativeModel
+from semisup.models.associative import AssociativeModel
 
 pytestmark = pytest.mark.backend
 

@@ -15,7 +15,7 @@ import domain_adaptation.config
 import domain_adaptation.eval
 import semisup.config
 import semisup.eval
-from semisup import flags
+from semisup.cli import flags
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {

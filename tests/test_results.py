@@ -12,10 +12,10 @@ from domain_adaptation.config import TrainConfig as AdaptationConfig
 from scripts import published, tables
 from scripts import results as script
 from scripts.rows import collected
-from semisup import flags
+from semisup.cli import flags
+from semisup.cli.options import option
 from semisup.config import TrainConfig
 from semisup.errors import UserError
-from semisup.options import option
 
 ROOT = Path(__file__).resolve().parent.parent
 

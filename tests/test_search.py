@@ -21,7 +21,7 @@ import pytest
 import running
 
 from semisup.errors import TrainingError, UserError
-from semisup.run_directory import RunDirectory
+from semisup.run.directory import RunDirectory
 
 # The scripts are no installed package.
 sys.path.append(str(Path(__file__).resolve().parent.parent))
@@ -755,7 +755,8 @@ class RealTraining:
     """A training in this process, by the flags that the search gives it."""
 
     def __init__(self, command, log, lock):
-        from semisup import task, training
+        from semisup import task
+        from semisup.run import training
 
         config = spaces.training_config("semisup", command[1:])
         # Not in the main thread, signals cannot be noted.

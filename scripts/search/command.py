@@ -5,9 +5,9 @@ import importlib.util
 import sys
 
 from domain_adaptation.config import TrainConfig
-from semisup import flags
+from semisup.cli import flags
+from semisup.cli.options import check, option
 from semisup.errors import TrainingError, UserError, first_line
-from semisup.options import check, option
 
 PROGRAM = "search"
 SUMMARY = """Searches hyper-parameters at random (thesis section 2.3): trains with each of --trials

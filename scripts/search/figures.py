@@ -8,7 +8,7 @@ import optuna
 from matplotlib import pyplot
 
 from scripts.search.trials import complete
-from semisup import analysis
+from semisup.report import figures as analysis
 
 # Optuna draws by pyplot, which would otherwise look for a screen.
 matplotlib.use("agg")

@@ -18,9 +18,9 @@ from optuna.storages import journal
 
 from scripts.search import spaces
 from semisup.errors import UserError, first_line
-from semisup.reading import Scalar
-from semisup.run_directory import RunDirectory
-from semisup.run_files import Settings
+from semisup.run.directory import RunDirectory
+from semisup.run.files import Settings
+from semisup.run.reading import Scalar
 
 BACKEND = "KERAS_BACKEND"
 _JOURNAL = "trials.journal"

@@ -16,10 +16,10 @@ import json
 from optuna import distributions
 
 from scripts import published
-from semisup import flags
+from semisup.cli import flags
+from semisup.cli.options import checked
 from semisup.errors import UserError, shown
-from semisup.options import checked
-from semisup.reading import read_toml
+from semisup.run.reading import read_toml
 
 KINDS = ("linear", "log", "integer", "choice")
 

@@ -19,8 +19,8 @@ from optuna.trial import TrialState
 
 from scripts.executors import last_line
 from scripts.search import spaces
-from semisup.run_directory import RunDirectory
-from semisup.signals import StopSignals
+from semisup.run.directory import RunDirectory
+from semisup.run.signals import StopSignals
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ERROR = "validation_error"

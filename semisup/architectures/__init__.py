@@ -12,8 +12,7 @@ import textwrap
 
 import keras
 
-from semisup import saved_models
-from semisup.architectures import applications, convolutional, residual
+from semisup.architectures import applications, convolutional, residual, saved_models
 from semisup.architectures.common import half_squares
 from semisup.architectures.convolutional import (
     dann_model,

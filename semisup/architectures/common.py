@@ -2,7 +2,7 @@
 
 import keras
 
-from semisup import normalization as normalizations
+from semisup.architectures import normalization as normalizations
 from semisup.errors import UserError
 
 

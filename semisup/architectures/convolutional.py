@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import keras
 
-from semisup import normalization as normalizations
+from semisup.architectures import normalization as normalizations
 from semisup.architectures.common import check_size, half_squares, scaling_by_128
 
 

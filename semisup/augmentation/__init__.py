@@ -7,7 +7,6 @@ image on its own, and act in training only; `RandomWindow` alone changes the sha
 import keras
 import numpy as np
 
-from semisup import choices
 from semisup.augmentation.appearance import (
     RandomFog,
     RandomGaussianBlur,
@@ -18,6 +17,7 @@ from semisup.augmentation.appearance import (
 )
 from semisup.augmentation.base import Augmentation
 from semisup.augmentation.geometry import RandomAffine, RandomNormalAffine, RandomWindow
+from semisup.cli import choices
 
 __all__ = [
     "Augmentation",

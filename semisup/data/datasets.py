@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from semisup.choices import DATASET_ALIASES, SPLIT_ALIASES
+from semisup.cli.choices import DATASET_ALIASES, SPLIT_ALIASES
 from semisup.data import cache, pixels
 from semisup.data.cache import MEMORY_LIMIT_BYTES, Blocks, Contents, Source
 from semisup.errors import UserError
@@ -86,7 +86,7 @@ def load_dataset(
               classes.
             - `folder:PATH`: image files, see `semisup.data.folders`.
             - a data set of TensorFlow Datasets, see `semisup.data.tfds_source`, or an alias of one
-              (`semisup.choices.DATASET_ALIASES`).
+              (`semisup.cli.choices.DATASET_ALIASES`).
         data_dir: TensorFlow Datasets' data_dir; `None` is its own default.
         cache_dir: where a split larger than `memory_limit` is decoded to, once; `None` is
             `semisup.data.cache.default_cache_dir()`.

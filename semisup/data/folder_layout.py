@@ -17,7 +17,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from semisup.choices import SPLIT_ALIASES
+from semisup.cli.choices import SPLIT_ALIASES
 from semisup.data import image_files
 from semisup.data.cache import UNLABELLED
 from semisup.errors import UserError

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semisup.choices import SPLIT_ALIASES
+from semisup.cli.choices import SPLIT_ALIASES
 from semisup.data import depth, folder_layout, image_files, pixels
 from semisup.data.cache import Blocks, Contents, Source
 from semisup.errors import UserError

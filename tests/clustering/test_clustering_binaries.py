@@ -13,9 +13,10 @@ import running
 from PIL import Image
 
 from clustering import load_run, task
-from semisup import checkpoints, evaluation, flags, training
+from semisup.cli import flags
 from semisup.data.datasets import Split
 from semisup.errors import UserError
+from semisup.run import checkpoints, evaluation, training
 
 
 def train(folder, logdir="run", **settings):

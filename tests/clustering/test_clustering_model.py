@@ -8,7 +8,7 @@ from clustering import ClusteringModel
 from clustering.schedules import Phases
 from semisup.association import Association
 from semisup.augmentation import RandomWindow
-from semisup.optimizers import RestartableAdam
+from semisup.models.optimizers import RestartableAdam
 
 pytestmark = pytest.mark.backend
 

@@ -6,7 +6,7 @@ import pytest
 
 import clustering
 from clustering.config import TrainConfig
-from semisup import flags
+from semisup.cli import flags
 
 FOLDER = Path(clustering.__file__).parent / "recipes"
 OURS = ("mnist_vcnn_average", "mnist_5k_clusters")

@@ -10,9 +10,9 @@ import running
 
 from domain_adaptation import load_run, task
 from domain_adaptation.reporting import coverage, domain_discrepancy
-from semisup import checkpoints, evaluation
 from semisup import task as semi_supervised
 from semisup.errors import UserError
+from semisup.run import checkpoints, evaluation
 
 SETTINGS = {
     "walker_weight_envelope_delay": 10,

@@ -6,7 +6,7 @@ import pytest
 
 import domain_adaptation
 from domain_adaptation.config import TrainConfig
-from semisup import flags
+from semisup.cli import flags
 
 FOLDER = Path(domain_adaptation.__file__).parent / "recipes"
 NAMES = flags.recipe_names(FOLDER)

@@ -11,10 +11,10 @@ from domain_adaptation import task
 from domain_adaptation.config import TrainConfig
 from domain_adaptation.eval import EvalConfig
 from domain_adaptation.reporting import AdaptationReporter
-from semisup import reporting
 from semisup.data import datasets
 from semisup.data.datasets import DataSet, Split
 from semisup.errors import UserError
+from semisup.report import reporting
 
 SETTINGS = {
     "walker_weight_envelope_delay": 0,

@@ -6,8 +6,8 @@ import pytest
 from keras import ops
 
 from domain_adaptation import discrepancy
-from semisup.model import AssociativeModel
-from semisup.schedules import Envelope
+from semisup.models.associative import AssociativeModel
+from semisup.models.schedules import Envelope
 
 pytestmark = pytest.mark.backend
 

@@ -13,7 +13,7 @@ from keras import ops
 import domain_adaptation
 from domain_adaptation import task
 from domain_adaptation.config import TrainConfig
-from semisup import flags
+from semisup.cli import flags
 
 pytestmark = pytest.mark.backend
 

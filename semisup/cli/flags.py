@@ -1,0 +1,255 @@
+"""From the command line to a configuration, and from an error to an exit status.
+
+The one entry point of all binaries: it parses flags made from a configuration's fields, answers
+`--help`, and prints every mistake of the user as one line with exit status 2.
+"""
+
+import dataclasses
+import os
+import sys
+import textwrap
+
+from absl import flags
+
+from semisup.cli import terminal
+from semisup.errors import TrainingError, UserError
+from semisup.names import printable
+
+SECTIONS = ("Recipes", "Data", "Network", "Loss", "Optimisation", "Run", "Speed")
+"""Order of the headings of `--help`; others follow."""
+
+RECIPE_HELP = (
+    "Settings of a row of a published table, by name; flags that follow it override it. "
+    "help: list the recipes."
+)
+
+
+def run(main, config_class, *, program, summary, recipes=None, hints=None, argv=None):
+    """Runs a binary and exits.
+
+    Args:
+        main: called with the configuration; may raise `UserError` or `TrainingError`, and may
+            return an exit status.
+        config_class: frozen dataclass with fields made by `options.option`.
+        program: name of the binary.
+        summary: what it does, for `--help`.
+        recipes: folder of flagfiles `NAME.flags`, or None if the binary has no `--recipe`.
+        hints: lines to print for flags of other binaries, by the flags' names.
+        argv: command line, by default that of the process.
+    """
+    argv = list(sys.argv if argv is None else argv)
+
+    def parse_and_run():
+        if any(argument in ("--help", "-help", "-h", "--h") for argument in argv[1:]):
+            print(_help(config_class, program, summary, recipes))
+            return 0
+        return main(parse(argv, config_class, recipes, hints))
+
+    guard(parse_and_run, program)
+
+
+def guard(main, program):
+    """Runs a function and exits, with one line for whatever the user did wrong.
+
+    Args:
+        main: function without arguments; may raise `UserError` or `TrainingError`, and may return
+            an exit status.
+        program: name to print before a message.
+    """
+    terminal.show_everything()
+    try:
+        status = main()
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"{program}: {printable(str(error))}", file=sys.stderr)
+        sys.exit(2)
+    except TrainingError as error:
+        print(f"{program}: {printable(str(error))}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            # The reader of the output has gone (`| head`): nobody is left to tell.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        else:
+            where = f"{error.filename}: " if error.filename else ""
+            message = printable(f"{where}{error.strerror or error}")
+            print(f"{program}: {message}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(f"\n{program}: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        print(f"{program}: out of memory; smaller batches take less", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(status or 0)
+
+
+def _is_out_of_memory(error):
+    """Whether memory was lacking: of the processor, or of an accelerator under either backend."""
+    text = f"{type(error).__name__}: {error}"
+    names = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED")
+    return isinstance(error, MemoryError) or any(name in text for name in names)
+
+
+def parse(argv, config_class, recipes=None, hints=None):
+    """Configuration that a command line stands for.
+
+    Args:
+        argv: the program's name and its arguments.
+        config_class: see `run`.
+        recipes: see `run`.
+        hints: see `run`.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        UserError: if a flag is unknown, or its value is not allowed.
+    """
+    hints = hints or {}
+    values = _flag_values(config_class)
+    _check_that_values_follow(argv[1:], values)
+    try:
+        # First, so that a flag and its value may stand on two lines of a file of flags.
+        arguments = values.read_flags_from_files(_expand_recipes(argv, recipes)[1:], False)
+        for argument in arguments:
+            name = _name(argument)
+            if name in hints and name not in values:
+                raise UserError(hints[name])
+        _check_that_values_follow(arguments, values)
+        stray = values([argv[0], *arguments])[1:]
+    except flags.Error as error:
+        raise UserError(" ".join(str(error).split())) from None
+    except OSError as error:
+        raise UserError(f"--flagfile: {error.strerror}: {error.filename}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"--flagfile: it is no text: {error.reason}") from None
+    if stray:
+        raise UserError(f"unexpected argument {stray[0]!r}: settings are given as --name=value")
+    return config_class(
+        **{field.name: values[field.name].value for field in dataclasses.fields(config_class)}
+    )
+
+
+def split(argv):
+    """A command line at its first `--`: what stands before, and what is to be passed on."""
+    place = argv.index("--") if "--" in argv else len(argv)
+    return argv[:place], argv[place + 1 :]
+
+
+def _flag_values(config_class):
+    values = flags.FlagValues()
+    flags.DEFINE_string("flagfile", "", "File of flags, one a line.", flag_values=values)
+    define = {
+        bool: flags.DEFINE_bool,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+    }
+    for field in dataclasses.fields(config_class):
+        define[field.type](field.name, field.default, field.metadata["help"], flag_values=values)
+    return values
+
+
+def _name(argument):
+    """The name of the flag that an argument sets, or None if it is none."""
+    if not argument.startswith("-") or argument in ("-", "--"):
+        return None
+    return argument.removeprefix("-").removeprefix("-").partition("=")[0]
+
+
+def _check_that_values_follow(arguments, values):
+    """Makes sure that no flag takes the next flag as its value.
+
+    Args:
+        arguments: the command line without the program's name.
+        values: the known flags.
+
+    Raises:
+        UserError: if a flag that needs a value has none.
+    """
+    arguments = iter(arguments)
+    for argument in arguments:
+        if argument == "--":
+            return
+        name = _name(argument)
+        needs_value = name == "recipe" or (name in values and not values[name].boolean)
+        if name is None or "=" in argument or not needs_value:
+            continue
+        value = next(arguments, "--")
+        other = _name(value) or ""
+        # What begins with one dash is a number, if it is no flag.
+        if value.startswith("--") or {other, other.removeprefix("no")} & {*values, "recipe"}:
+            raise UserError(f"--{name} needs a value")
+
+
+def _expand_recipes(argv, recipes):
+    """Replaces `--recipe=NAME` by the flagfile of that name."""
+    expanded, arguments = [], iter(argv)
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        if name not in ("--recipe", "-recipe") or recipes is None:
+            expanded.append(argument)
+            continue
+        if "=" not in argument:
+            value = next(arguments, "")
+        names = recipe_names(recipes)
+        if value == "help":
+            print("\n".join(_recipe_list(recipes)))
+            sys.exit(0)
+        if value not in names:
+            import difflib
+
+            nearest = difflib.get_close_matches(value, names, n=1)
+            hint = f"did you mean {nearest[0]}? " if nearest else ""
+            raise UserError(f"no recipe is called {value!r}; {hint}--recipe=help lists them")
+        expanded.append(f"--flagfile={os.path.join(recipes, value + '.flags')}")
+    return expanded
+
+
+def recipe_names(recipes):
+    """Names of the recipes in a folder, sorted."""
+    return sorted(
+        name.removesuffix(".flags") for name in os.listdir(recipes) if name.endswith(".flags")
+    )
+
+
+def _recipe_list(recipes):
+    names = recipe_names(recipes)
+    width = max(map(len, names), default=0)
+    for name in names:
+        with open(os.path.join(recipes, f"{name}.flags"), encoding="utf-8") as file:
+            first = file.readline().lstrip("# ").rstrip()
+        yield f"{name:<{width}}  {first}"
+
+
+def _section_rank(section):
+    return SECTIONS.index(section) if section in SECTIONS else len(SECTIONS)
+
+
+def _help(config_class, program, summary, recipes):
+    lines = [summary, "", f"usage: {program} [--name=value ...]", ""]
+    entries = {}
+    if recipes is not None:
+        entries["Recipes"] = [("--recipe=NAME", RECIPE_HELP)]
+    entries.setdefault("Recipes", []).append(("--flagfile=FILE", "Read flags from a file."))
+    for field in dataclasses.fields(config_class):
+        is_bool = field.type is bool
+        usage = f"--[no]{field.name}" if is_bool else f"--{field.name}={field.default}"
+        text = field.metadata["help"]
+        if field.metadata["one_of"]:
+            text += f" One of: {', '.join(field.metadata['one_of'])}."
+        if is_bool:
+            text += f" Default: {'on' if field.default else 'off'}."
+        entries.setdefault(field.metadata["section"], []).append((usage, text))
+    for section in sorted(entries, key=_section_rank):
+        section_entries = entries[section]
+        lines.append(f"{section}:")
+        for usage, text in section_entries:
+            lines.append(f"  {usage}")
+            lines += textwrap.wrap(text, 92, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        lines.append("")
+    lines.append("The value shown with each flag is its default.")
+    return "\n".join(lines)

@@ -1,0 +1,377 @@
+"""What the settings of all tasks' runs have in common; the flags are made from its fields.
+
+Nothing here imports Keras.
+"""
+
+import dataclasses
+import math
+import os
+from typing import ClassVar
+
+from semisup.cli import choices
+from semisup.cli.options import check, option
+from semisup.errors import UserError, shown
+
+FOLDER = "folder:"
+DATA_DIR_VARIABLE = "SEMISUP_DATA_DIR"
+
+
+def file_name(dataset):
+    """The name of a data set as part of a file's name: `folder:/a/b` is b, `a/b` is a_b."""
+    if dataset.startswith(FOLDER):
+        return os.path.basename(dataset)
+    return dataset.replace("/", "_")
+
+
+def resolved_dataset(name):
+    """The name of a data set, aliases resolved, and with the whole path where it is a folder.
+
+    So a run can be evaluated from any folder, and resumed by either name.
+    """
+    if not name.startswith(FOLDER):
+        return choices.DATASET_ALIASES.get(name, name)
+    return FOLDER + _whole_path(name.removeprefix(FOLDER))
+
+
+def _whole_path(path):
+    return os.path.abspath(os.path.expanduser(path))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Settings that every training has, whatever its task (see the help of each field's flag).
+
+    Raises:
+        UserError: on construction, if a value is out of its range or two values contradict.
+    """
+
+    # Data
+    dataset: str = option(
+        "mnist_5k",
+        "Data",
+        "Data set: mnist_5k (embedded, needs no download), a TFDS name, or folder:PATH.",
+    )
+    data_dir: str = option(
+        "",
+        "Data",
+        "Folder of TFDS data sets; default: the environment variable SEMISUP_DATA_DIR, else TFDS' "
+        "own folder.",
+        resume=True,
+    )
+    cache_dir: str = option(
+        "",
+        "Data",
+        "Folder for decoded copies of data sets larger than memory; default: semisup in the "
+        "user's cache folder.",
+        resume=True,
+    )
+    new_size: int = option(
+        0, "Data", "Resize all images to this height and width in pixels; 0: keep.", least=0
+    )
+
+    # Network
+    architecture: str = option(
+        "mnist_model",
+        "Network",
+        "Network by name, any keras.applications network, or a .keras file; help: list them.",
+    )
+    emb_size: int = option(128, "Network", "Width of the embeddings.", least=1)
+    normalization: str = option(
+        "auto",
+        "Network",
+        "Scaling of the pixels; auto: the architecture's own.",
+        one_of=choices.NORMALIZATIONS,
+    )
+    pretrained: bool = option(
+        False, "Network", "Start a keras.applications network from its ImageNet weights."
+    )
+    initial_run: str = option(
+        "",
+        "Network",
+        "Folder of a completed run whose trained network and classifier this training begins with.",
+    )
+    l2_weight: float = option(
+        -1.0,
+        "Network",
+        "Weight of the L2 regularisation, half the sum of squares; -1: the architecture's own.",
+        least=-1.0,
+    )
+    num_blocks: int = option(
+        0,
+        "Network",
+        "Residual blocks in each stage of a residual network; 0: the architecture's own.",
+        least=0,
+    )
+    dropout: float = option(
+        -1.0,
+        "Network",
+        "Rate of a network's dropout, where it has one; -1: the architecture's own.",
+        least=-1.0,
+        most=0.999,
+    )
+    joint_batch_statistics: bool = option(
+        False,
+        "Network",
+        "Batch normalisation over both batches of a step together, instead of a pass each.",
+    )
+
+    # Optimisation
+    learning_rate: float = option(1e-3, "Optimisation", "Learning rate of Adam.", above=0, most=100)
+    minimum_learning_rate: float = option(
+        1e-6, "Optimisation", "Floor of the decayed learning rate.", least=0
+    )
+    warmup_steps: int = option(
+        0,
+        "Optimisation",
+        "Steps in which the learning rate grows linearly to its full value.",
+        least=0,
+    )
+    decay_factor: float = option(
+        0.33, "Optimisation", "Factor of each decay of the learning rate.", above=0, most=1
+    )
+    decay_steps: int = option(
+        5000, "Optimisation", "Steps between two decays of the learning rate.", least=1
+    )
+    beta1: float = option(
+        0.9, "Optimisation", "Adam's decay of the gradient's average.", least=0, most=0.999999
+    )
+    beta2: float = option(
+        0.999,
+        "Optimisation",
+        "Adam's decay of the squared gradient's average.",
+        least=0,
+        most=0.999999,
+    )
+    clip_norm: float = option(
+        1.0,
+        "Optimisation",
+        "Greatest norm of the gradient of all weights together; a longer one is scaled down to it, "
+        "so that a rare batch (one in which a class is missing) cannot undo the training. "
+        "0: no limit.",
+        least=0,
+    )
+    average_decay: float = option(
+        0.0,
+        "Optimisation",
+        "Decay of a moving average of the weights, which is then evaluated and exported in place "
+        "of the weights (0.999, say); 0: no average.",
+        least=0,
+        most=0.999999,
+    )
+    max_steps: int = option(2000, "Optimisation", "Training steps.", least=1, resume=True)
+    seed: int = option(0, "Optimisation", "Seed of everything random.", least=0, most=2**31 - 1)
+
+    # Run
+    logdir: str = option(
+        "", "Run", "Folder of the run; default: runs/ and the data set's name.", resume=True
+    )
+    overwrite: bool = option(
+        False,
+        "Run",
+        "Delete an earlier run in --logdir first; leave this out to go on with the new one.",
+        resume=True,
+    )
+    eval_interval: int = option(500, "Run", "Steps between two evaluations.", least=1, resume=True)
+    eval_batch_size: int = option(
+        500, "Run", "Images in a batch of an evaluation.", least=1, resume=True
+    )
+    checkpoint_interval: int = option(
+        500, "Run", "Steps between two checkpoints.", least=1, resume=True
+    )
+    max_checkpoints: int = option(
+        5,
+        "Run",
+        "Newest checkpoints to keep, beside the very first (of step --log_interval), which the "
+        "figures compare with the last.",
+        least=1,
+        resume=True,
+    )
+    log_interval: int = option(
+        50, "Run", "Steps between two entries of the log and of TensorBoard.", least=1, resume=True
+    )
+    inspect_interval: int = option(
+        500,
+        "Run",
+        "Steps between two looks into the layers: norms of gradients and weights, dead units, "
+        "first kernels as images, and a warning of gradients that vanish. Whether they explode is "
+        "looked at in every step that the log is written at. 0: none of this.",
+        least=0,
+        resume=True,
+    )
+    histograms: bool = option(
+        False,
+        "Run",
+        "Write histograms of weights and averaged gradients at each of these looks.",
+        resume=True,
+    )
+    projector: bool = option(
+        False,
+        "Run",
+        "Write test embeddings for TensorBoard's projector when training ends.",
+        resume=True,
+    )
+    live_config: str = option(
+        "",
+        "Run",
+        "File that may change settings while the training runs, looked into whenever the log is "
+        "written: TOML with learning_rate, loss weights by their flags' names, eval_interval, or "
+        "stop = true. It need not exist yet.",
+        resume=True,
+    )
+    progress: bool = option(True, "Run", "Show a progress bar.", resume=True)
+
+    # Speed
+    precision: str = option(
+        "float32",
+        "Speed",
+        "Precision of the network's arithmetic; losses and weights are always float32.",
+        one_of=choices.PRECISIONS,
+    )
+    jit_compile: str = option(
+        "auto",
+        "Speed",
+        "Compile the training step with XLA. TensorFlow: auto is off (on a CPU, XLA's convolutions "
+        "are slower). JAX: auto is on, and off runs every operation by itself, for debugging.",
+        one_of=choices.JIT_COMPILE,
+    )
+    steps_per_execution: int = option(
+        1,
+        "Speed",
+        "Steps between two returns to Python; has to divide every interval and --max_steps. On a "
+        "GPU, where a step of a small network takes little time, try 50.",
+        least=1,
+    )
+    deterministic: bool = option(
+        True,
+        "Speed",
+        "On GPUs, only use kernels that give the same bits every time, even if slower.",
+    )
+    devices: int = option(
+        1,
+        "Speed",
+        "Accelerators of this machine that share each batch, under JAX; has to divide the images "
+        "of each kind in a batch. The losses are still those of whole batches.",
+        least=1,
+        resume=True,
+    )
+
+    INTERVALS: ClassVar[tuple[str, ...]] = (
+        "max_steps",
+        "eval_interval",
+        "checkpoint_interval",
+        "log_interval",
+        "inspect_interval",
+    )
+    """Numbers of steps that `steps_per_execution` has to divide."""
+
+    def __post_init__(self):
+        check(self)
+        object.__setattr__(self, "dataset", resolved_dataset(self.dataset))
+        # So that a run can be evaluated from any folder.
+        if self.data_dir and "://" not in self.data_dir:
+            object.__setattr__(self, "data_dir", _whole_path(self.data_dir))
+        if self.architecture.endswith(".keras"):
+            object.__setattr__(self, "architecture", os.path.expanduser(self.architecture))
+        object.__setattr__(self, "live_config", os.path.expanduser(self.live_config))
+        if self.initial_run:
+            object.__setattr__(self, "initial_run", _whole_path(self.initial_run))
+        self._check_steps_per_execution()
+        if self.minimum_learning_rate > self.learning_rate:
+            raise UserError(
+                f"--minimum_learning_rate={self.minimum_learning_rate} is above "
+                f"--learning_rate={self.learning_rate}"
+            )
+        if self.architecture.endswith(".keras") and self.precision != "float32":
+            raise UserError(
+                f"--precision={self.precision} does not reach the layers of {self.architecture}, "
+                "which keep the precision that they were saved with"
+            )
+        for name in ("l2_weight", "dropout"):
+            if -1 < getattr(self, name) < 0:
+                raise UserError(f"--{name}={getattr(self, name)}: give at least 0, or -1")
+
+    def _check_steps_per_execution(self):
+        steps = self.steps_per_execution
+        intervals = {name: getattr(self, name) for name in self.INTERVALS}
+        for name, interval in intervals.items():
+            if interval % steps:
+                divisors = _divisors(math.gcd(*intervals.values()))
+                nearest = min(divisors, key=lambda divisor: abs(divisor - steps))
+                raise UserError(
+                    f"--steps_per_execution={steps} does not divide --{name}={interval}; "
+                    f"the nearest that divides every interval is {nearest}"
+                )
+
+    @property
+    def resolved_data_dir(self):
+        """Folder of TFDS data sets, or None for TFDS' own."""
+        return self.data_dir or os.environ.get(DATA_DIR_VARIABLE) or None
+
+    @property
+    def resolved_logdir(self):
+        """Folder of the run."""
+        return self.logdir or os.path.join("runs", file_name(self.dataset))
+
+    def to_dict(self):
+        """Settings by name, for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings):
+        """Inverse of `to_dict`.
+
+        Args:
+            settings: settings by name. One that is missing did not exist yet when they were saved,
+                and has its default, which means what was done before.
+
+        Raises:
+            UserError: if a setting is unknown, of another type or out of range.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(settings) - names)
+        if unknown:
+            raise UserError(f"unknown settings, of another version: {shown(', '.join(unknown))}")
+        return cls(**settings)
+
+    def differences(self, saved):
+        """What keeps this configuration from resuming a run.
+
+        Args:
+            saved: the run's settings by name.
+
+        Returns:
+            Texts `--name=ours (the run has theirs)`. A setting that did not exist yet when the run
+            began is one of them unless it has its default, which means what was done before.
+        """
+        return [
+            f"--{field.name}={getattr(self, field.name)} "
+            f"(the run has {shown(saved.get(field.name, 'none: it is older'))})"
+            for field in dataclasses.fields(self)
+            if not field.metadata["resume"]
+            and getattr(self, field.name) != saved.get(field.name, field.default)
+        ]
+
+
+def _divisors(number):
+    return [divisor for divisor in range(1, number + 1) if number % divisor == 0]
+
+
+def flags_for(settings, base):
+    """Flags that make settings of others.
+
+    Args:
+        settings: the settings by name.
+        base: what they are without flags; one that is not among these gets no flag.
+
+    Returns:
+        List of `--name=value`, or of `--name` or `--noname`, for the settings that differ.
+    """
+    words = []
+    for name, value in settings.items():
+        if name not in base or value == base[name]:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no{name}")
+        else:
+            words.append(f"--{name}={value}")
+    return words

@@ -1,0 +1,1 @@
+"""The fit-able models, their losses' schedules, optimizers and averages."""

@@ -1,0 +1,177 @@
+"""The fit-able model: network, classifier and similarity term.
+
+The loss is the classification loss of the labelled batch, plus the losses of a similarity term
+that compares the labelled with the unlabelled embeddings, plus the network's regularisation (thesis
+eq. 5 and chapter 4, eq. 1). Each loss weight may follow a schedule of the step.
+"""
+
+import keras
+
+from semisup import labels
+from semisup.association import Association
+from semisup.models import inputs as model_inputs
+from semisup.models.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
+from semisup.similarity import check_term
+
+
+@keras.saving.register_keras_serializable(package="semisup")
+class AssociativeModel(EmbeddingClassifier):
+    """A classifier trained on labelled examples and, through associations, on unlabelled ones.
+
+    `fit` takes batches `((labelled, unlabelled), labels)`; `evaluate` and `predict` take examples
+    alone, and `predict` returns logits. Without a similarity term, `fit` takes
+    `(labelled, labels)`. `compile` takes any Keras loss of logits as classification loss, and has
+    one by default:
+
+        model = AssociativeModel(network, num_classes=10)
+        model.compile(optimizer="adam", metrics=["accuracy"])
+        model.fit(batches, steps_per_epoch=500, epochs=10)
+
+    Args and attributes that it shares with the models of other tasks are those of
+    `EmbeddingClassifier`.
+
+    Args:
+        network: see `EmbeddingClassifier`.
+        num_classes: see `EmbeddingClassifier`.
+        similarity: a `SimilarityTerm` such as `Association`, "association" for the default one, or
+            None to train on the labels alone.
+        augmentation: layer applied to the float32 images of both batches in training, or None.
+        classification_weight: weight of the classification loss: a number, or a schedule of the
+            step.
+        classifier: see `EmbeddingClassifier`.
+        classifier_regularizer: see `EmbeddingClassifier`.
+        joint_batch_statistics: see `EmbeddingClassifier`; the first of the two batches is the
+            labelled one.
+        average_decay: see `EmbeddingClassifier`.
+
+    Raises:
+        ValueError: if `num_classes` is below 2, or `similarity` is no term.
+    """
+
+    def __init__(
+        self,
+        network,
+        num_classes,
+        similarity="association",
+        augmentation=None,
+        classification_weight=1.0,
+        classifier=None,
+        classifier_regularizer=None,
+        joint_batch_statistics=False,
+        average_decay=0.0,
+        **kwargs,
+    ):
+        if isinstance(similarity, str):
+            if similarity != "association":
+                raise ValueError(
+                    f"similarity {similarity!r} is neither 'association', None nor a term"
+                )
+            similarity = Association()
+        loss_names, statistics_names = [CLASSIFICATION_LOSS], ()
+        if similarity is not None:
+            check_term(similarity)
+            loss_names += similarity.loss_weights
+            statistics_names = similarity.statistics_names
+        super().__init__(
+            network,
+            num_classes,
+            loss_names,
+            statistics_names,
+            augmentation=augmentation,
+            classifier=classifier,
+            classifier_regularizer=classifier_regularizer,
+            joint_batch_statistics=joint_batch_statistics,
+            average_decay=average_decay,
+            **kwargs,
+        )
+        self.similarity = similarity
+        self.classification_weight = classification_weight
+        weights = (f"{name}_weight" for name in loss_names[1:])
+        self._pair_values = frozenset((*loss_names[1:], *weights, *statistics_names))
+
+    @property
+    def loss_weights(self):
+        """The weight of each loss but the regularisation: see `EmbeddingClassifier`."""
+        terms = {} if self.similarity is None else self.similarity.loss_weights
+        return {CLASSIFICATION_LOSS: self.classification_weight, **terms}
+
+    def examples_of(self, inputs):
+        """Return the labelled ones of a pair of batches: see `EmbeddingClassifier`."""
+        return inputs[0] if model_inputs.is_pair(self.network, inputs) else inputs
+
+    def call(self, inputs, training=False):
+        """Compute the logits of examples, or embeddings and logits of a pair of batches.
+
+        Args:
+            inputs: examples as the network takes them, or a pair of labelled and unlabelled ones.
+            training: whether to augment and to run the network in training mode.
+
+        Returns:
+            For examples, float32 logits (n, num_classes). For a pair, a dictionary with the
+            `logits` of the labelled examples, and the embeddings `labelled` (n, d) and `unlabelled`
+            (m, d).
+
+        Raises:
+            ValueError: if the inputs don't fit the network, or a model without similarity term is
+                given a pair.
+        """
+        if not model_inputs.is_pair(self.network, inputs):
+            return self.classify(self.embed(inputs, training))
+        if self.similarity is None:
+            raise ValueError("a model without similarity term takes labelled examples alone")
+
+        def embed(prepared):
+            return self.run_network(self.augment(prepared, training), training)
+
+        a, b = self.together(embed, [self.prepare(examples) for examples in inputs])
+        return {"logits": self.classify(a), "labelled": a, "unlabelled": b}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Compute the total loss of a batch; in training, also advance the step.
+
+        Args:
+            x: unused; the inputs.
+            y: (n,) integer labels, or what the classification loss of `compile` takes.
+            y_pred: what `call` returned.
+            sample_weight: optional (n,) weights of the classification loss.
+            training: whether this is a training step.
+
+        Returns:
+            Scalar float32.
+
+        Raises:
+            ValueError: if the labels don't fit.
+        """
+        losses, statistics = {}, {}
+        logits = y_pred
+        if isinstance(y_pred, dict):
+            logits = y_pred["logits"]
+            numbers = labels.numbers_of(y, self.num_classes, logits)
+            losses, statistics = self.similarity(y_pred["labelled"], y_pred["unlabelled"], numbers)
+        classification = self.classification_loss(y, logits, sample_weight)
+        losses = {**losses, CLASSIFICATION_LOSS: classification}
+        return self.combine(losses, statistics, logits, training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Compute the metrics passed to `compile`, of the logits, beside those of the losses."""
+        if isinstance(y_pred, dict):
+            return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
+        results = super().compute_metrics(x, y, y_pred, sample_weight)
+        # Examples alone have no similarity term: its values would be those of another batch.
+        return {name: value for name, value in results.items() if name not in self._pair_values}
+
+    def named_images(self, batch):
+        """Name the labelled and unlabelled images of a batch: see `EmbeddingClassifier`."""
+        inputs, _ = batch
+        pair = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
+        return dict(zip(("labelled", "unlabelled"), pair, strict=False))
+
+    def get_config(self):
+        """Return the arguments of the constructor, parts serialised."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "similarity": serialize(self.similarity),
+            "classification_weight": serialize(self.classification_weight),
+        }

@@ -1,0 +1,451 @@
+"""What the fit-able models of all tasks share: a network with a classifier, and a sum of losses.
+
+Each loss has a weight, which may follow a schedule of the step, and is logged beside it.
+"""
+
+import itertools
+
+import keras
+from keras import ops
+
+from semisup.architectures import uses_batch_statistics
+from semisup.models import inputs as model_inputs
+from semisup.models.averaging import WeightAverage
+from semisup.models.classification_loss import ClassificationLoss
+from semisup.models.latest_values import LatestValue, LatestValues
+from semisup.similarity import weight_at
+
+CLASSIFICATION_LOSS = "classification_loss"
+REGULARIZATION_LOSS = "regularization_loss"
+TOTAL_LOSS = "total_loss"
+
+
+class EmbeddingClassifier(keras.Model):
+    """A network that embeds examples, a classifier of the embeddings, and weighted losses.
+
+    Subclasses say in `call` what a training batch becomes, and in `compute_loss` which losses it
+    has, which `combine` weights, adds up and logs. Called with examples alone, any of them returns
+    logits.
+
+    Images, which are tensors of rank 4, may be uint8: they are cast to float32 first, grey images
+    are repeated to RGB, and images of another size are resized bilinearly where the network's input
+    asks for it. All other inputs go to the network as they are.
+
+    Args:
+        network: any Keras model or layer from inputs of any structure (one tensor, a list or a
+            dictionary of tensors) to embeddings (n, d).
+        num_classes: number of classes, at least 2; labels are integers in [0, num_classes).
+        loss_names: names of the losses that have a weight.
+        statistics_names: names of what is logged besides.
+        augmentation: layer applied to float32 images in training, or None.
+        classifier: layer or model from embeddings to logits (n, num_classes); None for a dense
+            layer.
+        classifier_regularizer: Keras regularizer of the dense layer's kernel, or None.
+        joint_batch_statistics: pass both batches of a step through a network with batch
+            normalisation at once; otherwise, and as the authors did, such a network is called once
+            per batch. Networks without it see one concatenated batch, where that is possible.
+        average_decay: decay of a moving average of the weights, or 0 for none: see
+            `semisup.models.averaging`.
+
+    Attributes:
+        average: the `WeightAverage`, or None.
+        embedding_width: d, once the model is built.
+        step: int32 weight, the number of training steps taken.
+        scales: float32 weights by the names of the losses, 1 at first; each multiplies the weight
+            of its loss, so that a running training can be steered.
+        loss_names: names of the losses in the order of `nonfinite_steps`.
+        nonfinite_steps: int32 weight; for each loss, the first step (counted from 1) at which it
+            was not finite, or 0.
+
+    Raises:
+        ValueError: if `num_classes` is below 2, `average_decay` below 0 or not below 1, or the
+            network or the classifier is none.
+    """
+
+    def __init__(
+        self,
+        network,
+        num_classes,
+        loss_names,
+        statistics_names=(),
+        augmentation=None,
+        classifier=None,
+        classifier_regularizer=None,
+        joint_batch_statistics=False,
+        average_decay=0.0,
+        **kwargs,
+    ):
+        # Under mixed precision, Keras would round float images before they are cast to float32.
+        super().__init__(**{"autocast": False, **kwargs})
+        if num_classes < 2:
+            raise ValueError(f"num_classes is {num_classes}; a classifier needs at least 2")
+        if not isinstance(network, keras.layers.Layer):
+            raise ValueError(f"network {network!r} is no Keras model or layer")
+        _check_classifier(classifier, classifier_regularizer)
+        self.network = network
+        self.num_classes = num_classes
+        self.augmentation = augmentation
+        self.joint_batch_statistics = joint_batch_statistics
+        self.has_own_classifier = classifier is not None
+        self.classifier = classifier or keras.layers.Dense(
+            num_classes, kernel_regularizer=classifier_regularizer, name="classifier"
+        )
+        self.classifier_regularizer = classifier_regularizer
+        # A layer, since a cast would lose the embeddings' mask.
+        self.to_float32 = keras.layers.Identity(dtype="float32", name="logits")
+        self.loss_names = [*loss_names, REGULARIZATION_LOSS, TOTAL_LOSS]
+        self.step = self.add_state("step", "int32")
+        self.scales = {
+            name: self.add_state(f"{name}_scale", "float32", "ones") for name in loss_names
+        }
+        self.nonfinite_steps = self.add_state(
+            "nonfinite_steps", "int32", shape=(len(self.loss_names),)
+        )
+        self.average = WeightAverage(self, average_decay) if average_decay else None
+        averaged = (*self.loss_names, *statistics_names)
+        weights = [f"{name}_weight" for name in loss_names]
+        self.averages = {name: keras.metrics.Mean(name) for name in averaged}
+        self.weight_values = {name: LatestValue(name) for name in weights}
+        self.latest_values = LatestValues((*averaged, *weights), name="latest_values")
+        self.classification_loss = ClassificationLoss()
+        self.input_types = None
+        self.input_shapes = None
+        self.embedding_width = None
+
+    @property
+    def transient_variables(self):
+        """Weights that every step sets anew, so that no checkpoint needs them."""
+        return tuple(self.latest_values.variables)
+
+    @property
+    def loss_weights(self):
+        """The weight of each loss but the regularisation, by name: numbers or schedules."""
+        raise NotImplementedError
+
+    def add_state(self, name, dtype, initializer="zeros", shape=()):
+        """Add a weight that is saved and not trained."""
+        return self.add_weight(
+            shape=shape, dtype=dtype, initializer=initializer, trainable=False, name=name
+        )
+
+    def compile(self, optimizer="adam", loss=None, loss_weights=None, **kwargs):
+        """Configure the model for training: see `keras.Model.compile`.
+
+        Args:
+            optimizer: see `keras.Model.compile`.
+            loss: the classification loss, of logits; None for the cross-entropy against class
+                numbers. See `ClassificationLoss`.
+            loss_weights: not taken: the weights of the losses are arguments of the model and of
+                its terms.
+            **kwargs: see `keras.Model.compile`.
+
+        Raises:
+            ValueError: if the loss cannot be used, or there are loss weights.
+        """
+        if loss_weights is not None:
+            raise ValueError(
+                "compile takes no loss_weights: they are arguments of the model, such as "
+                "classification_weight, and of its similarity term"
+            )
+        classification_loss = ClassificationLoss(loss)
+        super().compile(optimizer=optimizer, **kwargs)
+        # Not handed on: Keras would build a loss of its own that nothing uses.
+        self.loss = loss
+        self.classification_loss = classification_loss
+
+    def get_compile_config(self):
+        """Return the arguments of `compile`, for `compile_from_config`."""
+        config = super().get_compile_config()
+        return config and {**config, "loss": keras.saving.serialize_keras_object(self.loss)}
+
+    def compile_from_config(self, config):
+        """Compile the model as one was that is loaded.
+
+        Args:
+            config: what `get_compile_config` returned.
+        """
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def __call__(self, inputs, *args, **kwargs):
+        """Call the model: see `call`."""
+        if not self.built:
+            self.input_types = model_inputs.types_of(self.examples_of(inputs))
+        return super().__call__(inputs, *args, **kwargs)
+
+    def examples_of(self, inputs):
+        """Return those of the inputs of a call that are classified.
+
+        Args:
+            inputs: tensors, or their shapes, as `call` takes them.
+
+        Returns:
+            The same without what only serves training.
+        """
+        return inputs
+
+    def build(self, input_shape):
+        """Create the weights of network and classifier.
+
+        Args:
+            input_shape: shape of the inputs of `call`, or a structure of shapes.
+
+        Raises:
+            ValueError: if the inputs don't fit the network, or the logits not the classes.
+        """
+        self.input_shapes = model_inputs.any_batch_size(self.examples_of(input_shape))
+        examples = model_inputs.symbolic(self.network, self.input_shapes, self.input_types)
+        self.input_types = model_inputs.types_of(examples)
+        prepared = self.prepare(examples)
+        if self.augmentation is not None and not self.augmentation.built:
+            self.augmentation.build(prepared.shape)
+        embeddings = self.network(prepared)
+        self.embedding_width = embeddings.shape[-1]
+        logits = self.classifier(embeddings)
+        if logits.shape[-1] != self.num_classes:
+            raise ValueError(
+                f"the classifier returns {logits.shape[-1]} numbers for {self.num_classes} classes"
+            )
+        self.track_average()
+        self.built = True
+
+    def track_average(self):
+        """Let the moving average, if there is one, take in all weights that are trained by now."""
+        if self.average is not None:
+            transient = {id(weight) for weight in self.transient_variables}
+            parts = [weight for layer in self.layers for weight in layer.weights]
+            parts = [weight for weight in parts if id(weight) not in transient]
+            self.average.track([*parts, *self.trainable_weights])
+
+    def prepare(self, examples):
+        """Bring examples to the form that the network takes, before augmentation.
+
+        Args:
+            examples: a tensor, or a structure of tensors; of images (n, height, width, channels),
+                any numeric type.
+
+        Returns:
+            The same, images as float32 with the size and the channels of the network's input,
+            where it has one of fixed shape.
+
+        Raises:
+            ValueError: if the examples don't have the rank of the network's input, or RGB images
+                meet a network for grey ones.
+        """
+        return model_inputs.prepare(self.network, examples, self.input_shapes)
+
+    def embed(self, examples, training=False):
+        """Compute the embeddings of examples.
+
+        Args:
+            examples: see `prepare`; a uint8 batch of images is taken as is, without scaling.
+            training: whether to augment them and run the network in training mode.
+
+        Returns:
+            (n, d) embeddings in the network's compute type.
+        """
+        return self.run_network(self.augment(self.prepare(examples), training), training)
+
+    def run_network(self, prepared, training=False):
+        """Compute the embeddings of examples that are prepared, and augmented if they should be."""
+        return self.network(prepared, training=training)
+
+    def augment(self, prepared, training=True):
+        """Change prepared examples at random in training, where there is an augmentation."""
+        if training and self.augmentation is not None:
+            return self.augmentation(prepared, training=True)
+        return prepared
+
+    def together(self, function, batches):
+        """Apply a function to several batches, by one call of it where that is possible.
+
+        Args:
+            function: from a batch to embeddings, one for each example.
+            batches: list of batches of prepared examples.
+
+        Returns:
+            List of the batches' embeddings.
+        """
+        if self.separate_passes or not model_inputs.can_be_joined(batches):
+            return [function(batch) for batch in batches]
+        embeddings = function(
+            keras.tree.map_structure(lambda *parts: ops.concatenate(parts), *batches)
+        )
+        ends = [0]
+        for batch in batches:
+            ends.append(ends[-1] + ops.shape(keras.tree.flatten(batch)[0])[0])
+        return [embeddings[start:end] for start, end in itertools.pairwise(ends)]
+
+    def classify(self, embeddings):
+        """Compute the float32 logits (n, num_classes) of embeddings (n, d)."""
+        return self.to_float32(self.classifier(embeddings))
+
+    @property
+    def separate_passes(self):
+        """Whether the network is called once per batch, and not on both at once."""
+        return not self.joint_batch_statistics and uses_batch_statistics(self.network)
+
+    def named_images(self, batch):
+        """Name the images of a training batch, to be shown.
+
+        Args:
+            batch: as `fit` takes it.
+
+        Returns:
+            Dictionary from names to (n, height, width, channels) images.
+        """
+        raise NotImplementedError
+
+    def weight_at(self, name, step):
+        """Evaluate the weight of a loss at a step, what steers a running training left aside.
+
+        Args:
+            name: name of the loss.
+            step: integer scalar.
+
+        Returns:
+            Scalar float32.
+        """
+        return weight_at(self.loss_weights[name], step)
+
+    def combine(self, losses, statistics, examples, training):
+        """Add up the weighted losses and the regularisation; in training, take a step.
+
+        Args:
+            losses: float32 scalars by their names, of those that have a weight.
+            statistics: float32 scalars by their names.
+            examples: tensor (n, ...); the n examples that the losses are means of.
+            training: whether this is a training step.
+
+        Returns:
+            Scalar float32.
+        """
+        losses = dict(losses)
+        step = ops.convert_to_tensor(self.step)
+        weights = {
+            name: self.weight_at(name, step) * ops.convert_to_tensor(self.scales[name])
+            for name in losses
+        }
+        total = sum(weights[name] * losses[name] for name in losses)
+        if self.losses:
+            losses[REGULARIZATION_LOSS] = sum(ops.cast(loss, "float32") for loss in self.losses)
+            total = total + losses[REGULARIZATION_LOSS]
+        losses[TOTAL_LOSS] = total
+
+        averaged = {**losses, **statistics}
+        weights = {f"{name}_weight": weight for name, weight in weights.items()}
+        count = ops.shape(examples)[0]
+        for name, value in averaged.items():
+            self.averages[name].update_state(value, sample_weight=count)
+        for name, value in weights.items():
+            self.weight_values[name].update_state(value)
+        if training:
+            self.latest_values.update({**averaged, **weights})
+            self._record_nonfinite(losses, step + 1)
+            if self.average is not None:
+                self.average.update()
+            self.step.assign(step + 1)
+        return total
+
+    def _record_nonfinite(self, losses, step):
+        finite = [
+            ops.isfinite(losses[name]) if name in losses else True for name in self.loss_names
+        ]
+        recorded = ops.convert_to_tensor(self.nonfinite_steps)
+        first = ops.logical_and(ops.equal(recorded, 0), ops.logical_not(ops.stack(finite)))
+        self.nonfinite_steps.assign(ops.where(first, step, recorded))
+
+    def make_train_function(self, force=False):
+        """Make the function that takes a step, anew if the weight of a loss was changed."""
+        weights = {name: _fingerprint(weight) for name, weight in self.loss_weights.items()}
+        changed = weights != getattr(self, "_traced_weights", weights)
+        self._traced_weights = weights
+        if changed:
+            self.test_function = None
+        return super().make_train_function(force=force or changed)
+
+    def inference_model(self):
+        """Make a functional model from the network's inputs to logits, with this model's weights.
+
+        Returns:
+            A `keras.Model`; images that it takes are float32, of the size that the model was built
+            with.
+
+        Raises:
+            ValueError: if the model is not built.
+        """
+        if not self.built:
+            raise ValueError("the model is not built: call it, or build(input_shape), first")
+        inputs = model_inputs.placeholders(self.network, self.input_shapes, self.input_types)
+        return keras.Model(inputs, self(inputs, training=False), name=self.name)
+
+    def export(self, filepath, *args, **kwargs):
+        """Export the model for inference, from the network's inputs to logits.
+
+        Args:
+            filepath: see `keras.Model.export`.
+            *args: see `keras.Model.export`, the format for one.
+            **kwargs: likewise.
+
+        Raises:
+            ValueError: if the model is not built.
+        """
+        self.inference_model().export(filepath, *args, **kwargs)
+
+    def get_build_config(self):
+        """Return what `build_from_config` needs: shapes and types of the inputs."""
+        return {"input_shape": self.input_shapes, "input_types": self.input_types}
+
+    def build_from_config(self, config):
+        """Build the model as one was that is loaded.
+
+        Args:
+            config: what `get_build_config` returned, by this or an earlier version.
+        """
+        if config.get("input_shape") is not None:
+            self.input_types = config.get("input_types")
+            self.build(model_inputs.as_shapes(config["input_shape"]))
+
+    def get_config(self):
+        """Return the arguments that all tasks' models share, parts serialised."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "network": serialize(self.network),
+            "augmentation": serialize(self.augmentation),
+            "classifier": serialize(self.classifier) if self.has_own_classifier else None,
+            "classifier_regularizer": serialize(self.classifier_regularizer),
+            "joint_batch_statistics": self.joint_batch_statistics,
+            "average_decay": 0.0 if self.average is None else self.average.decay,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Make a model from what `get_config` returned, by this or an earlier version."""
+        deserialize = keras.saving.deserialize_keras_object
+        return cls(**{name: deserialize(value) for name, value in config.items()})
+
+
+def _check_classifier(classifier, regularizer):
+    if classifier is None:
+        return
+    if not isinstance(classifier, keras.layers.Layer):
+        raise ValueError(f"classifier {classifier!r} is no Keras layer or model")
+    if regularizer is not None:
+        raise ValueError("classifier_regularizer is that of the default classifier: leave it out")
+    last = getattr(classifier, "layers", None) or [classifier]
+    activation = getattr(last[-1], "activation", None)
+    if isinstance(last[-1], keras.layers.Softmax) or activation in (
+        keras.activations.softmax,
+        keras.activations.sigmoid,
+    ):
+        raise ValueError(
+            f"the classifier {classifier.name} ends in probabilities: leave its last activation "
+            "out, so that it returns logits"
+        )
+
+
+def _fingerprint(weight):
+    """What tells a weight from another one: its value, or its configuration."""
+    return (type(weight), weight.get_config()) if hasattr(weight, "get_config") else weight

@@ -1,0 +1,176 @@
+"""The figures of a run, drawn from its directory alone (thesis figures 3.2 to 3.4)."""
+
+import keras
+import numpy as np
+
+from semisup import association
+from semisup.architectures import layer_calls
+from semisup.data.datasets import sample
+from semisup.report import figures as analysis
+from semisup.run import checkpoints, evaluation, loading
+
+LABELLED_IN_CONFUSION = 10
+LABELLED_IN_GRAPH = 2
+UNLABELLED_IN_GRAPH = 40
+QUERIES = 8
+NEIGHBOURS = 5
+POINTS = 1000
+
+
+def drawings(run, config, task, data, predictor):
+    """The figures that every run has.
+
+    Args:
+        run: a `RunDirectory`.
+        config: its configuration.
+        task: module of its task.
+        data: its `TaskData`.
+        predictor: a `Predictor` of its model, with the weights that the run is evaluated with.
+
+    Returns:
+        Dictionary from names to functions without arguments that draw a figure; such a function
+        raises `ValueError` if there are too few images or too many classes for its figure.
+    """
+    shown = sample(data.evaluation, POINTS, config.seed)
+    embeddings = predictor.embeddings(shown.images)
+    result = {
+        "confusion": lambda: _confusion(data, predictor),
+        "neighbours": lambda: neighbours(shown.images, embeddings),
+        "tsne": lambda: _tsne(config, data, embeddings, shown.labels),
+        **kernel_drawings(predictor, shown.images),
+    }
+    if config.similarity == "association":
+        result["associations"] = lambda: _associations(run, config, task, data, predictor)
+    return result
+
+
+def kernel_drawings(predictor, images):
+    """The figures of a network's kernels: the first ones themselves, and what excites some.
+
+    Args:
+        predictor: a `Predictor` of the model.
+        images: (n, height, width, channels) uint8, in memory.
+
+    Returns:
+        Functions by names, see `drawings`; they raise `ValueError` for a network without
+        convolutions, or one whose layers are not known.
+    """
+    from semisup.report.figures import excitation
+
+    def first():
+        layer = layer_calls.first_convolution(predictor.model.network)
+        return analysis.kernels_figure(keras.ops.convert_to_numpy(layer.kernel), layer.name)
+
+    def excited():
+        layers = excitation.excited_layers(predictor.model, images, batch_size=predictor.batch_size)
+        return analysis.excitation_figure(
+            layers,
+            "What excites kernels most, and what its pixels contribute: red raises, blue lowers",
+        )
+
+    return {"kernels": first, "excitation": excited}
+
+
+def draw(run, step, drawings):
+    """Draws figures of a run into `figures/`, and as images for TensorBoard.
+
+    Each file tells its step, as the remark `step`.
+
+    Args:
+        run: a `RunDirectory`.
+        step: training step of the model that they show.
+        drawings: see `drawings`.
+
+    Returns:
+        Paths of the PNG files.
+    """
+    import tensorflow as tf
+
+    figures = analysis.drawn(drawings)
+    paths = []
+    with tf.summary.create_file_writer(run.file("eval")).as_default():
+        for name, figure in sorted(figures.items()):
+            path = run.file("figures", f"{name}.png")
+            paths.append(analysis.save(figure, path, step=str(step)))
+            tf.summary.image(f"figures/{name}", analysis.to_image(figure)[None], step=step)
+    return paths
+
+
+def _confusion(data, predictor):
+    images, labels = data.evaluation.images, data.evaluation.labels
+    predicted = predictor.labels(images)
+    matrix = evaluation.confusion_matrix(labels, predicted, len(data.class_names))
+    wrong = np.flatnonzero(predicted != labels)
+    return analysis.confusion_figure(
+        matrix,
+        data.class_names,
+        images[wrong],
+        labels[wrong],
+        predicted[wrong],
+        **_labelled(data, LABELLED_IN_CONFUSION),
+        labelled_total=sum(map(len, data.class_pools)),
+        title=data.error_name.replace("_", " ").capitalize(),
+    )
+
+
+def _labelled(data, per_class):
+    """Images and classes of up to so many labelled images of each class."""
+    indices = np.concatenate([pool[:per_class] for pool in data.class_pools])
+    return {
+        "labelled_images": data.train.images[indices],
+        "labelled_labels": data.train.labels[indices],
+    }
+
+
+def neighbours(images, embeddings):
+    """The first images with those whose embeddings are most similar: see `analysis`.
+
+    Args:
+        images: (n, height, width, channels) uint8, at least two.
+        embeddings: (n, d) float.
+    """
+    queries = np.arange(min(QUERIES, len(images) - 1))
+    count = min(NEIGHBOURS, len(images) - 1)
+    indices, similarities = analysis.nearest_neighbours(
+        embeddings[queries], embeddings, k=count, exclude=queries
+    )
+    return analysis.nearest_neighbours_figure(images[queries], images[indices], similarities)
+
+
+def _tsne(config, data, embeddings, labels):
+    points = analysis.tsne(embeddings, seed=config.seed)
+    perplexity = analysis.effective_perplexity(len(embeddings))
+    kind = data.evaluated_on.split()[0]
+    title = f"t-SNE of {len(embeddings)} {kind} embeddings (perplexity {perplexity:.3g})"
+    return analysis.tsne_figure(points, labels, data.class_names, title=title)
+
+
+def _associations(run, config, task, data, predictor):
+    """Associations at the run's first checkpoint and at that of the model."""
+    step = loading.step_of(predictor.model)
+    first = checkpoints.list_steps(run.checkpoints)[0]
+    moments = [(step, predictor)]
+    if first < step:
+        early, _ = loading.load_run(run.path, first, task)
+        moments.insert(0, (first, evaluation.Predictor(early, predictor.batch_size)))
+    labelled = _labelled(data, LABELLED_IN_GRAPH)["labelled_images"]
+    (_, batch), _ = next(iter(data.batches(0).as_numpy_iterator()))
+    unlabelled = batch[:UNLABELLED_IN_GRAPH]
+    panels = []
+    for moment, trained in moments:
+        p_ab, p_ba = association.transition_probabilities(
+            trained.embeddings(labelled),
+            trained.embeddings(unlabelled),
+            config.similarity_measure,
+            config.temperature,
+        )
+        panels.append(
+            analysis.AssociationPanel(
+                keras.ops.convert_to_numpy(p_ab),
+                keras.ops.convert_to_numpy(p_ba),
+                labelled,
+                unlabelled,
+                title=f"step {moment}",
+            )
+        )
+    return analysis.association_graphs(panels)

@@ -1,0 +1,27 @@
+"""The report on a run as one HTML page that needs no other file: `report_page.write`.
+
+Made from the run's directory alone, so also of a training that goes on or was never evaluated. The
+same directory gives the same bytes.
+"""
+
+NAME = "report.html"
+
+
+def write(run, task):
+    """Writes the report of a run into its directory.
+
+    Args:
+        run: a `RunDirectory`.
+        task: module of its task.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        UserError: if the directory holds no run, or a file of it is damaged.
+    """
+    # Only here: Matplotlib, for its ticks, takes a while to import.
+    from semisup.report.page.document import render
+
+    run.write_text(NAME, render(run, task))
+    return run.file(NAME)

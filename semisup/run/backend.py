@@ -1,0 +1,128 @@
+"""Preparing Keras' backend and the accelerators before the first computation."""
+
+import contextlib
+import os
+
+import keras
+
+from semisup.errors import UserError
+from semisup.run.directory import devices_text
+
+_NVIDIA = "/dev/nvidia0"
+
+
+def set_up(config):
+    """Shares out the accelerators between backend and input pipeline, and makes them repeatable.
+
+    Args:
+        config: a `TrainConfig`; with `deterministic`, only kernels are taken that give the same
+            bits every time. Processors do so anyway.
+    """
+    import tensorflow as tf
+
+    if keras.backend.backend() == "tensorflow":
+        for gpu in tf.config.list_physical_devices("GPU"):
+            # So that a training and its evaluation fit on one GPU.
+            tf.config.experimental.set_memory_growth(gpu, True)
+            if config.deterministic:
+                tf.config.experimental.enable_op_determinism()
+        return
+    # TensorFlow only feeds: it must not take the accelerator's memory.
+    tf.config.set_visible_devices([], "GPU")
+    # JAX would take three quarters of a GPU, and leave no room for an evaluation beside a training.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    flag = "--xla_gpu_deterministic_ops=true"
+    if config.deterministic and flag not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+
+
+def describe(hardware):
+    """What a training computes on, in a few words, and what keeps it from a GPU that is there.
+
+    Args:
+        hardware: what `run_directory.hardware` returned.
+    """
+    text = devices_text(hardware)
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if hardware["accelerators"] or is_hidden or not os.path.exists(_NVIDIA):
+        return text
+    extra = "gpu" if keras.backend.backend() == "tensorflow" else "jax-gpu"
+    return f"{text}, not on the NVIDIA GPU (that takes pip install '.[{extra}]')"
+
+
+def check_compilation(config):
+    """Makes sure that a training can be compiled as it is asked for.
+
+    Args:
+        config: a `TrainConfig`.
+
+    Raises:
+        UserError: if XLA on a GPU is to give the same bits every time: under TensorFlow, it has no
+            such kernel for max pooling.
+    """
+    import tensorflow as tf
+
+    if (
+        keras.backend.backend() == "tensorflow"
+        and config.deterministic
+        and config.jit_compile == "on"
+        and tf.config.get_visible_devices("GPU")
+    ):
+        raise UserError(
+            "--jit_compile=on has no deterministic max pooling on a GPU under TensorFlow; add "
+            "--nodeterministic"
+        )
+
+
+@contextlib.contextmanager
+def shared_batches(config):
+    """While it lasts, models are built on several devices, of which each takes a part of a batch.
+
+    The weights are the same on all. A loss that compares all images of a batch with each other, as
+    associations do, is computed over the devices, not for each part.
+
+    Args:
+        config: a `TrainConfig`, of which `devices` says how many; nothing is done for one.
+
+    Raises:
+        UserError: if the backend cannot do so, or there are fewer devices.
+    """
+    if config.devices == 1:
+        yield
+        return
+    if keras.backend.backend() != "jax":
+        raise UserError(
+            f"--devices={config.devices} needs JAX: set KERAS_BACKEND=jax "
+            f"(this is {keras.backend.backend()})"
+        )
+    found = keras.distribution.list_devices()
+    if len(found) < config.devices:
+        raise UserError(f"--devices={config.devices}: JAX finds {len(found)}, {', '.join(found)}")
+    distribution = keras.distribution.DataParallel(
+        devices=found[: config.devices], auto_shard_dataset=False
+    )
+    with distribution.scope():
+        yield
+
+
+def sharing_devices():
+    """Number of devices that share batches at present: see `shared_batches`."""
+    distribution = keras.distribution.distribution()
+    return 1 if distribution is None else distribution.device_mesh.devices.size
+
+
+def check_batch(named_images):
+    """Makes sure that the devices can share a batch evenly.
+
+    Args:
+        named_images: the images of a batch by their kind.
+
+    Raises:
+        UserError: if the number of some images is no multiple of the number of devices.
+    """
+    devices = sharing_devices()
+    for kind, images in named_images.items():
+        if len(images) % devices:
+            raise UserError(
+                f"--devices={devices} does not divide the {len(images)} {kind} images of a batch"
+            )

@@ -1,0 +1,101 @@
+"""From a configuration to the parts of a model that all tasks build alike."""
+
+import contextlib
+
+
+def build_network(config, image_shape, normalization_images=None):
+    """Builds the network of a configuration, under the dtype policy of the moment.
+
+    Args:
+        config: a `RunConfig`.
+        image_shape: (height, width, channels).
+        normalization_images: images whose statistics normalise; None where the statistics are
+            restored from a checkpoint afterwards.
+
+    Returns:
+        A Keras model from images (n, *image_shape) to embeddings.
+
+    Raises:
+        UserError: if the architecture is unknown or does not fit the images.
+    """
+    from semisup import architectures
+    from semisup.architectures import normalization
+
+    return architectures.build(
+        config.architecture,
+        image_shape,
+        embedding_size=config.emb_size,
+        normalization=None
+        if config.normalization == "auto"
+        else normalization.build(config.normalization, normalization_images, image_shape),
+        l2_weight=None if config.l2_weight < 0 else config.l2_weight,
+        pretrained=config.pretrained,
+        num_blocks=config.num_blocks or None,
+        dropout=None if config.dropout < 0 else config.dropout,
+    )
+
+
+def classifier_regularizer():
+    """L2 of the classifier in the authors' code, whatever the network's own.
+
+    1e-4 times half the sum of squares, which Keras takes without the half.
+    """
+    import keras
+
+    return keras.regularizers.L2(0.5e-4)
+
+
+def compile_model(config, model, optimizer_class=None):
+    """Compiles a built model with the optimizer of a configuration.
+
+    Args:
+        config: a `RunConfig`.
+        model: an `EmbeddingClassifier`.
+        optimizer_class: `SteerableAdam` (the default) or a subclass.
+
+    Returns:
+        The model.
+    """
+    import keras
+
+    from semisup.models.optimizers import SteerableAdam
+    from semisup.models.schedules import StaircaseDecay
+
+    model.compile(
+        optimizer=(optimizer_class or SteerableAdam)(
+            StaircaseDecay(
+                config.learning_rate,
+                config.decay_factor,
+                config.decay_steps,
+                config.minimum_learning_rate,
+                config.warmup_steps,
+            ),
+            beta_1=config.beta1,
+            beta_2=config.beta2,
+            epsilon=1e-8,
+            global_clipnorm=config.clip_norm or None,
+            name="adam",
+        ),
+        jit_compile=config.jit_compile == "on"
+        or (config.jit_compile == "auto" and keras.backend.backend() == "jax"),
+        steps_per_execution=config.steps_per_execution,
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+@contextlib.contextmanager
+def dtype_policy(config):
+    """Sets Keras' dtype policy to a configuration's precision, and puts the old one back.
+
+    Args:
+        config: a `RunConfig`.
+    """
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if config.precision == "bfloat16" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,66 @@
+"""What ends or interrupts the steps of a training: bad losses, checkpoints, evaluations."""
+
+import math
+
+import keras
+
+from semisup.errors import TrainingError
+from semisup.run import checkpoints
+from semisup.run.monitoring import StepCallback
+
+
+class StopWhenNotFinite(StepCallback):
+    """Stops with a `TrainingError` when a loss is NaN or infinite."""
+
+    def __init__(self, run, step, steps_per_execution):
+        super().__init__(step, steps_per_execution)
+        self.run = run
+
+    def on_step(self, logs):
+        """Raises if a loss of the latest step is not finite."""
+        if math.isfinite(logs["total_loss"]):
+            return
+        model = self.model
+        steps = keras.ops.convert_to_numpy(model.nonfinite_steps)
+        first = min(
+            (step, name) for step, name in zip(steps, model.loss_names, strict=True) if step
+        )
+        saved = checkpoints.list_steps(self.run.checkpoints)
+        last = f"step {saved[-1]} in {self.run.checkpoints}" if saved else "none"
+        raise TrainingError(
+            f"{first[1]} is not finite at step {first[0]}; the last good checkpoint is {last}. "
+            "A lower --learning_rate or loss weight may help."
+        )
+
+
+class Checkpointing(StepCallback):
+    """Saves every so many steps, early on, at the last step, and when a signal asks to stop."""
+
+    def __init__(self, run, config, signals, step, steps_per_execution):
+        super().__init__(step, steps_per_execution)
+        self.run = run
+        self.config = config
+        self.signals = signals
+
+    def on_step(self, logs):
+        """Saves if it is time."""
+        config = self.config
+        due = self.step % config.checkpoint_interval == 0
+        first_or_last = self.step in (config.log_interval, config.max_steps)
+        if due or first_or_last or self.signals.received:
+            checkpoints.save(self.model, self.run.checkpoints, self.step, config.max_checkpoints)
+        if self.signals.received:
+            self.model.stop_training = True
+
+
+class Evaluation(StepCallback):
+    """Measures what the task measures at the end of each epoch."""
+
+    def __init__(self, evaluate, step, steps_per_execution):
+        super().__init__(step, steps_per_execution)
+        self.evaluate = evaluate
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Evaluates, unless the epoch was cut short."""
+        if not self.model.stop_training:
+            logs.update(self.evaluate(self.step))

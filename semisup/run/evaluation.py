@@ -1,0 +1,139 @@
+"""Metrics of a trained model, from every image of a split exactly once."""
+
+import math
+
+import keras
+import numpy as np
+
+from semisup.data import sampling
+from semisup.run import backend
+
+
+def image_batches(images, batch_size, multiple=1):
+    """All images of an array in order, in batches of which the last may be smaller.
+
+    Args:
+        images: (n, height, width, channels) uint8, in memory or memory-mapped.
+        batch_size: images in a batch.
+        multiple: the last image is repeated until there are a multiple of so many, as in a batch.
+
+    Returns:
+        A finite `tf.data.Dataset`.
+    """
+    import tensorflow as tf
+
+    source = sampling.source(images)
+    count, size = (math.ceil(number / multiple) * multiple for number in (len(images), batch_size))
+
+    def batch(indices):
+        return sampling.gather(source, tf.minimum(indices, len(images) - 1))
+
+    indices = tf.data.Dataset.range(count).batch(size)
+    return indices.map(batch).prefetch(tf.data.AUTOTUNE)
+
+
+class Predictor(keras.Model):
+    """Logits and embeddings of an `EmbeddingClassifier`, by a function that is traced once.
+
+    It has its own compilation: under the model's `steps_per_execution`, Keras would put as many
+    forward passes into one graph.
+
+    Args:
+        model: an `EmbeddingClassifier`.
+        batch_size: images in a batch.
+    """
+
+    def __init__(self, model, batch_size=500):
+        super().__init__(name="predictor")
+        self.model = model
+        self.batch_size = batch_size
+        self._functions = {}
+        self.compile(jit_compile=keras.backend.backend() == "jax")
+
+    def call(self, images):
+        """Float32 logits (n, classes) and embeddings (n, d) of images."""
+        embeddings = self.model.embed(images, training=False)
+        return self.model.classify(embeddings), keras.ops.cast(embeddings, "float32")
+
+    def labels(self, images):
+        """Predicted classes (n,), int64, of uint8 images (n, height, width, channels)."""
+        return np.argmax(self.outputs(images)[0], axis=1)
+
+    def embeddings(self, images):
+        """Embeddings (n, d), float32, of uint8 images (n, height, width, channels)."""
+        return self.outputs(images)[1]
+
+    def outputs(self, images):
+        """Logits (n, classes) and embeddings (n, d), float32, of uint8 images."""
+        # One that has seen two shapes of images would take any, and not know their channels.
+        shape = tuple(images.shape[1:])
+        self.predict_function = self._functions.get(shape)
+        batches = image_batches(images, self.batch_size, backend.sharing_devices())
+        outputs = self.predict(batches, verbose=0)
+        self._functions[shape] = self.predict_function
+        return tuple(output[: len(images)] for output in outputs)
+
+
+def probabilities(logits):
+    """Softmax of (n, classes) logits as a float64 array."""
+    from scipy.special import softmax
+
+    return softmax(np.asarray(logits, "float64"), axis=1)
+
+
+def confusion_matrix(labels, predicted, num_classes, num_predicted=None):
+    """Counts of true class (row) against predicted class (column).
+
+    Args:
+        labels: (n,) true classes.
+        predicted: (n,) predicted classes, or clusters.
+        num_classes: number of classes.
+        num_predicted: number of what can be predicted, if that is not the classes.
+
+    Returns:
+        (num_classes, num_predicted) int64.
+    """
+    from sklearn import metrics as sklearn_metrics
+
+    num_predicted = num_predicted or num_classes
+    every = np.arange(max(num_classes, num_predicted))
+    matrix = sklearn_metrics.confusion_matrix(labels, predicted, labels=every)
+    return matrix[:num_classes, :num_predicted]
+
+
+def metrics(labels, predicted, class_names):
+    """Error, accuracy of each class and confusion matrix, ready for JSON.
+
+    Args:
+        labels: (n,) true classes.
+        predicted: (n,) predicted classes.
+        class_names: names of the classes.
+
+    Returns:
+        Dictionary with `error` (fraction in [0, 1]), `images`, `per_class_accuracy` (None for a
+        class without images) and `confusion_matrix`.
+    """
+    matrix = confusion_matrix(labels, predicted, len(class_names))
+    return {
+        "error": float(1 - np.trace(matrix) / matrix.sum()),
+        "images": int(matrix.sum()),
+        "per_class_accuracy": per_class_accuracy(matrix, class_names),
+        "confusion_matrix": matrix.tolist(),
+    }
+
+
+def per_class_accuracy(matrix, class_names):
+    """Share of each class on the diagonal of a confusion matrix.
+
+    Args:
+        matrix: (classes, at least classes) counts.
+        class_names: names of the classes.
+
+    Returns:
+        Floats by name; None for a class without images.
+    """
+    totals = matrix.sum(axis=1)
+    return {
+        name: float(matrix[i, i] / totals[i]) if totals[i] else None
+        for i, name in enumerate(class_names)
+    }

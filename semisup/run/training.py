@@ -1,0 +1,362 @@
+"""From a configuration to a trained run directory: training, stopping and resuming.
+
+Shared by all tasks. A task is a module with a `NAME` (that of its package), the class `Config` of
+its configurations, `SHOWN` (names of measured values for the progress bar), `STEERED` (the losses
+that each loss weight's flag multiplies), and the functions `load_data`, `build_model`, `measure`,
+`headline`, `milestones` and `projected_groups`: see `semisup.task`.
+"""
+
+import math
+
+import keras
+import numpy as np
+
+from semisup.data import sampling
+from semisup.errors import UserError
+from semisup.models import averaging
+from semisup.models.embedding_classifier import REGULARIZATION_LOSS
+from semisup.run import (
+    backend,
+    callbacks,
+    checkpoints,
+    directory,
+    evaluation,
+    inspection,
+    live_settings,
+    loading,
+    monitoring,
+    projector,
+)
+from semisup.run.signals import StopSignals
+
+
+def train(config, task):
+    """Trains, or goes on training, the model of a configuration.
+
+    Args:
+        config: a configuration of the task's class.
+        task: module of the task.
+
+    Returns:
+        Exit status: 0 when the training is complete, 128 plus the signal's number when a signal
+        stopped it.
+
+    Raises:
+        UserError: if the data is missing or the run directory cannot be used.
+        TrainingError: if a loss is no longer finite.
+    """
+    run = directory.RunDirectory(config.resolved_logdir)
+    with run.lock():
+        run.check(config, task.NAME, config.overwrite)
+        backend.set_up(config)
+        backend.check_compilation(config)
+        with backend.shared_batches(config):
+            return _train(config, task, run)
+
+
+def _train(config, task, run):
+    resumed = bool(checkpoints.list_steps(run.checkpoints)) and not config.overwrite
+    if resumed and run.completed_step() != config.max_steps:
+        run.check_sampler()
+    data = task.load_data(config, run.sampler if resumed else sampling.VERSION)
+    for note in data.notes:
+        print(note)
+    # Not before: preparing a data set draws from the same generators.
+    keras.utils.set_random_seed(config.seed)
+    model = task.build_model(
+        run.self_contained(config) if resumed else config,
+        data.image_shape,
+        len(data.class_names),
+        data.train.images,
+    )
+    step, record = 0, data.record
+    if resumed:
+        check_same_data(run, record)
+        record = run.read_record()
+        step = checkpoints.restore_latest(model, run.checkpoints)
+        if step > config.max_steps:
+            raise UserError(
+                f"--max_steps={config.max_steps} is less than the {step} steps that {run.path} "
+                "has taken"
+            )
+        if step == config.max_steps == run.completed_step():
+            print(f"{run.path} is complete: {step} steps.")
+            return 0
+        print(f"Resuming {run.path} at step {step}.")
+    elif config.initial_run:
+        record = {**record, "initial_model": loading.begin_with(model, config.initial_run)}
+    check_live_settings(config, task, model)
+    if resumed:
+        live_settings.applied(run.read_metrics(), config, task.STEERED)
+    before = run.read_config()["settings"].get("eval_interval") if resumed else None
+    if config.devices > 1:
+        backend.check_batch(model.named_images(first_batch(data, 0)))
+    # Nothing is deleted or written before data and model are known to be right.
+    run.begin(config, task.NAME, config.overwrite)
+    if not resumed:
+        run.keep_network(config)
+    run.write_json("data.json", record)
+    run.cut_metrics(step)
+    print(f"Training on {backend.describe(directory.hardware(config.devices))}.", flush=True)
+    # Only now: what comes before has nothing to save, and stops at once.
+    with StopSignals() as signals:
+        session = Session(config, task, run, data, model, step, signals, before)
+        session.fit()
+    if signals.received and session.step < config.max_steps:
+        without = " without --overwrite" if config.overwrite else ""
+        print(
+            f"\nStopped at step {session.step} of {config.max_steps}; "
+            f"the same command{without} goes on from there."
+        )
+        return 128 + signals.received
+    if session.steering.stops and session.step < config.max_steps:
+        print(
+            f"\nStopped at step {session.step} of {config.max_steps}, as {config.live_config} "
+            "asks; without that line, the same command goes on from there."
+        )
+        return 0
+    session.finish()
+    return 0
+
+
+def check_live_settings(config, task, model):
+    """Makes sure that a training does not begin with a file of live settings that it refuses.
+
+    Args:
+        config: the configuration.
+        task: module of its task.
+        model: its model.
+
+    Raises:
+        UserError: if the file says what it may not, or asks to stop.
+    """
+    if not config.live_config:
+        return
+    wanted = live_settings.read(config.live_config, config, task.STEERED, model.loss_names)
+    if wanted and wanted.get("stop"):
+        raise UserError(
+            f"--live_config={config.live_config} asks to stop: take the line out to train"
+        )
+
+
+def first_batch(data, step):
+    """The batch that training at a step begins with, as NumPy arrays.
+
+    Args:
+        data: what the task's `load_data` returned.
+        step: the step.
+    """
+    return next(iter(data.batches(step).as_numpy_iterator()))
+
+
+def check_same_data(run, record):
+    """Compares the data with that of a run that is to be resumed.
+
+    Args:
+        run: the `RunDirectory`.
+        record: dictionary of what the data is.
+
+    Raises:
+        UserError: if the run was made with other data.
+    """
+    saved = run.read_record() or {}
+    changed = sorted(name for name in record if saved.get(name) != record[name])
+    if changed:
+        raise UserError(
+            f"the data is not what {run.path} was trained on: {', '.join(changed)} differ; "
+            "restore the data, or start again with --overwrite"
+        )
+
+
+class Session:
+    """One process' share of a run: from a step to the last one, or to a signal."""
+
+    def __init__(self, config, task, run, data, model, step, signals, earlier_interval=None):
+        self.config = config
+        self.task = task
+        self.run = run
+        self.data = data
+        self.model = model
+        self.signals = signals
+        self.first_step = step
+        self.predictor = evaluation.Predictor(model, config.eval_batch_size)
+        self.recorder = monitoring.Recorder(run)
+        self.milestones = task.milestones(config, data)
+        spe = config.steps_per_execution
+        self.steering = live_settings.Steering(
+            config,
+            task.STEERED,
+            self.recorder,
+            run.read_metrics(),
+            step,
+            earlier_interval,
+        )
+        self.callbacks = [
+            callbacks.StopWhenNotFinite(run, step, spe),
+            monitoring.Logging(self.recorder, config.log_interval, step, spe),
+            self._inspection(step),
+            self.steering,
+            callbacks.Checkpointing(run, config, signals, step, spe),
+            callbacks.Evaluation(self.evaluate, step, spe),
+        ]
+        if config.progress:
+            shown = [name for name in model.loss_names if name != REGULARIZATION_LOSS]
+            self.callbacks.append(
+                monitoring.ProgressBar(config.max_steps, shown, task.SHOWN, step, spe)
+            )
+
+    @property
+    def step(self):
+        """Steps taken."""
+        return self.callbacks[0].step
+
+    def fit(self):
+        """Trains to the last step, or until a signal."""
+        self._write_start(self.first_step)
+        self.steering.begin(self.model)
+        while self.step < self.config.max_steps:
+            self._evaluate_if_due()
+            if self._fit_segments():
+                break
+
+    def _fit_segments(self):
+        """Trains until the last step, a stop, or a change of the evaluation interval.
+
+        Returns:
+            Whether the training ends here.
+        """
+        interval = self.steering.eval_interval
+        for start, length, epochs in segments(
+            self.step, self.config.max_steps, interval, sorted(self.milestones)
+        ):
+            if start in self.milestones:
+                self._pass_milestone(start)
+            self.model.fit(
+                self.data.batches(start),
+                steps_per_epoch=length,
+                epochs=epochs,
+                shuffle=False,
+                verbose=0,
+                callbacks=self.callbacks,
+            )
+            if self.signals.received or self.steering.stops:
+                # A signal may have come while `fit` evaluated, after its last chance to save.
+                self._save()
+                return True
+            if self.steering.eval_interval != interval:
+                return False
+        return True
+
+    def _evaluate_if_due(self):
+        step = self.step
+        ends_epoch = step % self.steering.eval_interval == 0 or step in self.milestones
+        if step and ends_epoch and not self._measured(step):
+            self.evaluate(step)
+
+    def _pass_milestone(self, step):
+        values = self.milestones[step](self.predictor)
+        if values is not None:
+            # At once, since it may have taken long, and its outcome replaces what was saved here.
+            self._save()
+            self.recorder.record(step, values)
+
+    def _save(self):
+        checkpoints.save(self.model, self.run.checkpoints, self.step, self.config.max_checkpoints)
+
+    def _inspection(self, step):
+        def probed_images():
+            *_, images = self.model.named_images(first_batch(self.data, 0)).values()
+            return keras.ops.convert_to_numpy(self.model.prepare(images[: inspection.PROBED]))
+
+        config = self.config
+        return inspection.Inspection(
+            self.recorder,
+            self.run.file("layers"),
+            config.inspect_interval,
+            config.log_interval,
+            config.histograms,
+            probed_images,
+            step,
+            config.steps_per_execution,
+        )
+
+    def _write_start(self, step):
+        writer = self.recorder.writer
+        monitoring.write_model_graph(writer, self.model.network)
+        monitoring.write_input_images(writer, self.model, first_batch(self.data, step), step)
+        writer.flush()
+
+    def _measured(self, step):
+        """What an evaluation of a step measured, or nothing."""
+        for entry in reversed(self.run.read_metrics()):
+            if entry["step"] == step and not entry.keys().isdisjoint(self.task.SHOWN):
+                return {name: entry[name] for name in entry if name not in ("step", "seconds")}
+        return {}
+
+    def evaluate(self, step):
+        """Measures and records what the task measures, and returns it."""
+        with averaging.averaged_weights(self.model):
+            measured = self.task.measure(self.predictor, self.data)
+        self.recorder.record(step, measured)
+        return measured
+
+    def finish(self):
+        """Writes results, export and projector of the trained model."""
+        config, run = self.config, self.run
+        measured = self._measured(config.max_steps) or self.evaluate(config.max_steps)
+        averaging.put_average(self.model)
+        self.model.save(run.file("model.keras"))
+        if config.projector:
+            projector.project(run.file("train"), self.task, self.data, self.predictor)
+        entries = run.read_metrics()
+        speeds = [entry["steps_per_second"] for entry in entries if "steps_per_second" in entry]
+        run.write_json(
+            "results.json",
+            {
+                "settings": config.to_dict(),
+                "step": config.max_steps,
+                **measured,
+                "evaluated_on": self.data.evaluated_on,
+                "images": len(self.data.evaluation.images),
+                "live_changes": live_settings.changes(entries),
+                "wall_time_seconds": round(self.recorder.seconds, 1),
+                "median_steps_per_second": float(np.median(speeds)) if speeds else None,
+                "git_commit": directory.git_commit(),
+                "backend": keras.backend.backend(),
+                "versions": directory.versions(),
+                "hardware": directory.hardware(config.devices),
+            },
+        )
+        self.recorder.close()
+        headline = self.task.headline(self.data, measured)
+        print(
+            f"\n{headline} after {config.max_steps} steps. Results and TensorBoard log: {run.path}"
+        )
+
+
+def segments(step, max_steps, interval, milestones=()):
+    """Calls of `fit` that end an epoch at every multiple of an interval, and at the last step.
+
+    Args:
+        step: step to begin at.
+        max_steps: last step.
+        interval: steps of an epoch.
+        milestones: ascending steps at which a call begins, whatever the interval.
+
+    Returns:
+        List of (first step, steps of an epoch, epochs), without empty ones.
+    """
+    calls = []
+    for stop in [*(mark for mark in milestones if step < mark < max_steps), max_steps]:
+        if step % interval and step < stop:
+            length = min(math.ceil(step / interval) * interval, stop) - step
+            calls.append((step, length, 1))
+            step += length
+        epochs = max(0, (stop - step) // interval)
+        if epochs:
+            calls.append((step, interval, epochs))
+            step += epochs * interval
+        if step < stop:
+            calls.append((step, stop - step, 1))
+            step = stop
+    return calls

@@ -1,0 +1,62 @@
+"""Tests of the command line: what a flag takes as its value, and what it does not."""
+
+import pytest
+
+from semisup.cli import flags
+from semisup.config import TrainConfig
+from semisup.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["--augmentation", "--seed=3"], "augmentation"),
+        (["--augmentation", "-seed=3"], "augmentation"),
+        (["--augmentation", "--noprogress"], "augmentation"),
+        (["-logdir", "-noprogress"], "logdir"),
+        (["--augmentation"], "augmentation"),
+        (["--logdir", "--"], "logdir"),
+        (["--max_steps", "--seed", "3"], "max_steps"),
+        (["--recipe", "--seed=3"], "recipe"),
+        (["--recipe"], "recipe"),
+        (["--logdir", "--recipe=mnist_100"], "logdir"),
+        (["--flagfile", "--seed=3"], "flagfile"),
+        (["--flagfile"], "flagfile"),
+        (["--flagfile=FILE"], "augmentation"),
+        (["--flagfile", "FILE"], "augmentation"),
+    ],
+)
+def test_a_flag_without_a_value_does_not_take_the_next_flag(tmp_path, arguments, name):
+    path = tmp_path / "wrong.flags"
+    path.write_text("# A comment\n--augmentation\n--seed=3\n")
+    arguments = [argument.replace("FILE", str(path)) for argument in arguments]
+    with pytest.raises(UserError, match=f"^--{name} needs a value$"):
+        flags.parse(["train", *arguments], TrainConfig, recipes="semisup/recipes")
+
+
+def test_values_may_follow_their_flags_and_be_negative(tmp_path):
+    path = tmp_path / "right.flags"
+    path.write_text("--sup_seed\n-1\n--augmentation\naffine\n")
+    argv = [
+        "train",
+        "--sup_per_class",
+        "-1",
+        "--logdir",
+        "-x",
+        "--l2_weight",
+        "-1.0",
+        "--noprogress",
+    ]
+    config = flags.parse([*argv, f"--flagfile={path}"], TrainConfig)
+    assert (config.sup_per_class, config.logdir, config.l2_weight) == (-1, "-x", -1.0)
+    assert (config.sup_seed, config.augmentation, config.progress) == (-1, "affine", False)
+    assert flags.parse(["train", "--logdir="], TrainConfig).logdir == ""
+
+
+def test_a_file_of_flags_that_is_no_text_is_told_in_one_line(tmp_path):
+    path = tmp_path / "binary.flags"
+    path.write_bytes(b"--seed=3\n\xff\xfe")
+    with pytest.raises(UserError, match="--flagfile: it is no text"):
+        flags.parse(["train", f"--flagfile={path}"], TrainConfig)
+    with pytest.raises(UserError, match="no recipe is called ''"):
+        flags.parse(["train", "--recipe=", "--seed=3"], TrainConfig, recipes="semisup/recipes")

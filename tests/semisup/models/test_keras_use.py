@@ -1,0 +1,524 @@
+"""The model as Keras users use models: fit, evaluate, callbacks, weights, losses, any network."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import semisup
+from semisup.models.associative import AssociativeModel
+
+pytestmark = pytest.mark.backend
+
+RNG = np.random.default_rng(0)
+JIT = keras.backend.backend() == "jax"
+ROWS = RNG.normal(size=(30, 6)).astype("float32")
+LABELS = (np.arange(30) % 3).astype("int32")
+UNLABELLED = RNG.normal(size=(64, 6)).astype("float32")
+CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def network():
+    return keras.Sequential([keras.Input((6,)), layers.Dense(4, activation="elu")])
+
+
+def build(net=None, metrics=("accuracy",), loss=None, optimizer=None, **arguments):
+    keras.utils.set_random_seed(0)
+    model = AssociativeModel(net or network(), 3, **arguments)
+    model.compile(
+        optimizer or keras.optimizers.SGD(0.05), loss, metrics=list(metrics), jit_compile=JIT
+    )
+    return model
+
+
+def plain(net=None, loss=CROSS_ENTROPY, like=None):
+    """The same classifier as a Keras model of its own, with the weights of a model of ours."""
+    net = net or network()
+    model = keras.Sequential([net, layers.Dense(3)])
+    model.compile(keras.optimizers.SGD(0.05), loss, jit_compile=JIT)
+    if like is not None:
+        model.build(like.input_shapes)
+        net.set_weights(like.network.get_weights())
+        model.layers[-1].set_weights(like.classifier.get_weights())
+    return model
+
+
+def pairs(x=ROWS, y=LABELS, u=UNLABELLED, n=9, m=8, weights=None):
+    import tensorflow as tf
+
+    few = tf.data.Dataset.from_tensor_slices((x, y) if weights is None else (x, y, weights))
+    batches = tf.data.Dataset.zip(
+        few.repeat().batch(n, drop_remainder=True),
+        tf.data.Dataset.from_tensor_slices(u).repeat().batch(m, drop_remainder=True),
+    )
+    return batches.map(lambda few, unlabelled: ((few[0], unlabelled), *few[1:]))
+
+
+def fit(model, batches=None, steps=3, epochs=1, **settings):
+    return model.fit(
+        pairs() if batches is None else batches,
+        steps_per_epoch=steps,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        **settings,
+    ).history
+
+
+def test_validation_leaves_the_values_of_the_training_alone():
+    alone = fit(build(), epochs=2)
+    validated = fit(build(), epochs=2, validation_data=(ROWS, LABELS))
+    for name, values in alone.items():
+        assert validated[name] == values, name
+    assert validated["val_classification_loss"] != validated["classification_loss"]
+    assert validated["val_loss"] == pytest.approx(validated["val_classification_loss"])
+    assert "val_walker_loss" not in validated
+
+
+def test_losses_of_an_epoch_are_means_as_those_of_keras():
+    history = fit(build(), steps=4)
+    assert history["total_loss"] == pytest.approx(history["loss"], rel=1e-6)
+    terms = history["classification_loss"][0] + history["walker_loss"][0] + history["visit_loss"][0]
+    assert terms == pytest.approx(history["loss"][0], rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", [None, np.where(LABELS == 0, 1.0, 0.1).astype("float32")])
+def test_evaluation_is_the_mean_over_the_data_whatever_the_batches(weights):
+    model = build()
+    fit(model)
+    logits = model.predict(ROWS, verbose=0).astype("float64")
+    losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(30), LABELS]
+    expected = np.mean(losses * (1.0 if weights is None else weights))
+    for size in (30, 29, 7, 1):
+        found = model.evaluate(
+            ROWS, LABELS, batch_size=size, sample_weight=weights, verbose=0, return_dict=True
+        )
+        for name in ("loss", "total_loss", "classification_loss"):
+            assert found[name] == pytest.approx(expected, rel=1e-5), (size, name)
+
+
+@pytest.mark.parametrize("class_weight", [None, {0: 1.0, 1: 50.0, 2: 0.0}])
+def test_class_weights_train_as_in_plain_keras(class_weight):
+    order = np.argsort(LABELS, kind="stable")
+    model = build(similarity=None)
+    model.build((None, 6))
+    twin = plain(like=model)
+    for each in (model, twin):
+        each.fit(
+            ROWS[order],
+            LABELS[order],
+            batch_size=5,
+            epochs=2,
+            shuffle=False,
+            verbose=0,
+            class_weight=class_weight,
+        )
+    np.testing.assert_allclose(
+        model.predict(ROWS, verbose=0), twin.predict(ROWS, verbose=0), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_a_batch_in_which_no_example_counts_leaves_the_weights_finite():
+    weights = np.ones(30, "float32")
+    weights[9:18] = 0
+    model = build()
+    history = fit(model, pairs(weights=weights))
+    assert np.isfinite(history["loss"]).all()
+    assert all(np.isfinite(value).all() for value in model.get_weights())
+
+
+def test_masks_count_as_in_plain_keras():
+    class Masked(layers.Layer):
+        """Hands on a mask of its examples, as a network for sequences may."""
+
+        supports_masking = True
+
+        def call(self, x):
+            return x
+
+        def compute_mask(self, x, previous=None):
+            return x[:, 0] > 0
+
+    def masked():
+        dense = layers.Dense(4)
+        return keras.Sequential([keras.Input((6,)), Masked(), dense])
+
+    model = build(masked(), similarity=None)
+    model.build((None, 6))
+    twin = plain(masked(), like=model)
+    ours = model.evaluate(ROWS, LABELS, verbose=0, return_dict=True)["loss"]
+    assert ours == pytest.approx(twin.evaluate(ROWS, LABELS, verbose=0), rel=1e-5)
+    assert ours != pytest.approx(
+        float(CROSS_ENTROPY(LABELS, model.predict(ROWS, verbose=0))), rel=1e-3
+    )
+
+
+ONE_HOT = keras.utils.to_categorical(LABELS, 3)
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels"),
+    [
+        (keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2), ONE_HOT),
+        (keras.losses.CategoricalFocalCrossentropy(from_logits=True), ONE_HOT),
+        ("categorical_crossentropy", ONE_HOT),
+        ("sparse_categorical_crossentropy", LABELS),
+        ("mse", ONE_HOT),
+        (lambda y, logits: keras.ops.mean(keras.ops.square(y - logits), axis=-1), ONE_HOT),
+    ],
+)
+def test_compile_takes_any_loss_of_logits(loss, labels):
+    model = build(loss=loss, metrics=())
+    history = fit(model, pairs(y=labels))
+    assert np.isfinite(history["loss"]).all()
+    logits = model.predict(ROWS, verbose=0)
+    if isinstance(loss, str):
+        function = keras.losses.get(loss)
+        values = function(labels, logits, **({} if loss == "mse" else {"from_logits": True}))
+    elif isinstance(loss, keras.losses.Loss):
+        values = loss(labels, logits)
+    else:
+        values = loss(labels, logits)
+    expected = float(keras.ops.convert_to_numpy(keras.ops.mean(values)))
+    found = model.evaluate(ROWS, labels, batch_size=7, verbose=0, return_dict=True)
+    assert found["classification_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        (keras.losses.SparseCategoricalCrossentropy(), "from_logits=True"),
+        (keras.losses.sparse_categorical_crossentropy, "from_logits=True"),
+        (["mse", "mse"], "one classification loss"),
+        ("no_loss", "no_loss"),
+        (keras.losses.CategoricalCrossentropy(from_logits=True, reduction=None), "reduction"),
+        (3, "neither"),
+        (keras.losses.MeanSquaredError, "neither"),
+    ],
+)
+def test_a_loss_that_cannot_be_used_is_refused(loss, words):
+    with pytest.raises(ValueError, match=words):
+        build(loss=loss)
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels", "words"),
+    [
+        (None, ONE_HOT, "one-hot"),
+        ("mse", LABELS, "one-hot"),
+        (None, LABELS[:, None, None], "labels"),
+    ],
+)
+def test_labels_that_the_loss_does_not_take_are_refused(loss, labels, words):
+    with pytest.raises(ValueError, match=words):
+        fit(build(loss=loss, metrics=()), pairs(y=labels))
+
+
+def test_loss_weights_of_compile_are_refused():
+    with pytest.raises(ValueError, match="loss_weights"):
+        AssociativeModel(network(), 3).compile("adam", loss_weights=[1.0])
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.zeros(1, "int32"), "1 labels for 6"),
+        (np.zeros(5, "int32"), "5 labels for 6"),
+        (np.eye(3)[[0, 0, 1, 1, 2, 2]], "one-hot"),
+        (np.zeros((6, 1, 1), "int32"), "shape"),
+        (np.zeros(6, "float32"), "float32"),
+        (np.array(3), "shape"),
+        (None, "missing"),
+    ],
+)
+@pytest.mark.parametrize(
+    "function",
+    [
+        semisup.walker_loss,
+        semisup.association_loss,
+        semisup.Association(),
+        lambda a, b, labels: semisup.round_trip_accuracy(np.full((6, 6), 1 / 6, "float32"), labels),
+    ],
+    ids=["walker_loss", "association_loss", "Association", "round_trip_accuracy"],
+)
+def test_labels_that_are_not_one_class_an_example_are_refused(function, labels, words):
+    a, b = RNG.normal(size=(6, 4)), RNG.normal(size=(5, 4))
+    with pytest.raises(ValueError, match=words):
+        function(a, b, labels)
+
+
+def test_a_column_of_labels_is_a_list_of_labels():
+    a, b = RNG.normal(size=(6, 4)), RNG.normal(size=(5, 4))
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    assert float(semisup.walker_loss(a, b, labels)) == float(
+        semisup.walker_loss(a, b, labels[:, None])
+    )
+
+
+class Subclassed(keras.Model):
+    """A network that does not say what it takes."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(4)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+class CustomLayer(layers.Layer):
+    """Likewise, with weights of its own, made in `build`."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 4), name="kernel")
+
+    def call(self, x):
+        return keras.ops.matmul(x, self.kernel)
+
+
+@pytest.mark.parametrize("kind", [Subclassed, CustomLayer])
+def test_a_network_may_be_a_subclassed_model_or_a_layer(kind):
+    model = build(kind())
+    history = fit(model, epochs=2, validation_data=(ROWS, LABELS))
+    assert history["loss"][1] != history["loss"][0]
+    embedded = model.network(ROWS)
+    np.testing.assert_allclose(
+        model.predict(ROWS, verbose=0),
+        keras.ops.convert_to_numpy(model.classifier(embedded)),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def two_inputs(structure):
+    one, two = keras.Input((6,), name="one"), keras.Input((2,), name="two")
+    joined = layers.Concatenate()([one, two])
+    inputs = {"one": one, "two": two} if structure is dict else [one, two]
+    return keras.Model(inputs, layers.Dense(4)(joined))
+
+
+@pytest.mark.parametrize("structure", [dict, tuple])
+def test_a_network_may_take_several_inputs(structure):
+    def parts(rows):
+        one, two = rows, rows[:, :2]
+        return {"one": one, "two": two} if structure is dict else (one, two)
+
+    model = build(two_inputs(structure))
+    validation = parts(ROWS) if structure is dict else list(parts(ROWS))
+    history = fit(
+        model, pairs(x=parts(ROWS), u=parts(UNLABELLED)), validation_data=(validation, LABELS)
+    )
+    assert np.isfinite(history["walker_loss"]).all()
+    assert model.predict(validation, verbose=0).shape == (30, 3)
+
+
+def test_token_ids_reach_the_network_as_integers():
+    class Counts(layers.Layer):
+        """Fails on anything but integers."""
+
+        def call(self, ids):
+            assert "int" in keras.backend.standardize_dtype(ids.dtype)
+            return keras.ops.sum(keras.ops.one_hot(ids, 20), axis=1)
+
+    ids = RNG.integers(0, 20, (64, 7))
+    net = keras.Sequential([keras.Input((7,), dtype="int32"), Counts(), layers.Dense(4)])
+    history = fit(build(net), pairs(x=ids[:30], u=ids), validation_data=(ids[:30], LABELS))
+    assert np.isfinite(history["val_loss"]).all()
+
+
+@pytest.mark.skipif(JIT, reason="JAX has no strings")
+def test_strings_reach_a_network_that_takes_text(tmp_path):
+    import tensorflow as tf
+
+    texts = np.array(["good day", "bad night", "so so so"] * 10)
+    vectorize = layers.TextVectorization(max_tokens=20, output_sequence_length=4)
+    vectorize.adapt(texts)
+    net = keras.Sequential(
+        [
+            keras.Input((), dtype="string"),
+            vectorize,
+            layers.Embedding(20, 8),
+            layers.GlobalAveragePooling1D(),
+        ]
+    )
+    model = build(net)
+    fit(model, pairs(x=texts, u=texts))
+    logits = model.predict(tf.constant(texts), verbose=0)
+    model.export(tmp_path / "exported", verbose=False)
+    served = tf.saved_model.load(str(tmp_path / "exported"))
+    np.testing.assert_allclose(served.serve(tf.constant(texts)), logits, rtol=1e-5, atol=1e-6)
+
+
+def test_one_example_without_a_batch_is_refused():
+    images = RNG.integers(0, 256, (30, 6, 6, 1), dtype=np.uint8)
+    net = keras.Sequential([keras.Input((6, 6, 1)), layers.GlobalAveragePooling2D()])
+    for network_ in (net, keras.Sequential([layers.GlobalAveragePooling2D()])):
+        model = build(network_)
+        fit(model, pairs(x=images, u=images))
+        assert model.predict(images[:1], verbose=0).shape == (1, 3)
+        with pytest.raises(ValueError, match="batch"):
+            model.predict(images[0], verbose=0)
+
+
+def test_grey_images_without_a_channel_axis_are_taken_as_keras_takes_them():
+    images = RNG.integers(0, 256, (30, 6, 5, 1), dtype=np.uint8)
+    net = keras.Sequential([keras.Input((6, 5, 1)), layers.Flatten(), layers.Dense(4)])
+    with_axis, without = build(net), build(net)
+    np.testing.assert_array_equal(
+        without.predict(images[..., 0], verbose=0), with_axis.predict(images, verbose=0)
+    )
+
+
+def test_a_classifier_of_ones_own_takes_the_place_of_the_dense_layer(tmp_path):
+    head = keras.Sequential([layers.Dense(5, activation="relu"), layers.Dense(3)], name="head")
+    model = build(classifier=head)
+    fit(model)
+    expected = head(model.network(ROWS))
+    logits = model.predict(ROWS, verbose=0)
+    np.testing.assert_allclose(logits, keras.ops.convert_to_numpy(expected), rtol=1e-4, atol=1e-5)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(ROWS, verbose=0), logits)
+
+
+@pytest.mark.parametrize(
+    ("classifier", "words"),
+    [
+        (layers.Dense(5), "5 numbers for 3 classes"),
+        (layers.Dense(3, activation="softmax"), "probabilities"),
+        (keras.Sequential([layers.Dense(3), layers.Softmax()]), "probabilities"),
+        ("dense", "no Keras layer"),
+    ],
+)
+def test_a_classifier_that_returns_no_logits_of_the_classes_is_refused(classifier, words):
+    with pytest.raises(ValueError, match=words):
+        build(classifier=classifier).build((None, 6))
+
+
+def test_a_function_in_place_of_a_term_is_told_what_is_wanted():
+    with pytest.raises(ValueError, match=r"association_loss.*semisup\.Association\("):
+        AssociativeModel(network(), 3, similarity=semisup.association_loss)
+    with pytest.raises(ValueError, match="class Association"):
+        AssociativeModel(network(), 3, similarity=semisup.Association)
+    with pytest.raises(ValueError, match="no Keras model"):
+        AssociativeModel(lambda x: x, 3)
+
+
+def test_weights_of_a_term_may_be_changed_between_two_fits():
+    term = semisup.Association()
+    model = build(similarity=term)
+    assert fit(model)["walker_loss_weight"] == [1.0]
+    term.walker_weight = 0.25
+    model.classification_weight = 2.0
+    changed = fit(model)
+    assert changed["walker_loss_weight"] == [0.25]
+    total = (
+        2 * changed["classification_loss"][0]
+        + 0.25 * changed["walker_loss"][0]
+        + changed["visit_loss"][0]
+    )
+    assert changed["loss"][0] == pytest.approx(total, rel=1e-5)
+
+
+def test_a_term_by_itself_is_a_loss():
+    a, b = RNG.normal(size=(6, 4)), RNG.normal(size=(5, 4))
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    schedule = semisup.Envelope(2.0, "linear", steps=10)
+    term = semisup.Association(walker_weight=schedule, visit_weight=0.5)
+    expected = semisup.association_loss(a, b, labels, 1.0, 0.5)
+    assert float(term.loss(a, b, labels, step=5)) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_stock_callbacks_see_right_values(tmp_path):
+    rows = []
+    callbacks = [
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+        keras.callbacks.ModelCheckpoint(
+            tmp_path / "best.keras", monitor="val_loss", save_best_only=True
+        ),
+        keras.callbacks.ReduceLROnPlateau(
+            monitor="walker_loss", mode="min", patience=1, min_delta=100.0
+        ),
+        keras.callbacks.EarlyStopping(monitor="val_classification_loss", mode="min", patience=3),
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: rows.append(dict(logs))),
+        keras.callbacks.BackupAndRestore(tmp_path / "backup"),
+    ]
+    model = build()
+    model.build((None, 6))
+    history = fit(model, epochs=3, validation_data=(ROWS, LABELS), callbacks=callbacks)
+    for name, values in history.items():
+        if name != "learning_rate":
+            assert [row[name] for row in rows] == values, name
+    logged = np.genfromtxt(tmp_path / "log.csv", delimiter=",", names=True)
+    for name in ("loss", "walker_loss", "val_loss", "val_classification_loss"):
+        np.testing.assert_allclose(logged[name], history[name], rtol=1e-6)
+    # Nothing improves by 100: from the second epoch on, the rate falls at each.
+    np.testing.assert_allclose(history["learning_rate"], [0.05, 0.05, 0.005], rtol=1e-5)
+    best = keras.saving.load_model(tmp_path / "best.keras")
+    found = best.evaluate(ROWS, LABELS, verbose=0, return_dict=True)["loss"]
+    assert found == pytest.approx(min(history["val_loss"]), rel=1e-5)
+
+
+def test_keras_tensorboard_callback_writes_the_values_of_the_history(tmp_path):
+    tensorboard = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    from tensorboard.util import tensor_util
+
+    callback = keras.callbacks.TensorBoard(tmp_path)
+    history = fit(build(), epochs=2, validation_data=(ROWS, LABELS), callbacks=[callback])
+    for folder, prefix in (("train", ""), ("validation", "val_")):
+        events = tensorboard.EventAccumulator(str(tmp_path / folder)).Reload()
+        found = [
+            float(tensor_util.make_ndarray(event.tensor_proto))
+            for event in events.Tensors("epoch_classification_loss")
+        ]
+        np.testing.assert_allclose(found, history[f"{prefix}classification_loss"], rtol=1e-6)
+
+
+def test_backup_and_restore_goes_on_where_a_fit_was_cut_off(tmp_path):
+    class Cut(keras.callbacks.Callback):
+        """Ends a training in its second epoch, as by a kill."""
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    def run(*others):
+        model = build()
+        model.build((None, 6))
+        backup = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
+        fit(model, pairs().take(3).repeat(), epochs=2, callbacks=[backup, *others])
+        return model
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Cut())
+    resumed = run()
+    whole = build()
+    whole.build((None, 6))
+    fit(whole, pairs().take(3).repeat(), epochs=2)
+    np.testing.assert_allclose(
+        resumed.predict(ROWS, verbose=0), whole.predict(ROWS, verbose=0), rtol=1e-5, atol=1e-6
+    )
+    assert int(resumed.step) == 6
+
+
+def test_an_exported_model_takes_single_batches_of_any_size(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    model = build()
+    fit(model)
+    model.evaluate(ROWS, LABELS, verbose=0)
+    model.save(tmp_path / "model.keras")
+    for name, each in (
+        ("fresh", model),
+        ("loaded", keras.saving.load_model(tmp_path / "model.keras")),
+    ):
+        each.export(tmp_path / name, verbose=False)
+        served = tf.saved_model.load(str(tmp_path / name))
+        for rows in (ROWS, ROWS[:1]):
+            np.testing.assert_allclose(
+                served.serve(rows), model.predict(rows, verbose=0), rtol=1e-4, atol=1e-5
+            )
+
+
+def test_a_model_that_is_not_built_is_not_exported(tmp_path):
+    with pytest.raises(ValueError, match="not built"):
+        AssociativeModel(network(), 3).export(tmp_path / "exported")

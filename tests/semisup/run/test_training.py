@@ -1,0 +1,489 @@
+"""Tests of training as a whole: resuming bit for bit, stopping, refusing, recording."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import running
+
+from semisup import task
+from semisup.data import labelled_subset, sampling
+from semisup.data.datasets import Split
+from semisup.errors import TrainingError, UserError
+from semisup.eval import EvalConfig
+from semisup.report import reporting
+from semisup.run import checkpoints, loading, monitoring, training
+
+
+def test_a_killed_training_resumes_to_the_same_bits(tmp_path):
+    settings = {"steps_per_execution": 5, "max_steps": 200}
+    status, whole = running.train(tmp_path, "whole", **settings)
+    assert status == 0
+    killed = running.config(tmp_path, "killed", **settings)
+    run = running.RunDirectory(killed.logdir)
+    process = running.start("train", *running.arguments(killed))
+    status, _, _ = running.interrupt(process, running.KILL, run, 70)
+    assert status == -running.KILL
+    reached = checkpoints.list_steps(run.checkpoints)[-1]
+    assert 70 <= reached < 200, "the kill came too late to test anything"
+    status, out, err = running.finish(running.start("train", *running.arguments(killed)))
+    assert status == 0, err
+    assert f"at step {reached}" in out
+    running.assert_same_weights(whole, run, 200)
+    assert running.losses(whole) == running.losses(run)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    settings = running.config(tmp_path, "stopped", max_steps=5000)
+    run = running.RunDirectory(settings.logdir)
+    process = running.start("train", *running.arguments(settings))
+    status, out, err = running.interrupt(process, running.INT, run, 10)
+    assert status == 128 + running.INT, err
+    stopped = checkpoints.list_steps(run.checkpoints)[-1]
+    assert f"Stopped at step {stopped} of 5000; the same command goes on" in out
+    assert "Traceback" not in err
+
+
+@pytest.mark.backend
+def test_a_training_stopped_between_intervals_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    _, whole = running.train(tmp_path, "whole")
+    log = monitoring.Logging.on_step
+
+    def terminate(callback, logs):
+        log(callback, logs)
+        if callback.step == 27:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(monitoring.Logging, "on_step", terminate)
+        status, stopped = running.train(tmp_path, "stopped")
+    assert status == 128 + signal.SIGTERM
+    assert checkpoints.list_steps(stopped.checkpoints)[-1] == 27
+    status, resumed = running.train(tmp_path, "stopped")
+    assert status == 0
+    running.assert_same_weights(whole, resumed, 60)
+    # The evaluations are at the same steps, though an epoch of fit was cut in two.
+    assert running.losses(whole) == running.losses(resumed)
+
+
+def test_one_seed_gives_the_same_bits_and_another_seed_others(tmp_path):
+    runs = [
+        running.train(tmp_path, name, seed=seed)[1] for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    running.assert_same_weights(runs[0], runs[1], 60)
+    kernel = "model/dense/kernel"
+    one, other = (running.weights(run, 60) for run in (runs[0], runs[2]))
+    name = next(name for name in one if name.endswith("dense/kernel"))
+    assert not np.array_equal(one[name], other[name]), kernel
+    indices = [run.read_json("data.json")["labelled_indices"] for run in runs]
+    assert indices[0] == indices[1] != indices[2]
+
+
+def test_a_longer_training_goes_on_from_a_shorter_one(tmp_path):
+    _, whole = running.train(tmp_path, "whole", max_steps=60)
+    running.train(tmp_path, "longer", max_steps=30)
+    status, longer = running.train(tmp_path, "longer", max_steps=60)
+    assert status == 0
+    running.assert_same_weights(whole, longer, 60)
+    assert longer.read_json("results.json")["step"] == 60
+
+
+def test_a_complete_training_is_not_repeated(tmp_path, capsys):
+    _, run = running.train(tmp_path)
+    before = os.stat(run.file("results.json")).st_mtime_ns
+    status, _ = running.train(tmp_path)
+    assert status == 0
+    assert "is complete" in capsys.readouterr().out
+    assert os.stat(run.file("results.json")).st_mtime_ns == before
+
+
+def test_a_run_whose_batches_were_drawn_otherwise_cannot_go_on_but_be_evaluated(tmp_path, capsys):
+    _, run = running.train(tmp_path, max_steps=20)
+    saved = run.read_json("config.json")
+    assert saved.pop("sampler") == sampling.VERSION
+    for content in ({**saved, "sampler": sampling.VERSION + 1}, saved):
+        run.write_json("config.json", content)
+        with pytest.raises(UserError, match=r"draws other batches.*evaluate it.*--overwrite"):
+            running.train(tmp_path, max_steps=40)
+        assert run.read_json("config.json") == content
+        assert run.completed_step() == 20
+    status, _ = running.train(tmp_path, max_steps=20)
+    assert status == 0
+    assert "is complete" in capsys.readouterr().out
+    reporting.evaluate_run(EvalConfig(logdir=run.path), task)
+    assert run.read_json("evaluation.json")["step"] == 20
+
+
+def test_a_run_directory_holds_config_log_results_export_and_events(tmp_path):
+    _, run = running.train(tmp_path)
+    entries = run.read_metrics()
+    assert [entry["step"] for entry in entries if "test_error" in entry] == [20, 40, 60]
+    logged = [entry for entry in entries if "learning_rate" in entry]
+    assert [entry["step"] for entry in logged] == [10, 20, 30, 40, 50, 60]
+    np.testing.assert_allclose(
+        [entry["learning_rate"] for entry in logged],
+        3e-3 * 0.33 ** np.array([0, 0, 1, 1, 1, 2]),
+        rtol=1e-5,
+    )
+    # The weight of the step that was just taken, counted from 0.
+    np.testing.assert_allclose(
+        [entry["weights/walker_loss"] for entry in logged[:3]],
+        [9 / 30, 19 / 30, 29 / 30],
+        rtol=1e-5,
+    )
+    for name in (
+        "losses/total_loss",
+        "losses/walker_loss",
+        "losses/walker_loss_above_floor",
+        "losses/visit_loss",
+        "losses/visit_loss_above_floor",
+        "losses/classification_loss",
+        "round_trip_accuracy",
+        "weights/visit_loss",
+    ):
+        assert all(np.isfinite(entry[name]) for entry in logged), name
+    results = run.read_json("results.json")
+    assert results["test_error"] == entries[-1]["test_error"]
+    assert results["step"] == 60
+    assert results["images"] == 1000
+    assert {"python", "keras", "numpy"} <= results["versions"].keys()
+    assert os.path.isfile(run.file("model.keras"))
+    assert any(name.startswith("events") for name in os.listdir(run.file("train")))
+    record = run.read_json("data.json")
+    assert len(set(record["labelled_indices"])) == 100
+
+
+def test_max_checkpoints_are_kept_beside_the_first(tmp_path):
+    _, run = running.train(tmp_path, max_checkpoints=2)
+    assert checkpoints.list_steps(run.checkpoints) == [10, 50, 60]
+
+
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path):
+    _, whole = running.train(tmp_path, "whole")
+    _, run = running.train(tmp_path, "damaged", max_steps=40)
+    newest = os.path.join(run.checkpoints, "step_00000040.npz")
+    size = os.path.getsize(newest)
+    for damage in ("truncated", "flipped"):
+        with open(newest, "r+b") as file:
+            if damage == "truncated":
+                file.truncate(size // 2)
+            else:
+                file.seek(size // 2)
+                byte = file.read(1)
+                file.seek(size // 2)
+                file.write(bytes([byte[0] ^ 0xFF]))
+        with pytest.warns(UserWarning, match=r"step_00000040.*falling back"):
+            running.train(tmp_path, "damaged", max_steps=40 if damage == "truncated" else 60)
+    running.assert_same_weights(whole, run, 60)
+
+
+def test_a_checkpoint_of_another_network_is_refused_with_the_entry(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20)
+    path = os.path.join(run.checkpoints, "step_00000020.npz")
+    arrays = running.weights(run, 20)
+    name = next(name for name in arrays if name.endswith("dense/kernel"))
+    np.savez(path, **{**arrays, name: arrays[name][:-1]})
+    with pytest.warns(UserWarning, match=r"dense/kernel has shape \(48, 32\), not \(49, 32\)"):
+        running.train(tmp_path, max_steps=20)
+    arrays.pop(name)
+    np.savez(path, **arrays)
+    with pytest.warns(UserWarning, match="lacks .*dense/kernel"):
+        running.train(tmp_path, max_steps=30)
+
+
+def test_a_run_whose_every_checkpoint_is_damaged_is_refused(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20)
+    for step in checkpoints.list_steps(run.checkpoints):
+        with open(os.path.join(run.checkpoints, f"step_{step:08d}.npz"), "wb") as file:
+            file.write(b"nothing")
+    with (
+        pytest.warns(UserWarning, match="falling back"),
+        pytest.raises(UserError, match="--overwrite"),
+    ):
+        running.train(tmp_path, max_steps=40)
+
+
+def test_other_settings_are_refused_with_their_list_unless_overwritten(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20)
+    with pytest.raises(UserError) as refusal:
+        running.train(tmp_path, max_steps=20, seed=3, visit_weight=0.5)
+    assert "--seed=3 (the run has 0)" in str(refusal.value)
+    assert "--visit_weight=0.5 (the run has 1.0)" in str(refusal.value)
+    assert run.read_json("config.json")["settings"]["seed"] == 0
+    status, _ = running.train(tmp_path, max_steps=20, seed=3, overwrite=True)
+    assert status == 0
+    assert run.read_json("config.json")["settings"]["seed"] == 3
+
+
+def test_an_overwrite_that_fails_deletes_nothing(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20)
+    with pytest.raises(UserError, match="sup_per_class"):
+        running.train(tmp_path, max_steps=20, sup_per_class=401, overwrite=True)
+    assert checkpoints.list_steps(run.checkpoints) == [10, 20]
+    assert run.read_json("config.json")["settings"]["sup_per_class"] == 10
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_that_holds_no_run_is_left_alone(tmp_path, overwrite):
+    photos = tmp_path / "run" / "train"
+    photos.mkdir(parents=True)
+    (photos / "cat.png").write_text("mine")
+    with pytest.raises(UserError, match=r"not empty \(train\) and holds no run"):
+        running.train(tmp_path, overwrite=overwrite)
+    assert (photos / "cat.png").read_text() == "mine"
+
+
+def test_an_overwrite_leaves_a_folder_alone_whose_configuration_is_another_programs(tmp_path):
+    photos = tmp_path / "run" / "train"
+    photos.mkdir(parents=True)
+    (photos / "cat.png").write_text("mine")
+    (tmp_path / "run" / "config.json").write_text('{"name": "mine"}')
+    with pytest.raises(UserError, match=r"config\.json is damaged: it lacks task"):
+        running.train(tmp_path, overwrite=True)
+    assert (photos / "cat.png").read_text() == "mine"
+
+
+def test_a_run_that_begins_again_keeps_the_network_that_it_begins_with(tmp_path):
+    stale = tmp_path / "run" / "network.keras"
+    _, run = running.train(tmp_path, max_steps=10)
+    shutil.rmtree(run.checkpoints)
+    stale.write_bytes(b"an earlier one")
+    running.train(tmp_path, max_steps=10)
+    assert stale.read_bytes() == (tmp_path / "tiny.keras").read_bytes()
+
+
+def test_images_without_labels_are_refused_in_a_line():
+    images = np.zeros((20, 4, 4, 1), "uint8")
+    labelled, blind = Split(images, np.arange(20, dtype="int32") % 2), Split(images, None)
+    config = task.Config(sup_per_class=2)
+    for train, test, message in (
+        (blind, labelled, "the images to train on have no labels"),
+        (labelled, blind, "no labelled test images .* give --validation_samples"),
+    ):
+        with pytest.raises(UserError, match=message):
+            task.compose(config, ("a", "b"), train, test)
+
+
+def test_what_a_kill_left_of_the_first_file_does_not_bar_a_run(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json.tmp").write_text("{")
+    status, _ = running.train(tmp_path, max_steps=10)
+    assert status == 0
+
+
+def test_fewer_steps_than_were_taken_are_refused_and_nothing_is_rewritten(tmp_path):
+    _, run = running.train(tmp_path, max_steps=40)
+    with pytest.raises(UserError, match="--max_steps=20 is less than the 40 steps"):
+        running.train(tmp_path, max_steps=20)
+    assert run.read_json("results.json")["step"] == 40
+    assert run.read_config()["settings"]["max_steps"] == 40
+
+
+def test_results_of_a_shorter_training_are_gone_while_it_is_extended(tmp_path, monkeypatch):
+    running.train(tmp_path, max_steps=20)
+
+    def stop(session):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Session, "finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            running.train(tmp_path, max_steps=40)
+    _, run = running.train(tmp_path, max_steps=40)
+    assert run.read_json("results.json")["step"] == 40
+
+
+def test_a_signal_during_an_evaluation_saves_too(tmp_path, monkeypatch):
+    evaluate = training.Session.evaluate
+
+    def terminate(session, step):
+        signal.raise_signal(signal.SIGTERM)
+        return evaluate(session, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Session, "evaluate", terminate)
+        # The first call of fit ends with the evaluation at 40.
+        status, run = running.train(
+            tmp_path, max_steps=50, eval_interval=20, checkpoint_interval=50
+        )
+    assert status == 128 + signal.SIGTERM
+    reached = checkpoints.list_steps(run.checkpoints)[-1]
+    assert reached in (21, 40)
+    _, whole = running.train(tmp_path, "whole", max_steps=50)
+    _, resumed = running.train(tmp_path, max_steps=50, checkpoint_interval=50)
+    running.assert_same_weights(whole, resumed, 50)
+
+
+def test_a_run_from_before_a_setting_existed_goes_on_with_its_default_alone(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20)
+    saved = run.read_config()
+    del saved["settings"]["clip_norm"]
+    run.write_json("config.json", saved)
+    with pytest.raises(UserError, match=r"--clip_norm=2.0 \(the run has none: it is older\)"):
+        running.train(tmp_path, max_steps=40, clip_norm=2.0)
+    assert running.train(tmp_path, max_steps=40)[0] == 0
+    assert run.completed_step() == 40
+
+
+@pytest.mark.parametrize("name", ["train_fingerprint", "unlabelled_fingerprint"])
+def test_a_resume_with_other_training_images_is_refused(tmp_path, name):
+    _, run = running.train(tmp_path, max_steps=20)
+    record = run.read_record()
+    assert len(record[name]) >= 8
+    run.write_json("data.json", {**record, name: "0" * 16})
+    with pytest.raises(UserError, match=name):
+        running.train(tmp_path, max_steps=40)
+
+
+@pytest.mark.parametrize("name", ["config.json", "data.json"])
+@pytest.mark.parametrize("content", ["{}", "[]", "{", "\xff"])
+def test_a_damaged_file_of_a_run_is_named(tmp_path, name, content):
+    _, run = running.train(tmp_path, max_steps=20)
+    with open(run.file(name), "w", encoding="latin-1") as file:
+        file.write(content)
+    with pytest.raises(UserError, match=name):
+        running.train(tmp_path, max_steps=40)
+    with pytest.raises(UserError, match=name):
+        loading.load_run(run.path)
+
+
+def test_a_full_disk_leaves_no_half_written_checkpoint(tmp_path, monkeypatch):
+    def full(*arguments, **arrays):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.np, "savez", full)
+        with pytest.raises(OSError, match="No space left"):
+            running.train(tmp_path, max_steps=20)
+    assert os.listdir(running.RunDirectory(tmp_path / "run").checkpoints) == []
+    status, _ = running.train(tmp_path, max_steps=20)
+    assert status == 0
+
+
+def test_checkpoints_newer_than_the_one_gone_back_to_are_put_aside(tmp_path):
+    _, run = running.train(tmp_path, max_steps=40)
+    newest = os.path.join(run.checkpoints, "step_00000040.npz")
+    with open(newest, "wb") as file:
+        file.write(b"nothing")
+    with pytest.warns(UserWarning, match="falling back"):
+        running.train(tmp_path, max_steps=60, checkpoint_interval=35, max_checkpoints=1)
+    assert checkpoints.list_steps(run.checkpoints) == [10, 60]
+    assert os.path.exists(f"{newest}.damaged")
+
+
+def test_a_run_does_not_depend_on_the_file_of_its_network(tmp_path):
+    _, whole = running.train(tmp_path, "whole", max_steps=40)
+    _, run = running.train(tmp_path, max_steps=20)
+    os.remove(tmp_path / "tiny.keras")
+    settings = task.Config(**{**run.read_config()["settings"], "max_steps": 40})
+    assert training.train(settings, task) == 0
+    running.assert_same_weights(whole, run, 40)
+
+
+def test_a_second_trainer_is_kept_out_while_the_first_lives(tmp_path):
+    run = running.RunDirectory(tmp_path / "run")
+    with run.lock(), pytest.raises(UserError, match="another process"):
+        running.train(tmp_path)
+    status, _ = running.train(tmp_path, max_steps=20)
+    assert status == 0
+
+
+def test_a_log_line_cut_short_by_a_kill_is_dropped(tmp_path):
+    _, whole = running.train(tmp_path, "whole")
+    _, run = running.train(tmp_path, "cut", max_steps=40)
+    with open(run.file("metrics.jsonl"), "a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": 50, "seconds": 1.0, "x": 1.0}) + "\n")
+        file.write('{"step": 60, "sec')
+    running.train(tmp_path, "cut", max_steps=60)
+    assert running.losses(run) == running.losses(whole)
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_name_and_last_checkpoint(tmp_path):
+    config = running.config(tmp_path, "run", checkpoint_interval=2)
+    # More than the flags allow.
+    for name in ("learning_rate", "minimum_learning_rate"):
+        object.__setattr__(config, name, 1e30)
+    with pytest.raises(TrainingError) as stop:
+        training.train(config, task)
+    assert "_loss is not finite at step" in str(stop.value)
+    assert "the last good checkpoint is" in str(stop.value)
+    run = running.RunDirectory(tmp_path / "run")
+    for step in checkpoints.list_steps(run.checkpoints):
+        assert all(np.all(np.isfinite(array)) for array in running.weights(run, step).values())
+
+
+def test_the_error_on_held_out_images_is_called_validation_error_everywhere(tmp_path, capsys):
+    _, run = running.train(tmp_path, max_steps=20, validation_samples=300)
+    results = run.read_json("results.json")
+    assert results["evaluated_on"] == "validation images"
+    assert results["images"] == 300
+    assert [entry["step"] for entry in run.read_metrics() if "validation_error" in entry] == [20]
+    assert f"Validation error {100 * results['validation_error']:.2f} %" in capsys.readouterr().out
+    reporting.evaluate_run(EvalConfig(logdir=run.path, report=True), task)
+    content = run.read_json("evaluation.json")
+    assert content["evaluated_on"] == "validation images"
+    assert content["error"] == results["validation_error"]
+    for part in ("train", "eval"):
+        assert ("validation_error", 20) in running.scalars(run.file(part))
+    for name in ("results.json", "metrics.jsonl", "evaluation.json", "report.html"):
+        assert "test_error" not in Path(run.file(name)).read_text(encoding="utf-8")
+
+
+def test_an_earlier_versions_run_on_held_out_images_is_evaluated_on_the_same_ones(
+    tmp_path, capsys, monkeypatch
+):
+    def at_random(labels, samples, class_names, seed):
+        return labelled_subset.hold_out_regardless_of_class(len(labels), samples, seed)
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(labelled_subset, "hold_out", at_random)
+        _, run = running.train(tmp_path, max_steps=20, validation_samples=301)
+    config = run.read_json("config.json")
+    del config["sampler"]
+    run.write_json("config.json", config)
+    for name in ("results.json", "metrics.jsonl"):
+        path = Path(run.file(name))
+        path.write_text(path.read_text().replace("validation_error", "test_error"))
+    error = run.read_json("results.json")["test_error"]
+    assert run.read_results()["validation_error"] == error
+    status, _ = running.train(tmp_path, max_steps=20, validation_samples=301)
+    assert status == 0
+    assert "is complete" in capsys.readouterr().out
+    reporting.evaluate_run(EvalConfig(logdir=run.path, report=True), task)
+    assert run.read_json("evaluation.json")["error"] == error
+    page = Path(run.file("report.html")).read_text(encoding="utf-8")
+    assert "validation_error" in page
+    assert "test_error" not in page
+    with pytest.raises(UserError, match="draws other batches"):
+        running.train(tmp_path, max_steps=40, validation_samples=301)
+
+
+def test_training_on_the_labels_alone_writes_no_association(tmp_path):
+    _, run = running.train(tmp_path, max_steps=20, similarity="none")
+    assert all("losses/walker_loss" not in entry for entry in run.read_metrics())
+    assert run.read_json("data.json")["unlabelled_images"] == 0
+
+
+@pytest.mark.parametrize(
+    ("step", "last", "interval", "expected"),
+    [
+        (0, 100, 20, [(0, 20, 5)]),
+        (0, 50, 20, [(0, 20, 2), (40, 10, 1)]),
+        (7, 50, 20, [(7, 13, 1), (20, 20, 1), (40, 10, 1)]),
+        (45, 50, 20, [(45, 5, 1)]),
+        (50, 50, 20, []),
+        (0, 10, 20, [(0, 10, 1)]),
+    ],
+)
+def test_segments_end_epochs_at_the_intervals_and_at_the_last_step(step, last, interval, expected):
+    assert training.segments(step, last, interval) == expected
+
+
+def test_segments_begin_a_call_at_every_milestone():
+    assert training.segments(0, 50, 20, [30]) == [(0, 20, 1), (20, 10, 1), (30, 10, 1), (40, 10, 1)]
+    assert training.segments(30, 50, 20, [0, 30, 50]) == [(30, 10, 1), (40, 10, 1)]
+    assert training.segments(0, 40, 20, [20]) == [(0, 20, 1), (20, 20, 1)]
