@@ -9,8 +9,8 @@ from semisup.registration import register
 
 _EXPORTS = {
     "ClusteringModel": "model",
-    "load_model": "runs",
-    "load_run": "runs",
+    "Phases": "schedules",
+    "PlaceCentroids": "centroids",
     "match_clusters": "metrics",
     "norm_loss": "losses",
     "transformation_loss": "losses",
@@ -23,5 +23,7 @@ _REGISTERED = {
     "Phases": "schedules",
 }
 
-__getattr__, __dir__, __all__ = lazy.exports(__name__, _EXPORTS)
+__getattr__, __dir__, __all__ = lazy.exports(
+    __name__, _EXPORTS, dict.fromkeys(("load_model", "load_run"), "semisup.run.loading")
+)
 register(__name__, {name: f"{__name__}.{module}" for name, module in _REGISTERED.items()})

@@ -3,8 +3,8 @@
 import dataclasses
 from pathlib import Path
 
-from clustering import task
 from clustering.config import TrainConfig
+from clustering.task import TASK
 from semisup.cli.settings import file_name
 from semisup.errors import UserError
 from semisup.report import figures
@@ -33,7 +33,7 @@ def read(folder):
         run = RunDirectory(path.parent)
         config = run.read_config()
         # Another program's folder may hold a file of this name.
-        if config is None or config["task"] != task.NAME:
+        if config is None or config["task"] != TASK.name:
             continue
         measured = run.read_json("evaluation.json")
         if "accuracy" not in measured:

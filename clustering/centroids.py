@@ -5,6 +5,8 @@ import numpy as np
 
 from semisup.errors import TrainingError
 from semisup.models import averaging
+from semisup.models.optimizers import RestartableAdam
+from semisup.run import evaluation
 
 RUNS = 10
 """Times that k-means is run, from other beginnings; the best counts."""
@@ -30,30 +32,93 @@ def k_means(embeddings, num_clusters, seed):
         return KMeans(num_clusters, n_init=RUNS, random_state=seed).fit(embeddings)
 
 
-def place(predictor, images, noise, seed):
-    """Places a model's centroids by k-means on embeddings, and restarts its optimizer.
+class PlaceCentroids(keras.callbacks.Callback):
+    """Places a model's centroids by k-means on embeddings before a step, once.
 
-    Where the model keeps a moving average of the weights, that takes their place first: at a
-    high learning rate, the clusters of the weights of a single step are a matter of chance.
+    The optimizer forgets the gradients that it has averaged, where it can: `RestartableAdam` does.
+    Where the model keeps a moving average of the weights, that takes their place first: at a high
+    learning rate, the clusters of the weights of a single step are a matter of chance.
+
+    Weights that change at the same step are `clustering.Phases`.
 
     Args:
-        predictor: a `Predictor` of a compiled `ClusteringModel`.
-        images: (n, height, width, channels) uint8 training images.
+        images: (n, height, width, channels) images, or an array of whatever else the network takes;
+            n is at least the number of clusters.
+        step: number of training steps after which the centroids are placed.
+        noise: see `ClusteringModel.place_centroids`.
+        seed: seed of k-means and of the noise.
+        batch_size: examples in a batch when embeddings are computed.
+        predictor: a `Predictor` of the model, or None for one of its own.
+        on_placed: function to call afterwards with values for a log: the mean squared distance of
+            an embedding to its cluster's centre, `k_means_squared_distance`.
+
+    Raises:
+        TrainingError: in training, if an embedding is not finite.
+    """
+
+    def __init__(
+        self,
+        images,
+        step,
+        noise=0.1,
+        seed=0,
+        batch_size=500,
+        predictor=None,
+        on_placed=None,
+    ):
+        super().__init__()
+        self.images = images
+        self.step = step
+        self.noise = noise
+        self.seed = seed
+        self.batch_size = batch_size
+        self.predictor = predictor
+        self.on_placed = on_placed
+
+    def on_train_begin(self, logs=None):
+        """Ask the model how far it is."""
+        # Not asked at every step: on JAX, that would synchronise the state.
+        self._steps = int(keras.ops.convert_to_numpy(self.model.step))
+        self._is_placed = bool(keras.ops.convert_to_numpy(self.model.centroids_placed))
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Place the centroids if it is time."""
+        self._first = batch
+        if self._steps >= self.step and not self._is_placed:
+            self._is_placed = True
+            # On JAX, `self.model` brings the model up to date, and lets `fit` read it again.
+            values = place(self.model, self._embeddings, self.images, self.noise, self.seed)
+            if self.on_placed is not None:
+                self.on_placed(values)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Count the steps, of which there may be several in one execution."""
+        self._steps += batch - self._first + 1
+
+    def _embeddings(self, images):
+        if self.predictor is None:
+            self.predictor = evaluation.Predictor(self.model, self.batch_size)
+        return self.predictor.embeddings(images)
+
+
+def place(model, embed, images, noise, seed):
+    """Place a model's centroids by k-means on embeddings: see `PlaceCentroids`.
+
+    Args:
+        model: a built and compiled `ClusteringModel`.
+        embed: function from images to (n, d) embeddings.
+        images: (n, ...) images.
         noise: see `ClusteringModel.place_centroids`.
         seed: seed of k-means and of the noise.
 
     Returns:
-        Values for the log: the mean squared distance of an embedding to its cluster's centre. None
-        if the centroids have been placed before; nothing is done then.
+        Values for the log: the mean squared distance of an embedding to its cluster's centre.
 
     Raises:
         TrainingError: if an embedding is not finite.
     """
-    model = predictor.model
-    if int(keras.ops.convert_to_numpy(model.centroids_placed)):
-        return None
     averaging.put_average(model)
-    embeddings = predictor.embeddings(images)
+    embeddings = embed(images)
     if not np.all(np.isfinite(embeddings)):
         raise TrainingError(
             "embeddings are not finite when k-means is to place the centroids; a lower "
@@ -62,5 +127,6 @@ def place(predictor, images, noise, seed):
     found = k_means(embeddings, model.num_classes, seed)
     generator = np.random.default_rng([seed, 0x93A5])
     model.place_centroids(found.cluster_centers_, noise, generator)
-    model.optimizer.restart()
+    if isinstance(model.optimizer, RestartableAdam):
+        model.optimizer.restart()
     return {"k_means_squared_distance": float(found.inertia_ / len(images))}

@@ -63,11 +63,10 @@ def _eval(config):
         for path in ablation.draw(config.ablation):
             print(f"wrote {path}")
         return
-    from clustering import task
-    from clustering.reporting import ClusteringReporter
+    from clustering.task import TASK
     from semisup.report import reporting
 
-    reporting.evaluate_run(config, task, ClusteringReporter)
+    reporting.evaluate_run(config, TASK)
 
 
 if __name__ == "__main__":

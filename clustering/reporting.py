@@ -1,6 +1,7 @@
 """The report on a clustering: clusters, and their agreement with classes where there are labels."""
 
-from clustering import centroids, metrics, task
+from clustering import centroids, metrics
+from clustering.task import describe, evaluated_split, load_classes
 from semisup.names import printable
 from semisup.report.reporting import Reporter, table
 from semisup.run import evaluation
@@ -14,11 +15,11 @@ class ClusteringReporter(Reporter):
 
     def __init__(self, settings, run, config, task, data, model):
         super().__init__(settings, run, config, task, data, model)
-        self.class_names, self.labels = task.load_classes(config)
+        self.class_names, self.labels = load_classes(config)
 
     def evaluated(self):
         """Data set and split of the evaluated images: see `semisup.report.reporting.Reporter`."""
-        return self.config.dataset, task.evaluated_split(self.config)
+        return self.config.dataset, evaluated_split(self.config)
 
     def mistakes(self, predicted):
         """Which images are in a cluster that is not matched with their class."""
@@ -34,7 +35,7 @@ class ClusteringReporter(Reporter):
         logits, embeddings = self.predictor.outputs(self.data.evaluation.images)
         probabilities = evaluation.probabilities(logits)
         clusters = probabilities.argmax(axis=1)
-        numbers, sizes = task.describe(probabilities)
+        numbers, sizes = describe(probabilities)
         content = {"images": len(clusters), **numbers, "cluster_sizes": sizes.tolist()}
         self._write_assignments(probabilities)
         if self.labels is None:

@@ -12,90 +12,180 @@ from semisup.data import labelled_subset, sampling
 from semisup.data.cache import MEMORY_LIMIT_BYTES
 from semisup.data.datasets import Split, fingerprint, load_dataset, split_names
 from semisup.errors import UserError
-from semisup.run import building, evaluation
-from semisup.task import TaskData
-
-NAME = "clustering"
-Config = TrainConfig
-SHOWN = ("confidence", "size_entropy")
-"""What `measure` measures that the progress bar shows; the first is always there."""
-STEERED = {
-    "cluster_association_weight": ("cluster_walker_loss", "cluster_visit_loss"),
-    "visit_weight": ("cluster_visit_loss",),
-    "reg_association_weight": ("augmentation_walker_loss", "augmentation_visit_loss"),
-    "rvisit_weight": ("augmentation_visit_loss",),
-    "norm_weight": ("norm_loss",),
-    "trafo_weight": ("transformation_loss",),
-    "logit_weight": ("classification_loss",),
-}
-"""For each loss weight's flag, the losses that it multiplies."""
+from semisup.run import building, evaluation, files
+from semisup.run.task import Task
+from semisup.task import ImageData
 
 
-def load_data(config, sampler=sampling.VERSION):
-    """Loads the images of a configuration, and leaves their labels behind if there are any.
+class Clustering(Task):
+    """The clustering of images without labels (thesis chapter 5)."""
 
-    Args:
-        config: a `TrainConfig`.
-        sampler: version of the sampler that the run was begun with; all hold out nothing.
+    name = "clustering"
+    config_class = TrainConfig
+    shown = ("confidence", "size_entropy")
+    record_type = files.ImageRecord
+    steered = {  # noqa: RUF012
+        "cluster_association_weight": ("cluster_walker_loss", "cluster_visit_loss"),
+        "visit_weight": ("cluster_visit_loss",),
+        "reg_association_weight": ("augmentation_walker_loss", "augmentation_visit_loss"),
+        "rvisit_weight": ("augmentation_visit_loss",),
+        "norm_weight": ("norm_loss",),
+        "trafo_weight": ("transformation_loss",),
+        "logit_weight": ("classification_loss",),
+    }
 
-    Returns:
-        A `TaskData` whose splits have no labels and whose classes are the clusters' numbers. Where
-        there are no test images, all images of the split to train on are evaluated.
+    def load_data(self, config, sampler=sampling.VERSION):
+        """Load the images, and leave their labels behind if there are any: see `Task`.
 
-    Raises:
-        UserError: if data is missing, there are fewer images than asked for, or more than fit.
-    """
-    train_name, test_name = _split_names(config)
-    if config.extra_split and _same_split(config.extra_split, train_name):
-        raise UserError(f"--extra_split={config.extra_split} is the split to train on anyway")
-    extra_names = (config.extra_split,) if config.extra_split else ()
-    data = _load(config, train_name, *extra_names, *((test_name,) if test_name else ()))
-    images = _training_images(config, data, train_name)
-    for flag, least in (
-        ("num_clusters", config.num_clusters),
-        ("unsup_batch_size", config.unsup_batch_size),
-    ):
-        if least > len(images):
-            raise UserError(f"--{flag}={least} is more than the {len(images)} training images")
-    image_shape = images.shape[1:]
-    if config.crop_size > min(image_shape[:2]):
-        raise UserError(
-            f"--crop_size={config.crop_size} is larger than the images of {image_shape[0]} x "
-            f"{image_shape[1]} pixels; --new_size resizes them first"
-        )
-    source = sampling.source(images)
-    pool = np.arange(len(images))
-    # Without their labels, so that nothing can use them.
-    train = Split(images, None)
-    evaluation = Split(data.splits[test_name or train_name].images, None)
-
-    def batches(first_step):
-        return sampling.in_order(
-            sampling.unlabelled_batches(
-                source, pool, config.unsup_batch_size, config.seed, first_step
+        Returns an `ImageData` whose splits have no labels and whose classes are the clusters'
+        numbers. Where there are no test images, all images of the split to train on are evaluated.
+        """
+        train_name, test_name = _split_names(config)
+        if config.extra_split and _same_split(config.extra_split, train_name):
+            raise UserError(f"--extra_split={config.extra_split} is the split to train on anyway")
+        extra_names = (config.extra_split,) if config.extra_split else ()
+        data = _load(config, train_name, *extra_names, *((test_name,) if test_name else ()))
+        images = _training_images(config, data, train_name)
+        for flag, least in (
+            ("num_clusters", config.num_clusters),
+            ("unsup_batch_size", config.unsup_batch_size),
+        ):
+            if least > len(images):
+                raise UserError(f"--{flag}={least} is more than the {len(images)} training images")
+        image_shape = images.shape[1:]
+        if config.crop_size > min(image_shape[:2]):
+            raise UserError(
+                f"--crop_size={config.crop_size} is larger than the images of {image_shape[0]} x "
+                f"{image_shape[1]} pixels; --new_size resizes them first"
             )
+        source = sampling.source(images)
+        pool = np.arange(len(images))
+        # Without their labels, so that nothing can use them.
+        train = Split(images, None)
+        evaluation = Split(data.splits[test_name or train_name].images, None)
+
+        def batches(first_step):
+            return sampling.in_order(
+                sampling.unlabelled_batches(
+                    source, pool, config.unsup_batch_size, config.seed, first_step
+                )
+            )
+
+        clusters = tuple(map(str, range(config.num_clusters)))
+        return ImageData(
+            batches=batches,
+            evaluation=evaluation,
+            evaluated_on="test images" if test_name else "training images",
+            class_names=clusters,
+            image_shape=image_shape,
+            train=train,
+            class_pools=[],
+            evaluated_examples=len(evaluation.images),
+            measured={"evaluation": evaluation},
+            record={
+                "class_names": list(clusters),
+                "image_shape": list(image_shape),
+                "train_images": len(images),
+                "train_fingerprint": fingerprint(train),
+                "evaluation_images": len(evaluation.images),
+                "evaluation_fingerprint": fingerprint(evaluation),
+            },
+            notes=data.notes,
         )
 
-    clusters = tuple(map(str, range(config.num_clusters)))
-    return TaskData(
-        batches=batches,
-        evaluation=evaluation,
-        evaluated_on="test images" if test_name else "training images",
-        class_names=clusters,
-        image_shape=image_shape,
-        train=train,
-        class_pools=[],
-        measured={"evaluation": evaluation},
-        record={
-            "class_names": list(clusters),
-            "image_shape": list(image_shape),
-            "train_images": len(images),
-            "train_fingerprint": fingerprint(train),
-            "evaluation_images": len(evaluation.images),
-            "evaluation_fingerprint": fingerprint(evaluation),
-        },
-        notes=data.notes,
-    )
+    def build_model(self, config, record, data=None):
+        """Build and compile the `ClusteringModel` of a configuration: see `Task`."""
+        from clustering import augmentation
+        from clustering.model import ClusteringModel
+        from clustering.schedules import Phases
+        from semisup.association import Association
+        from semisup.augmentation import RandomWindow
+        from semisup.models.optimizers import RestartableAdam
+
+        image_shape = tuple(record["image_shape"])
+        size, switch = config.crop_size, config.reg_warmup_steps
+        seen = (size, size, image_shape[2]) if size else image_shape
+        alpha, beta = config.cluster_association_weight, config.reg_association_weight
+        later = functools.partial(Phases, 0.0, switch=switch, ramp=config.cluster_ramp_steps)
+
+        def reduced(weight):
+            return Phases(weight, weight * config.reg_decay_factor, switch)
+
+        with building.dtype_policy(config):
+            model = ClusteringModel(
+                building.build_network(config, seen, data and data.train.images),
+                len(record["class_names"]),
+                augmentation=augmentation.build(
+                    augmentation.resolve(config.augmentation, config.dataset), config.seed
+                ),
+                cluster_association=Association(later(alpha), later(alpha * config.visit_weight)),
+                augmentation_association=Association(
+                    reduced(beta), reduced(beta * config.rvisit_weight)
+                ),
+                norm_weight=config.norm_weight,
+                norm_target=config.norm_target,
+                transformation_weight=later(config.trafo_weight),
+                classification_weight=later(config.logit_weight),
+                augmentations_per_image=config.num_augmented_samples,
+                centroids_per_cluster=config.virtual_embeddings_per_class,
+                window=RandomWindow(size, seed=config.seed) if size else None,
+                seed=config.seed,
+                classifier_regularizer=building.classifier_regularizer(),
+                joint_batch_statistics=config.joint_batch_statistics,
+                average_decay=config.average_decay,
+                name="model",
+            )
+            model.build((None, *image_shape))
+        return building.compile_model(config, model, RestartableAdam)
+
+    def callbacks(self, config, data, predictor, keep):
+        """Place the centroids, once: see `Task`."""
+        if not config.init_with_kmeans:
+            return []
+        from clustering.centroids import PlaceCentroids
+
+        return [
+            PlaceCentroids(
+                data.train.images,
+                config.reg_warmup_steps,
+                config.centroid_noise,
+                config.seed,
+                predictor=predictor,
+                on_placed=keep,
+            )
+        ]
+
+    def measure(self, predictor, data):
+        """Measure what can be said without labels: see `Task`.
+
+        Returns the numbers of `describe`, and the number of images of each cluster,
+        `cluster_size/NAME`.
+        """
+        logits, _ = predictor.outputs(data.evaluation.images)
+        numbers, sizes = describe(evaluation.probabilities(logits))
+        named = zip(data.class_names, sizes, strict=True)
+        return {**numbers, **{f"cluster_size/{name}": int(size) for name, size in named}}
+
+    def headline(self, data, measured):
+        """Say how large the clusters are, and how sure it is of them: see `Task`."""
+        sizes = [value for name, value in measured.items() if name.startswith("cluster_size/")]
+        return (
+            f"{len(sizes)} clusters of {min(sizes):,} to {max(sizes):,} {data.evaluated_on}, "
+            f"confidence {100 * measured['confidence']:.1f} %,"
+        )
+
+    def reporter_class(self):
+        """Return the `ClusteringReporter`: see `Task`."""
+        from clustering.reporting import ClusteringReporter
+
+        return ClusteringReporter
+
+    def projected_groups(self, predictor, data, images):
+        """Return the clusters of images: see `Task`."""
+        return predictor.labels(images)
+
+
+TASK = Clustering()
 
 
 def load_classes(config):
@@ -120,82 +210,6 @@ def evaluated_split(config):
     return test_name or train_name
 
 
-def build_model(config, image_shape, num_classes, normalization_images=None):
-    """Builds and compiles the model of a configuration.
-
-    Args:
-        config: a `TrainConfig`.
-        image_shape: (height, width, channels).
-        num_classes: number of clusters.
-        normalization_images: images whose statistics normalise; None where the statistics are
-            restored from a checkpoint afterwards.
-
-    Returns:
-        A built and compiled `ClusteringModel`.
-
-    Raises:
-        UserError: if the architecture is unknown or does not fit the images.
-    """
-    from clustering import augmentation
-    from clustering.model import ClusteringModel
-    from clustering.schedules import Phases
-    from semisup.association import Association
-    from semisup.augmentation import RandomWindow
-    from semisup.models.optimizers import RestartableAdam
-
-    size, switch = config.crop_size, config.reg_warmup_steps
-    seen = (size, size, image_shape[2]) if size else tuple(image_shape)
-    alpha, beta = config.cluster_association_weight, config.reg_association_weight
-    later = functools.partial(Phases, 0.0, switch=switch, ramp=config.cluster_ramp_steps)
-
-    def reduced(weight):
-        return Phases(weight, weight * config.reg_decay_factor, switch)
-
-    with building.dtype_policy(config):
-        model = ClusteringModel(
-            building.build_network(config, seen, normalization_images),
-            num_classes,
-            augmentation=augmentation.build(
-                augmentation.resolve(config.augmentation, config.dataset), config.seed
-            ),
-            cluster_association=Association(later(alpha), later(alpha * config.visit_weight)),
-            augmentation_association=Association(
-                reduced(beta), reduced(beta * config.rvisit_weight)
-            ),
-            norm_weight=config.norm_weight,
-            norm_target=config.norm_target,
-            transformation_weight=later(config.trafo_weight),
-            classification_weight=later(config.logit_weight),
-            augmentations_per_image=config.num_augmented_samples,
-            centroids_per_cluster=config.virtual_embeddings_per_class,
-            window=RandomWindow(size, seed=config.seed) if size else None,
-            seed=config.seed,
-            classifier_regularizer=building.classifier_regularizer(),
-            joint_batch_statistics=config.joint_batch_statistics,
-            average_decay=config.average_decay,
-            name="model",
-        )
-        model.build((None, *image_shape))
-    return building.compile_model(config, model, RestartableAdam)
-
-
-def measure(predictor, data):
-    """What can be said of a clustering without labels.
-
-    Args:
-        predictor: a `Predictor` of the model.
-        data: the `TaskData`.
-
-    Returns:
-        Numbers by their names, ready for the log: those of `describe`, and the number of images of
-        each cluster, `cluster_size/NAME`.
-    """
-    logits, _ = predictor.outputs(data.evaluation.images)
-    numbers, sizes = describe(evaluation.probabilities(logits))
-    named = zip(data.class_names, sizes, strict=True)
-    return {**numbers, **{f"cluster_size/{name}": int(size) for name, size in named}}
-
-
 def describe(probabilities):
     """How sure a clustering is, and how alike in size its clusters are.
 
@@ -216,32 +230,6 @@ def describe(probabilities):
         "size_entropy": float(entropy),
     }
     return numbers, sizes
-
-
-def headline(data, measured):
-    """What a training ends with, in a few words: see `semisup.task.headline`."""
-    sizes = [value for name, value in measured.items() if name.startswith("cluster_size/")]
-    return (
-        f"{len(sizes)} clusters of {min(sizes):,} to {max(sizes):,} {data.evaluated_on}, "
-        f"confidence {100 * measured['confidence']:.1f} %,"
-    )
-
-
-def milestones(config, data):
-    """Placing the centroids, once: see `semisup.task.milestones`."""
-    if not config.init_with_kmeans:
-        return {}
-    from clustering import centroids
-
-    def place(predictor):
-        return centroids.place(predictor, data.train.images, config.centroid_noise, config.seed)
-
-    return {config.reg_warmup_steps: place}
-
-
-def projected_groups(predictor, data, images):
-    """Clusters of images: see `semisup.task.projected_groups`."""
-    return predictor.labels(images)
 
 
 def _split_names(config):

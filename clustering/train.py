@@ -24,7 +24,7 @@ def main():
 
 
 def _train(config):
-    return train(config, "clustering.task")
+    return train(config, "clustering")
 
 
 if __name__ == "__main__":

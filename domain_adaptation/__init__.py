@@ -13,8 +13,6 @@ _EXPORTS = {
     "coral_distance": "discrepancy",
     "gaussian_mixture_kernel": "discrepancy",
     "linear_squared_mmd": "discrepancy",
-    "load_model": "runs",
-    "load_run": "runs",
     "squared_mmd": "discrepancy",
 }
 
@@ -24,5 +22,7 @@ _REGISTERED = {
     "CorrelationAlignment": "discrepancy",
 }
 
-__getattr__, __dir__, __all__ = lazy.exports(__name__, _EXPORTS)
+__getattr__, __dir__, __all__ = lazy.exports(
+    __name__, _EXPORTS, dict.fromkeys(("load_model", "load_run"), "semisup.run.loading")
+)
 register(__name__, {name: f"{__name__}.{module}" for name, module in _REGISTERED.items()})

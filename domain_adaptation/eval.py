@@ -96,11 +96,10 @@ def _eval(config):
     from semisup.cli import terminal
 
     terminal.import_quietly()
-    from domain_adaptation import task
-    from domain_adaptation.reporting import AdaptationReporter
+    from domain_adaptation.task import TASK
     from semisup.report import reporting
 
-    reporting.evaluate_run(config, task, AdaptationReporter)
+    reporting.evaluate_run(config, TASK)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from domain_adaptation import task
 from domain_adaptation.config import TrainConfig
 from domain_adaptation.discrepancy import squared_mmd
+from domain_adaptation.task import TASK
 from semisup.data.datasets import is_labelled, sample
 from semisup.errors import UserError
 from semisup.report.reporting import Reporter, table
@@ -32,7 +32,7 @@ class AdaptationReporter(Reporter):
             raise UserError(f"{config.target_dataset} has no labelled test images to compare on")
         self.others = {}
         for logdir in settings.other_logdirs:
-            other, other_config = loading.load_run(logdir, task=task)
+            other, other_config = loading.load_run(logdir, task=TASK)
             predictor = evaluation.Predictor(other, settings.eval_batch_size)
             self.others[logdir] = OtherRun(other_config, predictor)
         self.bounds = {
@@ -44,7 +44,7 @@ class AdaptationReporter(Reporter):
     def check(settings, config):
         """Makes sure that the runs to compare with are complete, and of the same pair."""
         for logdir in settings.other_logdirs:
-            run, other = loading.open_run(logdir, task)
+            run, other, _ = loading.open_run(logdir, TASK)
             for name in ("dataset", "target_dataset"):
                 theirs, ours = getattr(other, name), getattr(config, name)
                 if theirs != ours:
@@ -52,7 +52,7 @@ class AdaptationReporter(Reporter):
             if run.completed_step() < other.max_steps:
                 raise UserError(f"{logdir} is not complete: its training has not ended")
         for name, logdir in settings.bound_logdirs.items():
-            _, other = loading.open_run(logdir, task)
+            _, other, _ = loading.open_run(logdir, TASK)
             if other.similarity != "none" or other.target_only != (name == "target_only"):
                 raise UserError(f"--{name}={logdir} is a run of another kind: {title(other)}")
 

@@ -4,23 +4,14 @@ import dataclasses
 import functools
 
 from domain_adaptation.config import TrainConfig
-from semisup import task as semi_supervised
 from semisup.data import sampling
 from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset
 from semisup.errors import UserError
-
-NAME = "domain_adaptation"
-Config = TrainConfig
-SHOWN = semi_supervised.SHOWN
-STEERED = {**semi_supervised.STEERED, "discrepancy_weight": ("mmd_loss", "coral_loss")}
-measure = semi_supervised.measure
-headline = semi_supervised.headline
-milestones = semi_supervised.milestones
-projected_groups = semi_supervised.projected_groups
+from semisup.task import ImageData, SemiSupervised, association_of, compose, envelope_of
 
 
-@dataclasses.dataclass(frozen=True)
-class AdaptationData(semi_supervised.TaskData):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdaptationData(ImageData):
     """What a training and its evaluation need of the data of two domains."""
 
     @property
@@ -34,78 +25,86 @@ class AdaptationData(semi_supervised.TaskData):
         return self.measured.get("target_test")
 
 
-def load_data(config, sampler=sampling.VERSION):
-    """Loads the data of both domains. The target's labels serve to measure, not to train.
+class DomainAdaptation(SemiSupervised):
+    """The adaptation of a classifier from one domain to another (thesis chapter 4)."""
 
-    Args:
-        config: a `TrainConfig`.
-        sampler: version of the sampler that the run was begun with.
+    name = "domain_adaptation"
+    config_class = TrainConfig
+    steered = {  # noqa: RUF012
+        **SemiSupervised.steered,
+        "discrepancy_weight": ("mmd_loss", "coral_loss"),
+    }
 
-    Returns:
-        An `AdaptationData`.
+    def load_data(self, config, sampler=sampling.VERSION):
+        """Load the data of both domains: see `Task`. Returns an `AdaptationData`.
 
-    Raises:
-        UserError: if data is missing, there are fewer images than asked for, or the domains have
-            different classes.
-    """
-    unlabelled_split = config.unsup_split if config.similarity != "none" else None
-    source = _load(config, config.dataset, None if config.target_only else "train", True)
-    target_split = "train" if config.target_only else unlabelled_split
-    target = _load(config, config.target_dataset, target_split, config.target_only)
-    # A folder of images without labels has no classes.
-    if target.class_names and source.class_names != target.class_names:
-        raise UserError(
-            f"{config.dataset} and {config.target_dataset} have different classes: "
-            f"{_difference(source.class_names, target.class_names)}"
+        The target's labels serve to measure, not to train.
+        """
+        unlabelled_split = config.unsup_split if config.similarity != "none" else None
+        source = _load(config, config.dataset, None if config.target_only else "train", True)
+        target_split = "train" if config.target_only else unlabelled_split
+        target = _load(config, config.target_dataset, target_split, config.target_only)
+        # A folder of images without labels has no classes.
+        if target.class_names and source.class_names != target.class_names:
+            raise UserError(
+                f"{config.dataset} and {config.target_dataset} have different classes: "
+                f"{_difference(source.class_names, target.class_names)}"
+            )
+        tests = [data.splits.get("test") for data in (source, target)]
+        if not config.validation_samples and not is_labelled(tests[1]):
+            raise UserError(
+                f"{config.target_dataset} has no labelled test images to measure the error on: "
+                "give --validation_samples, to measure it on held-out images of the source"
+            )
+        labelled = target if config.target_only else source
+        unlabelled = target.splits[unlabelled_split] if unlabelled_split else None
+        composed = compose(
+            config,
+            labelled.class_names,
+            train=labelled.splits["train"],
+            evaluation=tests[1],
+            # Without its labels, so that nothing can use them.
+            unlabelled=None if unlabelled is None else Split(unlabelled.images, None),
+            # Whatever is trained on, so that runs of one pair have the same network.
+            image_shape=tuple(map(max, zip(source.image_shape, target.image_shape, strict=True))),
+            sampler=sampler,
         )
-    tests = [data.splits.get("test") for data in (source, target)]
-    if not config.validation_samples and not is_labelled(tests[1]):
-        raise UserError(
-            f"{config.target_dataset} has no labelled test images to measure the error on: give "
-            "--validation_samples, to measure it on held-out images of the source"
-        )
-    labelled = target if config.target_only else source
-    unlabelled = target.splits[unlabelled_split] if unlabelled_split else None
-    composed = semi_supervised.compose(
-        config,
-        labelled.class_names,
-        train=labelled.splits["train"],
-        evaluation=tests[1],
-        # Without its labels, so that nothing can use them.
-        unlabelled=None if unlabelled is None else Split(unlabelled.images, None),
-        # Whatever is trained on, so that runs of one pair have the same network.
-        image_shape=tuple(map(max, zip(source.image_shape, target.image_shape, strict=True))),
-        sampler=sampler,
-    )
-    named = zip(("source_test", "target_test"), tests, strict=True)
-    measured = {name: split for name, split in named if split is not None}
-    fingerprints = {f"{name}_fingerprint": fingerprint(split) for name, split in measured.items()}
-    parts = {field.name: getattr(composed, field.name) for field in dataclasses.fields(composed)}
-    parts["measured"] = {**composed.measured, **measured}
-    parts["record"] = {**composed.record, **fingerprints}
-    parts["notes"] = tuple(dict.fromkeys((*source.notes, *target.notes)))
-    return AdaptationData(**parts)
+        named = zip(("source_test", "target_test"), tests, strict=True)
+        measured = {name: split for name, split in named if split is not None}
+        fingerprints = {
+            f"{name}_fingerprint": fingerprint(split) for name, split in measured.items()
+        }
+        parts = {
+            field.name: getattr(composed, field.name) for field in dataclasses.fields(composed)
+        }
+        parts["measured"] = {**composed.measured, **measured}
+        parts["record"] = {**composed.record, **fingerprints}
+        parts["notes"] = tuple(dict.fromkeys((*source.notes, *target.notes)))
+        return AdaptationData(**parts)
+
+    def similarity_term(self, config):
+        """Make the similarity term of a configuration, or None: see `SemiSupervised`."""
+        from domain_adaptation.discrepancy import CorrelationAlignment, MaximumMeanDiscrepancy
+
+        envelope = functools.partial(envelope_of, config)
+        if config.similarity == "association":
+            return association_of(config)
+        if config.similarity == "mmd":
+            return MaximumMeanDiscrepancy(
+                envelope("discrepancy"), estimator=config.mmd_estimator, seed=config.seed
+            )
+        if config.similarity == "coral":
+            return CorrelationAlignment(envelope("discrepancy"))
+        return None
+
+    def reporter_class(self):
+        """Return the `AdaptationReporter`: see `Task`."""
+        from domain_adaptation.reporting import AdaptationReporter
+
+        return AdaptationReporter
 
 
-def build_model(config, image_shape, num_classes, normalization_images=None):
-    """Builds and compiles the model of a configuration.
-
-    Args:
-        config: a `TrainConfig`.
-        image_shape: (height, width, channels) that images of both domains are brought to.
-        num_classes: number of classes.
-        normalization_images: labelled images whose statistics normalise; None where the statistics
-            are restored from a checkpoint afterwards.
-
-    Returns:
-        A built and compiled `AssociativeModel`.
-
-    Raises:
-        UserError: if the architecture is unknown or does not fit the images.
-    """
-    return semi_supervised.assemble(
-        config, _similarity(config), image_shape, num_classes, normalization_images
-    )
+TASK = DomainAdaptation()
 
 
 def _load(config, name, split, labelled):
@@ -132,18 +131,3 @@ def _difference(source, target):
         if names
     ]
     return "; ".join(parts)
-
-
-def _similarity(config):
-    from domain_adaptation.discrepancy import CorrelationAlignment, MaximumMeanDiscrepancy
-
-    envelope = functools.partial(semi_supervised.envelope_of, config)
-    if config.similarity == "association":
-        return semi_supervised.association_of(config)
-    if config.similarity == "mmd":
-        return MaximumMeanDiscrepancy(
-            envelope("discrepancy"), estimator=config.mmd_estimator, seed=config.seed
-        )
-    if config.similarity == "coral":
-        return CorrelationAlignment(envelope("discrepancy"))
-    return None

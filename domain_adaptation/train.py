@@ -25,7 +25,7 @@ def main():
 
 
 def _train(config):
-    return train(config, "domain_adaptation.task")
+    return train(config, "domain_adaptation")
 
 
 if __name__ == "__main__":

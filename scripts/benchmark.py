@@ -168,9 +168,9 @@ class Benchmark:
         """Measures all rounds."""
         import keras
 
-        from semisup import task
         from semisup.run import backend, callbacks, directory, inspection, training
         from semisup.run.signals import StopSignals
+        from semisup.task import TASK as task
 
         config = self.training_config
         # What `training.train` does for a new run, less the evaluations and the results.
@@ -179,7 +179,7 @@ class Benchmark:
         keras.utils.set_random_seed(config.seed)
         self.data = task.load_data(config)
         self.model = self._build_model(config)
-        run.begin(config, task.NAME, overwrite=False)
+        run.begin(config, task.name, overwrite=False)
         signals = StopSignals()
         session = training.Session(config, task, run, self.data, self.model, 0, signals)
         session.callbacks = [
@@ -198,10 +198,10 @@ class Benchmark:
         self.memory["all contestants"] = memory_in_use()
 
     def _build_model(self, config):
-        from semisup import task
+        from semisup.task import TASK as task
 
         data = self.data
-        return task.build_model(config, data.image_shape, len(data.class_names), data.train.images)
+        return task.build_model(config, data.record, data)
 
     def _finish_round(self, seconds):
         """Called when the training has had its turn in a round."""

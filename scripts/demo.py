@@ -70,9 +70,9 @@ def main():
 
 
 def _train(logdir, **settings):
-    from semisup import task
     from semisup.run import training
     from semisup.run.directory import RunDirectory
+    from semisup.task import TASK as task
 
     config = TrainConfig(logdir=logdir, overwrite=True, **settings)
     status = training.train(config, task)
@@ -84,9 +84,9 @@ def _train(logdir, **settings):
 
 def _speed(precision):
     """Steps per second of the association's training."""
-    from semisup import task
     from semisup.run import training
     from semisup.run.directory import RunDirectory
+    from semisup.task import TASK as task
 
     with tempfile.TemporaryDirectory() as folder:
         config = TrainConfig(
@@ -106,9 +106,9 @@ def _speed(precision):
 
 
 def _draw(logdir):
-    from semisup import task
     from semisup.eval import EvalConfig
     from semisup.report import reporting
+    from semisup.task import TASK as task
 
     reporting.evaluate_run(EvalConfig(logdir=logdir, figures=True), task)
 

@@ -81,10 +81,10 @@ def _eval(config):
     from semisup.cli import terminal
 
     terminal.import_quietly()
-    from semisup import task
     from semisup.report import reporting
+    from semisup.task import TASK
 
-    reporting.evaluate_run(config, task)
+    reporting.evaluate_run(config, TASK)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Semi-supervised classification: the data and the model that a configuration stands for."""
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 
@@ -9,47 +8,27 @@ from semisup.config import TrainConfig
 from semisup.data import labelled_subset, sampling
 from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset
 from semisup.errors import UserError
-from semisup.run import building
-
-NAME = "semisup"
-Config = TrainConfig
-SHOWN = ("test_error", "validation_error")
-"""What `measure` measures that the progress bar shows; one is always there."""
-STEERED = {
-    "walker_weight": ("walker_loss",),
-    "visit_weight": ("visit_loss",),
-    "logit_weight": ("classification_loss",),
-}
-"""For each loss weight's flag, the losses that it multiplies."""
+from semisup.run import building, files
+from semisup.run.task import Task, TaskData
 
 
-@dataclasses.dataclass(frozen=True)
-class TaskData:
-    """What a training needs of its data.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageData(TaskData):
+    """The data of a task on images.
 
     Attributes:
-        batches: function from a first step to a `tf.data.Dataset` of training batches.
-        evaluation: images and labels on which the error is measured.
-        evaluated_on: what these images are, for messages.
+        evaluation: images and labels that evaluations measure on.
         class_names: names of the classes, in the order of the labels.
         image_shape: (height, width, channels) of an image.
         train: images and labels of the training split.
         class_pools: for each class, the indices of its labelled images in the training split.
-        measured: splits that evaluations measure on, by names for messages.
-        record: what is saved in the run directory as `data.json`.
-        notes: lines to print on what may surprise: see `semisup.data.datasets.DataSet`.
     """
 
-    batches: Callable
     evaluation: Split
-    evaluated_on: str
     class_names: tuple
     image_shape: tuple
     train: Split
     class_pools: list
-    measured: dict
-    record: dict
-    notes: tuple = ()
 
     @property
     def error_name(self):
@@ -57,40 +36,90 @@ class TaskData:
         return f"{self.evaluated_on.split()[0]}_error"
 
 
-def load_data(config, sampler=sampling.VERSION):
-    """Loads and splits the data of a configuration.
+class SemiSupervised(Task):
+    """The classification of images with few labels (thesis chapter 3)."""
 
-    Args:
-        config: a `TrainConfig`.
-        sampler: version of the sampler that the run was begun with.
+    name = "semisup"
+    config_class = TrainConfig
+    shown = ("test_error", "validation_error")
+    record_type = files.ImageRecord
+    steered = {  # noqa: RUF012
+        "walker_weight": ("walker_loss",),
+        "visit_weight": ("visit_loss",),
+        "logit_weight": ("classification_loss",),
+    }
 
-    Returns:
-        A `TaskData`.
+    def load_data(self, config, sampler=sampling.VERSION):
+        """Load and split the images: see `Task`. Returns an `ImageData`."""
+        association = config.similarity != "none"
+        splits = {"train"} | ({config.unsup_split} if association else set())
+        data = load_dataset(
+            config.dataset,
+            data_dir=config.resolved_data_dir,
+            cache_dir=config.cache_dir or None,
+            image_size=config.new_size,
+            splits=tuple(sorted(splits)),
+            # Held-out images stand in for it.
+            optional_splits=() if config.validation_samples else ("test",),
+        )
+        composed = compose(
+            config,
+            data.class_names,
+            train=data.splits["train"],
+            evaluation=data.splits.get("test"),
+            unlabelled=data.splits[config.unsup_split] if association else None,
+            sampler=sampler,
+            layout=data.layout,
+        )
+        return dataclasses.replace(composed, notes=data.notes)
 
-    Raises:
-        UserError: if data is missing, or there are fewer images than asked for.
-    """
-    association = config.similarity != "none"
-    splits = {"train"} | ({config.unsup_split} if association else set())
-    data = load_dataset(
-        config.dataset,
-        data_dir=config.resolved_data_dir,
-        cache_dir=config.cache_dir or None,
-        image_size=config.new_size,
-        splits=tuple(sorted(splits)),
-        # Held-out images stand in for it.
-        optional_splits=() if config.validation_samples else ("test",),
-    )
-    composed = compose(
-        config,
-        data.class_names,
-        train=data.splits["train"],
-        evaluation=data.splits.get("test"),
-        unlabelled=data.splits[config.unsup_split] if association else None,
-        sampler=sampler,
-        layout=data.layout,
-    )
-    return dataclasses.replace(composed, notes=data.notes)
+    def similarity_term(self, config):
+        """Make the similarity term of a configuration, or None."""
+        return None if config.similarity == "none" else association_of(config)
+
+    def build_model(self, config, record, data=None):
+        """Build and compile the `AssociativeModel` of a configuration: see `Task`."""
+        from semisup import augmentation
+        from semisup.models.associative import AssociativeModel
+
+        image_shape = tuple(record["image_shape"])
+        with building.dtype_policy(config):
+            model = AssociativeModel(
+                building.build_network(config, image_shape, data and data.train.images),
+                len(record["class_names"]),
+                similarity=self.similarity_term(config),
+                augmentation=augmentation.build(config.augmentation, config.seed),
+                classification_weight=envelope_of(config, "logit"),
+                classifier_regularizer=building.classifier_regularizer(),
+                joint_batch_statistics=config.joint_batch_statistics,
+                average_decay=config.average_decay,
+                name="model",
+            )
+            model.build((None, *image_shape))
+        return building.compile_model(config, model)
+
+    def measure(self, predictor, data):
+        """Measure the error: see `Task`."""
+        predicted = predictor.labels(data.evaluation.images)
+        return {data.error_name: float(np.mean(predicted != data.evaluation.labels))}
+
+    def headline(self, data, measured):
+        """Say how large the error is: see `Task`."""
+        name = data.error_name
+        return f"{name.replace('_', ' ').capitalize()} {100 * measured[name]:.2f} %"
+
+    def reporter_class(self):
+        """Return the `Reporter`: see `Task`."""
+        from semisup.report.reporting import Reporter
+
+        return Reporter
+
+    def projected_groups(self, predictor, data, images):
+        """Return the classes of images: see `Task`."""
+        return data.evaluation.labels[: len(images)]
+
+
+TASK = SemiSupervised()
 
 
 def compose(
@@ -103,7 +132,7 @@ def compose(
     layout="",
     sampler=sampling.VERSION,
 ):
-    """Chooses labelled, held-out and unlabelled images, and makes batches of them.
+    """Choose labelled, held-out and unlabelled images, and make batches of them.
 
     Args:
         config: a `TrainConfig`.
@@ -114,10 +143,10 @@ def compose(
             alone. Its labels are not read. If it is `train`, held-out images are not drawn.
         image_shape: (height, width, channels) that the network takes; by default that of `train`.
         layout: what the data looks like and should look like, for a message on what is missing.
-        sampler: see `load_data`.
+        sampler: see `Task.load_data`.
 
     Returns:
-        A `TaskData`.
+        A `ImageData`.
 
     Raises:
         UserError: if there are fewer images than asked for, or labels are missing.
@@ -169,7 +198,7 @@ def compose(
             ),
         )
 
-    return TaskData(
+    return ImageData(
         batches=batches,
         evaluation=evaluation,
         evaluated_on="validation images" if config.validation_samples else "test images",
@@ -177,6 +206,7 @@ def compose(
         image_shape=image_shape,
         train=train,
         class_pools=class_pools,
+        evaluated_examples=len(evaluation.labels),
         measured={"evaluation": evaluation},
         record={
             "class_names": list(class_names),
@@ -193,68 +223,8 @@ def compose(
     )
 
 
-def build_model(config, image_shape, num_classes, normalization_images=None):
-    """Builds and compiles the model of a configuration.
-
-    Args:
-        config: a `TrainConfig`.
-        image_shape: (height, width, channels).
-        num_classes: number of classes.
-        normalization_images: images whose statistics normalise; None where the statistics are
-            restored from a checkpoint afterwards.
-
-    Returns:
-        A built and compiled `AssociativeModel`.
-
-    Raises:
-        UserError: if the architecture is unknown or does not fit the images.
-    """
-    return assemble(
-        config,
-        None if config.similarity == "none" else association_of(config),
-        image_shape,
-        num_classes,
-        normalization_images,
-    )
-
-
-def assemble(config, similarity, image_shape, num_classes, normalization_images=None):
-    """Builds and compiles a model with a similarity term.
-
-    Args:
-        config: a `TrainConfig`.
-        similarity: a similarity term, or None.
-        image_shape: see `build_model`.
-        num_classes: see `build_model`.
-        normalization_images: see `build_model`.
-
-    Returns:
-        A built and compiled `AssociativeModel`.
-
-    Raises:
-        UserError: if the architecture is unknown or does not fit the images.
-    """
-    from semisup import augmentation
-    from semisup.models.associative import AssociativeModel
-
-    with building.dtype_policy(config):
-        model = AssociativeModel(
-            building.build_network(config, image_shape, normalization_images),
-            num_classes,
-            similarity=similarity,
-            augmentation=augmentation.build(config.augmentation, config.seed),
-            classification_weight=envelope_of(config, "logit"),
-            classifier_regularizer=building.classifier_regularizer(),
-            joint_batch_statistics=config.joint_batch_statistics,
-            average_decay=config.average_decay,
-            name="model",
-        )
-        model.build((None, *image_shape))
-    return building.compile_model(config, model)
-
-
 def association_of(config):
-    """The `Association` of a configuration."""
+    """Make the `Association` of a configuration."""
     from semisup.association import Association
 
     return Association(
@@ -266,7 +236,7 @@ def association_of(config):
 
 
 def envelope_of(config, name):
-    """The schedule of a loss weight.
+    """Make the schedule of a loss weight.
 
     Args:
         config: a `TrainConfig`.
@@ -283,56 +253,3 @@ def envelope_of(config, name):
         steps=getattr(config, f"{name}_weight_envelope_steps"),
         delay=getattr(config, f"{name}_weight_envelope_delay"),
     )
-
-
-def measure(predictor, data):
-    """What is measured at intervals and at the end of a training.
-
-    Args:
-        predictor: a `Predictor` of the model.
-        data: the `TaskData`.
-
-    Returns:
-        Floats by their names, ready for the log.
-    """
-    predicted = predictor.labels(data.evaluation.images)
-    return {data.error_name: float(np.mean(predicted != data.evaluation.labels))}
-
-
-def headline(data, measured):
-    """What a training ends with, in a few words.
-
-    Args:
-        data: its `TaskData`.
-        measured: what `measure` returned at the last step.
-    """
-    name = data.error_name
-    return f"{name.replace('_', ' ').capitalize()} {100 * measured[name]:.2f} %"
-
-
-def milestones(config, data):
-    """What happens between two steps of a training: nothing, here.
-
-    Args:
-        config: a configuration of the task.
-        data: its `TaskData`.
-
-    Returns:
-        Dictionary from steps to functions that take a `Predictor`, change its model, and return
-        values for the log, or None where a checkpoint says that it has been done.
-    """
-    return {}
-
-
-def projected_groups(predictor, data, images):
-    """Groups of images by which TensorBoard's projector colours them.
-
-    Args:
-        predictor: a `Predictor` of the model.
-        data: the `TaskData`.
-        images: the first images of `data.evaluation`.
-
-    Returns:
-        (n,) integers.
-    """
-    return data.evaluation.labels[: len(images)]

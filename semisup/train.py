@@ -1,6 +1,5 @@
 """Trains an image classifier with few labels: `semisup-train --help`."""
 
-import importlib
 import os
 
 from semisup.cli import flags
@@ -27,12 +26,12 @@ def main():
     )
 
 
-def train(config, task_name):
+def train(config, task):
     """Trains as a configuration says, or lists the architectures where it asks for them.
 
     Args:
         config: a configuration of the task's class.
-        task_name: module of the task, imported only when something heavy may be.
+        task: name of the task, imported only when something heavy may be.
 
     Returns:
         Exit status: see `training.train`.
@@ -46,12 +45,13 @@ def train(config, task_name):
         print(architectures.describe())
         return 0
     from semisup.run import training
+    from semisup.run.task import task_named
 
-    return training.train(config, importlib.import_module(task_name))
+    return training.train(config, task_named(task))
 
 
 def _train(config):
-    return train(config, "semisup.task")
+    return train(config, "semisup")
 
 
 if __name__ == "__main__":

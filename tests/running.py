@@ -17,9 +17,9 @@ import keras
 import numpy as np
 import pytest
 
-from semisup import task
 from semisup.run import monitoring, training
 from semisup.run.directory import RunDirectory
+from semisup.task import TASK as task
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -80,10 +80,15 @@ def config(folder, logdir, task=task, **settings):
         "architecture": tiny_network(folder),
         "logdir": os.path.join(folder, logdir),
         **COMMON,
-        **(WITHOUT_LABELS if task.NAME == "clustering" else WITH_LABELS),
+        **(WITHOUT_LABELS if task.name == "clustering" else WITH_LABELS),
         **settings,
     }
-    return task.Config(**values)
+    return task.config_class(**values)
+
+
+def record(image_shape, num_classes):
+    """What a model is built from: the record of data with images and classes of these numbers."""
+    return {"image_shape": list(image_shape), "class_names": [str(i) for i in range(num_classes)]}
 
 
 def train(folder, logdir="run", task=task, **settings):

@@ -8,11 +8,12 @@ import sys
 import keras
 import numpy as np
 import pytest
+import running
 
-from semisup import task
 from semisup.config import TrainConfig
 from semisup.errors import UserError
 from semisup.models.associative import AssociativeModel
+from semisup.task import TASK as task
 
 pytestmark = pytest.mark.backend
 
@@ -65,7 +66,7 @@ def test_step_flops_are_those_of_a_count_by_hand(benchmark):
 
 
 def test_step_of_the_mnist_recipe_takes_35_gflop(benchmark):
-    model = task.build_model(TrainConfig(), (28, 28, 1), 10)
+    model = task.build_model(TrainConfig(), running.record((28, 28, 1), 10))
     assert benchmark.step_flops(model, 100, 100) == pytest.approx(35.05e9, rel=1e-3)
 
 
@@ -75,7 +76,7 @@ def test_bare_steps_train_as_fit_does(benchmark, similarity):
 
     config = TrainConfig(similarity=similarity, visit_weight=0.5, logit_weight=2.0, emb_size=4)
     inputs = (LABELLED, UNLABELLED) if similarity == "association" else LABELLED
-    model, bare = (task.build_model(config, (8, 8, 1), 3) for _ in range(2))
+    model, bare = (task.build_model(config, running.record((8, 8, 1), 3)) for _ in range(2))
     bare.set_weights(model.get_weights())
     history = model.fit(
         tf.data.Dataset.from_tensors((inputs, LABELS)).repeat(),

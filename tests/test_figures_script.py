@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import running
 
-from domain_adaptation import task as adaptation
+from domain_adaptation.task import TASK as adaptation
 from scripts import figures
 from semisup.errors import UserError
 

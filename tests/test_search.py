@@ -755,8 +755,8 @@ class RealTraining:
     """A training in this process, by the flags that the search gives it."""
 
     def __init__(self, command, log, lock):
-        from semisup import task
         from semisup.run import training
+        from semisup.task import TASK as task
 
         config = spaces.training_config("semisup", command[1:])
         # Not in the main thread, signals cannot be noted.

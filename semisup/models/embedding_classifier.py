@@ -10,17 +10,13 @@ from keras import ops
 
 from semisup.architectures import uses_batch_statistics
 from semisup.models import inputs as model_inputs
-from semisup.models.averaging import WeightAverage
 from semisup.models.classification_loss import ClassificationLoss
-from semisup.models.latest_values import LatestValue, LatestValues
-from semisup.similarity import weight_at
+from semisup.models.weighted_losses import WeightedLossesModel
 
 CLASSIFICATION_LOSS = "classification_loss"
-REGULARIZATION_LOSS = "regularization_loss"
-TOTAL_LOSS = "total_loss"
 
 
-class EmbeddingClassifier(keras.Model):
+class EmbeddingClassifier(WeightedLossesModel):
     """A network that embeds examples, a classifier of the embeddings, and weighted losses.
 
     Subclasses say in `call` what a training batch becomes, and in `compute_loss` which losses it
@@ -44,18 +40,10 @@ class EmbeddingClassifier(keras.Model):
         joint_batch_statistics: pass both batches of a step through a network with batch
             normalisation at once; otherwise, and as the authors did, such a network is called once
             per batch. Networks without it see one concatenated batch, where that is possible.
-        average_decay: decay of a moving average of the weights, or 0 for none: see
-            `semisup.models.averaging`.
+        average_decay: see `WeightedLossesModel`.
 
     Attributes:
-        average: the `WeightAverage`, or None.
         embedding_width: d, once the model is built.
-        step: int32 weight, the number of training steps taken.
-        scales: float32 weights by the names of the losses, 1 at first; each multiplies the weight
-            of its loss, so that a running training can be steered.
-        loss_names: names of the losses in the order of `nonfinite_steps`.
-        nonfinite_steps: int32 weight; for each loss, the first step (counted from 1) at which it
-            was not finite, or 0.
 
     Raises:
         ValueError: if `num_classes` is below 2, `average_decay` below 0 or not below 1, or the
@@ -76,7 +64,9 @@ class EmbeddingClassifier(keras.Model):
         **kwargs,
     ):
         # Under mixed precision, Keras would round float images before they are cast to float32.
-        super().__init__(**{"autocast": False, **kwargs})
+        super().__init__(
+            loss_names, statistics_names, average_decay, **{"autocast": False, **kwargs}
+        )
         if num_classes < 2:
             raise ValueError(f"num_classes is {num_classes}; a classifier needs at least 2")
         if not isinstance(network, keras.layers.Layer):
@@ -93,40 +83,10 @@ class EmbeddingClassifier(keras.Model):
         self.classifier_regularizer = classifier_regularizer
         # A layer, since a cast would lose the embeddings' mask.
         self.to_float32 = keras.layers.Identity(dtype="float32", name="logits")
-        self.loss_names = [*loss_names, REGULARIZATION_LOSS, TOTAL_LOSS]
-        self.step = self.add_state("step", "int32")
-        self.scales = {
-            name: self.add_state(f"{name}_scale", "float32", "ones") for name in loss_names
-        }
-        self.nonfinite_steps = self.add_state(
-            "nonfinite_steps", "int32", shape=(len(self.loss_names),)
-        )
-        self.average = WeightAverage(self, average_decay) if average_decay else None
-        averaged = (*self.loss_names, *statistics_names)
-        weights = [f"{name}_weight" for name in loss_names]
-        self.averages = {name: keras.metrics.Mean(name) for name in averaged}
-        self.weight_values = {name: LatestValue(name) for name in weights}
-        self.latest_values = LatestValues((*averaged, *weights), name="latest_values")
         self.classification_loss = ClassificationLoss()
         self.input_types = None
         self.input_shapes = None
         self.embedding_width = None
-
-    @property
-    def transient_variables(self):
-        """Weights that every step sets anew, so that no checkpoint needs them."""
-        return tuple(self.latest_values.variables)
-
-    @property
-    def loss_weights(self):
-        """The weight of each loss but the regularisation, by name: numbers or schedules."""
-        raise NotImplementedError
-
-    def add_state(self, name, dtype, initializer="zeros", shape=()):
-        """Add a weight that is saved and not trained."""
-        return self.add_weight(
-            shape=shape, dtype=dtype, initializer=initializer, trainable=False, name=name
-        )
 
     def compile(self, optimizer="adam", loss=None, loss_weights=None, **kwargs):
         """Configure the model for training: see `keras.Model.compile`.
@@ -210,14 +170,6 @@ class EmbeddingClassifier(keras.Model):
         self.track_average()
         self.built = True
 
-    def track_average(self):
-        """Let the moving average, if there is one, take in all weights that are trained by now."""
-        if self.average is not None:
-            transient = {id(weight) for weight in self.transient_variables}
-            parts = [weight for layer in self.layers for weight in layer.weights]
-            parts = [weight for weight in parts if id(weight) not in transient]
-            self.average.track([*parts, *self.trainable_weights])
-
     def prepare(self, examples):
         """Bring examples to the form that the network takes, before augmentation.
 
@@ -285,85 +237,6 @@ class EmbeddingClassifier(keras.Model):
     def separate_passes(self):
         """Whether the network is called once per batch, and not on both at once."""
         return not self.joint_batch_statistics and uses_batch_statistics(self.network)
-
-    def named_images(self, batch):
-        """Name the images of a training batch, to be shown.
-
-        Args:
-            batch: as `fit` takes it.
-
-        Returns:
-            Dictionary from names to (n, height, width, channels) images.
-        """
-        raise NotImplementedError
-
-    def weight_at(self, name, step):
-        """Evaluate the weight of a loss at a step, what steers a running training left aside.
-
-        Args:
-            name: name of the loss.
-            step: integer scalar.
-
-        Returns:
-            Scalar float32.
-        """
-        return weight_at(self.loss_weights[name], step)
-
-    def combine(self, losses, statistics, examples, training):
-        """Add up the weighted losses and the regularisation; in training, take a step.
-
-        Args:
-            losses: float32 scalars by their names, of those that have a weight.
-            statistics: float32 scalars by their names.
-            examples: tensor (n, ...); the n examples that the losses are means of.
-            training: whether this is a training step.
-
-        Returns:
-            Scalar float32.
-        """
-        losses = dict(losses)
-        step = ops.convert_to_tensor(self.step)
-        weights = {
-            name: self.weight_at(name, step) * ops.convert_to_tensor(self.scales[name])
-            for name in losses
-        }
-        total = sum(weights[name] * losses[name] for name in losses)
-        if self.losses:
-            losses[REGULARIZATION_LOSS] = sum(ops.cast(loss, "float32") for loss in self.losses)
-            total = total + losses[REGULARIZATION_LOSS]
-        losses[TOTAL_LOSS] = total
-
-        averaged = {**losses, **statistics}
-        weights = {f"{name}_weight": weight for name, weight in weights.items()}
-        count = ops.shape(examples)[0]
-        for name, value in averaged.items():
-            self.averages[name].update_state(value, sample_weight=count)
-        for name, value in weights.items():
-            self.weight_values[name].update_state(value)
-        if training:
-            self.latest_values.update({**averaged, **weights})
-            self._record_nonfinite(losses, step + 1)
-            if self.average is not None:
-                self.average.update()
-            self.step.assign(step + 1)
-        return total
-
-    def _record_nonfinite(self, losses, step):
-        finite = [
-            ops.isfinite(losses[name]) if name in losses else True for name in self.loss_names
-        ]
-        recorded = ops.convert_to_tensor(self.nonfinite_steps)
-        first = ops.logical_and(ops.equal(recorded, 0), ops.logical_not(ops.stack(finite)))
-        self.nonfinite_steps.assign(ops.where(first, step, recorded))
-
-    def make_train_function(self, force=False):
-        """Make the function that takes a step, anew if the weight of a loss was changed."""
-        weights = {name: _fingerprint(weight) for name, weight in self.loss_weights.items()}
-        changed = weights != getattr(self, "_traced_weights", weights)
-        self._traced_weights = weights
-        if changed:
-            self.test_function = None
-        return super().make_train_function(force=force or changed)
 
     def inference_model(self):
         """Make a functional model from the network's inputs to logits, with this model's weights.
@@ -444,8 +317,3 @@ def _check_classifier(classifier, regularizer):
             f"the classifier {classifier.name} ends in probabilities: leave its last activation "
             "out, so that it returns logits"
         )
-
-
-def _fingerprint(weight):
-    """What tells a weight from another one: its value, or its configuration."""
-    return (type(weight), weight.get_config()) if hasattr(weight, "get_config") else weight

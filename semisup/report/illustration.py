@@ -23,7 +23,7 @@ def drawings(run, config, task, data, predictor):
     Args:
         run: a `RunDirectory`.
         config: its configuration.
-        task: module of its task.
+        task: its `Task`.
         data: its `TaskData`.
         predictor: a `Predictor` of its model, with the weights that the run is evaluated with.
 

@@ -15,23 +15,22 @@ from semisup.run import backend, checkpoints, evaluation, loading, projector
 from semisup.run.directory import RunDirectory
 
 
-def evaluate_run(settings, task, reporter_class=None):
+def evaluate_run(settings, task):
     """Evaluates one checkpoint of a run, or each new one until its training is complete.
 
     Args:
         settings: the binary's configuration, an `EvalConfig`.
-        task: module of the run's task.
-        reporter_class: `Reporter`, or a subclass that measures more.
+        task: the `Task` that the run has to be of.
 
     Raises:
         UserError: if the run, a checkpoint or the data is missing or damaged.
     """
     if settings.follow:
         _wait_for_run(RunDirectory(settings.logdir), settings.poll_seconds)
-    run, config = loading.open_run(settings.logdir, task)
+    run, config, task = loading.open_run(settings.logdir, task)
     if settings.follow:
         _wait_for_checkpoint(run, settings.poll_seconds)
-    reporter_class = reporter_class or Reporter
+    reporter_class = task.reporter_class()
     # Before anything takes long: data and models of the same task may be large.
     reporter_class.check(settings, config)
     config = settings.relocated(config)
@@ -41,7 +40,7 @@ def evaluate_run(settings, task, reporter_class=None):
     data = task.load_data(config, run.sampler)
     for note in data.notes:
         print(note)
-    record = run.read_record()
+    record = run.read_record(task.record_type)
     for name, split in data.measured.items():
         recorded = record.get(f"{name}_fingerprint")
         # Images that there were none of, such as a target's test images, may have come since.
@@ -127,7 +126,7 @@ class Reporter:
         settings: the binary's configuration.
         run: the `RunDirectory`.
         config: the run's configuration.
-        task: module of its task.
+        task: its `Task`.
         data: its `TaskData`.
         model: its model.
     """
@@ -141,7 +140,7 @@ class Reporter:
         self.task = task
         self.data = data
         self.class_names, self.labels = data.class_names, data.evaluation.labels
-        self.predictor = evaluation.Predictor(model, settings.eval_batch_size)
+        self.predictor = task.predictor(model, settings.eval_batch_size)
         self.dropout_predictor = None
         if settings.mc_dropout:
             self.dropout_predictor = uncertainty.DropoutPredictor(

@@ -160,9 +160,19 @@ class RunDirectory:
         except UserError as error:
             raise UserError(f"{self.file('config.json')}: {error}") from None
 
-    def read_record(self):
-        """Content of `data.json`, or None if it does not exist."""
-        return self.read_json("data.json")
+    def read_record(self, type=files.Record):
+        """Read `data.json`.
+
+        Args:
+            type: type that the task asks of it.
+
+        Returns:
+            Its content, or None if it does not exist.
+
+        Raises:
+            UserError: if it is damaged.
+        """
+        return reading.read_json(self.file("data.json"), type)
 
     def completed_step(self):
         """Step of the results, or 0 if there are none."""

@@ -32,11 +32,11 @@ class Config(TypedDict):
 
 
 class Record(TypedDict):
-    """`data.json`."""
+    """`data.json`, whatever the task."""
 
-    class_names: Annotated[list[str], Meta(min_length=1, max_length=1_000_000)]
-    image_shape: tuple[Pixels, Pixels, Pixels]
-    evaluation_fingerprint: str
+    class_names: NotRequired[Annotated[list[str], Meta(min_length=1, max_length=1_000_000)]]
+    image_shape: NotRequired[tuple[Pixels, Pixels, Pixels]]
+    evaluation_fingerprint: NotRequired[str]
     labelled_indices: NotRequired[list[Count]]
     unlabelled_images: NotRequired[Count]
     evaluation_images: NotRequired[Count]
@@ -46,6 +46,14 @@ class Record(TypedDict):
     source_test_fingerprint: NotRequired[str | None]
     target_test_fingerprint: NotRequired[str | None]
     initial_model: NotRequired[str]
+
+
+class ImageRecord(Record):
+    """`data.json` of a task on images."""
+
+    class_names: Annotated[list[str], Meta(min_length=1, max_length=1_000_000)]
+    image_shape: tuple[Pixels, Pixels, Pixels]
+    evaluation_fingerprint: str
 
 
 class Hardware(TypedDict):

@@ -52,7 +52,7 @@ class Inspection(StepCallback):
         watch_interval: steps between two comparisons of the gradients with earlier ones.
         histograms: whether to write histograms of the weights and of their averaged gradients.
         images: function that returns the images to probe with, (n, height, width, channels), as
-            the network takes them.
+            the network takes them, or None if there are none.
         step: see `StepCallback`.
         steps_per_execution: see `StepCallback`.
     """
@@ -120,19 +120,23 @@ class Inspection(StepCallback):
         """
         numbers = layer_norms(model)
         self._warn_of_vanished(model, numbers)
-        if self._probe is None:
-            self._probe, self._probed = ActivationProbe(model.network), self.images()
+        if self._probed is None:
+            self._probed = self.images()
+        if self._probe is None and self._probed is not None:
+            self._probe = ActivationProbe(model.network)
             # A network whose first kernels cannot be seen has no picture of them.
             with contextlib.suppress(ValueError):
                 self._first_convolution = layer_calls.first_convolution(model.network)
-        dead = self._probe.dead_units(self._probed)
-        numbers.update({f"{DEAD}{layer}": share for layer, share in dead.items()})
+        if self._probe is not None:
+            dead = self._probe.dead_units(self._probed)
+            numbers.update({f"{DEAD}{layer}": share for layer, share in dead.items()})
         self.recorder.record(self.step, numbers)
         self._write_pictures(model)
 
     def _warn_of_vanished(self, model, numbers):
         waits = _waits(model, self.step - 1)
-        embedding = {id(variable) for variable in model.network.trainable_variables}
+        network = getattr(model, "network", model)
+        embedding = {id(variable) for variable in network.trainable_variables}
         for layer, variables in layers_of(model).items():
             norm = numbers[f"{GRADIENT}{layer}"]
             size = sum(math.prod(variable.shape) for variable in variables)

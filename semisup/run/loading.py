@@ -1,20 +1,21 @@
 """Loading what a training left behind."""
 
 import hashlib
+import importlib
 import os
 
 import keras
 
-from semisup import task
 from semisup.architectures import saved_models
 from semisup.errors import UserError, first_line, shown
 from semisup.models import averaging
 from semisup.run import checkpoints
 from semisup.run.directory import RunDirectory
+from semisup.run.task import MODULES, task_named
 
 
 def load_model(path):
-    """Loads the model that a training exported, `model.keras` in the run's directory.
+    """Load the model that a training of any task exported, `model.keras` in the run's directory.
 
     Unlike `load_run`, it takes nothing but the file, which may have been moved.
 
@@ -27,39 +28,43 @@ def load_model(path):
     Raises:
         UserError: if it is no such file, or made of classes of one's own that are not registered.
     """
+    # Their classes are found by Keras once they are imported.
+    for module in MODULES.values():
+        importlib.import_module(module.rpartition(".")[0])
     return saved_models.load(path)
 
 
-def load_run(logdir, step=None, task=task):
-    """Loads the model of a run from its directory alone.
+def load_run(logdir, step=None, task=None):
+    """Load the model of a run of any task from its directory alone.
 
     Args:
         logdir: directory of the run.
         step: step of the checkpoint to load, or None for the newest that is whole.
-        task: module of the run's task, by default semi-supervised classification.
+        task: the `Task` of the run, where it is one of your own.
 
     Returns:
-        The `AssociativeModel`, compiled, with the weights that the run is evaluated with (their
-        moving average, if the run keeps one), and the run's configuration.
+        The model (an `AssociativeModel`, a `ClusteringModel`), compiled, with the weights that the
+        run is evaluated with (their moving average, if the run keeps one), and the run's
+        configuration.
 
     Raises:
         UserError: if there is no such run or checkpoint, or it is damaged.
     """
-    run, config = open_run(logdir, task)
+    run, config, task = open_run(logdir, task)
     model = restore_model(run, config, task, step)
     averaging.put_average(model)
     return model, config
 
 
-def open_run(logdir, task):
-    """The directory and the configuration of a run.
+def open_run(logdir, task=None):
+    """Open the directory of a run.
 
     Args:
         logdir: directory of the run.
-        task: module of its task.
+        task: the `Task` that it has to be of, or None for whichever task it names.
 
     Returns:
-        A `RunDirectory` and the configuration, of the task's class.
+        A `RunDirectory`, the configuration, of the task's class, and the task.
 
     Raises:
         UserError: if the directory holds no run, a damaged one, or one of another task.
@@ -68,9 +73,10 @@ def open_run(logdir, task):
     saved = run.read_config()
     if saved is None:
         raise UserError(f"{logdir} holds no run: it has no config.json")
-    if saved["task"] != task.NAME:
-        raise UserError(f"{logdir} holds a run of {shown(saved['task'])}, not of {task.NAME}")
-    return run, run.read_settings(task.Config)
+    task = task or task_named(saved["task"])
+    if saved["task"] != task.name:
+        raise UserError(f"{logdir} holds a run of {shown(saved['task'])}, not of {task.name}")
+    return run, run.read_settings(task.config_class), task
 
 
 def restore_model(run, config, task, step=None):
@@ -79,7 +85,7 @@ def restore_model(run, config, task, step=None):
     Args:
         run: a `RunDirectory`.
         config: its configuration.
-        task: module of its task.
+        task: its `Task`.
         step: step of the checkpoint, or None for the newest that is whole.
 
     Returns:
@@ -88,7 +94,7 @@ def restore_model(run, config, task, step=None):
     Raises:
         UserError: if there is no such checkpoint, or it is damaged.
     """
-    data = run.read_record()
+    data = run.read_record(task.record_type)
     steps = checkpoints.list_steps(run.checkpoints)
     if data is None or not steps:
         raise UserError(f"{run.path} has no checkpoint yet")
@@ -96,9 +102,7 @@ def restore_model(run, config, task, step=None):
         raise UserError(
             f"{run.path} has no checkpoint of step {step}; there are {', '.join(map(str, steps))}"
         )
-    model = task.build_model(
-        run.self_contained(config), tuple(data["image_shape"]), len(data["class_names"])
-    )
+    model = task.build_model(run.self_contained(config), data)
     if step is None:
         checkpoints.restore_latest(model, run.checkpoints, to_evaluate=True)
     else:

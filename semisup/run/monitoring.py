@@ -219,8 +219,9 @@ def write_input_images(writer, model, batch, step, count=16):
         images = np.asarray(images)
         chosen = images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
         shown = model.prepare(chosen)
-        if model.augmentation is not None:
-            with kept_states(model.augmentation):
+        augmentation = getattr(model, "augmentation", None)
+        if augmentation is not None:
+            with kept_states(augmentation):
                 shown = model.augment(shown)
         shown = np.clip(keras.ops.convert_to_numpy(shown), 0, 255).astype(np.uint8)
         with writer.as_default():

@@ -19,7 +19,7 @@ def project(folder, task, data, predictor):
 
     Args:
         folder: TensorBoard folder.
-        task: module of the run's task.
+        task: `Task` of the run.
         data: its `TaskData`.
         predictor: a `Predictor` of the model, with the weights that are evaluated.
     """

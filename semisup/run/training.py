@@ -1,9 +1,6 @@
 """From a configuration to a trained run directory: training, stopping and resuming.
 
-Shared by all tasks. A task is a module with a `NAME` (that of its package), the class `Config` of
-its configurations, `SHOWN` (names of measured values for the progress bar), `STEERED` (the losses
-that each loss weight's flag multiplies), and the functions `load_data`, `build_model`, `measure`,
-`headline`, `milestones` and `projected_groups`: see `semisup.task`.
+Shared by all tasks: see `semisup.run.task`.
 """
 
 import math
@@ -14,13 +11,12 @@ import numpy as np
 from semisup.data import sampling
 from semisup.errors import UserError
 from semisup.models import averaging
-from semisup.models.embedding_classifier import REGULARIZATION_LOSS
+from semisup.models.weighted_losses import REGULARIZATION_LOSS
 from semisup.run import (
     backend,
     callbacks,
     checkpoints,
     directory,
-    evaluation,
     inspection,
     live_settings,
     loading,
@@ -35,7 +31,7 @@ def train(config, task):
 
     Args:
         config: a configuration of the task's class.
-        task: module of the task.
+        task: its `Task`.
 
     Returns:
         Exit status: 0 when the training is complete, 128 plus the signal's number when a signal
@@ -47,7 +43,7 @@ def train(config, task):
     """
     run = directory.RunDirectory(config.resolved_logdir)
     with run.lock():
-        run.check(config, task.NAME, config.overwrite)
+        run.check(config, task.name, config.overwrite)
         backend.set_up(config)
         backend.check_compilation(config)
         with backend.shared_batches(config):
@@ -65,14 +61,14 @@ def _train(config, task, run):
     keras.utils.set_random_seed(config.seed)
     model = task.build_model(
         run.self_contained(config) if resumed else config,
-        data.image_shape,
-        len(data.class_names),
-        data.train.images,
+        data.record,
+        data,
     )
     step, record = 0, data.record
     if resumed:
-        check_same_data(run, record)
-        record = run.read_record()
+        saved = run.read_record(task.record_type) or {}
+        check_same_data(run.path, saved, record)
+        record = saved
         step = checkpoints.restore_latest(model, run.checkpoints)
         if step > config.max_steps:
             raise UserError(
@@ -87,12 +83,12 @@ def _train(config, task, run):
         record = {**record, "initial_model": loading.begin_with(model, config.initial_run)}
     check_live_settings(config, task, model)
     if resumed:
-        live_settings.applied(run.read_metrics(), config, task.STEERED)
+        live_settings.applied(run.read_metrics(), config, task.steered)
     before = run.read_config()["settings"].get("eval_interval") if resumed else None
     if config.devices > 1:
         backend.check_batch(model.named_images(first_batch(data, 0)))
     # Nothing is deleted or written before data and model are known to be right.
-    run.begin(config, task.NAME, config.overwrite)
+    run.begin(config, task.name, config.overwrite)
     if not resumed:
         run.keep_network(config)
     run.write_json("data.json", record)
@@ -124,7 +120,7 @@ def check_live_settings(config, task, model):
 
     Args:
         config: the configuration.
-        task: module of its task.
+        task: its `Task`.
         model: its model.
 
     Raises:
@@ -132,7 +128,7 @@ def check_live_settings(config, task, model):
     """
     if not config.live_config:
         return
-    wanted = live_settings.read(config.live_config, config, task.STEERED, model.loss_names)
+    wanted = live_settings.read(config.live_config, config, task.steered, model.loss_names)
     if wanted and wanted.get("stop"):
         raise UserError(
             f"--live_config={config.live_config} asks to stop: take the line out to train"
@@ -149,21 +145,21 @@ def first_batch(data, step):
     return next(iter(data.batches(step).as_numpy_iterator()))
 
 
-def check_same_data(run, record):
-    """Compares the data with that of a run that is to be resumed.
+def check_same_data(path, saved, record):
+    """Compare the data with that of a run that is to be resumed.
 
     Args:
-        run: the `RunDirectory`.
-        record: dictionary of what the data is.
+        path: the run's directory, for the message.
+        saved: record of the run's data.
+        record: record of the data now.
 
     Raises:
         UserError: if the run was made with other data.
     """
-    saved = run.read_record() or {}
     changed = sorted(name for name in record if saved.get(name) != record[name])
     if changed:
         raise UserError(
-            f"the data is not what {run.path} was trained on: {', '.join(changed)} differ; "
+            f"the data is not what {path} was trained on: {', '.join(changed)} differ; "
             "restore the data, or start again with --overwrite"
         )
 
@@ -179,13 +175,12 @@ class Session:
         self.model = model
         self.signals = signals
         self.first_step = step
-        self.predictor = evaluation.Predictor(model, config.eval_batch_size)
+        self.predictor = task.predictor(model, config.eval_batch_size)
         self.recorder = monitoring.Recorder(run)
-        self.milestones = task.milestones(config, data)
         spe = config.steps_per_execution
         self.steering = live_settings.Steering(
             config,
-            task.STEERED,
+            task.steered,
             self.recorder,
             run.read_metrics(),
             step,
@@ -198,11 +193,12 @@ class Session:
             self.steering,
             callbacks.Checkpointing(run, config, signals, step, spe),
             callbacks.Evaluation(self.evaluate, step, spe),
+            *task.callbacks(config, data, self.predictor, self._keep),
         ]
         if config.progress:
             shown = [name for name in model.loss_names if name != REGULARIZATION_LOSS]
             self.callbacks.append(
-                monitoring.ProgressBar(config.max_steps, shown, task.SHOWN, step, spe)
+                monitoring.ProgressBar(config.max_steps, shown, task.shown, step, spe)
             )
 
     @property
@@ -226,11 +222,7 @@ class Session:
             Whether the training ends here.
         """
         interval = self.steering.eval_interval
-        for start, length, epochs in segments(
-            self.step, self.config.max_steps, interval, sorted(self.milestones)
-        ):
-            if start in self.milestones:
-                self._pass_milestone(start)
+        for start, length, epochs in segments(self.step, self.config.max_steps, interval):
             self.model.fit(
                 self.data.batches(start),
                 steps_per_epoch=length,
@@ -249,23 +241,22 @@ class Session:
 
     def _evaluate_if_due(self):
         step = self.step
-        ends_epoch = step % self.steering.eval_interval == 0 or step in self.milestones
-        if step and ends_epoch and not self._measured(step):
+        if step and step % self.steering.eval_interval == 0 and not self._measured(step):
             self.evaluate(step)
 
-    def _pass_milestone(self, step):
-        values = self.milestones[step](self.predictor)
-        if values is not None:
-            # At once, since it may have taken long, and its outcome replaces what was saved here.
-            self._save()
-            self.recorder.record(step, values)
+    def _keep(self, values):
+        # At once: it may have taken long to change the model, which was saved here before.
+        self._save()
+        self.recorder.record(self.step, values)
 
     def _save(self):
         checkpoints.save(self.model, self.run.checkpoints, self.step, self.config.max_checkpoints)
 
     def _inspection(self, step):
         def probed_images():
-            *_, images = self.model.named_images(first_batch(self.data, 0)).values()
+            *_, images = (None, *self.model.named_images(first_batch(self.data, 0)).values())
+            if images is None:
+                return None
             return keras.ops.convert_to_numpy(self.model.prepare(images[: inspection.PROBED]))
 
         config = self.config
@@ -282,14 +273,14 @@ class Session:
 
     def _write_start(self, step):
         writer = self.recorder.writer
-        monitoring.write_model_graph(writer, self.model.network)
+        monitoring.write_model_graph(writer, getattr(self.model, "network", self.model))
         monitoring.write_input_images(writer, self.model, first_batch(self.data, step), step)
         writer.flush()
 
     def _measured(self, step):
         """What an evaluation of a step measured, or nothing."""
         for entry in reversed(self.run.read_metrics()):
-            if entry["step"] == step and not entry.keys().isdisjoint(self.task.SHOWN):
+            if entry["step"] == step and not entry.keys().isdisjoint(self.task.shown):
                 return {name: entry[name] for name in entry if name not in ("step", "seconds")}
         return {}
 
@@ -317,7 +308,7 @@ class Session:
                 "step": config.max_steps,
                 **measured,
                 "evaluated_on": self.data.evaluated_on,
-                "images": len(self.data.evaluation.images),
+                "images": self.data.evaluated_examples,
                 "live_changes": live_settings.changes(entries),
                 "wall_time_seconds": round(self.recorder.seconds, 1),
                 "median_steps_per_second": float(np.median(speeds)) if speeds else None,
@@ -334,29 +325,26 @@ class Session:
         )
 
 
-def segments(step, max_steps, interval, milestones=()):
-    """Calls of `fit` that end an epoch at every multiple of an interval, and at the last step.
+def segments(step, max_steps, interval):
+    """List calls of `fit` that end an epoch at every multiple of an interval, and at the last step.
 
     Args:
         step: step to begin at.
         max_steps: last step.
         interval: steps of an epoch.
-        milestones: ascending steps at which a call begins, whatever the interval.
 
     Returns:
         List of (first step, steps of an epoch, epochs), without empty ones.
     """
     calls = []
-    for stop in [*(mark for mark in milestones if step < mark < max_steps), max_steps]:
-        if step % interval and step < stop:
-            length = min(math.ceil(step / interval) * interval, stop) - step
-            calls.append((step, length, 1))
-            step += length
-        epochs = max(0, (stop - step) // interval)
-        if epochs:
-            calls.append((step, interval, epochs))
-            step += epochs * interval
-        if step < stop:
-            calls.append((step, stop - step, 1))
-            step = stop
+    if step % interval and step < max_steps:
+        length = min(math.ceil(step / interval) * interval, max_steps) - step
+        calls.append((step, length, 1))
+        step += length
+    epochs = max(0, (max_steps - step) // interval)
+    if epochs:
+        calls.append((step, interval, epochs))
+        step += epochs * interval
+    if step < max_steps:
+        calls.append((step, max_steps - step, 1))
     return calls

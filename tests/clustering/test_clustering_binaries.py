@@ -12,11 +12,14 @@ import pytest
 import running
 from PIL import Image
 
-from clustering import load_run, task
+from clustering import load_run
+from clustering import task as clustering_task
+from clustering.centroids import PlaceCentroids
+from clustering.task import TASK as task
 from semisup.cli import flags
 from semisup.data.datasets import Split
 from semisup.errors import UserError
-from semisup.run import checkpoints, evaluation, training
+from semisup.run import checkpoints, evaluation
 
 
 def train(folder, logdir="run", **settings):
@@ -86,16 +89,16 @@ def test_k_means_is_saved_at_once_and_never_run_again(tmp_path, monkeypatch):
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
-    # Whatever comes first after k-means: the run is gone at this very step.
-    fit = training.keras.Model.fit
+    # The run is gone right after k-means, before the step that follows.
+    begin = PlaceCentroids.on_train_batch_begin
 
-    def fit_until_k_means(model, *arguments, **options):
-        if int(keras.ops.convert_to_numpy(model.centroids_placed)):
+    def begin_until_k_means(callback, batch, logs=None):
+        begin(callback, batch, logs)
+        if int(keras.ops.convert_to_numpy(callback.model.centroids_placed)):
             raise KeyboardInterrupt
-        return fit(model, *arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.keras.Model, "fit", fit_until_k_means)
+        patch.setattr(PlaceCentroids, "on_train_batch_begin", begin_until_k_means)
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path)
     run = running.RunDirectory(tmp_path / "run")
@@ -157,7 +160,7 @@ def test_without_k_means_the_centroids_stay_where_they_are_trained_to(tmp_path):
 @pytest.mark.backend
 def test_training_has_the_same_bits_whatever_the_labels(tmp_path, monkeypatch):
     whole = train(tmp_path, "whole")
-    load = task.load_dataset
+    load = clustering_task.load_dataset
 
     def wrong(*arguments, **options):
         data = load(*arguments, **options)
@@ -167,8 +170,8 @@ def test_training_has_the_same_bits_whatever_the_labels(tmp_path, monkeypatch):
         }
         return dataclasses.replace(data, splits=splits)
 
-    monkeypatch.setattr(task, "load_dataset", wrong)
-    monkeypatch.setattr(task, "load_classes", None)
+    monkeypatch.setattr(clustering_task, "load_dataset", wrong)
+    monkeypatch.setattr(clustering_task, "load_classes", None)
     other = train(tmp_path, "other")
     running.assert_same_weights(whole, other, 60)
     assert running.losses(whole) == running.losses(other)
@@ -209,7 +212,7 @@ def test_evaluation_compares_with_the_classes_and_draws_figures(trained):
     content = trained.read_json("evaluation.json")
     model, config = load_run(trained.path)
     data = task.load_data(config)
-    _, labels = task.load_classes(config)
+    _, labels = clustering_task.load_classes(config)
     clusters = evaluation.Predictor(model).labels(data.evaluation.images)
     confusion = np.array(content["confusion_matrix"])
     assert confusion.sum() == content["images"] == 1000
@@ -264,7 +267,7 @@ def test_the_exported_model_predicts_like_the_run(trained, tmp_path):
 
 
 def test_the_folder_of_a_run_is_not_that_of_a_semi_supervised_one():
-    assert task.Config(dataset="mnist_5k").resolved_logdir == os.path.join(
+    assert task.config_class(dataset="mnist_5k").resolved_logdir == os.path.join(
         "runs", "mnist_5k_clusters"
     )
 
@@ -345,7 +348,7 @@ def test_a_clustering_begins_with_the_network_of_a_semi_supervised_run(tmp_path)
 
 
 def test_chosen_images_beyond_the_memory_limit_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(task, "MEMORY_LIMIT_BYTES", 1000 * 28 * 28)
+    monkeypatch.setattr(clustering_task, "MEMORY_LIMIT_BYTES", 1000 * 28 * 28)
     config = running.config(tmp_path, "run", task, extra_split="test", unsup_samples=-1)
     with pytest.raises(UserError, match="lower --unsup_samples or --num_unlabeled_images"):
         task.load_data(config)
@@ -372,7 +375,7 @@ def test_chosen_images_beyond_the_memory_limit_are_refused(tmp_path, monkeypatch
 )
 def test_a_mistake_is_told_in_one_line(given, message):
     with pytest.raises(UserError) as error:
-        task.load_data(flags.parse(["train", *given], task.Config))
+        task.load_data(flags.parse(["train", *given], task.config_class))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 

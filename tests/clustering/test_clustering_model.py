@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from clustering import ClusteringModel
+from clustering.centroids import PlaceCentroids
 from clustering.schedules import Phases
 from semisup.association import Association
 from semisup.augmentation import RandomWindow
@@ -278,3 +279,27 @@ def test_a_saved_model_is_the_same_again(tmp_path):
 def test_numbers_of_copies_and_centroids_below_1_are_refused(arguments):
     with pytest.raises(ValueError, match="at least 1"):
         build(**arguments)
+
+
+def test_fit_alone_passes_through_both_phases():
+    placed = []
+    phase = Phases(0.0, 1.0, 4)
+    model = build(
+        cluster_association=Association(phase, phase),
+        classification_weight=phase,
+        augmentation_association=Association(),
+    )
+    batch = images()
+    before = array(model.centroids).copy()
+    callback = PlaceCentroids(batch, step=4, noise=0.01, seed=3, on_placed=placed.append)
+    history = model.fit(
+        batch, batch_size=len(batch) // 2, epochs=3, shuffle=False, verbose=0, callbacks=[callback]
+    ).history
+    assert history["cluster_walker_loss_weight"] == [0.0, 0.0, 1.0]
+    assert int(array(model.centroids_placed)) == 1
+    assert len(placed) == 1
+    assert placed[0]["k_means_squared_distance"] > 0
+    assert np.abs(array(model.centroids) - before).max() > 0.1
+    kept = array(model.centroids).copy()
+    model.fit(batch, epochs=0, verbose=0, callbacks=[callback])
+    np.testing.assert_array_equal(array(model.centroids), kept)

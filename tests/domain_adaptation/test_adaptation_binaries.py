@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import running
 
-from domain_adaptation import load_run, task
+from domain_adaptation import load_run
 from domain_adaptation.reporting import coverage, domain_discrepancy
-from semisup import task as semi_supervised
+from domain_adaptation.task import TASK as task
 from semisup.errors import UserError
 from semisup.run import checkpoints, evaluation
+from semisup.task import TASK as semi_supervised
 
 SETTINGS = {
     "walker_weight_envelope_delay": 10,

@@ -7,10 +7,10 @@ import pytest
 import running
 from PIL import Image
 
-from domain_adaptation import task
+from domain_adaptation import task as adaptation_task
 from domain_adaptation.config import TrainConfig
 from domain_adaptation.eval import EvalConfig
-from domain_adaptation.reporting import AdaptationReporter
+from domain_adaptation.task import TASK as task
 from semisup.data import datasets
 from semisup.data.datasets import DataSet, Split
 from semisup.errors import UserError
@@ -48,7 +48,7 @@ def two_domains(monkeypatch):
             (7, 7, 3),
         ),
     }
-    monkeypatch.setattr(task, "load_dataset", lambda name, **options: data[name])
+    monkeypatch.setattr(adaptation_task, "load_dataset", lambda name, **options: data[name])
     return data
 
 
@@ -181,7 +181,7 @@ def test_training_reads_no_label_of_the_target(tmp_path, monkeypatch, similarity
         train = Split(data.splits["train"].images, None)
         return dataclasses.replace(data, splits={**data.splits, "train": train})
 
-    monkeypatch.setattr(task, "load_dataset", without_target_labels)
+    monkeypatch.setattr(adaptation_task, "load_dataset", without_target_labels)
     _, blind = running.train(tmp_path, "blind", task=task, **settings)
     running.assert_same_weights(usual, blind, 20)
     assert running.losses(usual) == running.losses(blind)
@@ -236,7 +236,7 @@ def test_a_target_folder_may_have_labels_for_its_test_images_alone(tmp_path):
     status, run = running.train(tmp_path, "run", task=task, **settings)
     assert status == 0
     evaluation = EvalConfig(logdir=run.path, eval_batch_size=4)
-    reporting.evaluate_run(evaluation, task, AdaptationReporter)
+    reporting.evaluate_run(evaluation, task)
     content = run.read_json("evaluation.json")
     assert content["source"]["images"] == 16, "grey"
     assert content["target"]["images"] == 6, "coloured"
@@ -247,7 +247,7 @@ def test_test_images_of_the_target_may_come_after_the_training(tmp_path):
     _, run = running.train(tmp_path, "run", task=task, **settings)
     for name in ("a", "b"):
         write_images(tmp_path / "target" / "test" / name, count=3, colours=True)
-    reporting.evaluate_run(EvalConfig(logdir=run.path), task, AdaptationReporter)
+    reporting.evaluate_run(EvalConfig(logdir=run.path), task)
     assert run.read_json("evaluation.json")["target"]["images"] == 6
 
 
@@ -272,4 +272,4 @@ def test_other_test_images_than_those_of_the_training_are_refused(tmp_path):
     assert status == 0
     write_images(tmp_path / "source" / "test" / "a" / "more", count=1)
     with pytest.raises(UserError, match="the source test images are not those of the training"):
-        reporting.evaluate_run(EvalConfig(logdir=run.path), task, AdaptationReporter)
+        reporting.evaluate_run(EvalConfig(logdir=run.path), task)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import running
 from keras import ops
 
 import domain_adaptation
-from domain_adaptation import task
 from domain_adaptation.config import TrainConfig
+from domain_adaptation.task import TASK as task
 from semisup.cli import flags
 
 pytestmark = pytest.mark.backend
@@ -83,7 +84,7 @@ def numpy_weights(layer):
 
 def test_the_losses_of_the_recipes_first_steps_are_those_of_numpy():
     settings = config("--augmentation=none", "--walker_weight_envelope_delay=0")
-    model = task.build_model(settings, (SIZE, SIZE, 3), 3)
+    model = task.build_model(settings, running.record((SIZE, SIZE, 3), 3))
     (source, target), labels = batch()
     images = ops.convert_to_numpy(
         ops.concatenate([model.prepare(source), model.prepare(target)])
@@ -119,7 +120,7 @@ def test_the_losses_of_the_recipes_first_steps_are_those_of_numpy():
 
 def test_the_first_update_is_adams_with_the_released_epsilon():
     settings = config("--augmentation=none", "--clip_norm=0")
-    model = task.build_model(settings, (SIZE, SIZE, 3), 3)
+    model = task.build_model(settings, running.record((SIZE, SIZE, 3), 3))
     (source, target), labels = batch()
     before = numpy_weights(model.classifier)[1]
     logits = ops.convert_to_numpy(model(source)).astype("float64")
@@ -134,7 +135,7 @@ def test_the_first_update_is_adams_with_the_released_epsilon():
 
 
 def test_half_of_the_images_of_both_domains_are_inverted_in_training_only(monkeypatch):
-    model = task.build_model(config(), (SIZE, SIZE, 3), 3)
+    model = task.build_model(config(), running.record((SIZE, SIZE, 3), 3))
     images = np.random.default_rng(1).integers(0, 256, (200, SIZE, SIZE, 3)).astype("float32")
     shown = ops.convert_to_numpy(model.augmentation(images, training=True))
     inverted = np.isclose(shown, 255 - images, atol=1e-3).all(axis=(1, 2, 3))

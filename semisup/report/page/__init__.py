@@ -12,7 +12,7 @@ def write(run, task):
 
     Args:
         run: a `RunDirectory`.
-        task: module of its task.
+        task: its `Task`.
 
     Returns:
         Path of the page.

@@ -54,7 +54,7 @@ def render(run, task):
 
     Args:
         run: a `RunDirectory`.
-        task: module of its task.
+        task: its `Task`.
 
     Raises:
         UserError: if the directory holds no run, or a file of it is damaged.
@@ -79,7 +79,7 @@ def render(run, task):
     )
     return environment.get_template("page.html").render(
         report=report,
-        curves=charts.section(report.entries, task.SHOWN),
+        curves=charts.section(report.entries, task.shown),
         style=style,
         script=script,
         policy="; ".join(policy),
@@ -101,7 +101,7 @@ class Report:
 
     Args:
         run: a `RunDirectory`.
-        task: module of its task.
+        task: its `Task`.
         config: content of its `config.json`.
     """
 
@@ -111,7 +111,7 @@ class Report:
         self.config = _shown(config)
         # The command line needs them as they are.
         self.values = config["settings"]
-        self.fields = {field.name: field for field in dataclasses.fields(task.Config)}
+        self.fields = {field.name: field for field in dataclasses.fields(task.config_class)}
         self.record = _shown(run.read_record() or {})
         self.results = _shown(run.read_results() or {})
         self.measured = _shown(run.read_json("evaluation.json") or {})
@@ -154,7 +154,7 @@ class Report:
                 (wording.title(name), value(self.measured[name], name), remark) for name in names
             ]
         # Not evaluated yet: what the training itself has measured last.
-        for name in self.task.SHOWN:
+        for name in self.task.shown:
             for entry in [self.results, *reversed(self.entries)]:
                 if name in entry:
                     remark = f"{kind}, step {wording.text(entry['step'])}"

@@ -14,7 +14,6 @@ import pytest
 import running
 from PIL import Image
 
-from semisup import task
 from semisup.cli import flags
 from semisup.config import TrainConfig
 from semisup.data.datasets import load_dataset
@@ -22,6 +21,7 @@ from semisup.errors import TrainingError, UserError
 from semisup.report import reporting
 from semisup.run import backend, directory, loading
 from semisup.run.directory import RunDirectory
+from semisup.task import TASK as task
 
 
 @pytest.fixture(scope="module")
@@ -331,7 +331,7 @@ def test_precision_bfloat16_computes_in_it_and_keeps_float32_weights(tmp_path):
     config = running.config(
         tmp_path, "run", architecture="mnist_model", precision="bfloat16", max_steps=10
     )
-    model = task.build_model(config, (28, 28, 1), 10)
+    model = task.build_model(config, running.record((28, 28, 1), 10))
     layer = model.network.get_layer("conv2_1")
     assert layer.compute_dtype == "bfloat16"
     assert layer.kernel.dtype == "float32"

@@ -23,9 +23,8 @@ import running
 from PIL import Image
 
 from clustering import metrics
-from clustering import task as clustering
-from domain_adaptation import task as domain_adaptation
-from semisup import task as semisup
+from clustering.task import TASK as clustering
+from domain_adaptation.task import TASK as domain_adaptation
 from semisup.cli import flags
 from semisup.errors import UserError
 from semisup.names import printable
@@ -34,6 +33,7 @@ from semisup.report import page as report_page
 from semisup.report.page import curves, document
 from semisup.run import evaluation
 from semisup.run.directory import RunDirectory
+from semisup.task import TASK as semisup
 
 VOID = {"br", "img", "input", "link", "meta", "wbr"}
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;"
@@ -102,11 +102,11 @@ def make_run(folder, task=semisup, settings=None, log=(), **files):
         **files: contents of JSON files by their names without the ending.
     """
     run = RunDirectory(folder / "run")
-    config = task.Config(**(settings or {}))
+    config = task.config_class(**(settings or {}))
     run.write_json(
         "config.json",
         {
-            "task": task.NAME,
+            "task": task.name,
             "settings": config.to_dict(),
             "backend": "tensorflow",
             "versions": {"python": "3.11.7", "keras": "3.15.1"},
@@ -251,8 +251,8 @@ def test_the_command_gives_the_same_settings_again(tmp_path, task):
     )
     command = next(part(tree, "to-repeat-it").iter("code"))
     words = shlex.split("".join(command.itertext()).replace("\\\n", " "))
-    assert words[:3] == ["python", "-m", f"{task.NAME}.train"]
-    assert flags.parse(words[2:], task.Config) == task.Config(**settings)
+    assert words[:3] == ["python", "-m", f"{task.name}.train"]
+    assert flags.parse(words[2:], task.config_class) == task.config_class(**settings)
 
 
 def test_a_folder_is_titled_by_its_last_part(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import running
 from PIL import Image
 
-from clustering import task as clustering
+from clustering.task import TASK as clustering
 from semisup.errors import UserError
 from semisup.models.associative import AssociativeModel
 from semisup.report import uncertainty

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import running
 
-from clustering import task as clustering
-from semisup import task as semi_supervised
+from clustering.task import TASK as clustering
 from semisup.architectures import layer_calls
 from semisup.models import optimizers
 from semisup.run import building, inspection, monitoring
+from semisup.task import TASK as semi_supervised
 
 
 def logged(run, prefix):

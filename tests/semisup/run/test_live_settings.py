@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import running
 
-from semisup import task
 from semisup.errors import UserError
 from semisup.run import checkpoints, live_settings, monitoring
+from semisup.task import TASK as task
 
 LOSSES = ("classification_loss", "walker_loss", "visit_loss")
 
@@ -17,7 +17,7 @@ def read(tmp_path, text, **settings):
     path = tmp_path / "live.toml"
     path.write_text(text)
     config = running.config(tmp_path, "run", **settings)
-    return live_settings.read(str(path), config, task.STEERED, LOSSES)
+    return live_settings.read(str(path), config, task.steered, LOSSES)
 
 
 def test_what_a_file_names_is_read_with_the_types_of_the_flags(tmp_path):
@@ -32,7 +32,7 @@ def test_what_a_file_names_is_read_with_the_types_of_the_flags(tmp_path):
 
 def test_a_missing_file_changes_nothing(tmp_path):
     config = running.config(tmp_path, "run")
-    assert live_settings.read(str(tmp_path / "none"), config, task.STEERED, LOSSES) is None
+    assert live_settings.read(str(tmp_path / "none"), config, task.steered, LOSSES) is None
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_named_pipe_or_a_file_that_is_no_text_is_refused_at_once(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     for name in ("pipe", "binary", ""):
         with pytest.raises(UserError, match="cannot be read"):
-            live_settings.read(str(tmp_path / name), config, task.STEERED, LOSSES)
+            live_settings.read(str(tmp_path / name), config, task.steered, LOSSES)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_log_that_says_what_no_file_could_is_refused(tmp_path, changed):
     config = running.config(tmp_path, "run")
     entries = [{"step": 10, "seconds": 1.0, **changed}]
     with pytest.raises(UserError, match=r"metrics\.jsonl is damaged"):
-        live_settings.applied(entries, config, task.STEERED)
+        live_settings.applied(entries, config, task.steered)
 
 
 def test_a_weight_of_a_loss_that_the_model_lacks_is_refused(tmp_path):
@@ -92,7 +92,7 @@ def test_a_weight_of_a_loss_that_the_model_lacks_is_refused(tmp_path):
     path.write_text("walker_weight = 0.5")
     config = running.config(tmp_path, "run", similarity="none")
     with pytest.raises(UserError, match="only learning_rate, eval_interval, logit_weight, stop"):
-        live_settings.read(str(path), config, task.STEERED, ("classification_loss",))
+        live_settings.read(str(path), config, task.steered, ("classification_loss",))
 
 
 CONSTANT = {

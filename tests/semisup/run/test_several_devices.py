@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import running
 
-from clustering import task as clustering
-from semisup import task
+from clustering.task import TASK as clustering
 from semisup.config import TrainConfig
 from semisup.errors import UserError
 from semisup.models.associative import AssociativeModel
 from semisup.run import backend, checkpoints
 from semisup.run.evaluation import Predictor, image_batches
+from semisup.task import TASK as task
 
 JAX = keras.backend.backend() == "jax"
 needs_jax = pytest.mark.skipif(not JAX, reason="TensorFlow computes on one device")
@@ -25,7 +25,7 @@ def fitted(config):
     keras.utils.set_random_seed(0)
     with backend.shared_batches(config):
         data = task.load_data(config)
-        model = task.build_model(config, data.image_shape, 10, data.train.images)
+        model = task.build_model(config, data.record, data)
         history = model.fit(data.batches(0), steps_per_epoch=1, epochs=4, shuffle=False, verbose=0)
     return model, history.history
 
@@ -49,7 +49,7 @@ def test_two_devices_have_the_losses_of_one_and_their_checkpoint_fits_one(tmp_pa
 @needs_jax
 @pytest.mark.backend
 @pytest.mark.slow
-@pytest.mark.parametrize("trained", [task, clustering], ids=lambda module: module.NAME)
+@pytest.mark.parametrize("trained", [task, clustering], ids=lambda task: task.name)
 def test_a_run_on_two_devices_is_that_of_one_which_may_go_on_with_it(tmp_path, trained, capsys):
     _, alone = running.train(tmp_path, "alone", trained, max_steps=40)
     running.train_until(20, tmp_path, "shared", trained, devices=2, max_steps=40)
@@ -70,7 +70,7 @@ def test_a_run_on_two_devices_is_that_of_one_which_may_go_on_with_it(tmp_path, t
 @pytest.mark.backend
 def test_the_weights_of_a_shared_training_lie_on_both_devices(tmp_path):
     with backend.shared_batches(running.config(tmp_path, "run", devices=2)):
-        model = task.build_model(running.config(tmp_path, "run"), (28, 28, 1), 10)
+        model = task.build_model(running.config(tmp_path, "run"), running.record((28, 28, 1), 10))
         assert backend.sharing_devices() == 2
     assert len(model.classifier.kernel.value.devices()) == 2
     assert backend.sharing_devices() == 1

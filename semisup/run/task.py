@@ -1,0 +1,173 @@
+"""What a task is: all that a training and an evaluation know of one."""
+
+import abc
+import dataclasses
+import importlib
+from collections.abc import Callable
+from typing import ClassVar
+
+from semisup.data import sampling
+from semisup.errors import UserError, shown
+from semisup.run import files
+
+MODULES = {
+    "semisup": "semisup.task",
+    "domain_adaptation": "domain_adaptation.task",
+    "clustering": "clustering.task",
+}
+"""The module of each task, whose `TASK` is the task; no file can name another."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """What a training needs of its data.
+
+    Attributes:
+        batches: function from a first step to a `tf.data.Dataset` of training batches, which go on
+            for ever.
+        record: what is saved in the run directory as `data.json`: all that `Task.build_model` needs
+            to build the model again, and what tells these data from others.
+        evaluated_on: what evaluations measure on, for messages: "test images".
+        evaluated_examples: how many examples that are.
+        measured: `Split`s that evaluations measure on, by names for messages. The record has the
+            fingerprint of each as `NAME_fingerprint`.
+        notes: lines to print on what was found.
+    """
+
+    batches: Callable
+    record: dict
+    evaluated_on: str
+    evaluated_examples: int
+    measured: dict = dataclasses.field(default_factory=dict)
+    notes: tuple = ()
+
+
+class Task(abc.ABC):
+    """A kind of training: its settings, data, model and measurements.
+
+    `training.train` trains a task, `reporting.evaluate_run` evaluates its runs, and `load_run`
+    loads them. The model is a `WeightedLossesModel`.
+
+    Attributes:
+        name: name of the task, that of its package.
+        config_class: dataclass of its settings, a subclass of `RunConfig`.
+        shown: names of measured values that the progress bar shows, of which at least one is always
+            measured.
+        steered: for each flag of a loss weight, the losses that it multiplies.
+        record_type: what a run's `data.json` has to hold, a typed dictionary.
+    """
+
+    name: ClassVar[str]
+    config_class: ClassVar[type]
+    shown: ClassVar[tuple[str, ...]]
+    steered: ClassVar[dict[str, tuple[str, ...]]] = {}
+    record_type: ClassVar[type] = files.Record
+
+    @abc.abstractmethod
+    def load_data(self, config, sampler=sampling.VERSION):
+        """Load the data of a configuration.
+
+        Args:
+            config: a configuration of the task.
+            sampler: version of the sampler by which images were held out.
+
+        Returns:
+            A `TaskData`.
+
+        Raises:
+            UserError: if data is missing, or there is less than asked for.
+        """
+
+    @abc.abstractmethod
+    def build_model(self, config, record, data=None):
+        """Build and compile the model of a configuration.
+
+        Args:
+            config: a configuration of the task.
+            record: the record of its `TaskData`.
+            data: the `TaskData`; None where the weights are restored from a checkpoint afterwards.
+
+        Returns:
+            A built and compiled `WeightedLossesModel`.
+
+        Raises:
+            UserError: if the network is unknown or does not fit the data.
+        """
+
+    @abc.abstractmethod
+    def measure(self, predictor, data):
+        """Measure a model, at intervals and at the end of a training.
+
+        Args:
+            predictor: what `predictor` returned.
+            data: the `TaskData`.
+
+        Returns:
+            Floats by their names, ready for the log.
+        """
+
+    @abc.abstractmethod
+    def headline(self, data, measured):
+        """Say in a few words what came of a training.
+
+        Args:
+            data: its `TaskData`.
+            measured: what `measure` returned at the last step.
+        """
+
+    @abc.abstractmethod
+    def reporter_class(self):
+        """Return the class that evaluates runs: `semisup.report.reporting.Reporter`, or a subclass.
+
+        Imported when it is asked for, since no training needs it.
+        """
+
+    def predictor(self, model, batch_size):
+        """Return what `measure` measures a model by.
+
+        Args:
+            model: the model.
+            batch_size: examples in a batch.
+        """
+        from semisup.run.evaluation import Predictor
+
+        return Predictor(model, batch_size)
+
+    def callbacks(self, config, data, predictor, keep):
+        """Return Keras callbacks for what the task does at certain steps.
+
+        Args:
+            config: a configuration of the task.
+            data: its `TaskData`.
+            predictor: what `predictor` returned.
+            keep: function that saves a checkpoint and logs the values that it is given; for a
+                callback that has changed the model before a step.
+        """
+        return []
+
+    def projected_groups(self, predictor, data, images):
+        """Group images for TensorBoard's projector, which colours them.
+
+        Args:
+            predictor: what `predictor` returned.
+            data: the `TaskData`.
+            images: the first images of `data.evaluation`.
+
+        Returns:
+            (n,) integers.
+        """
+        raise UserError(f"--projector: {self.name} has no embeddings of images to show")
+
+
+def task_named(name):
+    """Return the task of a name.
+
+    Args:
+        name: name of the task, as a run's `config.json` has it.
+
+    Raises:
+        UserError: if there is no such task.
+    """
+    if name not in MODULES:
+        raise UserError(f"there is no task {shown(name)}; there are {', '.join(MODULES)}")
+    return importlib.import_module(MODULES[name]).TASK
