@@ -8,13 +8,14 @@ import sys
 import keras
 import numpy as np
 import pytest
+import running
 
 from semisup import task
 from semisup.config import TrainConfig
 from semisup.errors import UserError
 from semisup.models.associative import AssociativeModel
 
-pytestmark = pytest.mark.backend
+pytestmark = [pytest.mark.backend, running.needs_commands]
 
 SCRIPT = pathlib.Path(__file__).parents[1] / "scripts" / "benchmark.py"
 RNG = np.random.default_rng(0)
