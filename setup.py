@@ -64,6 +64,8 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
         "jax": ["jax>=0.5,<0.11"],
         "jax-gpu": ["jax[cuda13]>=0.5,<0.11"],
+        "torch": ["torch>=2.6,<3"],
+        "onnx": ["onnx>=1.18,<2", "onnxruntime>=1.20,<2", "tf2onnx>=1.17,<2"],
         "fonts": FONTS,
         "search": ["optuna>=4,<5"],
         "cluster": ["ray>=2.40,<3"],

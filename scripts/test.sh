@@ -1,13 +1,21 @@
 #!/usr/bin/env bash
 # Installs what the tests need, then runs ruff, the tests on TensorFlow, and on JAX those that do not
 # depend on the backend. Real data is tested where SEMISUP_DATA_DIR names a folder of TFDS data sets.
-# usage: bash scripts/test.sh [pytest argument ...]
+# With --torch, installs PyTorch, too, and runs on it what does not depend on the backend, alone.
+# usage: bash scripts/test.sh [--torch] [pytest argument ...]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
-install_project test
-
 export TF_CPP_MIN_LOG_LEVEL=3 PYTHONDONTWRITEBYTECODE=1
+if [ "${1:-}" = --torch ]; then
+  shift
+  install_project test torch
+  echo "== PyTorch =="
+  KERAS_BACKEND=torch "$PYTHON" -m pytest -n auto --maxprocesses=4 -m "backend and not slow" "$@"
+  exit
+fi
+
+install_project test
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
 echo "== TensorFlow =="

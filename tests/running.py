@@ -23,8 +23,17 @@ from semisup.task import TASK as task
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Without compilation, JAX runs each operation by itself, which takes half a minute.
-COMPILATIONS = [True] if keras.backend.backend() == "jax" else [False, True]
+# Without compilation, JAX runs each operation by itself, which takes half a minute. PyTorch's
+# compiler is one of C++.
+COMPILATIONS = {"jax": [True], "torch": [False], "tensorflow": [False, True]}[
+    keras.backend.backend()
+]
+needs_commands = pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="no command runs on PyTorch"
+)
+several_steps_at_once = pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="Keras takes one step at a time on PyTorch"
+)
 
 # Small, and with all that a resumed training has to restore: dropout, augmentation, schedules.
 COMMON = {

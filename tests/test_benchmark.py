@@ -15,7 +15,7 @@ from semisup.errors import UserError
 from semisup.models.associative import AssociativeModel
 from semisup.task import TASK as task
 
-pytestmark = pytest.mark.backend
+pytestmark = [pytest.mark.backend, running.needs_commands]
 
 SCRIPT = pathlib.Path(__file__).parents[1] / "scripts" / "benchmark.py"
 RNG = np.random.default_rng(0)

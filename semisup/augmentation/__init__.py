@@ -88,7 +88,8 @@ def chain(steps, seed, name=None):
     Returns:
         An `Augmentation`.
     """
-    seeds = np.random.SeedSequence(seed).generate_state(len(steps)).tolist()
+    # Of 31 bits, since PyTorch keeps them as int32.
+    seeds = (np.random.SeedSequence(seed).generate_state(len(steps)) >> 1).tolist()
     layers = [
         layer(**arguments, seed=layer_seed, dtype="float32")
         for (layer, arguments), layer_seed in zip(steps, seeds, strict=True)

@@ -97,7 +97,7 @@ class RandomGrayscale(RandomImageLayer):
         """Images of which some are grey."""
         if images.shape[-1] == 1:
             return images
-        luma = np.array([0.299, 0.587, 0.114], "float32")
+        luma = ops.convert_to_tensor([0.299, 0.587, 0.114], "float32")
         gray = ops.sum(images * luma, axis=-1, keepdims=True)
         return ops.where(self.choose(images, self.probability), gray, images)
 
@@ -130,7 +130,7 @@ class RandomGaussianBlur(RandomImageLayer):
     def augment(self, images):
         """Images of which some are blurred."""
         sigma = self.draw(images, *self.sigma)[:, :, 0, 0]
-        steps = np.arange(self.kernel_size, dtype="float32") - self.kernel_size // 2
+        steps = ops.arange(self.kernel_size, dtype="float32") - self.kernel_size // 2
         weights = ops.exp(-0.5 * ops.square(steps / sigma))
         weights = weights / ops.sum(weights, axis=1, keepdims=True)
         # A matrix for each axis: compilers that fuse sums of shifted images would evaluate whatever

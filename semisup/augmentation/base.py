@@ -20,7 +20,7 @@ class RandomImageLayer(keras.layers.Layer):
     seed, in `arguments`; each is kept in an attribute of the same name.
 
     Args:
-        seed: integer in [0, 2**32). The state of the generator is one of the layer's variables.
+        seed: integer in [0, 2**31). The state of the generator is one of the layer's variables.
 
     Raises:
         TypeError: if the seed is not an integer.

@@ -40,7 +40,8 @@ def resample(images, matrices, offsets, interpolation, fill_modes, chosen, fill_
     first_pixel = ops.arange(count, dtype="int32")[:, None] * (height * width)
 
     center_x, center_y = (width - 1) / 2, (height - 1) / 2
-    grid = np.mgrid[:height, :width].reshape(2, 1, height * width).astype("float32")
+    grid = np.mgrid[:height, :width].reshape(2, 1, height * width)
+    grid = ops.convert_to_tensor(grid, "float32")
     new_x, new_y = grid[1] - center_x, grid[0] - center_y
     # Sums of products rather than a matrix product: accelerators round the factors of those.
     x = matrices[:, 0, :1] * new_x + matrices[:, 0, 1:] * new_y + offsets[:, :1] + center_x
@@ -187,7 +188,7 @@ class RandomAffine(RandomResampling):
 
     def draw_maps(self, images):
         """Random matrices (n, 2, 2) and offsets (n, 2) in pixels, both float32."""
-        size = np.array([images.shape[2], images.shape[1]], "float32")
+        size = ops.convert_to_tensor([images.shape[2], images.shape[1]], "float32")
         angle = self._draw(images, -self.rotation, self.rotation) * (math.pi / 180.0)
         shear = self._draw(images, -self.shear, self.shear)
         scale = self._draw(images, *self.scale)
@@ -248,7 +249,7 @@ class RandomNormalAffine(RandomResampling):
         """Random matrices (n, 2, 2) and offsets (n, 2) in pixels, both float32."""
         count = ops.shape(images)[0]
         noise = keras.random.normal((count, 2, 3), dtype="float32", seed=self.generator)
-        matrices = np.eye(2, dtype="float32") + self.matrix_stddev * noise[:, :, :2]
+        matrices = ops.eye(2, dtype="float32") + self.matrix_stddev * noise[:, :, :2]
         return matrices, self.translation_stddev * noise[:, :, 2]
 
 
@@ -285,7 +286,7 @@ class RandomWindow(RandomImageLayer):
             return images[:, top : top + self.size, left : left + self.size]
         count = ops.shape(images)[0]
         first_pixel = ops.arange(count, dtype="int32")[:, None, None] * (height * width)
-        window = np.arange(self.size, dtype="int32")
+        window = ops.arange(self.size, dtype="int32")
         row = self._draw(count, rows) + window[:, None]
         column = self._draw(count, columns) + window
         pixels = ops.reshape(images, (count * height * width, channels))

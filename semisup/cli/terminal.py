@@ -37,7 +37,10 @@ def import_quietly():
     # Set, so that no file of settings in the user's home says otherwise.
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend not in ("tensorflow", "jax") or importlib.util.find_spec(backend) is None:
-        raise UserError(f"KERAS_BACKEND={backend} has to be tensorflow or jax, and be installed")
+        reason = ": no command runs on PyTorch" if backend == "torch" else ""
+        raise UserError(
+            f"KERAS_BACKEND={backend} has to be tensorflow or jax, and be installed{reason}"
+        )
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "0":
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         with _hidden_stderr():

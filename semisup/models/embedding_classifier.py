@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from semisup.architectures import uses_batch_statistics
+from semisup.models import exporting
 from semisup.models import inputs as model_inputs
 from semisup.models.classification_loss import ClassificationLoss
 from semisup.models.weighted_losses import WeightedLossesModel
@@ -253,18 +254,23 @@ class EmbeddingClassifier(WeightedLossesModel):
         inputs = model_inputs.placeholders(self.network, self.input_shapes, self.input_types)
         return keras.Model(inputs, self(inputs, training=False), name=self.name)
 
-    def export(self, filepath, *args, **kwargs):
+    def export(
+        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
+    ):
         """Export the model for inference, from the network's inputs to logits.
 
         Args:
             filepath: see `keras.Model.export`.
-            *args: see `keras.Model.export`, the format for one.
-            **kwargs: likewise.
+            format: see `keras.Model.export`; files of "litert" and "onnx" compute in float32.
+            verbose: see `keras.Model.export`.
+            input_signature: see `keras.Model.export`.
+            **kwargs: see `keras.Model.export`.
 
         Raises:
             ValueError: if the model is not built.
         """
-        self.inference_model().export(filepath, *args, **kwargs)
+        settings = {"verbose": verbose, "input_signature": input_signature, **kwargs}
+        exporting.export(self, filepath, format, **settings)
 
     def get_build_config(self):
         """Return what `build_from_config` needs: shapes and types of the inputs."""

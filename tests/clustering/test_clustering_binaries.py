@@ -157,6 +157,7 @@ def test_without_k_means_the_centroids_stay_where_they_are_trained_to(tmp_path):
     assert not any("k_means_squared_distance" in entry for entry in run.read_metrics())
 
 
+@running.needs_commands
 @pytest.mark.backend
 def test_training_has_the_same_bits_whatever_the_labels(tmp_path, monkeypatch):
     whole = train(tmp_path, "whole")

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from gradients import gradient_of
 from keras import ops
 
 from domain_adaptation import discrepancy
@@ -106,20 +107,7 @@ def test_gradients_are_those_of_finite_differences(function):
         expected[index] = (value(function(x + step, y)) - value(function(x - step, y))) / (
             2 * delta
         )
-    np.testing.assert_allclose(gradient(lambda z: function(z, y), x), expected, atol=2e-3)
-
-
-def gradient(function, x):
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return np.asarray(jax.grad(function)(x))
-    import tensorflow as tf
-
-    variable = tf.Variable(x)
-    with tf.GradientTape() as tape:
-        loss = function(variable)
-    return tape.gradient(loss, variable).numpy()
+    np.testing.assert_allclose(gradient_of(lambda z: function(z, y), x), expected, atol=2e-3)
 
 
 def test_bfloat16_embeddings_are_compared_in_float32():

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from gradients import gradient_of
 
 from semisup import association
 
@@ -146,21 +147,6 @@ def test_dot_product_walks_change_when_all_embeddings_are_shifted():
     a, b = embeddings(6), embeddings(4)
     shifted = number(association.walker_loss(a + 1, b + 1, LABELS))
     assert abs(shifted - number(association.walker_loss(a, b, LABELS))) > 1e-3
-
-
-def gradient_of(function, x):
-    """Gradient of a scalar function of one array, by the backend's own differentiation."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return np.asarray(jax.grad(lambda value: function(value))(x))
-    import tensorflow as tf
-
-    value = tf.constant(x)
-    with tf.GradientTape() as tape:
-        tape.watch(value)
-        result = function(value)
-    return tape.gradient(result, value).numpy()
 
 
 @pytest.mark.parametrize("measure", ["dot", "cosine", "euclidean"])

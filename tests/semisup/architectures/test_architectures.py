@@ -108,7 +108,7 @@ def test_l2_is_the_weight_times_half_the_sum_of_squares_of_the_kernels(name, l2_
             for weight in model.trainable_weights
             if weight.name == "kernel"
         )
-        total = float(sum(model.losses))
+        total = float(keras.ops.convert_to_numpy(sum(model.losses)))
         assert total == pytest.approx(expected * squares / 2, rel=1e-5)
 
 
@@ -310,7 +310,8 @@ def test_saved_networks_embed_alike_under_their_path(name, tmp_path):
     loaded = architectures.build(path, (17, 17, 1))
     images = random_images(2, 17, 17, 1)
     np.testing.assert_array_equal(embed(loaded, images), embed(model, images))
-    assert float(sum(loaded.losses)) == pytest.approx(float(sum(model.losses)))
+    ours, theirs = (keras.ops.convert_to_numpy(sum(each.losses)) for each in (model, loaded))
+    assert theirs == pytest.approx(ours)
 
 
 def small_model(shape=(4, 4, 1), width=3):
@@ -469,6 +470,8 @@ def test_an_application_that_scales_by_itself_stops_when_given_a_normalisation(m
 
 @pytest.mark.parametrize("name", applications.names())
 def test_least_sizes_are_those_of_keras(name):
+    if "NASNet" in name and keras.backend.backend() == "torch":
+        pytest.skip("Keras has no NASNet on PyTorch")
     least = applications.least_size(name)
     with pytest.raises(ValueError, match=f"at least {least}x{least}"):
         getattr(keras.applications, name)(

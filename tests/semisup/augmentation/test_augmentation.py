@@ -234,9 +234,8 @@ def test_resampling_follows_the_naive_loop_with_a_border_rule_per_image(interpol
     matrices = (np.eye(2) + 0.6 * rng.normal(size=(4, 2, 2))).astype("float32")
     offsets = (4.0 * rng.normal(size=(4, 2))).astype("float32")
     rules = np.arange(4, dtype="int32")[:, None]
-    result = geometry.resample(
-        images, matrices, offsets, interpolation, geometry.FILL_MODES, rules, 127.5
-    )
+    *maps, chosen = map(ops.convert_to_tensor, (images, matrices, offsets, rules))
+    result = geometry.resample(*maps, interpolation, geometry.FILL_MODES, chosen, 127.5)
     for i, mode in enumerate(geometry.FILL_MODES):
         expected = naive_resample(images[i], matrices[i], offsets[i], interpolation, mode, 127.5)
         np.testing.assert_allclose(ops.convert_to_numpy(result[i]), expected, atol=2e-2)
@@ -326,8 +325,8 @@ def test_border_rules_are_drawn_evenly_image_by_image():
     images = np.repeat(images, 3, axis=1)
     layer = augmentation.RandomAffine(fill_mode=("wrap", "reflect"), seed=0)
     layer.draw_maps = lambda images: (
-        np.tile(np.eye(2, dtype="float32"), (300, 1, 1)),
-        np.tile(np.array([[2.0, 0.0]], "float32"), (300, 1)),
+        ops.tile(ops.eye(2), (300, 1, 1)),
+        ops.tile(ops.convert_to_tensor([[2.0, 0.0]]), (300, 1)),
     )
     corner = augmented(layer, images)[:, 0, -2:, 0]
     wrapped, reflected = (corner == [0, 30]).all(axis=1), (corner == [210, 180]).all(axis=1)

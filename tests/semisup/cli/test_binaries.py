@@ -369,14 +369,15 @@ def test_errors_become_a_line_and_an_exit_status(capsys, error, status, line):
     assert capsys.readouterr().err.strip() == line
 
 
-def test_an_unknown_backend_exits_2_with_one_line(tmp_path):
+@pytest.mark.parametrize(
+    ("backend", "reason"), [("jaxx", ""), ("torch", ": no command runs on PyTorch")]
+)
+def test_a_backend_that_commands_do_not_run_on_exits_2_with_one_line(tmp_path, backend, reason):
     status, _, err = running.finish(
-        running.start("train", f"--logdir={tmp_path / 'run'}", KERAS_BACKEND="jaxx")
+        running.start("train", f"--logdir={tmp_path / 'run'}", KERAS_BACKEND=backend)
     )
-    assert (status, err.strip()) == (
-        2,
-        "semisup-train: KERAS_BACKEND=jaxx has to be tensorflow or jax, and be installed",
-    )
+    line = f"KERAS_BACKEND={backend} has to be tensorflow or jax, and be installed{reason}"
+    assert (status, err.strip()) == (2, f"semisup-train: {line}")
 
 
 def test_settings_of_keras_in_the_users_home_are_not_obeyed(tmp_path):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import running
 from keras import layers
 
 from semisup import association
@@ -99,7 +100,9 @@ def test_training_step_follows_the_gradient_of_the_total_loss():
     np.testing.assert_allclose((before - number(kernel))[index] / 1e-3, slope, rtol=0.02, atol=1e-3)
 
 
-@pytest.mark.parametrize("steps_per_execution", [1, 3])
+@pytest.mark.parametrize(
+    "steps_per_execution", [1, pytest.param(3, marks=running.several_steps_at_once)]
+)
 def test_weights_follow_their_schedules_step_by_step(steps_per_execution):
     term = association.Association(walker_weight=Envelope(1.0, "linear", steps=10))
     model = compiled(

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import running
 
 from semisup.errors import UserError
 from semisup.models.associative import AssociativeModel
@@ -148,6 +149,7 @@ def test_an_average_that_took_the_weights_place_begins_again_with_them():
         np.testing.assert_allclose(found, 2 / 11 * old + 9 / 11 * new, rtol=1e-4, atol=1e-6)
 
 
+@running.several_steps_at_once
 def test_average_is_the_same_when_several_steps_are_executed_at_once():
     averages = []
     for options in ({}, {"steps_per_execution": 4}):

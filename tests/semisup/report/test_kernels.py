@@ -5,6 +5,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+import running
 from keras import layers
 
 from semisup.architectures import layer_calls
@@ -46,6 +47,7 @@ def random_images(count, size=17, channels=1, seed=0):
     return generator.integers(0, 256, (count, size, size, channels), dtype=np.uint8)
 
 
+@running.needs_commands
 @pytest.mark.backend
 def test_gradients_are_those_of_the_variables_as_they_are_now():
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2, use_bias=False)])
@@ -57,6 +59,7 @@ def test_gradients_are_those_of_the_variables_as_they_are_now():
         np.testing.assert_allclose(compute(inputs, weights), expected, rtol=1e-5)
 
 
+@running.needs_commands
 @pytest.mark.backend
 def test_sections_of_a_network_make_up_the_network():
     network = branching_network()
@@ -106,6 +109,7 @@ def test_windows_beyond_the_border_are_filled_and_large_ones_are_the_image():
     np.testing.assert_array_equal(excitation.cut(image, (9, 9), (2, 2), -1), np.full((2, 2), -1))
 
 
+@running.needs_commands
 @pytest.mark.backend
 def test_attributions_add_up_to_the_activation_above_the_baseline():
     network, generator = branching_network(activation="elu"), np.random.default_rng(0)
@@ -143,6 +147,7 @@ def template_model(channels=1):
     return model
 
 
+@running.needs_commands
 @pytest.mark.backend
 def test_the_patch_that_a_kernel_looks_for_is_found_with_its_pixels():
     images = random_images(20, 12) // 8

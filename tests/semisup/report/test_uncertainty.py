@@ -81,6 +81,7 @@ def random_images(count, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, 6, 6, 3), dtype=np.uint8)
 
 
+@running.needs_commands
 @pytest.mark.backend
 def test_a_seed_gives_the_same_bits_and_leaves_the_model_as_it_was():
     model, images = dropping_model(), random_images(16)

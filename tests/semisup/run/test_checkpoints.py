@@ -4,11 +4,12 @@ import keras
 import ml_dtypes
 import numpy as np
 import pytest
+import running
 
 from semisup.errors import TrainingError, UserError
 from semisup.run import checkpoints
 
-pytestmark = pytest.mark.backend
+pytestmark = [pytest.mark.backend, running.needs_commands]
 
 DTYPES = [
     "float16",

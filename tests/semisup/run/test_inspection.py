@@ -23,7 +23,10 @@ def logged(run, prefix):
 @pytest.mark.parametrize(
     "task",
     # Of a clustering, k-means at step 30 restarts the averages.
-    [pytest.param(semi_supervised, marks=pytest.mark.backend), clustering],
+    [
+        pytest.param(semi_supervised, marks=[pytest.mark.backend, running.needs_commands]),
+        clustering,
+    ],
 )
 def test_norms_are_those_of_the_latest_step(tmp_path, monkeypatch, task):
     """Adam's averages before and after a step tell its gradient, and the weights its update."""

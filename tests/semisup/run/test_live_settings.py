@@ -134,6 +134,7 @@ def logged(run, name):
     return {entry["step"]: entry[name] for entry in run.read_metrics() if name in entry}
 
 
+@running.needs_commands
 @pytest.mark.backend
 def test_rate_and_weights_follow_the_file_from_the_next_look_on(train):
     contents = {20: "learning_rate = 1e-3\nwalker_weight = 0.25", 40: "learning_rate = 1e-3"}

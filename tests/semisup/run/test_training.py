@@ -51,6 +51,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert "Traceback" not in err
 
 
+@running.needs_commands
 @pytest.mark.backend
 def test_a_training_stopped_between_intervals_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     _, whole = running.train(tmp_path, "whole")
