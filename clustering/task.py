@@ -11,7 +11,7 @@ from semisup.cli.settings import FOLDER
 from semisup.data import labelled_subset, sampling
 from semisup.data.cache import MEMORY_LIMIT_BYTES
 from semisup.data.datasets import Split, fingerprint, load_dataset, split_names
-from semisup.errors import UserError
+from semisup.errors import UserError, rephrased
 from semisup.run import building, evaluation
 from semisup.task import TaskData
 
@@ -298,4 +298,5 @@ def _training_images(config, data, train_name):
 
 
 def _rows(images, flag, samples, seed):
-    return labelled_subset.choose_pool(len(images), samples, seed, flag)
+    with rephrased(samples=f"--{flag}={{value}}: {{reason}}"):
+        return labelled_subset.choose_pool(len(images), samples, seed)

@@ -8,7 +8,7 @@ import numpy as np
 from semisup.config import TrainConfig
 from semisup.data import labelled_subset, sampling
 from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset
-from semisup.errors import UserError
+from semisup.errors import UserError, rephrased
 from semisup.run import building
 
 NAME = "semisup"
@@ -93,6 +93,11 @@ def load_data(config, sampler=sampling.VERSION):
     return dataclasses.replace(composed, notes=data.notes)
 
 
+@rephrased(
+    per_class="--sup_per_class={value}: {reason}",
+    count="--validation_samples={value}: {reason}",
+    samples="--unsup_samples={value}: {reason}",
+)
 def compose(
     config,
     class_names,

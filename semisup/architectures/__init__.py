@@ -22,7 +22,7 @@ from semisup.architectures.convolutional import (
     svhn_model,
 )
 from semisup.architectures.residual import resnet_cifar_model, resnet_stl10_model
-from semisup.errors import UserError
+from semisup.errors import ArgumentError, UserError
 
 __all__ = [
     "build",
@@ -76,15 +76,16 @@ def build(
         A Keras model from images (n, height, width, channels) to embeddings (n, embedding_size).
 
     Raises:
-        UserError: if the name is unknown, the images don't fit the network, a file cannot be read
-            or is no such model, weights cannot be downloaded, or `num_blocks` or `dropout` is given
-            to a network that has no such setting, or out of its range.
+        ValueError: if the name is unknown, the images don't fit the network, or `num_blocks` or
+            `dropout` is given to a network that has no such setting, or out of its range.
+        UserError: if a file cannot be read, is no such model or does not take such images, or if
+            weights cannot be downloaded.
     """
     input_shape = tuple(input_shape)
     known = None if name.endswith(".keras") else _known_name(name)
     if pretrained and (known is None or known in NETWORKS):
-        raise UserError(
-            f"--pretrained is for the networks of keras.applications; {name} is none of them"
+        raise ArgumentError(
+            "pretrained", True, f"it is for networks of keras.applications; {name} is none of them"
         )
     settings = _settings(name, NETWORKS.get(known), num_blocks=num_blocks, dropout=dropout)
     if known in NETWORKS:
@@ -128,32 +129,35 @@ def _known_name(name):
     if name.lower() in known:
         return known[name.lower()]
     near = difflib.get_close_matches(name.lower(), known, n=3) or [*NETWORKS]
-    raise UserError(
-        f"unknown architecture {name!r}; did you mean {', '.join(known[match] for match in near)}? "
-        "--architecture=help lists all, and a saved model ends in .keras"
+    raise ArgumentError(
+        "name",
+        name,
+        f"there is no such network; did you mean {', '.join(known[match] for match in near)}? A "
+        "saved model ends in .keras",
     )
 
 
 def _settings(name, network, **settings):
-    """The settings that are given, each of which the network must have."""
+    """Return the settings that are given, each of which the network must have."""
     given = {setting: value for setting, value in settings.items() if value is not None}
     for setting, value in given.items():
         if network is None or setting not in network.settings:
             owners = [known for known, other in NETWORKS.items() if setting in other.settings]
-            raise UserError(
-                f"--{setting}={value} is for {', '.join(owners[:-1])} and {owners[-1]}; {name} is "
-                "none of them"
+            raise ArgumentError(
+                setting,
+                value,
+                f"it is for {', '.join(owners[:-1])} and {owners[-1]}; {name} is none of them",
             )
     if given.get("num_blocks", 1) < 1:
-        raise UserError(f"--num_blocks={given['num_blocks']}: a stage has 1 block or more")
+        raise ArgumentError("num_blocks", given["num_blocks"], "a stage has 1 block or more")
     if not 0 <= given.get("dropout", 0) < 1:
-        raise UserError(f"--dropout={given['dropout']}: a rate is at least 0 and less than 1")
+        raise ArgumentError("dropout", given["dropout"], "a rate is at least 0 and less than 1")
     return given
 
 
 def _load(path, input_shape, embedding_size, normalization):
     if not os.path.isfile(path):
-        raise UserError(f"there is no file {path}, which --architecture names")
+        raise UserError(f"architecture {path}: there is no such file")
     model = saved_models.load(path, compile=False)
     takes, gives = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
     if not (_has_rank(takes, 4) and _has_rank(gives, 2)):
@@ -164,8 +168,8 @@ def _load(path, input_shape, embedding_size, normalization):
     if any(size not in (None, given) for size, given in zip(takes[1:], input_shape, strict=True)):
         raise UserError(f"{path} takes images of shape {takes[1:]}, not {input_shape}")
     if embedding_size not in (_DEFAULT_EMBEDDING_SIZE, gives[1]):
-        raise UserError(
-            f"{path} returns embeddings of width {gives[1]}, not --emb_size={embedding_size}"
+        raise ArgumentError(
+            "embedding_size", embedding_size, f"{path} returns embeddings of width {gives[1]}"
         )
     if normalization is None and None not in takes[1:]:
         return model

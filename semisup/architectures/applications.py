@@ -7,7 +7,7 @@ import types
 import keras
 
 from semisup.architectures.common import check_size
-from semisup.errors import UserError, first_line
+from semisup.errors import ArgumentError, UserError, first_line
 
 # By the modules of keras.applications; all others take 32 x 32.
 _LEAST_SIZES = {"inception_resnet_v2": 75, "inception_v3": 75, "xception": 71}
@@ -44,12 +44,13 @@ def build(name, input_shape, embedding_size, normalization=None, pretrained=Fals
         (n, embedding_size). The body is nested in it.
 
     Raises:
-        UserError: if the images are too small or have other channels, if the weights cannot be
-            downloaded, or if a normalisation is given to a network that cannot do without its own.
+        ValueError: if the images are too small or have other channels, or if a normalisation is
+            given to a network that cannot do without its own.
+        UserError: if the weights cannot be downloaded.
     """
     check_size(name, input_shape, least_size(name))
     if input_shape[-1] not in (1, 3):
-        raise UserError(f"{name} takes images with 1 or 3 channels, not {input_shape[-1]}")
+        raise ValueError(f"{name} takes images with 1 or 3 channels, not {input_shape[-1]}")
     body = _body(
         name, (*input_shape[:2], 3), own_scaling=normalization is None, pretrained=pretrained
     )
@@ -103,7 +104,9 @@ def _body(name, input_shape, own_scaling, pretrained):
         if "include_preprocessing" in inspect.signature(function).parameters:
             arguments["include_preprocessing"] = False
         elif _module_name(name) == "efficientnet":
-            raise UserError(f"{name} scales its images itself; leave --normalization at auto")
+            raise ArgumentError(
+                "normalization", None, f"{name} scales its images itself, and takes no other"
+            )
     try:
         body = function(**arguments)
     except Exception as error:

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from semisup.cli import choices
-from semisup.errors import UserError
+from semisup.errors import ArgumentError
 
 _CHUNK_BYTES = 16 * 2**20
 
@@ -39,7 +39,7 @@ def build(name, images=None, image_shape=None):
         A Keras layer named `normalization`.
 
     Raises:
-        UserError: if the name is unknown, or the images' statistics don't fit `image_shape`.
+        ValueError: if the name is unknown, or the images' statistics don't fit `image_shape`.
     """
     options = {"name": "normalization"}
     if name == "unit":
@@ -51,9 +51,11 @@ def build(name, images=None, image_shape=None):
             return Standardization(per=name, **options)
         mean, deviation = statistics(images, per=name)
         if image_shape is not None and not _fits(mean.shape, image_shape):
-            raise UserError(
+            raise ArgumentError(
+                "images",
+                None,
                 f"the {name} statistics of images of shape {tuple(images.shape[1:])} don't fit "
-                f"images of shape {tuple(image_shape)}; try --normalization=image"
+                f"images of shape {tuple(image_shape)}",
             )
         return Standardization(per=name, mean=mean, deviation=deviation, **options)
     if name == "image":
@@ -61,7 +63,7 @@ def build(name, images=None, image_shape=None):
     if name == "image_variance":
         return ImageStandardization(divisor="variance", epsilon=1e-5, **options)
     names = ", ".join(known for known in choices.NORMALIZATIONS if known != "auto")
-    raise UserError(f"unknown normalization {name!r}; it is one of {names}")
+    raise ValueError(f"normalization {name!r} is none of {names}")
 
 
 def scaling(offset, scale, **kwargs):
