@@ -44,6 +44,7 @@ setup(
         "h5py>=3.11,<4",
         "importlib_resources>=6,<8",
         "jinja2>=3.1.3,<4",
+        "joblib>=1.3,<2",
         "keras>=3.15,<3.16",
         "matplotlib>=3.8,<4",
         "ml_dtypes>=0.4,<0.7",

@@ -136,11 +136,11 @@ def build_model(config, image_shape, num_classes, normalization_images=None):
     Raises:
         UserError: if the architecture is unknown or does not fit the images.
     """
-    from clustering import augmentation
+    from clustering.augmentation import PIPELINES, resolve
     from clustering.model import ClusteringModel
     from clustering.schedules import Phases
     from semisup.association import Association
-    from semisup.augmentation import RandomWindow
+    from semisup.augmentation import RandomWindow, build
     from semisup.models.optimizers import RestartableAdam
 
     size, switch = config.crop_size, config.reg_warmup_steps
@@ -155,8 +155,8 @@ def build_model(config, image_shape, num_classes, normalization_images=None):
         model = ClusteringModel(
             building.build_network(config, seen, normalization_images),
             num_classes,
-            augmentation=augmentation.build(
-                augmentation.resolve(config.augmentation, config.dataset), config.seed
+            augmentation=build(
+                resolve(config.augmentation, config.dataset), config.seed, PIPELINES
             ),
             cluster_association=Association(later(alpha), later(alpha * config.visit_weight)),
             augmentation_association=Association(

@@ -14,28 +14,7 @@ import keras
 
 from semisup.architectures import applications, convolutional, residual, saved_models
 from semisup.architectures.common import half_squares
-from semisup.architectures.convolutional import (
-    dann_model,
-    mnist_model,
-    mnist_model_dropout,
-    stl10_model,
-    svhn_model,
-)
-from semisup.architectures.residual import resnet_cifar_model, resnet_stl10_model
 from semisup.errors import ArgumentError, UserError
-
-__all__ = [
-    "build",
-    "dann_model",
-    "describe",
-    "mnist_model",
-    "mnist_model_dropout",
-    "resnet_cifar_model",
-    "resnet_stl10_model",
-    "stl10_model",
-    "svhn_model",
-    "uses_batch_statistics",
-]
 
 NETWORKS = {**convolutional.NETWORKS, **residual.NETWORKS}
 
@@ -52,7 +31,9 @@ def build(
     num_blocks=None,
     dropout=None,
 ):
-    """Builds a network by its name.
+    """Build a network by its name.
+
+    For example, `build("svhn_model", (32, 32, 3), embedding_size=64)`; `describe()` lists all.
 
     Args:
         name: `mnist_model`, `mnist_model_dropout`, `svhn_model`, `stl10_model`, `dann_model`,
@@ -102,7 +83,7 @@ def build(
 
 
 def describe():
-    """Text that lists all architectures, for `--architecture=help`."""
+    """Return a text that lists all architectures."""
     lines = ["Networks of the papers (3x3 convolutions, P: max pooling, D: dropout, /2: stride 2):"]
     lines += [f"  {name:19} {network.describe()}" for name, network in NETWORKS.items()]
     lines += ["", "Networks of keras.applications (--pretrained for their ImageNet weights):"]
@@ -114,7 +95,7 @@ def describe():
 
 
 def uses_batch_statistics(model):
-    """Whether a model, or any model or layer nested in it, is batch normalised.
+    """Return whether a model, or any model or layer nested in it, is batch normalised.
 
     Args:
         model: a Keras model or layer.
@@ -184,7 +165,7 @@ def _has_rank(shape, rank):
 
 
 def _regularize(model, l2_weight):
-    """Replaces the regularisers of all kernels, and those that the model's configuration names."""
+    """Replace the regularisers of all kernels, and those that the model's configuration names."""
     regularizer = half_squares(l2_weight)
     for layer in model._flatten_layers():
         for kind in ("kernel_regularizer", "depthwise_regularizer", "pointwise_regularizer"):
