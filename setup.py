@@ -46,6 +46,7 @@ setup(
         "jinja2>=3.1.3,<4",
         "joblib>=1.3,<2",
         "keras>=3.15,<3.16",
+        "markupsafe>=2.1,<4",
         "matplotlib>=3.8,<4",
         "ml_dtypes>=0.4,<0.7",
         "mlxtend>=0.23,<0.26",
