@@ -28,7 +28,7 @@ class Phases(keras.optimizers.schedules.LearningRateSchedule):
         self.ramp = ramp
 
     def __call__(self, step):
-        """Weight at a step.
+        """Compute the weight at a step.
 
         Args:
             step: integer scalar, 0 at the first step.
@@ -40,7 +40,7 @@ class Phases(keras.optimizers.schedules.LearningRateSchedule):
         return self.before + (self.after - self.before) * ops.clip(passed, 0.0, 1.0)
 
     def get_config(self):
-        """Arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {
             "before": self.before,
             "after": self.after,

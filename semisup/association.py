@@ -23,7 +23,7 @@ EPSILON = 1e-8
 
 
 def similarities(a, b, measure="dot", temperature=1.0):
-    """Similarity of every pair of embeddings (eq. 1), divided by a temperature.
+    """Compute the similarity of every pair of embeddings (eq. 1), divided by a temperature.
 
     Args:
         a: (n, d) float embeddings.
@@ -65,7 +65,7 @@ def check_measure(measure, temperature):
 
 
 def squared_distances(a, b):
-    """Squared Euclidean distance of every pair of embeddings.
+    """Compute the squared Euclidean distance of every pair of embeddings.
 
     Args:
         a: (n, d) float embeddings.
@@ -85,7 +85,7 @@ def squared_distances(a, b):
 
 
 def embedding_matrices(a, b):
-    """Two batches of embeddings as float32 tensors.
+    """Return two batches of embeddings as float32 tensors.
 
     Raises:
         ValueError: if they are not matrices of the same width.
@@ -105,7 +105,7 @@ def _unit_lengths(x):
 
 
 def transition_probabilities(a, b, measure="dot", temperature=1.0):
-    """Probabilities of stepping from labelled to unlabelled examples, and back (eq. 2).
+    """Compute the probabilities of steps to unlabelled examples, and of steps back (eq. 2).
 
     Args:
         a: (n, d) float embeddings of labelled examples.
@@ -121,7 +121,7 @@ def transition_probabilities(a, b, measure="dot", temperature=1.0):
 
 
 def round_trip_probabilities(p_ab, p_ba):
-    """Probabilities of starting at one labelled example and ending at another (eq. 3).
+    """Compute the probabilities of round trips from one labelled example to another (eq. 3).
 
     Args:
         p_ab: (n, m) probabilities of the step to the unlabelled examples.
@@ -134,7 +134,7 @@ def round_trip_probabilities(p_ab, p_ba):
 
 
 def visit_probabilities(p_ab):
-    """Probability of visiting each unlabelled example from a labelled one drawn uniformly (eq. 9).
+    """Compute the probability of visiting each unlabelled example, from any labelled one (eq. 9).
 
     Args:
         p_ab: (n, m) probabilities of the step to the unlabelled examples.
@@ -146,7 +146,7 @@ def visit_probabilities(p_ab):
 
 
 def target_distribution(labels):
-    """Uniform distribution over the labelled examples of the same class (eq. 7).
+    """Compute the uniform distribution over the labelled examples of the same class (eq. 7).
 
     Args:
         labels: (n,) integers, in any order, with any number of examples of a class.
@@ -160,7 +160,7 @@ def target_distribution(labels):
 
 
 def walker_loss(a, b, labels, measure="dot", temperature=1.0):
-    """Cross-entropy of round trips against walks that end in the class they began in (eq. 6-7).
+    """Compute the walker loss: do round trips end in the class they began in? (eq. 6-7)
 
     Args:
         a: (n, d) float embeddings of labelled examples.
@@ -179,7 +179,7 @@ def walker_loss(a, b, labels, measure="dot", temperature=1.0):
 
 
 def visit_loss(a, b, measure="dot", temperature=1.0):
-    """Cross-entropy of the visits against visiting all unlabelled examples alike (eq. 8-10).
+    """Compute the visit loss: are all unlabelled examples visited alike? (eq. 8-10)
 
     Args:
         a: (n, d) float embeddings of labelled examples.
@@ -197,7 +197,7 @@ def visit_loss(a, b, measure="dot", temperature=1.0):
 def association_loss(
     a, b, labels, walker_weight=1.0, visit_weight=1.0, measure="dot", temperature=1.0
 ):
-    """Weighted sum of walker and visit loss (eq. 5 without the classification loss).
+    """Compute the weighted sum of walker and visit loss (eq. 5 less the classification loss).
 
     Args:
         a: (n, d) float embeddings of labelled examples.
@@ -219,7 +219,7 @@ def association_loss(
 
 
 def round_trip_accuracy(p_aba, labels):
-    """Mean square root of the probability that a round trip ends in the right class.
+    """Estimate how often a step leads to the right class, from round trips.
 
     The square root makes it an estimate of the accuracy of one step, since a round trip takes two.
 

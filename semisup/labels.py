@@ -38,7 +38,7 @@ def class_numbers(labels, examples):
 
 
 def numbers_of(labels, num_classes, examples):
-    """Class numbers of labels that are class numbers or one-hot.
+    """Return the class numbers of labels that are class numbers or one-hot.
 
     Args:
         labels: (n,) or (n, 1) class numbers of any numeric type, or (n, num_classes) probabilities,

@@ -15,7 +15,7 @@ _CHUNK_BYTES = 16 * 2**20
 
 
 def build(name, images=None, image_shape=None):
-    """Builds a normalisation layer by its name.
+    """Build a normalisation layer by its name.
 
     The names and what becomes of a pixel x:
 
@@ -67,7 +67,7 @@ def build(name, images=None, image_shape=None):
 
 
 def scaling(offset, scale, **kwargs):
-    """Layer that normalises by the range of the pixels, (x - offset) / scale.
+    """Make a layer that normalises by the range of the pixels, (x - offset) / scale.
 
     Args:
         offset: pixel value that becomes 0.
@@ -81,7 +81,7 @@ def scaling(offset, scale, **kwargs):
 
 
 def statistics(images, per="channel"):
-    """Mean and standard deviation of a data set, read in chunks.
+    """Compute mean and standard deviation of a data set, read in chunks.
 
     Args:
         images: (n, height, width, channels) uint8 or float array in [0, 255]; a memory map is read
@@ -112,7 +112,7 @@ def statistics(images, per="channel"):
 
 @keras.saving.register_keras_serializable(package="semisup")
 class Standardization(keras.layers.Layer):
-    """Standardises by the statistics of a data set, (x - mean) / deviation (thesis 2.1.2).
+    """Standardise by the statistics of a data set, (x - mean) / deviation (thesis 2.1.2).
 
     The thesis' formula divides by the variance; what it announces, unit variance, takes the
     standard deviation. Deviations below one grey level count as one: where hardly any training
@@ -141,7 +141,7 @@ class Standardization(keras.layers.Layer):
         )
 
     def build(self, input_shape):
-        """Creates the weights `mean` and `deviation` for images (n, height, width, channels)."""
+        """Create the weights `mean` and `deviation` for images (n, height, width, channels)."""
         image_shape = tuple(input_shape[1:])
         shape = image_shape[-1:] if self.per == "channel" else image_shape
         if not _fits(np.shape(self._initial_mean), shape):
@@ -158,22 +158,22 @@ class Standardization(keras.layers.Layer):
         return weight
 
     def call(self, images):
-        """Standardised images, of the same shape."""
+        """Return standardised images, of the same shape."""
         images = ops.cast(images, self.compute_dtype)
         return (images - self.mean) / self.deviation
 
     def compute_output_shape(self, input_shape):
-        """The input's shape."""
+        """Return the input's shape."""
         return input_shape
 
     def get_config(self):
-        """Arguments of the constructor, less the statistics, which are weights."""
+        """Return the arguments of the constructor, less the statistics, which are weights."""
         return {**super().get_config(), "per": self.per}
 
 
 @keras.saving.register_keras_serializable(package="semisup")
 class ImageStandardization(keras.layers.Layer):
-    """Standardises each channel of each image by itself, (x - mean) / (divisor + epsilon).
+    """Standardise each channel of each image by itself, (x - mean) / (divisor + epsilon).
 
     With the variance as the divisor, as the authors' code had it for SVHN and domain adaptation,
     pixels in [0, 255] come out of the order of 0.01, and images of low contrast larger than others:
@@ -197,7 +197,7 @@ class ImageStandardization(keras.layers.Layer):
         self.epsilon = epsilon
 
     def call(self, images):
-        """Standardised images, of the same shape."""
+        """Return standardised images, of the same shape."""
         images = ops.cast(images, self.compute_dtype)
         centred = images - ops.mean(images, axis=(1, 2), keepdims=True)
         divisor = ops.mean(ops.square(centred), axis=(1, 2), keepdims=True)
@@ -206,11 +206,11 @@ class ImageStandardization(keras.layers.Layer):
         return centred / (divisor + self.epsilon)
 
     def compute_output_shape(self, input_shape):
-        """The input's shape."""
+        """Return the input's shape."""
         return input_shape
 
     def get_config(self):
-        """Arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {**super().get_config(), "divisor": self.divisor, "epsilon": self.epsilon}
 
 
@@ -223,6 +223,6 @@ def _reduced_axes(per):
 
 
 def _fits(statistics_shape, image_shape):
-    """Whether statistics are those of such images, or of grey images of their size."""
+    """Return whether statistics are those of such images, or of grey images of their size."""
     expected = tuple(image_shape)[len(image_shape) - len(statistics_shape) :]
     return statistics_shape in (expected, (*expected[:-1], 1))

@@ -23,7 +23,7 @@ _BEYOND = re.compile(r"Expected `\w+` (>=|<=|>) ")
 
 
 def option(default, section, help, *, one_of=None, least=None, most=None, above=None, resume=False):
-    """A dataclass field that becomes a flag.
+    """Make a dataclass field that becomes a flag.
 
     Args:
         default: default value; its type is the flag's type.
@@ -51,7 +51,7 @@ def option(default, section, help, *, one_of=None, least=None, most=None, above=
 
 
 def redefault(base, name, default, **changes):
-    """An option of a base class with another default.
+    """Make an option of a base class with another default.
 
     Args:
         base: dataclass that has the option.
@@ -91,7 +91,7 @@ def check(config):
 
 
 def checked(field, value, name):
-    """A value for an option, of the option's type.
+    """Return a value for an option, of the option's type.
 
     Args:
         field: the field, made by `option`.
@@ -113,7 +113,7 @@ def checked(field, value, name):
 
 
 def type_of(field):
-    """The type of an option's values, with their limits, for `msgspec`.
+    """Return the type of an option's values, with their limits, for `msgspec`.
 
     Args:
         field: the field, made by `option`.
@@ -137,7 +137,7 @@ def _type(kind, one_of, least, most, above):
 
 
 def _reason(field, text):
-    """What is wrong with a value, from what msgspec says of it."""
+    """Say what is wrong with a value, from what msgspec says of it."""
     if text.startswith("Invalid enum value"):
         return f"is none of {', '.join(field.metadata['one_of'])}"
     beyond = _BEYOND.match(text)

@@ -17,14 +17,14 @@ DATA_DIR_VARIABLE = "SEMISUP_DATA_DIR"
 
 
 def file_name(dataset):
-    """The name of a data set as part of a file's name: `folder:/a/b` is b, `a/b` is a_b."""
+    """Return the name of a data set for a file's name: `folder:/a/b` is b, `a/b` is a_b."""
     if dataset.startswith(FOLDER):
         return os.path.basename(dataset)
     return dataset.replace("/", "_")
 
 
 def resolved_dataset(name):
-    """The name of a data set, aliases resolved, and with the whole path where it is a folder.
+    """Return the name of a data set, aliases resolved, with the whole path of a folder.
 
     So a run can be evaluated from any folder, and resumed by either name.
     """
@@ -313,12 +313,12 @@ class RunConfig:
         return self.logdir or os.path.join("runs", file_name(self.dataset))
 
     def to_dict(self):
-        """Settings by name, for JSON."""
+        """Return the settings by name, for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, settings):
-        """Inverse of `to_dict`.
+        """Make a configuration from what `to_dict` returned.
 
         Args:
             settings: settings by name. One that is missing did not exist yet when they were saved,
@@ -334,7 +334,7 @@ class RunConfig:
         return cls(**settings)
 
     def differences(self, saved):
-        """What keeps this configuration from resuming a run.
+        """List what keeps this configuration from resuming a run.
 
         Args:
             saved: the run's settings by name.
@@ -357,7 +357,7 @@ def _divisors(number):
 
 
 def flags_for(settings, base):
-    """Flags that make settings of others.
+    """Return the flags that turn some settings into others.
 
     Args:
         settings: the settings by name.

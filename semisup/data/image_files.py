@@ -70,6 +70,6 @@ def is_image(name: str) -> bool:
 
 @functools.cache
 def _available() -> frozenset[str]:
-    """The formats that this Pillow was built with."""
+    """Return the formats that this Pillow was built with."""
     Image.init()
     return frozenset(FORMATS) & Image.OPEN.keys()

@@ -283,7 +283,7 @@ class EmbeddingClassifier(keras.Model):
 
     @property
     def separate_passes(self):
-        """Whether the network is called once per batch, and not on both at once."""
+        """Return whether the network is called once per batch, and not on both at once."""
         return not self.joint_batch_statistics and uses_batch_statistics(self.network)
 
     def named_images(self, batch):
@@ -447,5 +447,5 @@ def _check_classifier(classifier, regularizer):
 
 
 def _fingerprint(weight):
-    """What tells a weight from another one: its value, or its configuration."""
+    """Return what tells a weight from another one: its value, or its configuration."""
     return (type(weight), weight.get_config()) if hasattr(weight, "get_config") else weight

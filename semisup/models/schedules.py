@@ -47,7 +47,7 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
         self.delay = delay
 
     def __call__(self, step):
-        """Weight at a step.
+        """Compute the weight at a step.
 
         Args:
             step: integer scalar, 0 at the first step.
@@ -65,7 +65,7 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
         return self.weight * ops.where(passed >= 0, height, 0.0)
 
     def get_config(self):
-        """Arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {
             "weight": self.weight,
             "kind": self.kind,
@@ -106,7 +106,7 @@ class StaircaseDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.warmup = warmup
 
     def __call__(self, step):
-        """Learning rate at a step.
+        """Compute the learning rate at a step.
 
         Args:
             step: integer scalar, 0 at the first step.
@@ -120,7 +120,7 @@ class StaircaseDecay(keras.optimizers.schedules.LearningRateSchedule):
         return rate * ops.minimum((step + 1.0) / self.warmup, 1.0) if self.warmup else rate
 
     def get_config(self):
-        """Arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {
             "initial": self.initial,
             "factor": self.factor,
