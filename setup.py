@@ -35,7 +35,7 @@ setup(
     long_description_content_type="text/markdown",
     packages=find_packages(include=[*TASKS, "semisup.*"]),
     package_data={
-        **{task: ["recipes/*.flags"] for task in TASKS},
+        **{task: ["py.typed", "recipes/*.flags"] for task in TASKS},
         "semisup.report.page": ["page.css", "page.js", "templates/*.html"],
     },
     python_requires=">=3.11,<3.14",

@@ -9,6 +9,7 @@ from semisup.registration import register
 
 _EXPORTS = {
     "ClusteringModel": "model",
+    "Phases": "schedules",
     "load_model": "runs",
     "load_run": "runs",
     "match_clusters": "metrics",

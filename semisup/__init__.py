@@ -20,6 +20,7 @@ _EXPORTS = {
     "Association": "association",
     "AssociativeModel": "models.associative",
     "Envelope": "models.schedules",
+    "SimilarityTerm": "similarity",
     "load_model": "run.loading",
     "load_run": "run.loading",
 }

@@ -4,6 +4,9 @@ Each loss has a weight, which may follow a schedule of the step, and is logged b
 """
 
 import itertools
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -14,6 +17,7 @@ from semisup.models.averaging import WeightAverage
 from semisup.models.classification_loss import ClassificationLoss
 from semisup.models.latest_values import LatestValue, LatestValues
 from semisup.similarity import weight_at
+from semisup.types import LossWeight, Tensor
 
 CLASSIFICATION_LOSS = "classification_loss"
 REGULARIZATION_LOSS = "regularization_loss"
@@ -64,16 +68,16 @@ class EmbeddingClassifier(keras.Model):
 
     def __init__(
         self,
-        network,
-        num_classes,
-        loss_names,
-        statistics_names=(),
-        augmentation=None,
-        classifier=None,
-        classifier_regularizer=None,
-        joint_batch_statistics=False,
-        average_decay=0.0,
-        **kwargs,
+        network: keras.layers.Layer,
+        num_classes: int,
+        loss_names: Sequence[str],
+        statistics_names: Sequence[str] = (),
+        augmentation: keras.layers.Layer | None = None,
+        classifier: keras.layers.Layer | None = None,
+        classifier_regularizer: keras.regularizers.Regularizer | None = None,
+        joint_batch_statistics: bool = False,
+        average_decay: float = 0.0,
+        **kwargs: Any,
     ):
         # Under mixed precision, Keras would round float images before they are cast to float32.
         super().__init__(**{"autocast": False, **kwargs})
@@ -118,7 +122,7 @@ class EmbeddingClassifier(keras.Model):
         return tuple(self.latest_values.variables)
 
     @property
-    def loss_weights(self):
+    def loss_weights(self) -> dict[str, LossWeight]:
         """The weight of each loss but the regularisation, by name: numbers or schedules."""
         raise NotImplementedError
 
@@ -128,7 +132,13 @@ class EmbeddingClassifier(keras.Model):
             shape=shape, dtype=dtype, initializer=initializer, trainable=False, name=name
         )
 
-    def compile(self, optimizer="adam", loss=None, loss_weights=None, **kwargs):
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer | str = "adam",
+        loss: keras.losses.Loss | Callable | str | None = None,
+        loss_weights: None = None,
+        **kwargs: Any,
+    ) -> None:
         """Configure the model for training: see `keras.Model.compile`.
 
         Args:
@@ -218,7 +228,7 @@ class EmbeddingClassifier(keras.Model):
             parts = [weight for weight in parts if id(weight) not in transient]
             self.average.track([*parts, *self.trainable_weights])
 
-    def prepare(self, examples):
+    def prepare(self, examples: Any) -> Any:
         """Bring examples to the form that the network takes, before augmentation.
 
         Args:
@@ -235,7 +245,7 @@ class EmbeddingClassifier(keras.Model):
         """
         return model_inputs.prepare(self.network, examples, self.input_shapes)
 
-    def embed(self, examples, training=False):
+    def embed(self, examples: Any, training: bool = False) -> Tensor:
         """Compute the embeddings of examples.
 
         Args:
@@ -277,7 +287,7 @@ class EmbeddingClassifier(keras.Model):
             ends.append(ends[-1] + ops.shape(keras.tree.flatten(batch)[0])[0])
         return [embeddings[start:end] for start, end in itertools.pairwise(ends)]
 
-    def classify(self, embeddings):
+    def classify(self, embeddings: Tensor) -> Tensor:
         """Compute the float32 logits (n, num_classes) of embeddings (n, d)."""
         return self.to_float32(self.classifier(embeddings))
 
@@ -297,7 +307,7 @@ class EmbeddingClassifier(keras.Model):
         """
         raise NotImplementedError
 
-    def weight_at(self, name, step):
+    def weight_at(self, name: str, step: Tensor) -> Tensor:
         """Evaluate the weight of a loss at a step, what steers a running training left aside.
 
         Args:
@@ -365,7 +375,7 @@ class EmbeddingClassifier(keras.Model):
             self.test_function = None
         return super().make_train_function(force=force or changed)
 
-    def inference_model(self):
+    def inference_model(self) -> keras.Model:
         """Make a functional model from the network's inputs to logits, with this model's weights.
 
         Returns:
@@ -380,7 +390,7 @@ class EmbeddingClassifier(keras.Model):
         inputs = model_inputs.placeholders(self.network, self.input_shapes, self.input_types)
         return keras.Model(inputs, self(inputs, training=False), name=self.name)
 
-    def export(self, filepath, *args, **kwargs):
+    def export(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
         """Export the model for inference, from the network's inputs to logits.
 
         Args:
