@@ -8,7 +8,7 @@ The parameters are those of the authors' code, which augmented images in [-1, 1]
 - contrast: the same multiplier of the distance from the channel's mean, which Keras writes as
   distances from 1;
 - rotation: what comes in at the border is 0 there, and 127.5, mid-grey, here;
-- saturation and hue: the same numbers, but for proper colours, where the authors converted images
+- saturation and hue: the same numbers, but of valid colours, where the authors converted images
   with negative values to HSV;
 - values are clipped after each layer rather than after the last: what brightness clips is lost to
   the contrast that follows.
@@ -107,7 +107,7 @@ def resolve(name, dataset):
             effect. A configuration or version that follows the name does not count.
 
     Returns:
-        One of `choices.AUGMENTATIONS`, save `auto`.
+        One of `choices.AUGMENTATIONS` except `auto`.
     """
     if name != "auto":
         return name

@@ -325,7 +325,7 @@ def round_trip_accuracy(p_aba: Tensor, labels: Tensor) -> Tensor:
 class Association(SimilarityTerm):
     """The association of a labelled with an unlabelled batch, as a similarity term of a model.
 
-    For training steps of one's own, `loss` returns the weighted sum of its losses.
+    For custom training steps, `loss` returns the weighted sum of its losses.
 
     Args:
         walker_weight: weight of the walker loss: a number, or a schedule of the step.

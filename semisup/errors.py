@@ -1,4 +1,4 @@
-"""The ways in which a run ends early, each with one line for the person at the shell."""
+"""Errors of users, of trainings and of calling code, and how a user is told of them in one line."""
 
 import contextlib
 import reprlib
@@ -21,7 +21,7 @@ class TrainingError(Exception):
 
 
 class ArgumentError(ValueError):
-    """An argument that a function cannot take: a mistake of whoever calls the function.
+    """An argument that a function cannot take: a mistake of the calling code.
 
     Commands, whose flags become arguments, tell their users with `rephrased`.
 

@@ -1,4 +1,4 @@
-"""Lets Keras find a package's classes in files, without importing them, or Keras, beforehand."""
+"""Let Keras find a package's classes in files, without importing them, or Keras, beforehand."""
 
 import importlib
 

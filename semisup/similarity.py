@@ -13,8 +13,7 @@ class SimilarityTerm(keras.layers.Layer):
     """Base class of the terms that compare the embeddings of two batches.
 
     A subclass computes its losses in `call`. `semisup.AssociativeModel` adds them, each times its
-    weight, to the classification loss. Outside of such a model, `loss` returns the weighted sum for
-    a training step of one's own.
+    weight, to the classification loss. In a custom training step, `loss` returns the weighted sum.
 
     Args:
         loss_weights: for each loss by its name, its weight: a number, or a schedule of the step.

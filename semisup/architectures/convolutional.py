@@ -1,9 +1,9 @@
 """The authors' networks: blocks of 3x3 convolutions, max pooling, an embedding.
 
-Where the thesis (chapter 3 section 4, chapter 4 section 3.2) and the authors' code disagree, the
-code is followed, which the published numbers came from. Throughout: pooling has stride 2 (thesis:
-1) and no padding, kernels start by Glorot's uniform distribution and biases at zero, and the L2
-weights are other than the thesis' 1e-4.
+Where the thesis (chapter 3 section 4, chapter 4 section 3.2) and the authors' code disagree, these
+networks follow the code, from which the published numbers came. In all of them, pooling has stride
+2 (thesis: 1) and no padding, kernels start by Glorot's uniform distribution and biases at zero, and
+the L2 weights are other than the thesis' 1e-4.
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """The calls of layers that a functional network is made of, those of nested models in their place.
 
-For whoever has to look between the layers of a network, or to make one of its calls in another way.
+They serve to look between the layers of a network, and to make some of its calls in another way.
 """
 
 import functools
@@ -58,7 +58,7 @@ def run(network, inputs, call):
 def infer(layer, arguments, options, training=False):
     """Call a layer or an operation, in inference mode unless told otherwise: see `run`."""
     if isinstance(layer, keras.layers.Layer):
-        # Told each of them: Keras hands what one is told on to the next.
+        # To every layer, since Keras passes the argument of one on to those that it calls.
         options = {**options, "training": training}
     return layer(*arguments, **options)
 
@@ -97,7 +97,7 @@ def trace(network):
 def first_convolution(network):
     """Return the convolution whose kernels see the images themselves.
 
-    Keras remembers every tracing of a network for ever: who looks often should ask once.
+    Keras keeps every tracing of a network: call this once, and keep the result.
 
     Args:
         network: a functional or sequential Keras model with one input.

@@ -28,7 +28,7 @@ def build(name, images=None, image_shape=None):
       `ImageStandardization`.
 
     Args:
-        name: one of `choices.NORMALIZATIONS`, save `auto`, which means an architecture's own.
+        name: one of `choices.NORMALIZATIONS` except `auto`, which means an architecture's own.
         images: (n, height, width, channels) array or memory map in [0, 255] whose statistics
             `channel` and `pixel` use. Without it their layer has mean 0 and deviation 1, until
             its weights are restored.
@@ -114,7 +114,7 @@ def statistics(images, per="channel"):
 class Standardization(keras.layers.Layer):
     """Standardise by the statistics of a data set, (x - mean) / deviation (thesis 2.1.2).
 
-    The thesis' formula divides by the variance; what it announces, unit variance, takes the
+    The thesis' formula divides by the variance, but its text wants unit variance, which takes the
     standard deviation. Deviations below one grey level count as one: where hardly any training
     image differs, a test image that does would otherwise become arbitrarily large.
 
@@ -175,9 +175,9 @@ class Standardization(keras.layers.Layer):
 class ImageStandardization(keras.layers.Layer):
     """Standardise each channel of each image by itself, (x - mean) / (divisor + epsilon).
 
-    With the variance as the divisor, as the authors' code had it for SVHN and domain adaptation,
-    pixels in [0, 255] come out of the order of 0.01, and images of low contrast larger than others:
-    not an affine change of the standardised image that a later layer could learn to undo.
+    With the variance as the divisor, as in the authors' code for SVHN and domain adaptation, pixels
+    in [0, 255] become values around 0.01, which are larger in images of low contrast. No later
+    layer could undo that, since the factor differs from image to image.
 
     Args:
         divisor: "deviation" or "variance", of the pixels of the channel.

@@ -39,8 +39,8 @@ PIPELINES = {
     ),
     # MNIST to MNIST-M: digits that are always white on black, inverted half of the time.
     "inversion": ((keras.layers.RandomInvert, {"factor": (0.5, 0.5)}),),
-    # The authors' parameters but for brightness: their 1.3, on images in [-1, 1], would clip more
-    # than half of the values in a quarter of all images, of which the thesis warns.
+    # The authors' parameters except for brightness: their 1.3, on images in [-1, 1], would clip
+    # more than half of the values in a quarter of all images, of which the thesis warns.
     "stl10": (
         (RandomAffine, {"rotation": 10.0, "crop": 0.2, "interpolation": "nearest"}),
         (keras.layers.RandomFlip, {"mode": "horizontal"}),

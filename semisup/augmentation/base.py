@@ -67,7 +67,7 @@ class RandomImageLayer(keras.layers.Layer):
 class Augmentation(keras.layers.Layer):
     """A chain of augmentation layers that acts with `training=True` only.
 
-    Unlike `keras.layers.Pipeline`, it is idle unless told otherwise, and stays float32 under mixed
+    Unlike `keras.layers.Pipeline`, it does nothing by default, and stays float32 under mixed
     precision.
 
     Args:

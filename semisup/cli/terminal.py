@@ -1,4 +1,4 @@
-"""A terminal without the chatter of the libraries, that shows any name."""
+"""A terminal that shows any name, without the chatter of the libraries."""
 
 import codecs
 import contextlib

@@ -60,7 +60,7 @@ class Contents:
     Attributes:
         class_names: their order is that of the labels; none where there are no labels.
         sources: a source for each split, by its name.
-        notes: lines on what may surprise whoever asked for it.
+        notes: lines on what may surprise the user.
         layout: what is there and what should be, for messages on what is missing; may be empty.
     """
 

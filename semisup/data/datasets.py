@@ -44,7 +44,7 @@ class DataSet:
         splits: what was asked for, by the names it was asked with.
         image_shape: (height, width, channels) of the images of all its splits, asked for or not;
             the greatest, where they differ.
-        notes: lines on what may surprise whoever asked for the data: files that were skipped, a
+        notes: lines on what may surprise the user: files that were skipped, a
             folder that stands in for another, values that were scaled.
         layout: what is there and what should be, for messages on what is missing; may be empty.
     """
@@ -58,7 +58,7 @@ class DataSet:
 
     @property
     def num_classes(self) -> int:
-        """How many classes the labels tell apart."""
+        """The number of classes."""
         return len(self.class_names)
 
 

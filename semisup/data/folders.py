@@ -1,4 +1,4 @@
-"""Data sets of one's own: image files in folders, laid out as `semisup.data.folder_layout` says."""
+"""Image files in folders as data sets, laid out as `semisup.data.folder_layout` says."""
 
 import functools
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Image files: which are read, and the one way in which this project opens them."""
+"""Image files: which formats are read, and how this project opens them."""
 
 import contextlib
 import functools

@@ -45,7 +45,7 @@ def open_tfds(
         UserError: there is no such data set, it could not be prepared, it is not one of images
             with one class each, or its images differ in size and there is no `image_size`.
     """
-    # absl, TFDS and TensorFlow take seconds to import: only who reads such a set waits for them.
+    # absl, TFDS and TensorFlow take seconds to import: only these data sets should wait for them.
     import tensorflow_datasets as tfds
 
     data_dir = data_dir and os.path.expanduser(data_dir)
@@ -134,7 +134,7 @@ def _prepare(builder: Any, name: str, where: str) -> None:
     except Exception as error:  # of the network, of the disk, of TFDS, of each builder
         raise UserError(
             f"data set {name!r} is not in {where}, and preparing it failed "
-            f"({type(error).__name__}: {first_line(error)}); if that is for want of a network, "
+            f"({type(error).__name__}: {first_line(error)}); without a network, "
             f"prepare it elsewhere (`tfds build {name}`) and pass that folder as --data_dir"
         ) from error
 

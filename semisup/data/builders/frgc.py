@@ -72,7 +72,7 @@ class Frgc(tfds.core.GeneratorBasedBuilder):
 
 def _of_file(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Return ids, subjects and images of JULE's file."""
-    # Only here: who reads other sets does not wait for it.
+    # Not at the top: other data sets do not need it.
     import h5py
 
     with h5py.File(path) as file:

@@ -26,7 +26,7 @@ def blocks(
     """Render the examples 0 to count - 1, some blocks ahead of the one that is asked for.
 
     Args:
-        render: turns (k,) int64 indices into whatever shall be yielded. Sent to every worker once,
+        render: turns (k,) int64 indices into whatever is yielded. Sent to every worker once,
             so it has to be picklable: a function of a module, or a `functools.partial` of one. For
             the same result with any number of processes it has to depend on nothing else.
         count: number of examples.
