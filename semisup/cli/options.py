@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from semisup.cli import choices
 from semisup.errors import UserError, shown
 
 GREATEST = {int: 2**31 - 1, float: 1e38}
@@ -48,6 +49,37 @@ def option(default, section, help, *, one_of=None, least=None, most=None, above=
         "resume": resume,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def loss_weight(default, help):
+    """Make the option of a loss weight.
+
+    Args:
+        default: default value.
+        help: see `option`.
+    """
+    return option(default, "Loss", help, least=0, most=1e6)
+
+
+def envelope(loss, default="none"):
+    """Make the option of how a loss weight grows.
+
+    Args:
+        loss: name of the loss in a sentence: "walker" for "Growth of the walker weight."
+        default: default value.
+    """
+    return option(default, "Loss", f"Growth of the {loss} weight.", one_of=choices.ENVELOPES)
+
+
+def envelope_steps(loss, default=1):
+    """Make the option of how many steps a loss weight grows for: see `envelope`."""
+    help = f"Steps in which the {loss} weight grows to its full value."
+    return option(default, "Loss", help, least=1)
+
+
+def envelope_delay(loss, default=0):
+    """Make the option of when a loss weight begins to grow: see `envelope`."""
+    return option(default, "Loss", f"Step at which the {loss} weight begins to grow.", least=0)
 
 
 def redefault(base, name, default, **changes):
