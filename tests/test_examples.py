@@ -3,6 +3,7 @@
 import doctest
 import importlib.resources
 import inspect
+import typing
 
 import keras
 import numpy as np
@@ -40,6 +41,7 @@ def test_examples_of_exports_give_what_they_show(exported):
 def test_exports_say_the_types_of_arguments_and_results(exported):
     function = exported.__init__ if inspect.isclass(exported) else exported
     signature = inspect.signature(function)
+    assert typing.get_type_hints(function)
     parameters = list(signature.parameters.values())[inspect.isclass(exported) :]
     missing = [p.name for p in parameters if p.annotation is inspect.Parameter.empty]
     assert not missing

@@ -86,7 +86,7 @@ def describe():
     """Return a text that lists all architectures."""
     lines = ["Networks of the papers (3x3 convolutions, P: max pooling, D: dropout, /2: stride 2):"]
     lines += [f"  {name:19} {network.describe()}" for name, network in NETWORKS.items()]
-    lines += ["", "Networks of keras.applications (--pretrained for their ImageNet weights):"]
+    lines += ["", "Networks of keras.applications (pretrained: with their ImageNet weights):"]
     lines += textwrap.wrap(
         ", ".join(applications.names()), 98, initial_indent="  ", subsequent_indent="  "
     )
