@@ -35,7 +35,7 @@ setup(
     long_description_content_type="text/markdown",
     packages=find_packages(include=[*TASKS, "semisup.*"]),
     package_data={
-        **{task: ["recipes/*.flags"] for task in TASKS},
+        **{task: ["py.typed", "recipes/*.flags"] for task in TASKS},
         "semisup.report.page": ["page.css", "page.js", "templates/*.html"],
     },
     python_requires=">=3.11,<3.14",
@@ -44,7 +44,9 @@ setup(
         "h5py>=3.11,<4",
         "importlib_resources>=6,<8",
         "jinja2>=3.1.3,<4",
+        "joblib>=1.3,<2",
         "keras>=3.15,<3.16",
+        "markupsafe>=2.1,<4",
         "matplotlib>=3.8,<4",
         "ml_dtypes>=0.4,<0.7",
         "mlxtend>=0.23,<0.26",

@@ -1,4 +1,4 @@
-"""Augmentation for deep clustering (thesis chapter 5): pipelines of layers by name.
+"""Augmentation for deep clustering (thesis chapter 5): pipelines for `semisup.augmentation.build`.
 
 The parameters are those of the authors' code, which augmented images in [-1, 1]; ours are in
 [0, 255]. Hence
@@ -8,7 +8,7 @@ The parameters are those of the authors' code, which augmented images in [-1, 1]
 - contrast: the same multiplier of the distance from the channel's mean, which Keras writes as
   distances from 1;
 - rotation: what comes in at the border is 0 there, and 127.5, mid-grey, here;
-- saturation and hue: the same numbers, but for proper colours, where the authors converted images
+- saturation and hue: the same numbers, but of valid colours, where the authors converted images
   with negative values to HSV;
 - values are clipped after each layer rather than after the last: what brightness clips is lost to
   the contrast that follows.
@@ -16,8 +16,7 @@ The parameters are those of the authors' code, which augmented images in [-1, 1]
 
 import keras
 
-from clustering import choices
-from semisup.augmentation import RandomAffine, RandomHue, RandomNoise, RandomSaturation, chain
+from semisup.augmentation import RandomAffine, RandomHue, RandomNoise, RandomSaturation
 
 _HALF_RANGE = 127.5
 
@@ -25,7 +24,7 @@ _HALF_RANGE = 127.5
 def _pipeline(
     *, rotation, crop, flip, brightness, saturation=None, contrast=None, hue=None, noise=0.05
 ):
-    """Steps of a pipeline from the authors' parameters.
+    """Translate the authors' parameters to the steps of a pipeline.
 
     Args:
         rotation: largest angle in degrees, to either side.
@@ -38,7 +37,7 @@ def _pipeline(
         noise: standard deviation, of pixels in [-1, 1].
 
     Returns:
-        (layer class, its arguments without seed) in the order of application, for `chain`.
+        (layer class, its arguments without seed) in the order of application.
     """
     affine = {
         "rotation": rotation,
@@ -98,7 +97,7 @@ _ALIKE = {
 
 
 def resolve(name, dataset):
-    """The pipeline that a name stands for on a data set.
+    """Return the name of the pipeline that a name stands for on a data set.
 
     Args:
         name: one of `choices.AUGMENTATIONS`.
@@ -108,7 +107,7 @@ def resolve(name, dataset):
             effect. A configuration or version that follows the name does not count.
 
     Returns:
-        One of `choices.AUGMENTATIONS`, save `auto`.
+        One of `choices.AUGMENTATIONS` except `auto`.
     """
     if name != "auto":
         return name
@@ -116,25 +115,3 @@ def resolve(name, dataset):
     if dataset in PIPELINES:
         return dataset
     return _ALIKE.get(dataset, "cifar10")
-
-
-def build(name, seed):
-    """The augmentation pipeline of a name.
-
-    Args:
-        name: one of `choices.AUGMENTATIONS`, save `auto`, which `resolve` replaces.
-        seed: integer, 0 or more; the seeds of the pipeline's layers derive from it.
-
-    Returns:
-        A layer from float32 images (n, height, width, channels) in [0, 255] to such images, or None
-        for "none".
-
-    Raises:
-        ValueError: if the name is unknown, or the seed is negative.
-    """
-    if name == "none":
-        return None
-    if name not in PIPELINES:
-        names = ", ".join(known for known in choices.AUGMENTATIONS if known != "auto")
-        raise ValueError(f"augmentation {name!r} is none of {names}")
-    return chain(PIPELINES[name], seed, name=f"{name}_augmentation")

@@ -5,7 +5,7 @@ import os
 from typing import ClassVar
 
 from clustering import choices
-from semisup.cli.options import option, redefault
+from semisup.cli.options import loss_weight, option, redefault
 from semisup.cli.settings import RunConfig, file_name
 from semisup.errors import UserError
 
@@ -88,49 +88,30 @@ class TrainConfig(RunConfig):
         "Largest distance, along each axis, of a centroid from where k-means places its cluster.",
         least=0,
     )
-    cluster_association_weight: float = option(
-        1.0,
-        "Loss",
-        "Weight of the association of centroids with images (alpha).",
-        least=0,
-        most=1e6,
+    cluster_association_weight: float = loss_weight(
+        1.0, "Weight of the association of centroids with images (alpha)."
     )
-    visit_weight: float = option(
-        1.0, "Loss", "Weight of the visit loss within that association.", least=0, most=1e6
-    )
-    reg_association_weight: float = option(
+    visit_weight: float = loss_weight(1.0, "Weight of the visit loss within that association.")
+    reg_association_weight: float = loss_weight(
         1.0,
-        "Loss",
         "Weight of the association of augmented copies with images (beta), until the centroids are "
         "placed.",
-        least=0,
-        most=1e6,
     )
-    rvisit_weight: float = option(
-        1.0, "Loss", "Weight of the visit loss within that association.", least=0, most=1e6
-    )
+    rvisit_weight: float = loss_weight(1.0, "Weight of the visit loss within that association.")
     reg_decay_factor: float = option(
         0.2,
         "Loss",
         "Factor of that association's weight once the centroids are placed.",
         least=0,
     )
-    norm_weight: float = option(
-        2e-4,
-        "Loss",
-        "Weight of the squared distances of all lengths from --norm_target (gamma).",
-        least=0,
-        most=1e6,
+    norm_weight: float = loss_weight(
+        2e-4, "Weight of the squared distances of all lengths from --norm_target (gamma)."
     )
     norm_target: float = option(
         3.0, "Loss", "Length that embeddings and centroids are drawn to.", least=0
     )
-    trafo_weight: float = option(
-        0.0, "Loss", "Weight of the transformation loss (delta).", least=0, most=1e6
-    )
-    logit_weight: float = option(
-        0.5, "Loss", "Weight of the classification of the centroids.", least=0, most=1e6
-    )
+    trafo_weight: float = loss_weight(0.0, "Weight of the transformation loss (delta).")
+    logit_weight: float = loss_weight(0.5, "Weight of the classification of the centroids.")
     cluster_ramp_steps: int = option(
         1,
         "Loss",

@@ -5,9 +5,11 @@ Everything is computed in float32, whatever the embeddings' type.
 
 from keras import ops
 
+from semisup.types import Tensor
 
-def norm_loss(embeddings, target=1.0):
-    """Squared distances of the embeddings' lengths from a target, summed up (eq. 7).
+
+def norm_loss(embeddings: Tensor, target: float = 1.0) -> Tensor:
+    """Sum up the squared distances of the embeddings' lengths from a target (eq. 7).
 
     The thesis does not say whether it means sum or mean; the authors' code, where its weight of
     1e-5 to 2e-4 comes from, sums. The strength of the regularisation grows with the batch.
@@ -18,6 +20,10 @@ def norm_loss(embeddings, target=1.0):
 
     Returns:
         Scalar float32, at least 0.
+
+    Example:
+        >>> float(clustering.norm_loss([[3.0, 4.0], [0.0, 1.0]]))
+        16.0
     """
     embeddings = ops.cast(embeddings, "float32")
     # The root has no derivative at 0.
@@ -25,8 +31,10 @@ def norm_loss(embeddings, target=1.0):
     return ops.sum(ops.square(lengths - target))
 
 
-def transformation_loss(plain, transformed, plain_logits, transformed_logits):
-    """Asks for similar embeddings where the clusters are similar, and only there (eq. 4).
+def transformation_loss(
+    plain: Tensor, transformed: Tensor, plain_logits: Tensor, transformed_logits: Tensor
+) -> Tensor:
+    """Compute how far embeddings are from being similar just where clusters are (eq. 4).
 
     For images i and transformed images j, the mean of
 
@@ -44,6 +52,12 @@ def transformation_loss(plain, transformed, plain_logits, transformed_logits):
 
     Returns:
         Scalar float32, at least 0.
+
+    Example:
+        >>> embeddings, logits = [[1.0, 0.0], [-1.0, 0.0]], [[1.0, -1.0], [-1.0, 1.0]]
+        >>> loss = clustering.transformation_loss(embeddings, embeddings, logits, logits)
+        >>> round(float(loss), 3)
+        0.238
     """
     plain, transformed = (ops.cast(batch, "float32") for batch in (plain, transformed))
     products = ops.matmul(plain, ops.transpose(transformed))

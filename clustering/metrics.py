@@ -5,8 +5,8 @@ import numpy as np
 from semisup.run.evaluation import confusion_matrix, per_class_accuracy
 
 
-def match_clusters(matrix):
-    """The one-to-one assignment of clusters to classes that most images agree with.
+def match_clusters(matrix: np.ndarray) -> np.ndarray:
+    """Assign clusters to classes, one to one, so that most images agree.
 
     Args:
         matrix: (classes, clusters) counts, see `evaluation.confusion_matrix`.
@@ -14,6 +14,10 @@ def match_clusters(matrix):
     Returns:
         (clusters,) int64 class of each cluster, by the Hungarian method; -1 for the clusters that
         are left over where there are more of them than classes.
+
+    Example:
+        >>> clustering.match_clusters(np.array([[1, 8, 0], [7, 2, 3]]))
+        array([ 1,  0, -1])
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -23,8 +27,10 @@ def match_clusters(matrix):
     return matched
 
 
-def unsupervised_accuracy(labels, clusters, num_classes, num_clusters):
-    """Share of images whose cluster is matched with their class (ACC).
+def unsupervised_accuracy(
+    labels: np.ndarray, clusters: np.ndarray, num_classes: int, num_clusters: int
+) -> float:
+    """Compute the share of images whose cluster is matched with their class (ACC).
 
     Args:
         labels: (n,) classes.
@@ -34,13 +40,17 @@ def unsupervised_accuracy(labels, clusters, num_classes, num_clusters):
 
     Returns:
         Float in [0, 1].
+
+    Example:
+        >>> clustering.unsupervised_accuracy([0, 0, 1, 1], [1, 1, 0, 1], 2, 2)
+        0.75
     """
     matched = match_clusters(confusion_matrix(labels, clusters, num_classes, num_clusters))
     return float(np.mean(matched[np.asarray(clusters)] == labels))
 
 
 def agreement(labels, clusters, class_names, num_clusters):
-    """Everything that compares clusters with classes, ready for JSON.
+    """Compare clusters with classes in every way, ready for JSON.
 
     Args:
         labels: (n,) classes.
@@ -74,7 +84,7 @@ def agreement(labels, clusters, class_names, num_clusters):
 
 
 def matched_order(matched, num_classes):
-    """Clusters in the order of their classes, and after them those that are left over.
+    """Return clusters in the order of their classes, and after them those that are left over.
 
     Args:
         matched: what `match_clusters` returned.

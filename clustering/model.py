@@ -6,6 +6,8 @@ themselves. The classifier is trained on the centroids, and on images where the 
 has a weight.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -14,7 +16,8 @@ from clustering.certainty import Confidence, SizeEntropy
 from clustering.losses import norm_loss, transformation_loss
 from semisup.association import Association
 from semisup.models.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
-from semisup.similarity import check_term
+from semisup.similarity import SimilarityTerm, check_term
+from semisup.types import LossWeight, Tensor
 
 NORM_LOSS = "norm_loss"
 TRANSFORMATION_LOSS = "transformation_loss"
@@ -77,28 +80,37 @@ class ClusteringModel(EmbeddingClassifier):
 
     Raises:
         ValueError: if a number of clusters, centroids or copies is too small.
+
+    Example:
+        >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(8, "relu")])
+        >>> model = clustering.ClusteringModel(network, num_clusters=3)
+        >>> model.compile(optimizer="adam")
+        >>> examples = np.random.default_rng(0).normal(size=(32, 2))
+        >>> history = model.fit(examples, epochs=2, verbose=0)
+        >>> model.predict(examples, verbose=0).shape
+        (32, 3)
     """
 
     def __init__(
         self,
-        network,
-        num_clusters,
-        augmentation=None,
-        cluster_association=None,
-        augmentation_association=None,
-        norm_weight=1e-5,
-        norm_target=1.0,
-        transformation_weight=0.0,
-        classification_weight=1.0,
-        augmentations_per_image=4,
-        centroids_per_cluster=4,
-        window=None,
-        seed=0,
-        classifier=None,
-        classifier_regularizer=None,
-        joint_batch_statistics=False,
-        average_decay=0.0,
-        **kwargs,
+        network: keras.layers.Layer,
+        num_clusters: int,
+        augmentation: keras.layers.Layer | None = None,
+        cluster_association: SimilarityTerm | None = None,
+        augmentation_association: SimilarityTerm | None = None,
+        norm_weight: LossWeight = 1e-5,
+        norm_target: float = 1.0,
+        transformation_weight: LossWeight = 0.0,
+        classification_weight: LossWeight = 1.0,
+        augmentations_per_image: int = 4,
+        centroids_per_cluster: int = 4,
+        window: keras.layers.Layer | None = None,
+        seed: int = 0,
+        classifier: keras.layers.Layer | None = None,
+        classifier_regularizer: keras.regularizers.Regularizer | None = None,
+        joint_batch_statistics: bool = False,
+        average_decay: float = 0.0,
+        **kwargs: Any,
     ):
         if augmentations_per_image < 1 or centroids_per_cluster < 1:
             raise ValueError(
@@ -154,7 +166,7 @@ class ClusteringModel(EmbeddingClassifier):
         )
 
     @property
-    def loss_weights(self):
+    def loss_weights(self) -> dict[str, LossWeight]:
         """The weight of each loss but the regularisation: see `EmbeddingClassifier`."""
         return {
             **_prefixed(lambda term: term.loss_weights, self.associations),
@@ -182,13 +194,15 @@ class ClusteringModel(EmbeddingClassifier):
             self.track_average()
 
     def _around(self, centers, noise, generator):
-        """Points beside the centres of the clusters, as many as each has centroids."""
+        """Draw points beside the centres of the clusters, as many as each has centroids."""
         repeated = np.repeat(centers, self.centroids_per_cluster, axis=0)
         noise = generator.uniform(-noise, noise, repeated.shape)
         return (repeated + noise).astype("float32")
 
-    def place_centroids(self, centers, noise, generator):
-        """Moves the centroids of each cluster to a point, each a little beside it.
+    def place_centroids(
+        self, centers: np.ndarray, noise: float, generator: np.random.Generator
+    ) -> None:
+        """Move the centroids of each cluster to a point, each a little beside it.
 
         Centroids of one cluster that start on the same point have the same gradients, and stay
         together for ever.
@@ -207,7 +221,7 @@ class ClusteringModel(EmbeddingClassifier):
         return np.repeat(np.arange(self.num_classes, dtype="int32"), self.centroids_per_cluster)
 
     def prepare(self, images, training=False):
-        """Images as the network takes them, before augmentation: see `EmbeddingClassifier`.
+        """Bring images to what the network takes: see `EmbeddingClassifier`.
 
         Args:
             images: (n, height, width, channels), any numeric type.
@@ -217,7 +231,7 @@ class ClusteringModel(EmbeddingClassifier):
             images = self.window(ops.cast(images, "float32"), training=training)
         return super().prepare(images)
 
-    def call(self, images, training=False):
+    def call(self, images: Any, training: bool = False) -> Tensor | dict[str, Tensor]:
         """Compute logits of images, or in training embeddings of them and of transformed copies.
 
         Args:
@@ -295,7 +309,7 @@ class ClusteringModel(EmbeddingClassifier):
         return {name: value for name, value in results.items() if name not in hidden}
 
     def named_images(self, batch):
-        """The images of a batch: see `EmbeddingClassifier`."""
+        """Name the images of a batch: see `EmbeddingClassifier`."""
         return {"images": batch}
 
     def get_config(self):
@@ -318,7 +332,7 @@ class ClusteringModel(EmbeddingClassifier):
 
 
 def _prefixed(values_of, associations):
-    """Values of each association by name, as `cluster_walker_loss`."""
+    """Return the values of each association by name, as `cluster_walker_loss`."""
     return {
         f"{name}_{key}": value
         for name, term in associations.items()

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from semisup.types import Tensor
+
 
 @keras.saving.register_keras_serializable(package="clustering")
 class Phases(keras.optimizers.schedules.LearningRateSchedule):
@@ -17,9 +19,14 @@ class Phases(keras.optimizers.schedules.LearningRateSchedule):
 
     Raises:
         ValueError: if an argument is out of its range.
+
+    Example:
+        >>> weight = clustering.Phases(0.0, 2.0, switch=100, ramp=4)
+        >>> [float(weight(step)) for step in (99, 100, 101, 103, 500)]
+        [0.0, 0.5, 1.0, 2.0, 2.0]
     """
 
-    def __init__(self, before, after, switch, ramp=1):
+    def __init__(self, before: float, after: float, switch: int, ramp: int = 1):
         if switch < 0 or ramp < 1:
             raise ValueError(f"phases need switch >= 0 and ramp >= 1, not {switch} and {ramp}")
         self.before = before
@@ -27,8 +34,8 @@ class Phases(keras.optimizers.schedules.LearningRateSchedule):
         self.switch = switch
         self.ramp = ramp
 
-    def __call__(self, step):
-        """Weight at a step.
+    def __call__(self, step: Tensor) -> Tensor:
+        """Compute the weight at a step.
 
         Args:
             step: integer scalar, 0 at the first step.
@@ -40,7 +47,7 @@ class Phases(keras.optimizers.schedules.LearningRateSchedule):
         return self.before + (self.after - self.before) * ops.clip(passed, 0.0, 1.0)
 
     def get_config(self):
-        """Arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {
             "before": self.before,
             "after": self.after,

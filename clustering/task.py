@@ -11,7 +11,7 @@ from semisup.cli.settings import FOLDER
 from semisup.data import labelled_subset, sampling
 from semisup.data.cache import MEMORY_LIMIT_BYTES
 from semisup.data.datasets import Split, fingerprint, load_dataset, split_names
-from semisup.errors import UserError
+from semisup.errors import UserError, rephrased
 from semisup.run import building, evaluation, files
 from semisup.run.task import Task
 from semisup.task import ImageData
@@ -95,11 +95,11 @@ class Clustering(Task):
 
     def build_model(self, config, record, data=None):
         """Build and compile the `ClusteringModel` of a configuration: see `Task`."""
-        from clustering import augmentation
+        from clustering.augmentation import PIPELINES, resolve
         from clustering.model import ClusteringModel
         from clustering.schedules import Phases
         from semisup.association import Association
-        from semisup.augmentation import RandomWindow
+        from semisup.augmentation import RandomWindow, build
         from semisup.models.optimizers import RestartableAdam
 
         image_shape = tuple(record["image_shape"])
@@ -115,8 +115,8 @@ class Clustering(Task):
             model = ClusteringModel(
                 building.build_network(config, seen, data and data.train.images),
                 len(record["class_names"]),
-                augmentation=augmentation.build(
-                    augmentation.resolve(config.augmentation, config.dataset), config.seed
+                augmentation=build(
+                    resolve(config.augmentation, config.dataset), config.seed, PIPELINES
                 ),
                 cluster_association=Association(later(alpha), later(alpha * config.visit_weight)),
                 augmentation_association=Association(
@@ -286,4 +286,5 @@ def _training_images(config, data, train_name):
 
 
 def _rows(images, flag, samples, seed):
-    return labelled_subset.choose_pool(len(images), samples, seed, flag)
+    with rephrased(samples=f"--{flag}={{value}}: {{reason}}"):
+        return labelled_subset.choose_pool(len(images), samples, seed)

@@ -9,8 +9,14 @@ import os
 from typing import ClassVar
 
 from domain_adaptation import choices
-from semisup.cli.choices import ENVELOPES
-from semisup.cli.options import option, redefault
+from semisup.cli.options import (
+    envelope,
+    envelope_delay,
+    envelope_steps,
+    loss_weight,
+    option,
+    redefault,
+)
 from semisup.cli.settings import file_name, resolved_dataset
 from semisup.config import TrainConfig as _Base
 from semisup.errors import UserError
@@ -92,18 +98,10 @@ class TrainConfig(_Base):
     visit_weight_envelope: str = redefault(_Base, "visit_weight_envelope", "linear")
     visit_weight_envelope_steps: int = redefault(_Base, "visit_weight_envelope_steps", 500)
     visit_weight_envelope_delay: int = redefault(_Base, "visit_weight_envelope_delay", 500)
-    discrepancy_weight: float = option(
-        1.0, "Loss", "Weight of the MMD or CORAL loss.", least=0, most=1e6
-    )
-    discrepancy_weight_envelope: str = option(
-        "linear", "Loss", "Growth of the MMD or CORAL weight.", one_of=ENVELOPES
-    )
-    discrepancy_weight_envelope_steps: int = option(
-        500, "Loss", "Steps in which the MMD or CORAL weight grows to its full value.", least=1
-    )
-    discrepancy_weight_envelope_delay: int = option(
-        500, "Loss", "Step at which the MMD or CORAL weight begins to grow.", least=0
-    )
+    discrepancy_weight: float = loss_weight(1.0, "Weight of the MMD or CORAL loss.")
+    discrepancy_weight_envelope: str = envelope("MMD or CORAL", "linear")
+    discrepancy_weight_envelope_steps: int = envelope_steps("MMD or CORAL", 500)
+    discrepancy_weight_envelope_delay: int = envelope_delay("MMD or CORAL", 500)
     mmd_estimator: str = option(
         "quadratic",
         "Loss",

@@ -19,10 +19,10 @@ _EXPORTS = {
     "association_loss": "association",
     "Association": "association",
     "AssociativeModel": "models.associative",
-    "SimilarityTerm": "similarity",
     "EvaluateAveragedWeights": "models.averaging",
     "averaged_weights": "models.averaging",
     "Envelope": "models.schedules",
+    "SimilarityTerm": "similarity",
     "load_model": "run.loading",
     "load_run": "run.loading",
 }

@@ -7,9 +7,14 @@ every unlabelled example is visited equally often (thesis chapter 3, section 3.1
 Notation, as in the thesis: `a` (n, d) labelled embeddings, `b` (m, d) unlabelled embeddings,
 `p_ab` (n, m) the probabilities of the first step, `p_ba` (m, n) those of the step back, `p_aba`
 (n, n) those of the round trip. Everything is computed in float32, whatever the embeddings' type.
+
+References:
+    Haeusser, Mordvintsev, Cremers: Learning by Association, CVPR 2017. The numbers of equations are
+    those of chapter 3 of the thesis.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -17,13 +22,14 @@ from keras import ops
 from semisup.cli import choices
 from semisup.labels import class_numbers
 from semisup.similarity import SimilarityTerm, loss_weight
+from semisup.types import LossWeight, Tensor
 
 EPSILON = 1e-8
 """Added to a probability before its logarithm, as the authors did; caps a row's loss at 18.4."""
 
 
-def similarities(a, b, measure="dot", temperature=1.0):
-    """Similarity of every pair of embeddings (eq. 1), divided by a temperature.
+def similarities(a: Tensor, b: Tensor, measure: str = "dot", temperature: float = 1.0) -> Tensor:
+    """Compute the similarity of every pair of embeddings (eq. 1), divided by a temperature.
 
     Args:
         a: (n, d) float embeddings.
@@ -48,7 +54,7 @@ def similarities(a, b, measure="dot", temperature=1.0):
     return ops.matmul(a, ops.transpose(b)) / temperature
 
 
-def check_measure(measure, temperature):
+def check_measure(measure: str, temperature: float) -> None:
     """Check the measure and the temperature of similarities.
 
     Args:
@@ -64,8 +70,8 @@ def check_measure(measure, temperature):
         raise ValueError(f"temperature {temperature} is no finite positive number")
 
 
-def squared_distances(a, b):
-    """Squared Euclidean distance of every pair of embeddings.
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Compute the squared Euclidean distance of every pair of embeddings.
 
     Args:
         a: (n, d) float embeddings.
@@ -84,8 +90,8 @@ def squared_distances(a, b):
     return ops.maximum(norms_a + norms_b - 2.0 * ops.matmul(a, ops.transpose(b)), 0.0)
 
 
-def embedding_matrices(a, b):
-    """Two batches of embeddings as float32 tensors.
+def embedding_matrices(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two batches of embeddings as float32 tensors.
 
     Raises:
         ValueError: if they are not matrices of the same width.
@@ -104,8 +110,10 @@ def _unit_lengths(x):
     return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=1, keepdims=True), 1e-12))
 
 
-def transition_probabilities(a, b, measure="dot", temperature=1.0):
-    """Probabilities of stepping from labelled to unlabelled examples, and back (eq. 2).
+def transition_probabilities(
+    a: Tensor, b: Tensor, measure: str = "dot", temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Compute the probabilities of steps to unlabelled examples, and of steps back (eq. 2).
 
     Args:
         a: (n, d) float embeddings of labelled examples.
@@ -115,13 +123,27 @@ def transition_probabilities(a, b, measure="dot", temperature=1.0):
 
     Returns:
         `p_ab` (n, m) and `p_ba` (m, n), float32; the rows of each sum to 1.
+
+    Raises:
+        ValueError: see `similarities`.
+
+    Example:
+        >>> a, b = [[4.0, 0.0], [0.0, 4.0]], [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+        >>> p_ab, p_ba = semisup.transition_probabilities(a, b)
+        >>> np.round(p_ab, 2)
+        array([[0.5 , 0.01, 0.5 ],
+               [0.01, 0.5 , 0.5 ]], dtype=float32)
+        >>> np.round(p_ba, 2)
+        array([[0.98, 0.02],
+               [0.02, 0.98],
+               [0.5 , 0.5 ]], dtype=float32)
     """
     matrix = similarities(a, b, measure, temperature)
     return ops.softmax(matrix, axis=1), ops.softmax(ops.transpose(matrix), axis=1)
 
 
-def round_trip_probabilities(p_ab, p_ba):
-    """Probabilities of starting at one labelled example and ending at another (eq. 3).
+def round_trip_probabilities(p_ab: Tensor, p_ba: Tensor) -> Tensor:
+    """Compute the probabilities of round trips from one labelled example to another (eq. 3).
 
     Args:
         p_ab: (n, m) probabilities of the step to the unlabelled examples.
@@ -129,24 +151,34 @@ def round_trip_probabilities(p_ab, p_ba):
 
     Returns:
         `p_aba` (n, n); its rows sum to 1.
+
+    Example:
+        >>> p_ab, p_ba = [[0.8, 0.2], [0.0, 1.0]], [[1.0, 0.0], [0.5, 0.5]]
+        >>> np.round(semisup.round_trip_probabilities(p_ab, p_ba), 2)
+        array([[0.9, 0.1],
+               [0.5, 0.5]], dtype=float32)
     """
     return ops.matmul(p_ab, p_ba)
 
 
-def visit_probabilities(p_ab):
-    """Probability of visiting each unlabelled example from a labelled one drawn uniformly (eq. 9).
+def visit_probabilities(p_ab: Tensor) -> Tensor:
+    """Compute the probability of visiting each unlabelled example, from any labelled one (eq. 9).
 
     Args:
         p_ab: (n, m) probabilities of the step to the unlabelled examples.
 
     Returns:
         (m,) probabilities that sum to 1.
+
+    Example:
+        >>> np.round(semisup.visit_probabilities([[0.8, 0.2], [0.0, 1.0]]), 2)
+        array([0.4, 0.6], dtype=float32)
     """
     return ops.mean(p_ab, axis=0)
 
 
-def target_distribution(labels):
-    """Uniform distribution over the labelled examples of the same class (eq. 7).
+def target_distribution(labels: Tensor) -> Tensor:
+    """Compute the uniform distribution over the labelled examples of the same class (eq. 7).
 
     Args:
         labels: (n,) integers, in any order, with any number of examples of a class.
@@ -159,8 +191,13 @@ def target_distribution(labels):
     return same_class / ops.sum(same_class, axis=1, keepdims=True)
 
 
-def walker_loss(a, b, labels, measure="dot", temperature=1.0):
-    """Cross-entropy of round trips against walks that end in the class they began in (eq. 6-7).
+def walker_loss(
+    a: Tensor, b: Tensor, labels: Tensor, measure: str = "dot", temperature: float = 1.0
+) -> Tensor:
+    """Compute the walker loss: do round trips end in the class they began in? (eq. 6-7)
+
+    It is the cross-entropy of the round trips, from each labelled example to an unlabelled one and
+    back, against walks that end at any example of the class they began in.
 
     Args:
         a: (n, d) float embeddings of labelled examples.
@@ -172,14 +209,26 @@ def walker_loss(a, b, labels, measure="dot", temperature=1.0):
     Returns:
         Scalar float32, at least H(T), the entropy of the target: log 10 with ten examples of
         each class.
+
+    Raises:
+        ValueError: if embeddings and labels don't fit together; see `similarities`.
+
+    Example:
+        >>> a, b = [[9.0, 0.0], [0.0, 9.0]], [[1.0, 0.0], [0.0, 1.0]]
+        >>> round(float(semisup.walker_loss(a, b, labels=[0, 1])), 3)
+        0.0
+        >>> round(float(semisup.walker_loss(a, [[1.0, 1.0], [1.0, 1.0]], labels=[0, 1])), 3)
+        0.693
     """
     p_ab, p_ba = transition_probabilities(a, b, measure, temperature)
     p_aba = round_trip_probabilities(p_ab, p_ba)
     return _walker_loss(p_aba, target_distribution(class_numbers(labels, p_aba)))
 
 
-def visit_loss(a, b, measure="dot", temperature=1.0):
-    """Cross-entropy of the visits against visiting all unlabelled examples alike (eq. 8-10).
+def visit_loss(a: Tensor, b: Tensor, measure: str = "dot", temperature: float = 1.0) -> Tensor:
+    """Compute the visit loss: are all unlabelled examples visited alike? (eq. 8-10)
+
+    It is the cross-entropy of the probabilities of visits against the uniform distribution.
 
     Args:
         a: (n, d) float embeddings of labelled examples.
@@ -189,15 +238,33 @@ def visit_loss(a, b, measure="dot", temperature=1.0):
 
     Returns:
         Scalar float32, at least log m.
+
+    Raises:
+        ValueError: see `similarities`.
+
+    Example:
+        >>> a = [[9.0, 0.0], [0.0, 9.0]]
+        >>> alike = semisup.visit_loss(a, [[1.0, 0.0], [0.0, 1.0]])
+        >>> round(float(alike), 3)  # log 2
+        0.693
+        >>> missed = semisup.visit_loss(a, [[1.0, 1.0], [0.0, 0.0]])
+        >>> bool(missed > alike)
+        True
     """
     p_ab, _ = transition_probabilities(a, b, measure, temperature)
     return _visit_loss(p_ab)
 
 
 def association_loss(
-    a, b, labels, walker_weight=1.0, visit_weight=1.0, measure="dot", temperature=1.0
-):
-    """Weighted sum of walker and visit loss (eq. 5 without the classification loss).
+    a: Tensor,
+    b: Tensor,
+    labels: Tensor,
+    walker_weight: float = 1.0,
+    visit_weight: float = 1.0,
+    measure: str = "dot",
+    temperature: float = 1.0,
+) -> Tensor:
+    """Compute the weighted sum of walker and visit loss (eq. 5 less the classification loss).
 
     Args:
         a: (n, d) float embeddings of labelled examples.
@@ -211,6 +278,16 @@ def association_loss(
 
     Returns:
         Scalar float32.
+
+    Raises:
+        ValueError: if embeddings and labels don't fit together; see `similarities`.
+
+    Example:
+        >>> generator = np.random.default_rng(0)
+        >>> a, b = generator.normal(size=(4, 8)), generator.normal(size=(6, 8))
+        >>> loss = semisup.association_loss(a, b, labels=[0, 0, 1, 1], visit_weight=0.5)
+        >>> round(float(loss), 3)
+        3.328
     """
     p_ab, p_ba = transition_probabilities(a, b, measure, temperature)
     p_aba = round_trip_probabilities(p_ab, p_ba)
@@ -218,10 +295,11 @@ def association_loss(
     return walker_weight * walker + visit_weight * _visit_loss(p_ab)
 
 
-def round_trip_accuracy(p_aba, labels):
-    """Mean square root of the probability that a round trip ends in the right class.
+def round_trip_accuracy(p_aba: Tensor, labels: Tensor) -> Tensor:
+    """Estimate from round trips how often a single step leads to the right class.
 
-    The square root makes it an estimate of the accuracy of one step, since a round trip takes two.
+    It is the mean square root of the probability that a round trip ends in the class it began in:
+    the root, since a round trip takes two steps.
 
     Args:
         p_aba: (n, n) round-trip probabilities.
@@ -229,6 +307,14 @@ def round_trip_accuracy(p_aba, labels):
 
     Returns:
         Scalar float32 in [0, 1].
+
+    Raises:
+        ValueError: if there is not one label for each row.
+
+    Example:
+        >>> p_aba = [[0.5, 0.31, 0.19], [0.4, 0.41, 0.19], [0.36, 0.0, 0.64]]
+        >>> round(float(semisup.round_trip_accuracy(p_aba, labels=[0, 0, 1])), 3)
+        0.867
     """
     p_aba = ops.convert_to_tensor(p_aba)
     same_class = _same_class(class_numbers(labels, p_aba))
@@ -239,12 +325,24 @@ def round_trip_accuracy(p_aba, labels):
 class Association(SimilarityTerm):
     """The association of a labelled with an unlabelled batch, as a similarity term of a model.
 
+    For custom training steps, `loss` returns the weighted sum of its losses.
+
     Args:
         walker_weight: weight of the walker loss: a number, or a schedule of the step.
         visit_weight: likewise, of the visit loss.
         measure: similarity, see `similarities`.
         temperature: see `similarities`.
         **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: see `similarities`.
+
+    Example:
+        >>> term = semisup.Association(visit_weight=semisup.Envelope(0.5, "linear", steps=100))
+        >>> generator = np.random.default_rng(0)
+        >>> a, b = generator.normal(size=(4, 8)), generator.normal(size=(6, 8))
+        >>> [round(float(term.loss(a, b, [0, 0, 1, 1], step)), 3) for step in (0, 100)]
+        [2.333, 3.328]
     """
 
     loss_names = ("walker_loss", "visit_loss")
@@ -253,7 +351,12 @@ class Association(SimilarityTerm):
     statistics_names = ("walker_loss_above_floor", "visit_loss_above_floor", "round_trip_accuracy")
 
     def __init__(
-        self, walker_weight=1.0, visit_weight=1.0, measure="dot", temperature=1.0, **kwargs
+        self,
+        walker_weight: LossWeight = 1.0,
+        visit_weight: LossWeight = 1.0,
+        measure: str = "dot",
+        temperature: float = 1.0,
+        **kwargs: Any,
     ):
         super().__init__({"walker_loss": walker_weight, "visit_loss": visit_weight}, **kwargs)
         check_measure(measure, temperature)
@@ -299,15 +402,6 @@ class Association(SimilarityTerm):
             "measure": self.measure,
             "temperature": self.temperature,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        """Make a term from what `get_config` returned."""
-        deserialize = keras.saving.deserialize_keras_object
-        config = dict(config)
-        for name in ("walker_weight", "visit_weight"):
-            config[name] = deserialize(config[name])
-        return cls(**config)
 
 
 def _same_class(labels):

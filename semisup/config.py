@@ -7,7 +7,14 @@ import dataclasses
 from typing import ClassVar
 
 from semisup.cli import choices
-from semisup.cli.options import option, redefault
+from semisup.cli.options import (
+    envelope,
+    envelope_delay,
+    envelope_steps,
+    loss_weight,
+    option,
+    redefault,
+)
 from semisup.cli.settings import RunConfig
 from semisup.errors import UserError
 
@@ -79,38 +86,18 @@ class TrainConfig(RunConfig):
         one_of=choices.SIMILARITY_MEASURES,
     )
     temperature: float = option(1.0, "Loss", "Number that divides the similarities.", above=0)
-    walker_weight: float = option(1.0, "Loss", "Weight of the walker loss.", least=0, most=1e6)
-    visit_weight: float = option(1.0, "Loss", "Weight of the visit loss.", least=0, most=1e6)
-    logit_weight: float = option(
-        1.0, "Loss", "Weight of the classification loss.", least=0, most=1e6
-    )
-    walker_weight_envelope: str = option(
-        "none", "Loss", "Growth of the walker weight.", one_of=choices.ENVELOPES
-    )
-    walker_weight_envelope_steps: int = option(
-        1, "Loss", "Steps in which the walker weight grows to its full value.", least=1
-    )
-    walker_weight_envelope_delay: int = option(
-        0, "Loss", "Step at which the walker weight begins to grow.", least=0
-    )
-    visit_weight_envelope: str = option(
-        "none", "Loss", "Growth of the visit weight.", one_of=choices.ENVELOPES
-    )
-    visit_weight_envelope_steps: int = option(
-        1, "Loss", "Steps in which the visit weight grows to its full value.", least=1
-    )
-    visit_weight_envelope_delay: int = option(
-        0, "Loss", "Step at which the visit weight begins to grow.", least=0
-    )
-    logit_weight_envelope: str = option(
-        "none", "Loss", "Growth of the classification weight.", one_of=choices.ENVELOPES
-    )
-    logit_weight_envelope_steps: int = option(
-        1, "Loss", "Steps in which the classification weight grows to its full value.", least=1
-    )
-    logit_weight_envelope_delay: int = option(
-        0, "Loss", "Step at which the classification weight begins to grow.", least=0
-    )
+    walker_weight: float = loss_weight(1.0, "Weight of the walker loss.")
+    visit_weight: float = loss_weight(1.0, "Weight of the visit loss.")
+    logit_weight: float = loss_weight(1.0, "Weight of the classification loss.")
+    walker_weight_envelope: str = envelope("walker")
+    walker_weight_envelope_steps: int = envelope_steps("walker")
+    walker_weight_envelope_delay: int = envelope_delay("walker")
+    visit_weight_envelope: str = envelope("visit")
+    visit_weight_envelope_steps: int = envelope_steps("visit")
+    visit_weight_envelope_delay: int = envelope_delay("visit")
+    logit_weight_envelope: str = envelope("classification")
+    logit_weight_envelope_steps: int = envelope_steps("classification")
+    logit_weight_envelope_delay: int = envelope_delay("classification")
 
     WEIGHTS: ClassVar[tuple[str, ...]] = ("walker", "visit", "logit")
     """Losses with a weight, an envelope and its steps and delay, as the flags name them."""

@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from semisup.types import Tensor
 
-def class_numbers(labels, examples):
+
+def class_numbers(labels: Tensor, examples: Tensor) -> Tensor:
     """Check the classes of a batch of examples.
 
     Args:
@@ -37,8 +39,8 @@ def class_numbers(labels, examples):
     return ops.reshape(ops.cast(labels, "int32"), (-1,))
 
 
-def numbers_of(labels, num_classes, examples):
-    """Class numbers of labels that are class numbers or one-hot.
+def numbers_of(labels: Tensor, num_classes: int, examples: Tensor) -> Tensor:
+    """Return the class numbers of labels that are class numbers or one-hot.
 
     Args:
         labels: (n,) or (n, 1) class numbers of any numeric type, or (n, num_classes) probabilities,

@@ -1,4 +1,4 @@
-"""Lets Keras find a package's classes in files, without importing them, or Keras, beforehand."""
+"""Let Keras find a package's classes in files, without importing them, or Keras, beforehand."""
 
 import importlib
 
@@ -6,7 +6,7 @@ import wrapt
 
 
 def register(package, modules):
-    """Lets `keras.saving.load_model` find classes from when both Keras and a package are imported.
+    """Let `keras.saving.load_model` find classes once both Keras and a package are imported.
 
     Either may be imported first. The module of a class is imported when a file needs the class,
     which has to be registered there as "package>Class".
@@ -32,5 +32,5 @@ class _Deferred:
         self.name = name
 
     def from_config(self, config):
-        """Makes an object of the class."""
+        """Make an object of the class."""
         return getattr(importlib.import_module(self.module), self.name).from_config(config)

@@ -1,26 +1,19 @@
 """Similarity terms: what a model adds to the classification loss to compare two batches."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
+
+from semisup.types import LossWeight, Tensor
 
 
 class SimilarityTerm(keras.layers.Layer):
     """Base class of the terms that compare the embeddings of two batches.
 
     A subclass computes its losses in `call`. `semisup.AssociativeModel` adds them, each times its
-    weight, to the classification loss:
-
-        class MeanDistance(SimilarityTerm):
-            loss_names = ("mean_distance_loss",)
-
-            def __init__(self, weight=1.0, **kwargs):
-                super().__init__({"mean_distance_loss": weight}, **kwargs)
-
-            def call(self, a, b, labels=None):
-                difference = keras.ops.mean(a, axis=0) - keras.ops.mean(b, axis=0)
-                return {"mean_distance_loss": keras.ops.sum(difference**2)}, {}
-
-    Outside of such a model, `loss` returns the weighted sum for a training step of one's own.
+    weight, to the classification loss. In a custom training step, `loss` returns the weighted sum.
 
     Args:
         loss_weights: for each loss by its name, its weight: a number, or a schedule of the step.
@@ -35,12 +28,27 @@ class SimilarityTerm(keras.layers.Layer):
 
     Raises:
         ValueError: if there is not one weight for each loss.
+
+    Example:
+        >>> class MeanDistance(semisup.SimilarityTerm):
+        ...     loss_names = ("mean_distance_loss",)
+        ...
+        ...     def __init__(self, weight=1.0, **kwargs):
+        ...         super().__init__({"mean_distance_loss": weight}, **kwargs)
+        ...
+        ...     def call(self, a, b, labels=None):
+        ...         difference = keras.ops.mean(a, axis=0) - keras.ops.mean(b, axis=0)
+        ...         return {"mean_distance_loss": keras.ops.sum(difference**2)}, {}
+        >>> float(MeanDistance(weight=2.0).loss([[0.0]], [[1.0], [3.0]]))
+        8.0
     """
 
     loss_names = ()
     statistics_names = ()
 
-    def __init__(self, loss_weights, dtype="float32", **kwargs):
+    def __init__(
+        self, loss_weights: Mapping[str, LossWeight], dtype: str = "float32", **kwargs: Any
+    ):
         super().__init__(dtype=dtype, **kwargs)
         if tuple(loss_weights) != tuple(self.loss_names):
             raise ValueError(
@@ -50,7 +58,9 @@ class SimilarityTerm(keras.layers.Layer):
         self.loss_weights = dict(loss_weights)
         self.built = True
 
-    def call(self, a, b, labels=None):
+    def call(
+        self, a: Tensor, b: Tensor, labels: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Compute the losses and statistics of one pair of batches.
 
         Args:
@@ -64,7 +74,7 @@ class SimilarityTerm(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def loss(self, a, b, labels=None, step=0):
+    def loss(self, a: Tensor, b: Tensor, labels: Tensor | None = None, step: int = 0) -> Tensor:
         """Compute the weighted sum of the losses.
 
         Args:
@@ -76,11 +86,18 @@ class SimilarityTerm(keras.layers.Layer):
         Returns:
             Scalar float32.
         """
-        losses, _ = self(a, b, labels)
+        given = (a, b) if labels is None else (a, b, labels)
+        losses, _ = self(*map(ops.convert_to_tensor, given))
         return sum(weight_at(self.loss_weights[name], step) * losses[name] for name in losses)
 
+    @classmethod
+    def from_config(cls, config):
+        """Make a term from what `get_config` returned, in which schedules are serialised."""
+        deserialize = keras.saving.deserialize_keras_object
+        return cls(**{name: deserialize(value) for name, value in config.items()})
 
-def loss_weight(name):
+
+def loss_weight(name: str) -> property:
     """Make the property of a term that reads and sets the weight of one of its losses.
 
     Args:
@@ -96,7 +113,7 @@ def loss_weight(name):
     return property(read, write, doc=f"Weight of `{name}`: a number, or a schedule of the step.")
 
 
-def weight_at(weight, step):
+def weight_at(weight: LossWeight, step: Tensor) -> Tensor:
     """Evaluate the weight of a loss at a step.
 
     Args:
@@ -109,7 +126,7 @@ def weight_at(weight, step):
     return ops.cast(weight(step) if callable(weight) else weight, "float32")
 
 
-def check_term(similarity):
+def check_term(similarity: Any) -> None:
     """Check that an object can serve a model as its similarity term.
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 from semisup.config import TrainConfig
 from semisup.data import labelled_subset, sampling
 from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset
-from semisup.errors import UserError
+from semisup.errors import UserError, rephrased
 from semisup.run import building, files
 from semisup.run.task import Task, TaskData
 
@@ -122,6 +122,11 @@ class SemiSupervised(Task):
 TASK = SemiSupervised()
 
 
+@rephrased(
+    per_class="--sup_per_class={value}: {reason}",
+    count="--validation_samples={value}: {reason}",
+    samples="--unsup_samples={value}: {reason}",
+)
 def compose(
     config,
     class_names,

@@ -14,28 +14,7 @@ import keras
 
 from semisup.architectures import applications, convolutional, residual, saved_models
 from semisup.architectures.common import half_squares
-from semisup.architectures.convolutional import (
-    dann_model,
-    mnist_model,
-    mnist_model_dropout,
-    stl10_model,
-    svhn_model,
-)
-from semisup.architectures.residual import resnet_cifar_model, resnet_stl10_model
-from semisup.errors import UserError
-
-__all__ = [
-    "build",
-    "dann_model",
-    "describe",
-    "mnist_model",
-    "mnist_model_dropout",
-    "resnet_cifar_model",
-    "resnet_stl10_model",
-    "stl10_model",
-    "svhn_model",
-    "uses_batch_statistics",
-]
+from semisup.errors import ArgumentError, UserError
 
 NETWORKS = {**convolutional.NETWORKS, **residual.NETWORKS}
 
@@ -52,7 +31,9 @@ def build(
     num_blocks=None,
     dropout=None,
 ):
-    """Builds a network by its name.
+    """Build a network by its name.
+
+    For example, `build("svhn_model", (32, 32, 3), embedding_size=64)`; `describe()` lists all.
 
     Args:
         name: `mnist_model`, `mnist_model_dropout`, `svhn_model`, `stl10_model`, `dann_model`,
@@ -76,15 +57,16 @@ def build(
         A Keras model from images (n, height, width, channels) to embeddings (n, embedding_size).
 
     Raises:
-        UserError: if the name is unknown, the images don't fit the network, a file cannot be read
-            or is no such model, weights cannot be downloaded, or `num_blocks` or `dropout` is given
-            to a network that has no such setting, or out of its range.
+        ValueError: if the name is unknown, the images don't fit the network, or `num_blocks` or
+            `dropout` is given to a network that has no such setting, or out of its range.
+        UserError: if a file cannot be read, is no such model or does not take such images, or if
+            weights cannot be downloaded.
     """
     input_shape = tuple(input_shape)
     known = None if name.endswith(".keras") else _known_name(name)
     if pretrained and (known is None or known in NETWORKS):
-        raise UserError(
-            f"--pretrained is for the networks of keras.applications; {name} is none of them"
+        raise ArgumentError(
+            "pretrained", True, f"it is for networks of keras.applications; {name} is none of them"
         )
     settings = _settings(name, NETWORKS.get(known), num_blocks=num_blocks, dropout=dropout)
     if known in NETWORKS:
@@ -101,10 +83,10 @@ def build(
 
 
 def describe():
-    """Text that lists all architectures, for `--architecture=help`."""
+    """Return a text that lists all architectures."""
     lines = ["Networks of the papers (3x3 convolutions, P: max pooling, D: dropout, /2: stride 2):"]
     lines += [f"  {name:19} {network.describe()}" for name, network in NETWORKS.items()]
-    lines += ["", "Networks of keras.applications (--pretrained for their ImageNet weights):"]
+    lines += ["", "Networks of keras.applications (pretrained: with their ImageNet weights):"]
     lines += textwrap.wrap(
         ", ".join(applications.names()), 98, initial_indent="  ", subsequent_indent="  "
     )
@@ -113,7 +95,7 @@ def describe():
 
 
 def uses_batch_statistics(model):
-    """Whether a model, or any model or layer nested in it, is batch normalised.
+    """Return whether a model, or any model or layer nested in it, is batch normalised.
 
     Args:
         model: a Keras model or layer.
@@ -128,32 +110,35 @@ def _known_name(name):
     if name.lower() in known:
         return known[name.lower()]
     near = difflib.get_close_matches(name.lower(), known, n=3) or [*NETWORKS]
-    raise UserError(
-        f"unknown architecture {name!r}; did you mean {', '.join(known[match] for match in near)}? "
-        "--architecture=help lists all, and a saved model ends in .keras"
+    raise ArgumentError(
+        "name",
+        name,
+        f"there is no such network; did you mean {', '.join(known[match] for match in near)}? A "
+        "saved model ends in .keras",
     )
 
 
 def _settings(name, network, **settings):
-    """The settings that are given, each of which the network must have."""
+    """Return the settings that are given, each of which the network must have."""
     given = {setting: value for setting, value in settings.items() if value is not None}
     for setting, value in given.items():
         if network is None or setting not in network.settings:
             owners = [known for known, other in NETWORKS.items() if setting in other.settings]
-            raise UserError(
-                f"--{setting}={value} is for {', '.join(owners[:-1])} and {owners[-1]}; {name} is "
-                "none of them"
+            raise ArgumentError(
+                setting,
+                value,
+                f"it is for {', '.join(owners[:-1])} and {owners[-1]}; {name} is none of them",
             )
     if given.get("num_blocks", 1) < 1:
-        raise UserError(f"--num_blocks={given['num_blocks']}: a stage has 1 block or more")
+        raise ArgumentError("num_blocks", given["num_blocks"], "a stage has 1 block or more")
     if not 0 <= given.get("dropout", 0) < 1:
-        raise UserError(f"--dropout={given['dropout']}: a rate is at least 0 and less than 1")
+        raise ArgumentError("dropout", given["dropout"], "a rate is at least 0 and less than 1")
     return given
 
 
 def _load(path, input_shape, embedding_size, normalization):
     if not os.path.isfile(path):
-        raise UserError(f"there is no file {path}, which --architecture names")
+        raise UserError(f"architecture {path}: there is no such file")
     model = saved_models.load(path, compile=False)
     takes, gives = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
     if not (_has_rank(takes, 4) and _has_rank(gives, 2)):
@@ -164,8 +149,8 @@ def _load(path, input_shape, embedding_size, normalization):
     if any(size not in (None, given) for size, given in zip(takes[1:], input_shape, strict=True)):
         raise UserError(f"{path} takes images of shape {takes[1:]}, not {input_shape}")
     if embedding_size not in (_DEFAULT_EMBEDDING_SIZE, gives[1]):
-        raise UserError(
-            f"{path} returns embeddings of width {gives[1]}, not --emb_size={embedding_size}"
+        raise ArgumentError(
+            "embedding_size", embedding_size, f"{path} returns embeddings of width {gives[1]}"
         )
     if normalization is None and None not in takes[1:]:
         return model
@@ -180,7 +165,7 @@ def _has_rank(shape, rank):
 
 
 def _regularize(model, l2_weight):
-    """Replaces the regularisers of all kernels, and those that the model's configuration names."""
+    """Replace the regularisers of all kernels, and those that the model's configuration names."""
     regularizer = half_squares(l2_weight)
     for layer in model._flatten_layers():
         for kind in ("kernel_regularizer", "depthwise_regularizer", "pointwise_regularizer"):

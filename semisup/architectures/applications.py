@@ -7,14 +7,14 @@ import types
 import keras
 
 from semisup.architectures.common import check_size
-from semisup.errors import UserError, first_line
+from semisup.errors import ArgumentError, UserError, first_line
 
 # By the modules of keras.applications; all others take 32 x 32.
 _LEAST_SIZES = {"inception_resnet_v2": 75, "inception_v3": 75, "xception": 71}
 
 
 def names():
-    """Names of the networks, sorted."""
+    """Return the names of the networks, sorted."""
     return sorted(
         name
         for name in dir(keras.applications)
@@ -23,12 +23,12 @@ def names():
 
 
 def least_size(name):
-    """Least height and width of the images that a network takes."""
+    """Return the least height and width of the images that a network takes."""
     return _LEAST_SIZES.get(_module_name(name), 32)
 
 
 def build(name, input_shape, embedding_size, normalization=None, pretrained=False):
-    """Builds a network with global average pooling and a linear embedding on top.
+    """Build a network with global average pooling and a linear embedding on top.
 
     Grey images are repeated to RGB.
 
@@ -44,12 +44,13 @@ def build(name, input_shape, embedding_size, normalization=None, pretrained=Fals
         (n, embedding_size). The body is nested in it.
 
     Raises:
-        UserError: if the images are too small or have other channels, if the weights cannot be
-            downloaded, or if a normalisation is given to a network that cannot do without its own.
+        ValueError: if the images are too small or have other channels, or if a normalisation is
+            given to a network that cannot do without its own.
+        UserError: if the weights cannot be downloaded.
     """
     check_size(name, input_shape, least_size(name))
     if input_shape[-1] not in (1, 3):
-        raise UserError(f"{name} takes images with 1 or 3 channels, not {input_shape[-1]}")
+        raise ValueError(f"{name} takes images with 1 or 3 channels, not {input_shape[-1]}")
     body = _body(
         name, (*input_shape[:2], 3), own_scaling=normalization is None, pretrained=pretrained
     )
@@ -78,16 +79,16 @@ class ApplicationPreprocessing(keras.layers.Layer):
         self.module = module
 
     def call(self, images):
-        """Images (n, height, width, 3) in [0, 255], as the module's networks take them."""
+        """Bring images (n, height, width, 3) in [0, 255] to what the module's networks take."""
         images = keras.ops.cast(images, self.compute_dtype)
         return getattr(keras.applications, self.module).preprocess_input(images)
 
     def compute_output_shape(self, input_shape):
-        """The input's shape."""
+        """Return the input's shape."""
         return input_shape
 
     def get_config(self):
-        """Arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {**super().get_config(), "module": self.module}
 
 
@@ -103,7 +104,9 @@ def _body(name, input_shape, own_scaling, pretrained):
         if "include_preprocessing" in inspect.signature(function).parameters:
             arguments["include_preprocessing"] = False
         elif _module_name(name) == "efficientnet":
-            raise UserError(f"{name} scales its images itself; leave --normalization at auto")
+            raise ArgumentError(
+                "normalization", None, f"{name} scales its images itself, and takes no other"
+            )
     try:
         body = function(**arguments)
     except Exception as error:
@@ -116,7 +119,7 @@ def _body(name, input_shape, own_scaling, pretrained):
 
 
 def _scale_in_float32(body):
-    """Lets a network that scales its images itself do so before it rounds them to bfloat16."""
+    """Let a network that scales its images itself do so before it rounds them to bfloat16."""
     for layer in itertools.takewhile(lambda layer: not layer.trainable_weights, body.layers):
         if not isinstance(layer, keras.layers.InputLayer):
             for part in layer._flatten_layers():

@@ -1,9 +1,9 @@
 """The authors' networks: blocks of 3x3 convolutions, max pooling, an embedding.
 
-Where the thesis (chapter 3 section 4, chapter 4 section 3.2) and the authors' code disagree, the
-code is followed, which the published numbers came from. Throughout: pooling has stride 2 (thesis:
-1) and no padding, kernels start by Glorot's uniform distribution and biases at zero, and the L2
-weights are other than the thesis' 1e-4 where the functions say so.
+Where the thesis (chapter 3 section 4, chapter 4 section 3.2) and the authors' code disagree, these
+networks follow the code, from which the published numbers came. In all of them, pooling has stride
+2 (thesis: 1) and no padding, kernels start by Glorot's uniform distribution and biases at zero, and
+the L2 weights are other than the thesis' 1e-4.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from semisup.architectures.common import check_size, half_squares, scaling_by_12
 
 @dataclasses.dataclass(frozen=True)
 class ConvolutionalNetwork:
-    """What tells the authors' networks apart.
+    """A network of the authors, described by what tells it from the others.
 
     Attributes:
         pixels: what the default normalisation makes of a pixel x, in words.
@@ -50,7 +50,7 @@ class ConvolutionalNetwork:
 
     @property
     def settings(self):
-        """Names of the further arguments that `build` takes for this network."""
+        """The names of the further arguments that `build` takes for this network."""
         return ("dropout",) if self.dropped_pools else ()
 
     def build(
@@ -62,7 +62,7 @@ class ConvolutionalNetwork:
         l2_weight=None,
         dropout=None,
     ):
-        """Builds the network; the arguments are those of `mnist_model_dropout`."""
+        """Build the network: see `semisup.architectures.build`."""
         check_size(name, input_shape, self.least_size)
         dropout = self.dropout if dropout is None else dropout
         kernels = {
@@ -86,7 +86,7 @@ class ConvolutionalNetwork:
         return keras.Model(images, embeddings, name=name)
 
     def describe(self):
-        """Input normalisation, body, embedding and L2 weight in a line."""
+        """Describe input normalisation, body, embedding and L2 weight in a line."""
         body = []
         for block, (widths, pool_size) in enumerate(self._pooled_blocks(), start=1):
             for index, width in enumerate(widths, start=1):
@@ -138,7 +138,9 @@ _SVHN = ConvolutionalNetwork(
 )
 
 NETWORKS = {
+    # The thesis' generic network.
     "mnist_model": _MNIST,
+    # The VCNN of chapter 5. The authors keep 0.8 of the values; the thesis names no dropout.
     "mnist_model_dropout": dataclasses.replace(
         _MNIST,
         pixels="(x - 128) / 128",
@@ -146,7 +148,12 @@ NETWORKS = {
         dropped_pools=("pool1", "pool2"),
         dropout=0.2,
     ),
+    # The network of the SVHN and of all domain adaptation experiments. The thesis (chapter 4
+    # section 3.2) draws two convolutions to a block.
     "svhn_model": _SVHN,
+    # The network of the STL-10 experiment (chapter 3 section 4.2). The thesis leaves out the last
+    # convolution, batch normalisation (without gamma, and in place of biases), the scaling of the
+    # pixels, and that the embedding is linear. Images of 96 pixels shrink to 48, 23, 11 and 5.
     "stl10_model": ConvolutionalNetwork(
         pixels="(x - 128) / 128",
         normalization=scaling_by_128,
@@ -158,89 +165,7 @@ NETWORKS = {
         batch_normalization=True,
         least_size=17,
     ),
+    # The authors' stand-in for DANN's network, which they gave embeddings of width 2048. DANN's
+    # paper has fewer and larger convolutions. No table of the thesis uses this network.
     "dann_model": dataclasses.replace(_SVHN, activation="relu", embedding_activation="relu"),
 }
-
-
-def mnist_model(input_shape, embedding_size=128, normalization=None, l2_weight=None):
-    """The thesis' generic network: two convolutions to a block, images as x / 255, L2 1e-3, ELU.
-
-    Args:
-        input_shape: (height, width, channels), at least 8 x 8 pixels.
-        embedding_size: width of the embeddings.
-        normalization: layer that normalises the images; None: the network's own.
-        l2_weight: weight of half the sum of squares of all kernels; None: the network's own.
-
-    Returns:
-        A Functional model from images (n, height, width, channels) in [0, 255] to embeddings
-        (n, embedding_size).
-
-    Raises:
-        UserError: if the images are too small.
-    """
-    return NETWORKS["mnist_model"].build(
-        "mnist_model", input_shape, embedding_size, normalization, l2_weight
-    )
-
-
-def mnist_model_dropout(
-    input_shape, embedding_size=128, normalization=None, l2_weight=None, dropout=None
-):
-    """The VCNN of chapter 5: `mnist_model` with dropout, and images as (x - 128) / 128.
-
-    Dropout follows the first and the second pooling; the authors keep 0.8 of the values. The
-    thesis names neither.
-
-    Args:
-        input_shape: see `mnist_model`.
-        embedding_size: see `mnist_model`.
-        normalization: see `mnist_model`.
-        l2_weight: see `mnist_model`.
-        dropout: rate of the dropout, in [0, 1); None: 0.2.
-
-    Returns:
-        A model like that of `mnist_model`.
-
-    Raises:
-        UserError: if the images are too small.
-    """
-    return NETWORKS["mnist_model_dropout"].build(
-        "mnist_model_dropout", input_shape, embedding_size, normalization, l2_weight, dropout
-    )
-
-
-def svhn_model(input_shape, embedding_size=128, normalization=None, l2_weight=None):
-    """The network of the SVHN and of all domain adaptation experiments: L2 1e-4, ELU.
-
-    Three convolutions to a block, where the thesis (chapter 4 section 3.2) draws two. Each channel
-    of each image is divided by its variance, see `normalization.ImageStandardization`. Arguments,
-    result and errors are those of `mnist_model`.
-    """
-    return NETWORKS["svhn_model"].build(
-        "svhn_model", input_shape, embedding_size, normalization, l2_weight
-    )
-
-
-def stl10_model(input_shape, embedding_size=128, normalization=None, l2_weight=None):
-    """The batch normalised network of the STL-10 experiment (chapter 3 section 4.2): L2 5e-3, ELU.
-
-    The thesis leaves out the convolution of width 128 after the last pooling, batch normalisation
-    (without gamma, and in place of biases), the input's (x - 128) / 128, and that the embedding is
-    linear. Images of 96 pixels shrink to 48, 23, 11 and 5; the least size is 17. Arguments, result
-    and errors are otherwise those of `mnist_model`.
-    """
-    return NETWORKS["stl10_model"].build(
-        "stl10_model", input_shape, embedding_size, normalization, l2_weight
-    )
-
-
-def dann_model(input_shape, embedding_size=2048, normalization=None, l2_weight=None):
-    """The authors' stand-in for DANN's network: `svhn_model` with ReLU and a wide embedding.
-
-    DANN's paper has fewer and larger convolutions; from it come the ReLU and the width of the
-    embedding, here activated too. No table of the thesis uses this network. Arguments, result and
-    errors are those of `mnist_model`.
-    """
-    return NETWORKS["dann_model"].build(
-        "dann_model", input_shape, embedding_size, normalization, l2_weight
-    )

@@ -1,6 +1,6 @@
 """The calls of layers that a functional network is made of, those of nested models in their place.
 
-For whoever has to look between the layers of a network, or to make one of its calls in another way.
+They serve to look between the layers of a network, and to make some of its calls in another way.
 """
 
 import functools
@@ -27,12 +27,12 @@ class LayerCall(NamedTuple):
 
 
 def is_functional(network):
-    """Whether the calls of a network are known: whether it is a functional or sequential model."""
+    """Return whether the calls of a network are known: of a functional or sequential model."""
     return isinstance(network, keras.Model) and hasattr(_graph(network), "_nodes_by_depth")
 
 
 def run(network, inputs, call):
-    """Computes a functional network, each call of a layer by a function.
+    """Compute a functional network, each call of a layer by a function.
 
     Args:
         network: a functional or sequential Keras model with one input.
@@ -56,15 +56,15 @@ def run(network, inputs, call):
 
 
 def infer(layer, arguments, options, training=False):
-    """Calls a layer or an operation, in inference mode unless told otherwise: see `run`."""
+    """Call a layer or an operation, in inference mode unless told otherwise: see `run`."""
     if isinstance(layer, keras.layers.Layer):
-        # Told each of them: Keras hands what one is told on to the next.
+        # To every layer, since Keras passes the argument of one on to those that it calls.
         options = {**options, "training": training}
     return layer(*arguments, **options)
 
 
 def trace(network):
-    """Lists the calls of a network.
+    """List the calls of a network.
 
     Args:
         network: a functional or sequential Keras model with one input.
@@ -95,9 +95,9 @@ def trace(network):
 
 
 def first_convolution(network):
-    """The convolution whose kernels see the images themselves.
+    """Return the convolution whose kernels see the images themselves.
 
-    Keras remembers every tracing of a network for ever: who looks often should ask once.
+    Keras keeps every tracing of a network: call this once, and keep the result.
 
     Args:
         network: a functional or sequential Keras model with one input.
@@ -135,7 +135,7 @@ class Section(keras.Model):
         self.stop = stop
 
     def call(self, inputs):
-        """The output of the call `stop` for that of the call `start`."""
+        """Compute the output of the call `stop` from that of the call `start`."""
         places, found = itertools.count(), {}
 
         def call(layer, arguments, options):
@@ -152,5 +152,5 @@ class Section(keras.Model):
 
 
 def _graph(network):
-    """What knows the calls: a sequential model hides a functional one."""
+    """Return the functional model of a network, which a sequential one hides."""
     return getattr(network, "_functional", network)

@@ -9,13 +9,13 @@ import numpy as np
 from keras import ops
 
 from semisup.cli import choices
-from semisup.errors import UserError
+from semisup.errors import ArgumentError
 
 _CHUNK_BYTES = 16 * 2**20
 
 
 def build(name, images=None, image_shape=None):
-    """Builds a normalisation layer by its name.
+    """Build a normalisation layer by its name.
 
     The names and what becomes of a pixel x:
 
@@ -28,7 +28,7 @@ def build(name, images=None, image_shape=None):
       `ImageStandardization`.
 
     Args:
-        name: one of `choices.NORMALIZATIONS`, save `auto`, which means an architecture's own.
+        name: one of `choices.NORMALIZATIONS` except `auto`, which means an architecture's own.
         images: (n, height, width, channels) array or memory map in [0, 255] whose statistics
             `channel` and `pixel` use. Without it their layer has mean 0 and deviation 1, until
             its weights are restored.
@@ -39,7 +39,7 @@ def build(name, images=None, image_shape=None):
         A Keras layer named `normalization`.
 
     Raises:
-        UserError: if the name is unknown, or the images' statistics don't fit `image_shape`.
+        ValueError: if the name is unknown, or the images' statistics don't fit `image_shape`.
     """
     options = {"name": "normalization"}
     if name == "unit":
@@ -51,9 +51,11 @@ def build(name, images=None, image_shape=None):
             return Standardization(per=name, **options)
         mean, deviation = statistics(images, per=name)
         if image_shape is not None and not _fits(mean.shape, image_shape):
-            raise UserError(
+            raise ArgumentError(
+                "images",
+                None,
                 f"the {name} statistics of images of shape {tuple(images.shape[1:])} don't fit "
-                f"images of shape {tuple(image_shape)}; try --normalization=image"
+                f"images of shape {tuple(image_shape)}",
             )
         return Standardization(per=name, mean=mean, deviation=deviation, **options)
     if name == "image":
@@ -61,11 +63,11 @@ def build(name, images=None, image_shape=None):
     if name == "image_variance":
         return ImageStandardization(divisor="variance", epsilon=1e-5, **options)
     names = ", ".join(known for known in choices.NORMALIZATIONS if known != "auto")
-    raise UserError(f"unknown normalization {name!r}; it is one of {names}")
+    raise ValueError(f"normalization {name!r} is none of {names}")
 
 
 def scaling(offset, scale, **kwargs):
-    """Layer that normalises by the range of the pixels, (x - offset) / scale.
+    """Make a layer that normalises by the range of the pixels, (x - offset) / scale.
 
     Args:
         offset: pixel value that becomes 0.
@@ -79,7 +81,7 @@ def scaling(offset, scale, **kwargs):
 
 
 def statistics(images, per="channel"):
-    """Mean and standard deviation of a data set, read in chunks.
+    """Compute mean and standard deviation of a data set, read in chunks.
 
     Args:
         images: (n, height, width, channels) uint8 or float array in [0, 255]; a memory map is read
@@ -110,9 +112,9 @@ def statistics(images, per="channel"):
 
 @keras.saving.register_keras_serializable(package="semisup")
 class Standardization(keras.layers.Layer):
-    """Standardises by the statistics of a data set, (x - mean) / deviation (thesis 2.1.2).
+    """Standardise by the statistics of a data set, (x - mean) / deviation (thesis 2.1.2).
 
-    The thesis' formula divides by the variance; what it announces, unit variance, takes the
+    The thesis' formula divides by the variance, but its text wants unit variance, which takes the
     standard deviation. Deviations below one grey level count as one: where hardly any training
     image differs, a test image that does would otherwise become arbitrarily large.
 
@@ -139,7 +141,7 @@ class Standardization(keras.layers.Layer):
         )
 
     def build(self, input_shape):
-        """Creates the weights `mean` and `deviation` for images (n, height, width, channels)."""
+        """Create the weights `mean` and `deviation` for images (n, height, width, channels)."""
         image_shape = tuple(input_shape[1:])
         shape = image_shape[-1:] if self.per == "channel" else image_shape
         if not _fits(np.shape(self._initial_mean), shape):
@@ -156,26 +158,26 @@ class Standardization(keras.layers.Layer):
         return weight
 
     def call(self, images):
-        """Standardised images, of the same shape."""
+        """Return standardised images, of the same shape."""
         images = ops.cast(images, self.compute_dtype)
         return (images - self.mean) / self.deviation
 
     def compute_output_shape(self, input_shape):
-        """The input's shape."""
+        """Return the input's shape."""
         return input_shape
 
     def get_config(self):
-        """Arguments of the constructor, less the statistics, which are weights."""
+        """Return the arguments of the constructor, less the statistics, which are weights."""
         return {**super().get_config(), "per": self.per}
 
 
 @keras.saving.register_keras_serializable(package="semisup")
 class ImageStandardization(keras.layers.Layer):
-    """Standardises each channel of each image by itself, (x - mean) / (divisor + epsilon).
+    """Standardise each channel of each image by itself, (x - mean) / (divisor + epsilon).
 
-    With the variance as the divisor, as the authors' code had it for SVHN and domain adaptation,
-    pixels in [0, 255] come out of the order of 0.01, and images of low contrast larger than others:
-    not an affine change of the standardised image that a later layer could learn to undo.
+    With the variance as the divisor, as in the authors' code for SVHN and domain adaptation, pixels
+    in [0, 255] become values around 0.01, which are larger in images of low contrast. No later
+    layer could undo that, since the factor differs from image to image.
 
     Args:
         divisor: "deviation" or "variance", of the pixels of the channel.
@@ -195,7 +197,7 @@ class ImageStandardization(keras.layers.Layer):
         self.epsilon = epsilon
 
     def call(self, images):
-        """Standardised images, of the same shape."""
+        """Return standardised images, of the same shape."""
         images = ops.cast(images, self.compute_dtype)
         centred = images - ops.mean(images, axis=(1, 2), keepdims=True)
         divisor = ops.mean(ops.square(centred), axis=(1, 2), keepdims=True)
@@ -204,11 +206,11 @@ class ImageStandardization(keras.layers.Layer):
         return centred / (divisor + self.epsilon)
 
     def compute_output_shape(self, input_shape):
-        """The input's shape."""
+        """Return the input's shape."""
         return input_shape
 
     def get_config(self):
-        """Arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {**super().get_config(), "divisor": self.divisor, "epsilon": self.epsilon}
 
 
@@ -221,6 +223,6 @@ def _reduced_axes(per):
 
 
 def _fits(statistics_shape, image_shape):
-    """Whether statistics are those of such images, or of grey images of their size."""
+    """Return whether statistics are those of such images, or of grey images of their size."""
     expected = tuple(image_shape)[len(image_shape) - len(statistics_shape) :]
     return statistics_shape in (expected, (*expected[:-1], 1))

@@ -20,7 +20,7 @@ from semisup.architectures.common import check_size, half_squares, scaling_by_12
 
 @dataclasses.dataclass(frozen=True)
 class ResidualNetwork:
-    """What tells the residual networks apart.
+    """A residual network, described by what tells it from the others.
 
     Attributes:
         settings: names of the further arguments that `build` takes.
@@ -45,7 +45,7 @@ class ResidualNetwork:
 
     @property
     def least_size(self):
-        """Least height and width that leave 2 x 2 pixels after the last stage."""
+        """The least height and width that leave 2 x 2 pixels after the last stage."""
         return 2 * math.prod(self.strides) * (self.pool_size or 1)
 
     def build(
@@ -58,7 +58,7 @@ class ResidualNetwork:
         num_blocks=None,
         dropout=None,
     ):
-        """Builds the network; the arguments are those of `resnet_cifar_model`."""
+        """Build the network: see `semisup.architectures.build`."""
         check_size(name, input_shape, self.least_size)
         num_blocks = self.num_blocks if num_blocks is None else num_blocks
         dropout = self.dropout if dropout is None else dropout
@@ -83,7 +83,7 @@ class ResidualNetwork:
         return keras.Model(images, embeddings, name=name)
 
     def describe(self):
-        """Input normalisation, body, embedding, defaults and L2 weight in a line."""
+        """Describe input normalisation, body, embedding, defaults and L2 weight in a line."""
         body = [str(self.stem), *([f"P{self.pool_size}"] if self.pool_size else [])]
         for width, stride in zip(self.widths, self.strides, strict=True):
             body.append(f"{self.num_blocks}x{width}" + (f"/{stride}" if stride > 1 else ""))
@@ -94,7 +94,7 @@ class ResidualNetwork:
 
 
 def _block(x, width, stride, projects, path, regularizer):
-    """A pre-activated block of two convolutions; `projects` tells how the input is carried over."""
+    """Add a pre-activated block of two convolutions; `projects`: by a projected shortcut."""
     shortcut = x
     x = _activation(x, f"{path}_", "1")
     if projects:
@@ -111,7 +111,7 @@ def _activation(x, prefix, suffix=""):
 
 
 def _convolution(x, width, kernel_size, stride, name, regularizer):
-    """A convolution without bias whose padding does not depend on the size of the images."""
+    """Add a convolution without bias whose padding does not depend on the images' size."""
     if stride > 1 and kernel_size > 1:
         # "same" would pad images of even size below and to the right only.
         x = keras.layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
@@ -128,72 +128,12 @@ def _convolution(x, width, kernel_size, stride, name, regularizer):
 
 
 NETWORKS = {
+    # The thesis has it on all data sets but STL-10, with 3 blocks to a stage for MNIST and FRGC, 5
+    # for SVHN and CIFAR-10, and embeddings of width 64.
     "resnet_cifar_model": ResidualNetwork(stem=16, widths=(16, 32, 64), strides=(1, 2, 2)),
+    # That for ImageNet of half the width, with a smaller stem. The thesis runs it on windows of
+    # 64 x 64 pixels, which shrink to 32, 32, 16 and 8.
     "resnet_stl10_model": ResidualNetwork(
         stem=32, widths=(32, 64, 128, 256), strides=(1, 1, 2, 2), pool_size=2
     ),
 }
-
-
-def resnet_cifar_model(
-    input_shape,
-    embedding_size=128,
-    normalization=None,
-    l2_weight=None,
-    num_blocks=None,
-    dropout=None,
-):
-    """The residual network for CIFAR-10: widths 16, 32 and 64, images as (x - 128) / 128.
-
-    The thesis has it on all data sets but STL-10, with 3 blocks to a stage for MNIST and FRGC, 5
-    for SVHN and CIFAR-10, and embeddings of width 64.
-
-    Args:
-        input_shape: (height, width, channels), at least 8 x 8 pixels.
-        embedding_size: width of the embeddings.
-        normalization: layer that normalises the images; None: the network's own.
-        l2_weight: weight of half the sum of squares of all kernels; None: 0.
-        num_blocks: blocks of two convolutions in each stage, 1 or more; None: 3.
-        dropout: rate of the dropout of the averaged features, in [0, 1); None: 0.
-
-    Returns:
-        A Functional model from images (n, height, width, channels) in [0, 255] to embeddings
-        (n, embedding_size), which are linear.
-
-    Raises:
-        UserError: if the images are too small.
-    """
-    return NETWORKS["resnet_cifar_model"].build(
-        "resnet_cifar_model",
-        input_shape,
-        embedding_size,
-        normalization,
-        l2_weight,
-        num_blocks,
-        dropout,
-    )
-
-
-def resnet_stl10_model(
-    input_shape,
-    embedding_size=128,
-    normalization=None,
-    l2_weight=None,
-    num_blocks=None,
-    dropout=None,
-):
-    """The residual network for STL-10: that for ImageNet of half the width, with a smaller stem.
-
-    The stem is a 3x3 convolution and 2x2 max pooling; the thesis runs it on windows of 64 x 64
-    pixels, which shrink to 32, 32, 16 and 8, with 3 blocks to a stage. The least size is 16 x 16.
-    Arguments, result and errors are otherwise those of `resnet_cifar_model`.
-    """
-    return NETWORKS["resnet_stl10_model"].build(
-        "resnet_stl10_model",
-        input_shape,
-        embedding_size,
-        normalization,
-        l2_weight,
-        num_blocks,
-        dropout,
-    )

@@ -9,7 +9,7 @@ from semisup.errors import UserError, first_line
 
 
 def load(path, **options):
-    """Loads a `.keras` file.
+    """Load a `.keras` file.
 
     Args:
         path: the file.
@@ -39,7 +39,7 @@ def load(path, **options):
 
 
 def _unregistered(path):
-    """Names of the classes and functions of a file that Keras cannot find, in their order."""
+    """Return the names of a file's classes and functions that Keras cannot find, in order."""
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
@@ -65,7 +65,7 @@ def _unregistered(path):
 
 
 def _is_function(part):
-    """Whether a part of a configuration is a function that is Keras' own or registered."""
+    """Return whether a part of a configuration is a function of Keras or a registered one."""
     try:
         keras.saving.deserialize_keras_object(part)
     except Exception:

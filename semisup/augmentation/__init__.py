@@ -17,7 +17,6 @@ from semisup.augmentation.appearance import (
 )
 from semisup.augmentation.base import Augmentation
 from semisup.augmentation.geometry import RandomAffine, RandomNormalAffine, RandomWindow
-from semisup.cli import choices
 
 __all__ = [
     "Augmentation",
@@ -31,7 +30,6 @@ __all__ = [
     "RandomSaturation",
     "RandomWindow",
     "build",
-    "chain",
 ]
 
 PIPELINES = {
@@ -41,8 +39,8 @@ PIPELINES = {
     ),
     # MNIST to MNIST-M: digits that are always white on black, inverted half of the time.
     "inversion": ((keras.layers.RandomInvert, {"factor": (0.5, 0.5)}),),
-    # The authors' parameters but for brightness: their 1.3, on images in [-1, 1], would clip more
-    # than half of the values in a quarter of all images, of which the thesis warns.
+    # The authors' parameters except for brightness: their 1.3, on images in [-1, 1], would clip
+    # more than half of the values in a quarter of all images, of which the thesis warns.
     "stl10": (
         (RandomAffine, {"rotation": 10.0, "crop": 0.2, "interpolation": "nearest"}),
         (keras.layers.RandomFlip, {"mode": "horizontal"}),
@@ -58,40 +56,31 @@ PIPELINES = {
 }
 
 
-def build(name, seed):
-    """The augmentation pipeline of a name.
+def build(name, seed, pipelines=PIPELINES):
+    """Build an augmentation pipeline by its name.
 
     Args:
-        name: one of `choices.AUGMENTATIONS`.
+        name: a name of the pipelines, or "none".
         seed: integer, 0 or more; the seeds of the pipeline's layers derive from it.
+        pipelines: for each name, (layer class, its arguments without seed) in the order of
+            application.
 
     Returns:
-        A layer from float32 images (n, height, width, channels) in [0, 255] to such images, or None
-        for "none".
+        An `Augmentation` from float32 images (n, height, width, channels) in [0, 255] to such
+        images, or None for "none".
 
     Raises:
         ValueError: if the name is unknown, or the seed is negative.
     """
-    if name not in choices.AUGMENTATIONS:
-        raise ValueError(f"augmentation {name!r} is none of {', '.join(choices.AUGMENTATIONS)}")
-    return None if name == "none" else chain(PIPELINES[name], seed, name=f"{name}_augmentation")
-
-
-def chain(steps, seed, name=None):
-    """A pipeline of layers, each with a seed of its own.
-
-    Args:
-        steps: (layer class, its arguments without seed) in the order of application.
-        seed: integer, 0 or more, that the layers' seeds derive from.
-        name: name of the pipeline, or None.
-
-    Returns:
-        An `Augmentation`.
-    """
+    if name == "none":
+        return None
+    if name not in pipelines:
+        raise ValueError(f"augmentation {name!r} is none of {', '.join(('none', *pipelines))}")
+    steps = pipelines[name]
     # Of 31 bits, since PyTorch keeps them as int32.
     seeds = (np.random.SeedSequence(seed).generate_state(len(steps)) >> 1).tolist()
     layers = [
         layer(**arguments, seed=layer_seed, dtype="float32")
         for (layer, arguments), layer_seed in zip(steps, seeds, strict=True)
     ]
-    return Augmentation(layers, name=name)
+    return Augmentation(layers, name=f"{name}_augmentation")

@@ -1,14 +1,16 @@
 """Chromatic and other transformations (thesis 2.1.3) that Keras does not do image by image.
 
 Keras' RandomBrightness, RandomContrast, RandomFlip and RandomInvert (with equal factors) draw for
-each image, keep within [0, 255] and are used as they are. The others of Keras 3.15 are not:
+each image, keep within [0, 255] and are used as they are. The others of Keras 3.15 cannot be:
 
 - RandomSaturation leaves the range of the pixels, and refuses grey images;
-- RandomHue refuses grey images; like RandomSaturation and RandomGrayscale it also advances its
-  random state in evaluation, so that training would depend on how often one evaluates;
+- RandomHue and RandomColorJitter refuse grey images;
+- RandomHue, RandomSaturation and RandomGrayscale advance their random state in evaluation, so that
+  training would depend on how often one evaluates;
 - RandomGrayscale loses its seed when saved;
 - RandomGaussianBlur draws one width for the whole batch, and darkens the borders;
-- GaussianNoise leaves the range of the pixels.
+- GaussianNoise takes deviations up to 1 alone, and leaves the range of the pixels;
+- RandomCrop (see `RandomWindow`) takes one window for the whole batch.
 """
 
 import keras
@@ -22,7 +24,7 @@ FOG_GRIDS = (2, 4, 8)
 
 @keras.saving.register_keras_serializable(package="semisup")
 class RandomHue(RandomImageLayer):
-    """Turns the hue of every image by a random angle; grey images stay as they are.
+    """Turn the hue of every image by a random angle; grey images stay as they are.
 
     Args:
         factor: largest turn to either side, as a fraction of the colour circle, in [0, 0.5].
@@ -39,7 +41,7 @@ class RandomHue(RandomImageLayer):
         self.factor = check_number("factor", factor, 0.0, 0.5)
 
     def augment(self, images):
-        """Images of another hue."""
+        """Return images of another hue."""
         if images.shape[-1] == 1:
             return images
         turn = self.draw(images, -self.factor, self.factor)
@@ -51,7 +53,7 @@ class RandomHue(RandomImageLayer):
 
 @keras.saving.register_keras_serializable(package="semisup")
 class RandomSaturation(RandomImageLayer):
-    """Multiplies the HSV saturation of every image, up to full; grey pixels stay as they are.
+    """Multiply the HSV saturation of every image, up to full; grey pixels stay as they are.
 
     Args:
         factor: (low, high) of the multiplier, 0 or more; 1 changes nothing, 0 leaves no colour.
@@ -68,7 +70,7 @@ class RandomSaturation(RandomImageLayer):
         self.factor = check_range("factor", factor, 0.0)
 
     def augment(self, images):
-        """Images of another saturation."""
+        """Return images of another saturation."""
         value = ops.max(images, axis=-1, keepdims=True)
         chroma = value - ops.min(images, axis=-1, keepdims=True)
         full = value / ops.maximum(chroma, keras.config.epsilon())
@@ -77,7 +79,7 @@ class RandomSaturation(RandomImageLayer):
 
 @keras.saving.register_keras_serializable(package="semisup")
 class RandomGrayscale(RandomImageLayer):
-    """Takes the colour of some images; they keep their number of channels.
+    """Remove the colour from some images, which keep their number of channels.
 
     Args:
         probability: of an image to lose its colour.
@@ -94,7 +96,7 @@ class RandomGrayscale(RandomImageLayer):
         self.probability = check_number("probability", probability, 0.0, 1.0)
 
     def augment(self, images):
-        """Images of which some are grey."""
+        """Return images of which some are grey."""
         if images.shape[-1] == 1:
             return images
         luma = ops.convert_to_tensor([0.299, 0.587, 0.114], "float32")
@@ -104,7 +106,7 @@ class RandomGrayscale(RandomImageLayer):
 
 @keras.saving.register_keras_serializable(package="semisup")
 class RandomGaussianBlur(RandomImageLayer):
-    """Blurs some images by a Gaussian of random width, reflected at the border.
+    """Blur some images by a Gaussian of random width, reflected at the border.
 
     Args:
         probability: of an image to be blurred.
@@ -128,7 +130,7 @@ class RandomGaussianBlur(RandomImageLayer):
         self.sigma = check_range("sigma", sigma, 1e-3)
 
     def augment(self, images):
-        """Images of which some are blurred."""
+        """Return images of which some are blurred."""
         sigma = self.draw(images, *self.sigma)[:, :, 0, 0]
         steps = ops.arange(self.kernel_size, dtype="float32") - self.kernel_size // 2
         weights = ops.exp(-0.5 * ops.square(steps / sigma))
@@ -144,7 +146,7 @@ class RandomGaussianBlur(RandomImageLayer):
 
 @keras.saving.register_keras_serializable(package="semisup")
 class RandomNoise(RandomImageLayer):
-    """Adds independent normal noise to every value of every pixel.
+    """Add independent normal noise to every value of every pixel.
 
     Args:
         stddev: standard deviation of the noise, in the units of the pixels (0 to 255).
@@ -161,14 +163,14 @@ class RandomNoise(RandomImageLayer):
         self.stddev = check_number("stddev", stddev, 0.0)
 
     def augment(self, images):
-        """Images with noise."""
+        """Return images with noise."""
         noise = keras.random.normal(ops.shape(images), dtype="float32", seed=self.generator)
         return images + self.stddev * noise
 
 
 @keras.saving.register_keras_serializable(package="semisup")
 class RandomFog(RandomImageLayer):
-    """Veils every image in drifts of white fog.
+    """Veil every image in drifts of white fog.
 
     The fog is random values on coarse grids, interpolated linearly and added up, coarser grids
     weighing more. A pixel is blended with white by density times fog; the density is drawn for
@@ -189,7 +191,7 @@ class RandomFog(RandomImageLayer):
         self.density = check_number("density", density, 0.0, 1.0)
 
     def augment(self, images):
-        """Images in fog."""
+        """Return images in fog."""
         count = ops.shape(images)[0]
         height, width = images.shape[1:3]
         fog = 0.0
@@ -204,13 +206,13 @@ class RandomFog(RandomImageLayer):
 
 
 def _shift_matrices(size, count):
-    """For each of an odd number of shifts about 0, the (size, size) matrix of a reflected shift."""
+    """Return matrices (count, size, size) of reflected shifts, an odd count of them about 0."""
     positions = np.arange(size) + np.arange(count)[:, None] - count // 2
     period = positions % (2 * size)
     return np.eye(size, dtype="float32")[np.minimum(period, 2 * size - 1 - period)]
 
 
 def _interpolation_matrix(size, points):
-    """Weights (size, points) that spread values at evenly spaced points over an axis linearly."""
+    """Return weights (size, points) that spread evenly spaced values over an axis linearly."""
     positions = np.linspace(0.0, points - 1.0, size)[:, None]
     return np.maximum(0.0, 1.0 - np.abs(positions - np.arange(points))).astype("float32")

@@ -35,30 +35,30 @@ class RandomImageLayer(keras.layers.Layer):
         self.generator = keras.random.SeedGenerator(self.seed)
 
     def augment(self, images):
-        """Changed images, of the same shape and of any range."""
+        """Return changed images, of the same shape and of any range."""
         raise NotImplementedError
 
     def call(self, images, training=False):
-        """Changed images in training, and the images themselves otherwise."""
+        """Return changed images in training, and the images themselves otherwise."""
         if not training:
             return images
         return ops.clip(self.augment(images), 0.0, MAX_PIXEL)
 
     def draw(self, images, low, high):
-        """A uniform number in [low, high) for each image, (n, 1, 1, 1) float32."""
+        """Draw a uniform number in [low, high) for each image, (n, 1, 1, 1) float32."""
         shape = (ops.shape(images)[0], 1, 1, 1)
         return keras.random.uniform(shape, low, high, dtype="float32", seed=self.generator)
 
     def choose(self, images, probability):
-        """Whether an image is chosen, (n, 1, 1, 1) bool, True with the given probability."""
+        """Draw whether each image is chosen, (n, 1, 1, 1) bool, True with the given probability."""
         return self.draw(images, 0.0, 1.0) < probability
 
     def compute_output_shape(self, input_shape):
-        """The shape of the input."""
+        """Return the shape of the input."""
         return input_shape
 
     def get_config(self):
-        """Arguments of the constructor."""
+        """Return the arguments of the constructor."""
         values = {name: getattr(self, name) for name in self.arguments}
         return {**super().get_config(), **values, "seed": self.seed}
 
@@ -67,7 +67,7 @@ class RandomImageLayer(keras.layers.Layer):
 class Augmentation(keras.layers.Layer):
     """A chain of augmentation layers that acts with `training=True` only.
 
-    Unlike `keras.layers.Pipeline`, it is idle unless told otherwise, and stays float32 under mixed
+    Unlike `keras.layers.Pipeline`, it does nothing by default, and stays float32 under mixed
     precision.
 
     Args:
@@ -80,36 +80,36 @@ class Augmentation(keras.layers.Layer):
         self.layers = list(layers)
 
     def build(self, input_shape):
-        """Builds the layers; none of them changes the shape."""
+        """Build the layers; none of them changes the shape."""
         for layer in self.layers:
             layer.build(input_shape)
         self.built = True
 
     def call(self, images, training=False):
-        """Changed images in training, and the images themselves otherwise."""
+        """Return changed images in training, and the images themselves otherwise."""
         if training:
             for layer in self.layers:
                 images = layer(images, training=True)
         return images
 
     def compute_output_shape(self, input_shape):
-        """The shape of the input."""
+        """Return the shape of the input."""
         return input_shape
 
     def get_config(self):
-        """Arguments of the constructor."""
+        """Return the arguments of the constructor."""
         layers = [keras.saving.serialize_keras_object(layer) for layer in self.layers]
         return {**super().get_config(), "layers": layers}
 
     @classmethod
     def from_config(cls, config):
-        """The chain that `get_config` describes."""
+        """Make the chain that `get_config` describes."""
         layers = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
         return cls(**{**config, "layers": layers})
 
 
 def check_range(name, value, lowest, highest=float("inf")):
-    """A pair of ordered numbers within bounds; a programmer's mistake raises ValueError."""
+    """Return a pair of ordered numbers if it is within bounds; otherwise raise ValueError."""
     low, high = value
     if not lowest <= low <= high <= highest:
         raise ValueError(f"{name} is {value}; needs {lowest} <= low <= high <= {highest}")
@@ -117,7 +117,7 @@ def check_range(name, value, lowest, highest=float("inf")):
 
 
 def check_number(name, value, lowest, highest=float("inf")):
-    """A number within bounds; a programmer's mistake raises ValueError."""
+    """Return a number if it is within bounds; otherwise raise ValueError."""
     if not lowest <= value <= highest:
         raise ValueError(f"{name} is {value}; needs a number from {lowest} to {highest}")
     return value

@@ -20,7 +20,7 @@ INTERPOLATIONS = ("bilinear", "nearest")
 
 
 def resample(images, matrices, offsets, interpolation, fill_modes, chosen, fill_value=0.0):
-    """Images seen through affine maps of their positions.
+    """Resample images through affine maps of their positions.
 
     Args:
         images: (n, height, width, channels) float32 of known height, width and channels.
@@ -58,7 +58,7 @@ def resample(images, matrices, offsets, interpolation, fill_modes, chosen, fill_
 
 
 def _neighbours(position, size, interpolation, fill_modes, chosen):
-    """Indices along one axis that a position draws on, each with its weight, all (n, pixels)."""
+    """Return the indices along one axis that a position draws on, and weights, all (n, pixels)."""
     if interpolation == "nearest":
         candidates = [(ops.floor(position + 0.5), ops.ones_like(position))]
     else:
@@ -71,7 +71,7 @@ def _neighbours(position, size, interpolation, fill_modes, chosen):
 
 
 def _within_border(index, weight, size, fill_modes, chosen):
-    """Indices in [0, size), the weights of those without a pixel set to 0."""
+    """Return indices in [0, size), and the weights, 0 for those without a pixel."""
     clipped = ops.clip(index, 0, size - 1)
     inside = clipped
     for rule, mode in enumerate(fill_modes):
@@ -122,11 +122,11 @@ class RandomResampling(RandomImageLayer):
         self._fill_modes = fill_modes
 
     def draw_maps(self, images):
-        """Random matrices (n, 2, 2) and offsets (n, 2) in pixels, both float32."""
+        """Draw matrices (n, 2, 2) and offsets (n, 2) in pixels, both float32."""
         raise NotImplementedError
 
     def augment(self, images):
-        """Images seen through random maps."""
+        """Return images resampled through random maps."""
         matrices, offsets = self.draw_maps(images)
         rules = len(self._fill_modes)
         chosen = ops.cast(self.draw(images, 0.0, float(rules))[:, :, 0, 0], "int32")
@@ -143,7 +143,7 @@ class RandomResampling(RandomImageLayer):
 
 @keras.saving.register_keras_serializable(package="semisup")
 class RandomAffine(RandomResampling):
-    """Rotates, scales, shears, translates and crops every image at random, in one resampling.
+    """Rotate, scale, shear, translate and crop every image at random, in one resampling.
 
     All draws are uniform. The crop comes last: a window of the same fraction of height and width,
     at any place within the image, is enlarged to the image's size.
@@ -187,7 +187,7 @@ class RandomAffine(RandomResampling):
         self.crop = check_number("crop", crop, 0.0, 1.0 - 1e-3)
 
     def draw_maps(self, images):
-        """Random matrices (n, 2, 2) and offsets (n, 2) in pixels, both float32."""
+        """Draw matrices (n, 2, 2) and offsets (n, 2) in pixels, both float32."""
         size = ops.convert_to_tensor([images.shape[2], images.shape[1]], "float32")
         angle = self._draw(images, -self.rotation, self.rotation) * (math.pi / 180.0)
         shear = self._draw(images, -self.shear, self.shear)
@@ -211,7 +211,7 @@ class RandomAffine(RandomResampling):
 
 @keras.saving.register_keras_serializable(package="semisup")
 class RandomNormalAffine(RandomResampling):
-    """Adds normal noise to the identity map of every image, as the authors did for SVHN.
+    """Add normal noise to the identity map of every image, as the authors did for SVHN.
 
     The map's matrix is `I + matrix_stddev * N(0, 1)` in each of its four entries, its offset
     `translation_stddev * N(0, 1)` pixels in x and y, about the image's centre.
@@ -246,7 +246,7 @@ class RandomNormalAffine(RandomResampling):
         self.translation_stddev = check_number("translation_stddev", translation_stddev, 0.0)
 
     def draw_maps(self, images):
-        """Random matrices (n, 2, 2) and offsets (n, 2) in pixels, both float32."""
+        """Draw matrices (n, 2, 2) and offsets (n, 2) in pixels, both float32."""
         count = ops.shape(images)[0]
         noise = keras.random.normal((count, 2, 3), dtype="float32", seed=self.generator)
         matrices = ops.eye(2, dtype="float32") + self.matrix_stddev * noise[:, :, :2]
@@ -255,7 +255,7 @@ class RandomNormalAffine(RandomResampling):
 
 @keras.saving.register_keras_serializable(package="semisup")
 class RandomWindow(RandomImageLayer):
-    """Cuts a window out of every image: in training at a random place, otherwise in the centre.
+    """Cut a window out of every image: in training at a random place, otherwise in the centre.
 
     Places are whole pixels, all alike probable, and drawn for each image, where Keras' RandomCrop
     takes one for the whole batch. Unlike the other layers, this one changes the images' shape and
@@ -278,7 +278,7 @@ class RandomWindow(RandomImageLayer):
         self.size = check_number("size", operator.index(size), 1)
 
     def call(self, images, training=False):
-        """Windows (n, size, size, channels) of images (n, height, width, channels)."""
+        """Return windows (n, size, size, channels) of images (n, height, width, channels)."""
         height, width, channels = images.shape[1:]
         rows, columns = self._margins(images.shape)
         if not training:
@@ -293,16 +293,16 @@ class RandomWindow(RandomImageLayer):
         return ops.take(pixels, first_pixel + row * width + column, axis=0)
 
     def compute_output_shape(self, input_shape):
-        """The shape of the windows."""
+        """Return the shape of the windows."""
         self._margins(input_shape)
         return (input_shape[0], self.size, self.size, input_shape[3])
 
     def _draw(self, count, margin):
-        """A whole number from 0 to the margin for each image, (n, 1, 1) int32."""
+        """Draw a whole number from 0 to the margin for each image, (n, 1, 1) int32."""
         return keras.random.randint((count, 1, 1), 0, margin + 1, "int32", seed=self.generator)
 
     def _margins(self, shape):
-        """Rows and columns that a window leaves out of images of a shape."""
+        """Return how many rows and columns a window leaves out of images of a shape."""
         height, width = shape[1:3]
         if min(height, width) < self.size:
             raise ValueError(

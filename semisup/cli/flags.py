@@ -25,7 +25,7 @@ RECIPE_HELP = (
 
 
 def run(main, config_class, *, program, summary, recipes=None, hints=None, argv=None):
-    """Runs a binary and exits.
+    """Run a binary and exit.
 
     Args:
         main: called with the configuration; may raise `UserError` or `TrainingError`, and may
@@ -49,7 +49,7 @@ def run(main, config_class, *, program, summary, recipes=None, hints=None, argv=
 
 
 def guard(main, program):
-    """Runs a function and exits, with one line for whatever the user did wrong.
+    """Run a function and exit, with one line for whatever the user did wrong.
 
     Args:
         main: function without arguments; may raise `UserError` or `TrainingError`, and may return
@@ -87,14 +87,14 @@ def guard(main, program):
 
 
 def _is_out_of_memory(error):
-    """Whether memory was lacking: of the processor, or of an accelerator under either backend."""
+    """Return whether the processor, or an accelerator under either backend, lacked memory."""
     text = f"{type(error).__name__}: {error}"
     names = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED")
     return isinstance(error, MemoryError) or any(name in text for name in names)
 
 
 def parse(argv, config_class, recipes=None, hints=None):
-    """Configuration that a command line stands for.
+    """Return the configuration that a command line stands for.
 
     Args:
         argv: the program's name and its arguments.
@@ -134,7 +134,7 @@ def parse(argv, config_class, recipes=None, hints=None):
 
 
 def split(argv):
-    """A command line at its first `--`: what stands before, and what is to be passed on."""
+    """Split a command line at its first `--`: what stands before, and what is to be passed on."""
     place = argv.index("--") if "--" in argv else len(argv)
     return argv[:place], argv[place + 1 :]
 
@@ -154,14 +154,14 @@ def _flag_values(config_class):
 
 
 def _name(argument):
-    """The name of the flag that an argument sets, or None if it is none."""
+    """Return the name of the flag that an argument sets, or None if it is none."""
     if not argument.startswith("-") or argument in ("-", "--"):
         return None
     return argument.removeprefix("-").removeprefix("-").partition("=")[0]
 
 
 def _check_that_values_follow(arguments, values):
-    """Makes sure that no flag takes the next flag as its value.
+    """Make sure that no flag takes the next flag as its value.
 
     Args:
         arguments: the command line without the program's name.
@@ -186,7 +186,7 @@ def _check_that_values_follow(arguments, values):
 
 
 def _expand_recipes(argv, recipes):
-    """Replaces `--recipe=NAME` by the flagfile of that name."""
+    """Replace `--recipe=NAME` by the flagfile of that name."""
     expanded, arguments = [], iter(argv)
     for argument in arguments:
         name, _, value = argument.partition("=")
@@ -210,7 +210,7 @@ def _expand_recipes(argv, recipes):
 
 
 def recipe_names(recipes):
-    """Names of the recipes in a folder, sorted."""
+    """Return the names of the recipes in a folder, sorted."""
     return sorted(
         name.removesuffix(".flags") for name in os.listdir(recipes) if name.endswith(".flags")
     )

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from semisup.cli import choices
 from semisup.errors import UserError, shown
 
 GREATEST = {int: 2**31 - 1, float: 1e38}
@@ -23,7 +24,7 @@ _BEYOND = re.compile(r"Expected `\w+` (>=|<=|>) ")
 
 
 def option(default, section, help, *, one_of=None, least=None, most=None, above=None, resume=False):
-    """A dataclass field that becomes a flag.
+    """Make a dataclass field that becomes a flag.
 
     Args:
         default: default value; its type is the flag's type.
@@ -50,8 +51,39 @@ def option(default, section, help, *, one_of=None, least=None, most=None, above=
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def loss_weight(default, help):
+    """Make the option of a loss weight.
+
+    Args:
+        default: default value.
+        help: see `option`.
+    """
+    return option(default, "Loss", help, least=0, most=1e6)
+
+
+def envelope(loss, default="none"):
+    """Make the option of how a loss weight grows.
+
+    Args:
+        loss: name of the loss in a sentence: "walker" for "Growth of the walker weight."
+        default: default value.
+    """
+    return option(default, "Loss", f"Growth of the {loss} weight.", one_of=choices.ENVELOPES)
+
+
+def envelope_steps(loss, default=1):
+    """Make the option of how many steps a loss weight grows for: see `envelope`."""
+    help = f"Steps in which the {loss} weight grows to its full value."
+    return option(default, "Loss", help, least=1)
+
+
+def envelope_delay(loss, default=0):
+    """Make the option of when a loss weight begins to grow: see `envelope`."""
+    return option(default, "Loss", f"Step at which the {loss} weight begins to grow.", least=0)
+
+
 def redefault(base, name, default, **changes):
-    """An option of a base class with another default.
+    """Make an option of a base class with another default.
 
     Args:
         base: dataclass that has the option.
@@ -91,7 +123,7 @@ def check(config):
 
 
 def checked(field, value, name):
-    """A value for an option, of the option's type.
+    """Return a value for an option, of the option's type.
 
     Args:
         field: the field, made by `option`.
@@ -113,7 +145,7 @@ def checked(field, value, name):
 
 
 def type_of(field):
-    """The type of an option's values, with their limits, for `msgspec`.
+    """Return the type of an option's values, with their limits, for `msgspec`.
 
     Args:
         field: the field, made by `option`.
@@ -137,7 +169,7 @@ def _type(kind, one_of, least, most, above):
 
 
 def _reason(field, text):
-    """What is wrong with a value, from what msgspec says of it."""
+    """Say what is wrong with a value, from what msgspec says of it."""
     if text.startswith("Invalid enum value"):
         return f"is none of {', '.join(field.metadata['one_of'])}"
     beyond = _BEYOND.match(text)

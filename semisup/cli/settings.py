@@ -1,4 +1,4 @@
-"""What the settings of all tasks' runs have in common; the flags are made from its fields.
+"""The settings that the runs of all tasks have in common, from which the flags are made.
 
 Nothing here imports Keras.
 """
@@ -17,14 +17,14 @@ DATA_DIR_VARIABLE = "SEMISUP_DATA_DIR"
 
 
 def file_name(dataset):
-    """The name of a data set as part of a file's name: `folder:/a/b` is b, `a/b` is a_b."""
+    """Return the name of a data set for a file's name: `folder:/a/b` is b, `a/b` is a_b."""
     if dataset.startswith(FOLDER):
         return os.path.basename(dataset)
     return dataset.replace("/", "_")
 
 
 def resolved_dataset(name):
-    """The name of a data set, aliases resolved, and with the whole path where it is a folder.
+    """Return the name of a data set, aliases resolved, with the whole path of a folder.
 
     So a run can be evaluated from any folder, and resumed by either name.
     """
@@ -88,7 +88,7 @@ class RunConfig:
     initial_run: str = option(
         "",
         "Network",
-        "Folder of a completed run whose trained network and classifier this training begins with.",
+        "Folder of a completed run; training starts from its network and classifier.",
     )
     l2_weight: float = option(
         -1.0,
@@ -112,7 +112,7 @@ class RunConfig:
     joint_batch_statistics: bool = option(
         False,
         "Network",
-        "Batch normalisation over both batches of a step together, instead of a pass each.",
+        "Let batch normalisation see both batches of a step together, instead of one at a time.",
     )
 
     # Optimisation
@@ -154,7 +154,7 @@ class RunConfig:
         0.0,
         "Optimisation",
         "Decay of a moving average of the weights, which is then evaluated and exported in place "
-        "of the weights (0.999, say); 0: no average.",
+        "of the weights, for example 0.999; 0: no average.",
         least=0,
         most=0.999999,
     )
@@ -192,16 +192,16 @@ class RunConfig:
     inspect_interval: int = option(
         500,
         "Run",
-        "Steps between two looks into the layers: norms of gradients and weights, dead units, "
-        "first kernels as images, and a warning of gradients that vanish. Whether they explode is "
-        "looked at in every step that the log is written at. 0: none of this.",
+        "Steps between two inspections of the layers: norms of gradients and weights, dead units, "
+        "the first kernels as images, and a warning if gradients vanish. Whether they explode is "
+        "checked whenever the log is written. 0: no inspections.",
         least=0,
         resume=True,
     )
     histograms: bool = option(
         False,
         "Run",
-        "Write histograms of weights and averaged gradients at each of these looks.",
+        "Write histograms of weights and averaged gradients at each inspection.",
         resume=True,
     )
     projector: bool = option(
@@ -213,7 +213,7 @@ class RunConfig:
     live_config: str = option(
         "",
         "Run",
-        "File that may change settings while the training runs, looked into whenever the log is "
+        "File that may change settings while the training runs, read whenever the log is "
         "written: TOML with learning_rate, loss weights by their flags' names, eval_interval, or "
         "stop = true. It need not exist yet.",
         resume=True,
@@ -313,12 +313,12 @@ class RunConfig:
         return self.logdir or os.path.join("runs", file_name(self.dataset))
 
     def to_dict(self):
-        """Settings by name, for JSON."""
+        """Return the settings by name, for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, settings):
-        """Inverse of `to_dict`.
+        """Make a configuration from what `to_dict` returned.
 
         Args:
             settings: settings by name. One that is missing did not exist yet when they were saved,
@@ -334,7 +334,7 @@ class RunConfig:
         return cls(**settings)
 
     def differences(self, saved):
-        """What keeps this configuration from resuming a run.
+        """List what keeps this configuration from resuming a run.
 
         Args:
             saved: the run's settings by name.
@@ -357,7 +357,7 @@ def _divisors(number):
 
 
 def flags_for(settings, base):
-    """Flags that make settings of others.
+    """Return the flags that turn some settings into others.
 
     Args:
         settings: the settings by name.

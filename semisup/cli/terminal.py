@@ -1,4 +1,4 @@
-"""A terminal without the chatter of the libraries, that shows any name."""
+"""A terminal that shows any name, without the chatter of the libraries."""
 
 import codecs
 import contextlib
@@ -26,7 +26,7 @@ def _visible(error):
 
 
 def import_quietly():
-    """Imports TensorFlow and Keras, and hides what TensorFlow then prints unless it fails.
+    """Import TensorFlow and Keras, and hide what TensorFlow then prints unless it fails.
 
     Its native code writes about missing drivers and processor features to the process' standard
     error, whatever its own settings say. Nothing is hidden where TF_CPP_MIN_LOG_LEVEL is set to 0.

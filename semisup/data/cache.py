@@ -60,7 +60,7 @@ class Contents:
     Attributes:
         class_names: their order is that of the labels; none where there are no labels.
         sources: a source for each split, by its name.
-        notes: lines on what may surprise whoever asked for it.
+        notes: lines on what may surprise the user.
         layout: what is there and what should be, for messages on what is missing; may be empty.
     """
 
@@ -76,7 +76,7 @@ def read(
     cache_dir: str | os.PathLike | None = None,
     memory_limit: int = MEMORY_LIMIT_BYTES,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Decodes a source, or opens what an earlier call decoded.
+    """Decode a source, or open what an earlier call decoded.
 
     Args:
         source: the split to read.
@@ -98,7 +98,7 @@ def read(
 
 
 def default_cache_dir() -> Path:
-    """`semisup` in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`)."""
+    """Return `semisup` in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "semisup"
 
 
@@ -114,7 +114,7 @@ def _decode(source: Source) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _counted_blocks(source: Source) -> Blocks:
-    """The source's blocks, as long as their number and shapes are what the source promised."""
+    """Yield the source's blocks, as long as their number and shapes are what it promised."""
     count = 0
     for images, labels in source.blocks():
         count += len(images)
@@ -154,7 +154,7 @@ def _open_or_write(source: Source, folder: Path) -> tuple[np.ndarray, np.ndarray
 def _open(
     source: Source, images_path: Path, labels_path: Path
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """What the files hold, or `None` if they are missing, short or not what was written."""
+    """Return what the files hold; `None` if they are missing, short or not what was written."""
     try:
         images = np.lib.format.open_memmap(images_path, mode="r")
         with open(labels_path, "rb") as file:
@@ -193,7 +193,7 @@ def _write(source: Source, images_path: Path, labels_path: Path) -> None:
 
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator:
-    """A binary file that takes the place of `path` when the block ends without an exception."""
+    """Open a binary file that replaces `path` when the block ends without an exception."""
     with tempfile.NamedTemporaryFile(
         dir=path.parent, prefix=f"{path.name}.", suffix=".tmp", delete=False
     ) as file:

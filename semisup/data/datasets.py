@@ -30,7 +30,7 @@ class Split:
 
 
 def is_labelled(split: Split | None) -> bool:
-    """Whether there is such a split, and it has labels."""
+    """Return whether there is such a split, and it has labels."""
     return split is not None and split.labels is not None
 
 
@@ -44,7 +44,7 @@ class DataSet:
         splits: what was asked for, by the names it was asked with.
         image_shape: (height, width, channels) of the images of all its splits, asked for or not;
             the greatest, where they differ.
-        notes: lines on what may surprise whoever asked for the data: files that were skipped, a
+        notes: lines on what may surprise the user: files that were skipped, a
             folder that stands in for another, values that were scaled.
         layout: what is there and what should be, for messages on what is missing; may be empty.
     """
@@ -58,7 +58,7 @@ class DataSet:
 
     @property
     def num_classes(self) -> int:
-        """How many classes the labels tell apart."""
+        """The number of classes."""
         return len(self.class_names)
 
 
@@ -73,7 +73,7 @@ def load_dataset(
     labelled: bool = True,
     memory_limit: int = MEMORY_LIMIT_BYTES,
 ) -> DataSet:
-    """Loads splits of a data set; the order of the examples is the same every time.
+    """Load splits of a data set; the order of the examples is the same every time.
 
     Args:
         name: one of
@@ -137,7 +137,7 @@ def split_names(
     image_size: int = 0,
     labelled: bool = True,
 ) -> tuple[str, ...]:
-    """Names of the splits that a data set has; no image is read.
+    """Return the names of the splits that a data set has; no image is read.
 
     Args:
         name: see `load_dataset`.
@@ -170,7 +170,7 @@ def _open(
 
 
 def fingerprint(split: Split) -> str:
-    """A short name for the content of a split: 16 hexadecimal digits of a SHA-256.
+    """Compute a short name for the content of a split: 16 hexadecimal digits of a SHA-256.
 
     Covers the shape, all labels and up to about 1,000 evenly spaced images, so that it is quick for
     memory-mapped images too.
@@ -185,7 +185,7 @@ def fingerprint(split: Split) -> str:
 
 
 def sample(split: Split, count: int, seed: int) -> Split:
-    """Images of a split drawn by a seed, in the order of the split; all if there are fewer."""
+    """Draw images of a split by a seed, in the order of the split; all if there are fewer."""
     total = len(split.images)
     generator = np.random.default_rng([seed, 0xF16])
     chosen = np.sort(generator.choice(total, min(count, total), replace=False))

@@ -142,7 +142,7 @@ def _is_deep_grey(image: Image.Image) -> bool:
 
 
 def _packing(image: Image.Image) -> str:
-    """How the file packs channels of 16 bits, without their order of bytes; else nothing."""
+    """Return how the file packs channels of 16 bits, without their order of bytes; else nothing."""
     packing, marked, _ = _raw_mode(image).partition(";16")
     return packing if marked else ""
 
@@ -157,7 +157,7 @@ def _raw_mode(image: Image.Image) -> str:
 
 
 def _values(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """Values (height, width) or (height, width, 3), and the (height, width) uint8 alpha if any."""
+    """Return values (height, width) or (height, width, 3), and uint8 alpha if there is any."""
     if _is_deep_grey(image):
         values = np.asarray(image)
         transparent = image.info.get("transparency")
@@ -186,7 +186,7 @@ def _content(image: Image.Image) -> bytes:
 
 
 def _decoded(content: bytes, raw_mode: str) -> np.ndarray:
-    """The channels of an image file, as a packing reads its bytes."""
+    """Return the channels of an image file, as a packing reads its bytes."""
 
     def packed(tile):
         *place, arguments = tile

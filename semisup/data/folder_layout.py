@@ -145,7 +145,7 @@ class _Search:
         return found
 
     def _has_classes(self) -> bool:
-        """Whether the folder holds two folders with images or more, and no images beside them."""
+        """Return whether the folder holds two folders with images or more, and no images beside."""
         folders, files = _entries(self.root)
         if any(image_files.is_image(file.name) for file in files):
             return False
@@ -199,7 +199,7 @@ class _Search:
 
 
 def _label(name: str, class_names: Sequence[str]) -> int | None:
-    """The class that a folder is of, if one has its name, or one alone has it in other letters."""
+    """Return the class that has a folder's name, or that alone has it in other letters, if any."""
     if name in class_names:
         return class_names.index(name)
     same = [label for label, other in enumerate(class_names) if _folded(other) == _folded(name)]
@@ -207,12 +207,12 @@ def _label(name: str, class_names: Sequence[str]) -> int | None:
 
 
 def _folded(name: str) -> str:
-    """A name without what differs between two systems: case, and how accents are encoded."""
+    """Return a name without what differs between systems: case, and how accents are encoded."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The images at any depth of a folder, sorted by path, and the other files."""
+    """Return the images at any depth of a folder, sorted by path, and the other files."""
     images, others = [], []
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
         folders[:] = filter(_is_visible, folders)
@@ -226,7 +226,7 @@ def _raise(error: OSError) -> None:
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The visible folders and files of a folder, sorted by name."""
+    """Return the visible folders and files of a folder, sorted by name."""
     try:
         entries = sorted(entry for entry in folder.iterdir() if _is_visible(entry.name))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Data sets of one's own: image files in folders, laid out as `semisup.data.folder_layout` says."""
+"""Image files in folders as data sets, laid out as `semisup.data.folder_layout` says."""
 
 import functools
 from collections.abc import Sequence
@@ -94,7 +94,7 @@ class _Header(NamedTuple):
 
 
 def _identity(file: Path) -> tuple[str, int, int]:
-    """Path, size and time of a file: other pixels come with another of them."""
+    """Return path, size and time of a file: other pixels come with another of them."""
     try:
         stat = file.stat()
     except OSError as error:
@@ -121,7 +121,7 @@ def _unreadable(file: str | Path, error: Exception) -> UserError:
 def _common_shape(
     files: Sequence[Path], headers: Sequence[_Header], image_size: int
 ) -> tuple[int, int, int]:
-    """(height, width, channels) of all images."""
+    """Return (height, width, channels) of all images."""
     width, height = headers[0].size
     for file, header in zip(files, headers, strict=True):
         if not image_size and header.size != (width, height):

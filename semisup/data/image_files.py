@@ -1,4 +1,4 @@
-"""Image files: which are read, and the one way in which this project opens them."""
+"""Image files: which formats are read, and how this project opens them."""
 
 import contextlib
 import functools
@@ -70,6 +70,6 @@ def is_image(name: str) -> bool:
 
 @functools.cache
 def _available() -> frozenset[str]:
-    """The formats that this Pillow was built with."""
+    """Return the formats that this Pillow was built with."""
     Image.init()
     return frozenset(FORMATS) & Image.OPEN.keys()

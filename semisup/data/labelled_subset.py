@@ -4,11 +4,11 @@ import itertools
 
 import numpy as np
 
-from semisup.errors import UserError
+from semisup.errors import ArgumentError
 
 
 def choose_labelled(labels, per_class, class_names, seed):
-    """Indices of a random labelled subset with the same number of images of each class.
+    """Choose a random labelled subset with the same number of images of each class.
 
     Args:
         labels: (n,) integer classes.
@@ -20,17 +20,20 @@ def choose_labelled(labels, per_class, class_names, seed):
         A list with, for each class, the sorted indices (int64 array) of its labelled images.
 
     Raises:
-        UserError: if a class has fewer images than asked for, or none.
+        ValueError: if a class has fewer images than asked for, or none.
     """
     generator = np.random.default_rng([seed, 0x1ABE1])
     pools = members_of(labels, len(class_names))
     fewest, name = min((len(pool), name) for pool, name in zip(pools, class_names, strict=True))
     if not fewest:
-        raise UserError(f"class {name} has no training image; every class needs at least one")
+        raise ArgumentError(
+            "labels", None, f"class {name} has no training image; every class needs at least one"
+        )
     if fewest < per_class:
-        raise UserError(
-            f"class {name} has {fewest} training images, "
-            f"fewer than --sup_per_class={per_class}; ask for at most {fewest}"
+        raise ArgumentError(
+            "per_class",
+            per_class,
+            f"class {name} has {fewest} training images; ask for at most {fewest}",
         )
     chosen = []
     for members in pools:
@@ -55,37 +58,36 @@ def members_of(labels, num_classes):
     return [order[start:end] for start, end in itertools.pairwise(bounds)]
 
 
-def choose_pool(num_images, samples, seed, flag="unsup_samples"):
-    """Indices of the images from which unlabelled batches are drawn.
+def choose_pool(num_images, samples, seed):
+    """Choose the images from which unlabelled batches are drawn.
 
     Args:
         num_images: images that there are.
         samples: how many to use, or -1 for all.
         seed: seed of the choice.
-        flag: name of the flag that asks for so many, for messages.
 
     Returns:
         Sorted int64 indices.
 
     Raises:
-        UserError: if there are fewer images than asked for.
+        ValueError: if there are fewer images than asked for.
     """
     if samples < 0:
         return np.arange(num_images)
     if samples > num_images:
-        raise UserError(f"--{flag}={samples} is more than the {num_images} images that there are")
+        raise ArgumentError("samples", samples, f"there are only {num_images} images")
     generator = np.random.default_rng([seed, 0x900])
     return np.sort(generator.choice(num_images, samples, replace=False))
 
 
-def hold_out(labels, samples, class_names, seed):
+def hold_out(labels, count, class_names, seed):
     """Split a training set at random into images to train on and images to validate on.
 
     Each class gives images in proportion to its size, and keeps at least one to train on.
 
     Args:
         labels: (n,) integer classes.
-        samples: images to hold out in all, at least 1.
+        count: images to hold out in all, at least 1.
         class_names: names of the classes.
         seed: seed of the choice.
 
@@ -93,47 +95,49 @@ def hold_out(labels, samples, class_names, seed):
         Two sorted int64 arrays of indices: to train on, and held out.
 
     Raises:
-        UserError: if a class would have no image left to train on.
+        ValueError: if a class would have no image left to train on.
     """
     permutation = _permutation(len(labels), seed)
     members = members_of(labels[permutation], len(class_names))
-    shares = _proportional_shares(np.array([len(places) for places in members]), samples)
+    shares = _proportional_shares(np.array([len(places) for places in members]), count)
     held_out = [places[:share] for places, share in zip(members, shares, strict=True)]
     held_out = permutation[np.concatenate(held_out)]
     return np.setdiff1d(permutation, held_out), np.sort(held_out)
 
 
-def hold_out_regardless_of_class(num_images, samples, seed):
+def hold_out_regardless_of_class(num_images, count, seed):
     """Hold out the images that version 1 of the sampler did, for the evaluation of its runs.
 
     Args:
         num_images: images of the training set.
-        samples: images to hold out.
+        count: images to hold out.
         seed: seed of the choice.
 
     Returns:
         Two sorted int64 arrays of indices: to train on, and held out.
     """
     permutation = _permutation(num_images, seed)
-    return np.sort(permutation[samples:]), np.sort(permutation[:samples])
+    return np.sort(permutation[count:]), np.sort(permutation[:count])
 
 
 def _permutation(num_images, seed):
     return np.random.default_rng([seed, 0x7E57]).permutation(num_images)
 
 
-def _proportional_shares(sizes, samples):
-    """Images of each class to hold out: by largest remainders, all but one of a class at most."""
+def _proportional_shares(sizes, count):
+    """Return the images of each class to hold out, by largest remainders; one is always left."""
     most = np.maximum(sizes - 1, 0)
-    if samples > most.sum():
-        raise UserError(
-            f"--validation_samples={samples} leaves a class without an image to train on: of "
+    if count > most.sum():
+        raise ArgumentError(
+            "count",
+            count,
+            "a class would have no image left to train on: of "
             f"{sizes.sum()} training images in {np.count_nonzero(sizes)} classes, at most "
-            f"{most.sum()} can be held out"
+            f"{most.sum()} can be held out",
         )
-    exact = samples * sizes / sizes.sum()
+    exact = count * sizes / sizes.sum()
     shares = np.minimum(np.floor(exact).astype(np.int64), most)
-    while left := samples - shares.sum():
+    while left := count - shares.sum():
         takers = np.flatnonzero(shares < most)
         takers = takers[np.argsort((shares - exact)[takers], kind="stable")][:left]
         shares[takers] += np.minimum(most[takers] - shares[takers], max(1, left // len(takers)))

@@ -17,7 +17,7 @@ _UPRIGHT = {
 
 
 def describe(image: Image.Image) -> tuple[tuple[int, int], int]:
-    """What the header says of an opened image, without decoding it.
+    """Return what the header says of an opened image, without decoding it.
 
     Returns:
         (width, height) in pixels when upright, and the channels needed: 1 if the file's mode or
@@ -64,7 +64,7 @@ def to_array(
 
 
 def resized(image: np.ndarray, image_size: int) -> np.ndarray:
-    """As `to_array` with `image_size`, from (height, width, 1 or 3) uint8."""
+    """Resize as `to_array` with `image_size`, from (height, width, 1 or 3) uint8."""
     channels = image.shape[-1]
     return to_array(
         Image.fromarray(image[..., 0] if channels == 1 else image), channels, image_size

@@ -155,7 +155,7 @@ def _hash(key, number):
 
 
 def source(images):
-    """Images as a pipeline gathers from them: copied once, however many pipelines do.
+    """Return images as pipelines gather from them: copied once, however many pipelines do.
 
     Args:
         images: (n, height, width, channels) uint8, in memory or memory-mapped.
@@ -172,7 +172,7 @@ def source(images):
 
 
 def gather(images, indices):
-    """Rows of an image array inside a `tf.data` pipeline.
+    """Gather rows of an image array inside a `tf.data` pipeline.
 
     Args:
         images: what `source` returned for (n, height, width, channels) uint8 images.
@@ -190,7 +190,7 @@ def gather(images, indices):
 
 
 def labelled_batches(images, class_pools, per_class, seed, first_step=0):
-    """Endless labelled batches with a set number of images of each class, ordered by class.
+    """Make endless labelled batches with a set number of images of each class, in their order.
 
     Args:
         images: what `source` returned for (n, height, width, channels) uint8 images.
@@ -209,7 +209,7 @@ def labelled_batches(images, class_pools, per_class, seed, first_step=0):
 
 
 def unlabelled_batches(images, pool, size, seed, first_step=0):
-    """Endless batches of unlabelled images.
+    """Make endless batches of unlabelled images.
 
     Args:
         images: what `source` returned for (n, height, width, channels) uint8 images.
@@ -226,7 +226,7 @@ def unlabelled_batches(images, pool, size, seed, first_step=0):
 
 
 def training_batches(labelled, unlabelled=None):
-    """Batches for `AssociativeModel.fit`.
+    """Make batches for `AssociativeModel.fit`.
 
     Args:
         labelled: dataset of (images, labels).
@@ -247,7 +247,7 @@ def training_batches(labelled, unlabelled=None):
 
 
 def in_order(batches):
-    """Batches in the same order every time, prepared while the step before them is taken."""
+    """Let batches have the same order every time, and prepare them a step ahead."""
     import tensorflow as tf
 
     options = tf.data.Options()

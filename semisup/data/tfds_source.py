@@ -27,7 +27,7 @@ def open_tfds(
     image_size: int = 0,
     labelled: bool = True,
 ) -> tuple[tuple[str, ...], dict[str, Source]]:
-    """Finds a data set of TFDS, and prepares it if it is not there yet but has a builder.
+    """Find a data set of TFDS, and prepare it if it is not there yet but has a builder.
 
     What is prepared in `data_dir` is read as it is, whether or not TFDS has a builder for it, and
     whichever version it is. Examples come in the order of the files.
@@ -45,7 +45,7 @@ def open_tfds(
         UserError: there is no such data set, it could not be prepared, it is not one of images
             with one class each, or its images differ in size and there is no `image_size`.
     """
-    # absl, TFDS and TensorFlow take seconds to import: only who reads such a set waits for them.
+    # absl, TFDS and TensorFlow take seconds to import: only these data sets should wait for them.
     import tensorflow_datasets as tfds
 
     data_dir = data_dir and os.path.expanduser(data_dir)
@@ -109,7 +109,7 @@ def _lock(where: str | os.PathLike, name: str) -> str:
 
 @contextlib.contextmanager
 def _alone(where: str | os.PathLike, name: str) -> Iterator[None]:
-    """Waits until no other process prepares a data set in a folder, and keeps others waiting.
+    """Wait until no other process prepares a data set in a folder, and keep others waiting.
 
     Preparing a set may prepare another, so each has a lock of its own.
     """
@@ -134,14 +134,14 @@ def _prepare(builder: Any, name: str, where: str) -> None:
     except Exception as error:  # of the network, of the disk, of TFDS, of each builder
         raise UserError(
             f"data set {name!r} is not in {where}, and preparing it failed "
-            f"({type(error).__name__}: {first_line(error)}); if that is for want of a network, "
+            f"({type(error).__name__}: {first_line(error)}); without a network, "
             f"prepare it elsewhere (`tfds build {name}`) and pass that folder as --data_dir"
         ) from error
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences warnings about TFDS' own code and each retried connection, but not its progress."""
+    """Silence warnings about TFDS' own code and each retried connection, but not its progress."""
     loggers = [logging.getLogger(name) for name in ("absl", "urllib3")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -196,7 +196,7 @@ def _blocks(
 
 
 def _examples(tfds: Any, builder: Any, split: str) -> Blocks:
-    """Images as TFDS has them, in blocks; one by one if their sizes may differ."""
+    """Yield images as TFDS has them, in blocks; one by one if their sizes may differ."""
     import tensorflow as tf
 
     features = builder.info.features

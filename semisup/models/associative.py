@@ -5,13 +5,16 @@ that compares the labelled with the unlabelled embeddings, plus the network's re
 eq. 5 and chapter 4, eq. 1). Each loss weight may follow a schedule of the step.
 """
 
+from typing import Any
+
 import keras
 
 from semisup import labels
 from semisup.association import Association
 from semisup.models import inputs as model_inputs
 from semisup.models.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
-from semisup.similarity import check_term
+from semisup.similarity import SimilarityTerm, check_term
+from semisup.types import LossWeight, Tensor
 
 
 @keras.saving.register_keras_serializable(package="semisup")
@@ -21,11 +24,7 @@ class AssociativeModel(EmbeddingClassifier):
     `fit` takes batches `((labelled, unlabelled), labels)`; `evaluate` and `predict` take examples
     alone, and `predict` returns logits. Without a similarity term, `fit` takes
     `(labelled, labels)`. `compile` takes any Keras loss of logits as classification loss, and has
-    one by default:
-
-        model = AssociativeModel(network, num_classes=10)
-        model.compile(optimizer="adam", metrics=["accuracy"])
-        model.fit(batches, steps_per_epoch=500, epochs=10)
+    one by default.
 
     Args and attributes that it shares with the models of other tasks are those of
     `EmbeddingClassifier`.
@@ -46,20 +45,34 @@ class AssociativeModel(EmbeddingClassifier):
 
     Raises:
         ValueError: if `num_classes` is below 2, or `similarity` is no term.
+
+    References:
+        The loss is eq. 5 of chapter 3 of the thesis, or eq. 1 of chapter 4 with another term.
+
+    Example:
+        >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(8, "relu")])
+        >>> model = semisup.AssociativeModel(network, num_classes=2)
+        >>> model.compile(optimizer="adam", metrics=["accuracy"])
+        >>> generator = np.random.default_rng(0)
+        >>> labelled, unlabelled = generator.normal(size=(2, 32, 2))
+        >>> labels = (labelled[:, 0] > 0).astype(int)
+        >>> history = model.fit((labelled, unlabelled), labels, epochs=2, verbose=0)
+        >>> model.predict(unlabelled, verbose=0).shape
+        (32, 2)
     """
 
     def __init__(
         self,
-        network,
-        num_classes,
-        similarity="association",
-        augmentation=None,
-        classification_weight=1.0,
-        classifier=None,
-        classifier_regularizer=None,
-        joint_batch_statistics=False,
-        average_decay=0.0,
-        **kwargs,
+        network: keras.layers.Layer,
+        num_classes: int,
+        similarity: SimilarityTerm | str | None = "association",
+        augmentation: keras.layers.Layer | None = None,
+        classification_weight: LossWeight = 1.0,
+        classifier: keras.layers.Layer | None = None,
+        classifier_regularizer: keras.regularizers.Regularizer | None = None,
+        joint_batch_statistics: bool = False,
+        average_decay: float = 0.0,
+        **kwargs: Any,
     ):
         if isinstance(similarity, str):
             if similarity != "association":
@@ -90,7 +103,7 @@ class AssociativeModel(EmbeddingClassifier):
         self._pair_values = frozenset((*loss_names[1:], *weights, *statistics_names))
 
     @property
-    def loss_weights(self):
+    def loss_weights(self) -> dict[str, LossWeight]:
         """The weight of each loss but the regularisation: see `EmbeddingClassifier`."""
         terms = {} if self.similarity is None else self.similarity.loss_weights
         return {CLASSIFICATION_LOSS: self.classification_weight, **terms}
@@ -99,7 +112,7 @@ class AssociativeModel(EmbeddingClassifier):
         """Return the labelled ones of a pair of batches: see `EmbeddingClassifier`."""
         return inputs[0] if model_inputs.is_pair(self.network, inputs) else inputs
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Tensor | dict[str, Tensor]:
         """Compute the logits of examples, or embeddings and logits of a pair of batches.
 
         Args:
@@ -126,7 +139,14 @@ class AssociativeModel(EmbeddingClassifier):
         a, b = self.together(embed, [self.prepare(examples) for examples in inputs])
         return {"logits": self.classify(a), "labelled": a, "unlabelled": b}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Tensor | dict[str, Tensor] | None = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         """Compute the total loss of a batch; in training, also advance the step.
 
         Args:

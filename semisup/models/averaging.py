@@ -121,7 +121,7 @@ class WeightAverage:
 
 
 def _younger(decay, age):
-    """The decay with which an average of values of some age is as old as one of new values."""
+    """Return the decay with which an average of values of some age is as old as one of new ones."""
     if not age:
         return decay
     steps = ops.maximum(decay / (1.0 - decay) - age, 0.0)
@@ -171,7 +171,7 @@ def _assign(pairs):
 
 
 class EvaluateAveragedWeights(keras.callbacks.Callback):
-    """Lets `evaluate`, `predict` and the validation of `fit` see the averages of the weights.
+    """Let `evaluate`, `predict` and the validation of `fit` see the averages of the weights.
 
     The training itself goes on with the weights as they are.
     """

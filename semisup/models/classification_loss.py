@@ -20,7 +20,7 @@ class ClassificationLoss:
         loss: the `keras.losses.Loss`.
         name: name of the loss, for messages.
         takes_class_numbers: whether labels are class numbers; otherwise they are one-hot. None
-            where that is not known, of a loss of one's own.
+            where that is not known, for custom losses.
 
     Raises:
         ValueError: if the loss cannot be one of logits, or returns no scalar.

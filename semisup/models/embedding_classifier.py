@@ -4,6 +4,9 @@ Each loss has a weight, which may follow a schedule of the step, and is logged b
 """
 
 import itertools
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -13,6 +16,7 @@ from semisup.models import exporting
 from semisup.models import inputs as model_inputs
 from semisup.models.classification_loss import ClassificationLoss
 from semisup.models.weighted_losses import WeightedLossesModel
+from semisup.types import Tensor
 
 CLASSIFICATION_LOSS = "classification_loss"
 
@@ -53,16 +57,16 @@ class EmbeddingClassifier(WeightedLossesModel):
 
     def __init__(
         self,
-        network,
-        num_classes,
-        loss_names,
-        statistics_names=(),
-        augmentation=None,
-        classifier=None,
-        classifier_regularizer=None,
-        joint_batch_statistics=False,
-        average_decay=0.0,
-        **kwargs,
+        network: keras.layers.Layer,
+        num_classes: int,
+        loss_names: Sequence[str],
+        statistics_names: Sequence[str] = (),
+        augmentation: keras.layers.Layer | None = None,
+        classifier: keras.layers.Layer | None = None,
+        classifier_regularizer: keras.regularizers.Regularizer | None = None,
+        joint_batch_statistics: bool = False,
+        average_decay: float = 0.0,
+        **kwargs: Any,
     ):
         # Under mixed precision, Keras would round float images before they are cast to float32.
         super().__init__(
@@ -89,7 +93,13 @@ class EmbeddingClassifier(WeightedLossesModel):
         self.input_shapes = None
         self.embedding_width = None
 
-    def compile(self, optimizer="adam", loss=None, loss_weights=None, **kwargs):
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer | str = "adam",
+        loss: keras.losses.Loss | Callable | str | None = None,
+        loss_weights: None = None,
+        **kwargs: Any,
+    ) -> None:
         """Configure the model for training: see `keras.Model.compile`.
 
         Args:
@@ -171,7 +181,7 @@ class EmbeddingClassifier(WeightedLossesModel):
         self.track_average()
         self.built = True
 
-    def prepare(self, examples):
+    def prepare(self, examples: Any) -> Any:
         """Bring examples to the form that the network takes, before augmentation.
 
         Args:
@@ -188,7 +198,7 @@ class EmbeddingClassifier(WeightedLossesModel):
         """
         return model_inputs.prepare(self.network, examples, self.input_shapes)
 
-    def embed(self, examples, training=False):
+    def embed(self, examples: Any, training: bool = False) -> Tensor:
         """Compute the embeddings of examples.
 
         Args:
@@ -230,16 +240,16 @@ class EmbeddingClassifier(WeightedLossesModel):
             ends.append(ends[-1] + ops.shape(keras.tree.flatten(batch)[0])[0])
         return [embeddings[start:end] for start, end in itertools.pairwise(ends)]
 
-    def classify(self, embeddings):
+    def classify(self, embeddings: Tensor) -> Tensor:
         """Compute the float32 logits (n, num_classes) of embeddings (n, d)."""
         return self.to_float32(self.classifier(embeddings))
 
     @property
     def separate_passes(self):
-        """Whether the network is called once per batch, and not on both at once."""
+        """Return whether the network is called once per batch, and not on both at once."""
         return not self.joint_batch_statistics and uses_batch_statistics(self.network)
 
-    def inference_model(self):
+    def inference_model(self) -> keras.Model:
         """Make a functional model from the network's inputs to logits, with this model's weights.
 
         Returns:
@@ -255,8 +265,13 @@ class EmbeddingClassifier(WeightedLossesModel):
         return keras.Model(inputs, self(inputs, training=False), name=self.name)
 
     def export(
-        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
-    ):
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Export the model for inference, from the network's inputs to logits.
 
         Args:

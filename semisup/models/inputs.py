@@ -5,7 +5,7 @@ from keras import ops
 
 
 def is_shape(shapes):
-    """Whether a structure is the shape of one tensor."""
+    """Return whether a structure is the shape of one tensor."""
     return isinstance(shapes, (tuple, list)) and all(
         size is None or isinstance(size, int) for size in shapes
     )
@@ -57,7 +57,7 @@ def _plain(structure):
 
 
 def is_pair(network, inputs):
-    """Whether the inputs of a model are a labelled and an unlabelled batch.
+    """Return whether the inputs of a model are a labelled and an unlabelled batch.
 
     Args:
         network: the Keras model or layer that a batch goes to.
@@ -116,7 +116,7 @@ def placeholders(network, shapes, types):
 
 
 def _flat(shapes):
-    """The shapes of a structure in Keras' order: dictionaries by their keys."""
+    """Return the shapes of a structure in Keras' order: dictionaries by their keys."""
     if shapes is None or is_shape(shapes):
         return [shapes]
     parts = [shapes[name] for name in sorted(shapes)] if isinstance(shapes, dict) else shapes
@@ -124,7 +124,7 @@ def _flat(shapes):
 
 
 def _packed(shapes, flat):
-    """What an iterator yields in the order of `_flat`, in the structure of shapes."""
+    """Put what an iterator yields in the order of `_flat` into the structure of shapes."""
     if shapes is None or is_shape(shapes):
         return next(flat)
     if isinstance(shapes, dict):
@@ -134,13 +134,13 @@ def _packed(shapes, flat):
 
 
 def _network_inputs(network, count):
-    """The symbolic inputs of a network; none where it does not say, or says another number."""
+    """Return the symbolic inputs of a network; none unless there are as many."""
     tensors = getattr(network, "inputs", None) or ()
     return tensors if len(tensors) == count else ()
 
 
 def _network_types(network, shapes):
-    """The dtype of each input of a network, None where it does not say."""
+    """Return the dtype of each input of a network, None where it does not say."""
     tensors = _network_inputs(network, len(shapes))
     return [keras.backend.standardize_dtype(tensor.dtype) for tensor in tensors] or [
         None for _ in shapes
@@ -209,7 +209,7 @@ def _prepared(tensor, shape, dtype):
 
 
 def _of_rank(tensor, shape):
-    """A tensor that lacks a last axis of size 1, or has one too many, as Keras takes it."""
+    """Return a tensor that lacks a last axis of size 1, or has one too many, as Keras takes it."""
     own = tuple(tensor.shape)
     if shape[-1] == 1 and own[1:] == shape[1:-1] and None not in own[1:]:
         return _prepared(ops.expand_dims(tensor, -1), shape, None)
@@ -223,7 +223,7 @@ def _of_rank(tensor, shape):
 
 
 def can_be_joined(batches):
-    """Whether batches may be concatenated: one structure, and the same known shapes of examples."""
+    """Return whether batches may be concatenated: one structure, the same known shapes."""
     shapes = [
         [tuple(tensor.shape)[1:] for tensor in keras.tree.flatten(batch)] for batch in batches
     ]

@@ -23,7 +23,7 @@ class SteerableAdam(keras.optimizers.Adam):
     transient_variables = ()
 
     def build(self, variables):
-        """Creates the slots for the variables, and the scale."""
+        """Create the slots for the variables, and the scale."""
         super().build(variables)
         if self.learning_rate_scale is None:
             self.learning_rate_scale = self.add_variable(
@@ -35,7 +35,7 @@ class SteerableAdam(keras.optimizers.Adam):
             self.transient_variables = (self.gradient_norms,)
 
     def apply(self, grads, trainable_variables=None):
-        """Takes a step, and notes how long the gradients are: see `keras.optimizers.Adam`."""
+        """Take a step, and note how long the gradients are: see `keras.optimizers.Adam`."""
         super().apply(grads, trainable_variables)
         norms = [
             0.0 if gradient is None else ops.sqrt(ops.sum(ops.square(gradient)))
@@ -44,7 +44,7 @@ class SteerableAdam(keras.optimizers.Adam):
         self.gradient_norms.assign(ops.stack([ops.cast(norm, "float32") for norm in norms]))
 
     def latest_updates(self):
-        """What the latest step subtracted from each trainable variable, as NumPy arrays."""
+        """Return what the latest step subtracted from each trainable variable, as NumPy arrays."""
         step = int(ops.convert_to_numpy(self.iterations))
         averaged = self._steps_averaged(step)
         factor = self.learning_rate_at(step - 1) * float(
@@ -58,7 +58,7 @@ class SteerableAdam(keras.optimizers.Adam):
         ]
 
     def _steps_averaged(self, step):
-        """Steps whose gradients the averages hold after a step."""
+        """Return the number of steps whose gradients the averages hold after a step."""
         return step
 
     def _bias_correction(self, step):
@@ -74,7 +74,7 @@ class SteerableAdam(keras.optimizers.Adam):
         return rate * ops.convert_to_tensor(self.learning_rate_scale)
 
     def learning_rate_at(self, step):
-        """Learning rate of a step, counted from 0, as a float; the optimizer is built."""
+        """Return the learning rate of a step, from 0 on, as a float; the optimizer is built."""
         rate = self._learning_rate
         rate = rate(step) if callable(rate) else rate
         return float(ops.convert_to_numpy(rate)) * float(
@@ -93,7 +93,7 @@ class RestartableAdam(SteerableAdam):
     restarted_at = None
 
     def build(self, variables):
-        """Creates the slots for the variables, the scale, and the step of the last restart."""
+        """Create the slots for the variables, the scale, and the step of the last restart."""
         super().build(variables)
         if self.restarted_at is None:
             self.restarted_at = self.add_variable(
@@ -101,14 +101,14 @@ class RestartableAdam(SteerableAdam):
             )
 
     def restart(self):
-        """Forgets the averages of gradients and of their squares."""
+        """Forget the averages of gradients and of their squares."""
         # A number, since JAX' compiled functions give away buffers, which no two weights may share.
         self.restarted_at.assign(int(ops.convert_to_numpy(self.iterations)))
         for slot in (*self._momentums, *self._velocities):
             slot.assign(ops.zeros(slot.shape, slot.dtype))
 
     def update_step(self, gradient, variable, learning_rate):
-        """Moves a variable; see `keras.optimizers.Adam`, which counts from the very first step."""
+        """Move a variable; see `keras.optimizers.Adam`, which counts from the very first step."""
         taken = ops.cast(self.iterations, "float32")
         since = taken - ops.cast(self.restarted_at, "float32")
         correction = self._bias_correction(since + 1.0) / self._bias_correction(taken + 1.0)

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from semisup.cli import choices
+from semisup.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="semisup")
@@ -32,9 +33,14 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
 
     Raises:
         ValueError: if an argument is out of its range.
+
+    Example:
+        >>> weight = semisup.Envelope(0.5, "linear", steps=100, delay=50)
+        >>> [float(weight(step)) for step in (0, 50, 100, 150, 500)]
+        [0.0, 0.0, 0.25, 0.5, 0.5]
     """
 
-    def __init__(self, weight, kind="none", steps=1, delay=0):
+    def __init__(self, weight: float, kind: str = "none", steps: int = 1, delay: int = 0):
         if kind not in choices.ENVELOPES:
             raise ValueError(f"envelope {kind!r} is none of {', '.join(choices.ENVELOPES)}")
         if steps < 1 or delay < 0:
@@ -46,8 +52,8 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
         self.steps = steps
         self.delay = delay
 
-    def __call__(self, step):
-        """Weight at a step.
+    def __call__(self, step: Tensor) -> Tensor:
+        """Compute the weight at a step.
 
         Args:
             step: integer scalar, 0 at the first step.
@@ -65,7 +71,7 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
         return self.weight * ops.where(passed >= 0, height, 0.0)
 
     def get_config(self):
-        """Arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {
             "weight": self.weight,
             "kind": self.kind,
@@ -91,7 +97,14 @@ class StaircaseDecay(keras.optimizers.schedules.LearningRateSchedule):
         ValueError: if an argument is out of its range.
     """
 
-    def __init__(self, initial, factor=0.33, steps=5000, floor=1e-6, warmup=0):
+    def __init__(
+        self,
+        initial: float,
+        factor: float = 0.33,
+        steps: int = 5000,
+        floor: float = 1e-6,
+        warmup: int = 0,
+    ):
         valid = initial > 0 and 0 < factor <= 1 and steps >= 1 and 0 <= floor <= initial
         if not (valid and warmup >= 0):
             raise ValueError(
@@ -105,8 +118,8 @@ class StaircaseDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.floor = floor
         self.warmup = warmup
 
-    def __call__(self, step):
-        """Learning rate at a step.
+    def __call__(self, step: Tensor) -> Tensor:
+        """Compute the learning rate at a step.
 
         Args:
             step: integer scalar, 0 at the first step.
@@ -120,7 +133,7 @@ class StaircaseDecay(keras.optimizers.schedules.LearningRateSchedule):
         return rate * ops.minimum((step + 1.0) / self.warmup, 1.0) if self.warmup else rate
 
     def get_config(self):
-        """Arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {
             "initial": self.initial,
             "factor": self.factor,

@@ -6,6 +6,7 @@ from keras import ops
 from semisup.models.averaging import WeightAverage
 from semisup.models.latest_values import LatestValue, LatestValues
 from semisup.similarity import weight_at
+from semisup.types import LossWeight, Tensor
 
 REGULARIZATION_LOSS = "regularization_loss"
 TOTAL_LOSS = "total_loss"
@@ -61,7 +62,7 @@ class WeightedLossesModel(keras.Model):
         return tuple(self.latest_values.variables)
 
     @property
-    def loss_weights(self):
+    def loss_weights(self) -> dict[str, LossWeight]:
         """The weight of each loss but the regularisation, by name: numbers or schedules."""
         raise NotImplementedError
 
@@ -91,7 +92,7 @@ class WeightedLossesModel(keras.Model):
         """
         return {}
 
-    def weight_at(self, name, step):
+    def weight_at(self, name: str, step: Tensor) -> Tensor:
         """Evaluate the weight of a loss at a step, what steers a running training left aside.
 
         Args:

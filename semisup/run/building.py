@@ -2,7 +2,19 @@
 
 import contextlib
 
+from semisup.errors import rephrased
 
+
+@rephrased(
+    name="--architecture={value}: {reason}; --architecture=help lists all",
+    input_shape="{reason}; --new_size enlarges them",
+    embedding_size="--emb_size={value}: {reason}",
+    normalization="{reason}; leave --normalization at auto",
+    images="{reason}; try --normalization=image",
+    pretrained="--pretrained: {reason}",
+    num_blocks="--num_blocks={value}: {reason}",
+    dropout="--dropout={value}: {reason}",
+)
 def build_network(config, image_shape, normalization_images=None):
     """Builds the network of a configuration, under the dtype policy of the moment.
 

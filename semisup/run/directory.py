@@ -396,12 +396,14 @@ def hardware(devices=1):
     Args:
         devices: number of devices that share batches.
     """
+    import joblib
+
     name = platform.processor()
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
         name = next((line.split(": ")[1] for line in file if line.startswith("model name")), name)
     return {
         "processor": name.strip(),
-        "cores": _cores(),
+        "cores": joblib.cpu_count(),
         "accelerators": _accelerators(devices),
     }
 
@@ -416,13 +418,6 @@ def devices_text(hardware):
     if names:
         return f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
     return f"{cores} CPU core{'s' * (cores > 1)}"
-
-
-def _cores():
-    """Processor cores that this process may use: fewer than there are, under taskset or Slurm."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 def _accelerators(devices):

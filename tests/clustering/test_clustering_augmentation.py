@@ -7,7 +7,7 @@ import running
 from keras import ops
 
 from clustering import augmentation, choices
-from semisup.augmentation import chain
+from semisup.augmentation import build
 
 pytestmark = pytest.mark.backend
 
@@ -30,7 +30,7 @@ def steps(name):
 def only(name, layer, seed=0):
     """The one layer of a pipeline, alone."""
     (step,) = (step for step in augmentation.PIPELINES[name] if step[0].__name__ == layer)
-    return chain([step], seed)
+    return build("step", seed, {"step": [step]})
 
 
 def test_every_choice_has_a_pipeline_or_stands_for_one_or_none():
@@ -56,7 +56,7 @@ def test_steps_follow_the_order_of_the_authors():
 @pytest.mark.parametrize("name", NAMES)
 def test_equal_images_come_out_different_within_the_range_of_pixels(name, channels):
     images = np.repeat(some_images(1, channels=channels), 16, axis=0)
-    result = augmented(augmentation.build(name, 3), images)
+    result = augmented(build(name, 3, augmentation.PIPELINES), images)
     assert result.shape == images.shape
     assert result.dtype == np.float32
     assert 0 <= result.min() <= result.max() <= 255
@@ -65,7 +65,7 @@ def test_equal_images_come_out_different_within_the_range_of_pixels(name, channe
 
 @pytest.mark.parametrize("name", NAMES)
 def test_pipelines_are_idle_unless_told_to_train(name):
-    layer, images = augmentation.build(name, 0), some_images()
+    layer, images = build(name, 0, augmentation.PIPELINES), some_images()
     states = [ops.convert_to_numpy(state) for state in layer.variables]
     np.testing.assert_array_equal(ops.convert_to_numpy(layer(images)), images)
     for before, state in zip(states, layer.variables, strict=True):
@@ -75,7 +75,9 @@ def test_pipelines_are_idle_unless_told_to_train(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_seed_determines_a_pipeline(name):
     images = some_images()
-    first, again, other = (augmented(augmentation.build(name, s), images) for s in (7, 7, 8))
+    first, again, other = (
+        augmented(build(name, s, augmentation.PIPELINES), images) for s in (7, 7, 8)
+    )
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
 
@@ -84,7 +86,7 @@ def test_seed_determines_a_pipeline(name):
 def test_pipelines_run_in_compiled_training_and_are_saved(jit_compile, tmp_path):
     model = keras.Sequential([keras.Input((16, 18, 3))])
     for name in NAMES:
-        model.add(augmentation.build(name, 2))
+        model.add(build(name, 2, augmentation.PIPELINES))
     model.add(keras.layers.Rescaling(1 / 255))
     model.add(keras.layers.GlobalAveragePooling2D())
     model.add(keras.layers.Dense(2))
@@ -166,9 +168,9 @@ def test_auto_is_the_pipeline_of_the_data_set_or_of_one_like_it(name, dataset, e
 
 
 def test_no_pipeline_for_none_and_a_clear_error_for_an_unknown_name():
-    assert augmentation.build("none", 0) is None
+    assert build("none", 0, augmentation.PIPELINES) is None
     for name in ("auto", "norb"):
         with pytest.raises(ValueError, match=f"'{name}' is none of none, mnist, svhn, stl10"):
-            augmentation.build(name, 0)
+            build(name, 0, augmentation.PIPELINES)
     with pytest.raises(ValueError):
-        augmentation.build("mnist", -1)
+        build("mnist", -1, augmentation.PIPELINES)

@@ -24,7 +24,7 @@ _FOLDER = "bsds500"
 
 
 def photographs(dl_manager: Any, dataset: str) -> list[np.ndarray]:
-    """Decodes the photographs.
+    """Decode the photographs.
 
     They are taken from the first of these that there is: `bsds500/*.jpg` in the manual folder,
     `BSR_bsds500.tgz` in the manual folder, a download of it.
@@ -62,7 +62,7 @@ def photographs(dl_manager: Any, dataset: str) -> list[np.ndarray]:
 
 
 def digest(files: Mapping[str, bytes]) -> str:
-    """Hexadecimal SHA-256 of files, by their names and contents in the order of the names."""
+    """Compute the hexadecimal SHA-256 of files' names and contents, in the order of the names."""
     result = hashlib.sha256()
     for name in sorted(files):
         result.update(name.encode())

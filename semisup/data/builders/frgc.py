@@ -71,8 +71,8 @@ class Frgc(tfds.core.GeneratorBasedBuilder):
 
 
 def _of_file(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Ids, subjects and images of JULE's file."""
-    # Only here: who reads other sets does not wait for it.
+    """Return ids, subjects and images of JULE's file."""
+    # Not at the top: other data sets do not need it.
     import h5py
 
     with h5py.File(path) as file:
@@ -88,7 +88,7 @@ def _of_file(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
 
 
 def _of_folder(path: Path) -> tuple[list[str], Sequence[str], Iterable[np.ndarray]]:
-    """Ids, subjects and images, decoded one by one, of a folder of folders."""
+    """Return ids, subjects and images, decoded one by one, of a folder of folders."""
     files = _face_files(path)
     ids = [file.relative_to(path).as_posix() for file in files]
     return ids, [file.parent.name for file in files], map(_decode, files)

@@ -123,7 +123,7 @@ class GtsrbCropped(Gtsrb):
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of all tables in an archive, each with the folder of its table."""
+    """Yield the rows of all tables in an archive, each with the folder of its table."""
     with zipfile.ZipFile(path) as archive:
         for name in sorted(archive.namelist()):
             if name.endswith(".csv"):

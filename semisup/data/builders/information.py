@@ -15,7 +15,7 @@ def of_labelled_images(
     homepage: str | None = None,
     **options: Any,
 ) -> tfds.core.DatasetInfo:
-    """Describes a data set of images of one size with one class each.
+    """Describe a data set of images of one size with one class each.
 
     Args:
         builder: the builder that the description is for.

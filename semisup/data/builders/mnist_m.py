@@ -58,7 +58,7 @@ class MnistM(tfds.core.GeneratorBasedBuilder):
 
 
 def _unpack(path: Path) -> dict[str, bytes]:
-    """All files by name, without the folder `mnist_m`; about 150 MB."""
+    """Return all files by name, without the folder `mnist_m`; about 150 MB."""
     with tarfile.open(path) as archive:
         return {
             member.name.removeprefix("./").removeprefix("mnist_m/"): archive.extractfile(

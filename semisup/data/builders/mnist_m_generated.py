@@ -52,7 +52,7 @@ class MnistMGenerated(tfds.core.GeneratorBasedBuilder):
 
 
 def blend(digit: np.ndarray, photos: Sequence[np.ndarray], seed: Sequence[int]) -> np.ndarray:
-    """Blends a digit with a random patch of a random photograph.
+    """Blend a digit with a random patch of a random photograph.
 
     Args:
         digit: (28, 28) uint8, 0 is the background.

@@ -38,7 +38,7 @@ class Original:
 
 
 def manual_dir(dl_manager: Any) -> Path:
-    """The folder that the user puts files into; it may be missing.
+    """Return the folder that the user puts files into; it may be missing.
 
     Args:
         dl_manager: the download manager that TFDS gives a builder.
@@ -50,7 +50,7 @@ def manual_dir(dl_manager: Any) -> Path:
 def fetch(
     dl_manager: Any, dataset: str, originals: Sequence[Original], *, hint: str = ""
 ) -> list[Path]:
-    """Finds files in the manual folder, downloads the others, and checks the MD5 of all.
+    """Find files in the manual folder, download the others, and check the MD5 of all.
 
     Args:
         dl_manager: the download manager that TFDS gives a builder.
@@ -87,7 +87,7 @@ def fetch(
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turns whatever goes wrong while a file is read into a `UserError` that names the file.
+    """Turn whatever goes wrong while a file is read into a `UserError` that names the file.
 
     Args:
         path: the file that the block reads.
@@ -106,7 +106,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def check_count(path: Path, what: str, found: int, expected: int) -> None:
-    """Refuses a file that holds more or less than the original.
+    """Refuse a file that holds more or less than the original.
 
     Args:
         path: the file, for the message.
@@ -131,7 +131,7 @@ def decode(
     box: tuple[int, int, int, int] | None = None,
     image_size: int = 0,
 ) -> np.ndarray:
-    """Decodes an image file of an archive.
+    """Decode an image file of an archive.
 
     Args:
         content: the file.
@@ -154,7 +154,7 @@ def decode(
 
 
 def describe(error: Exception) -> str:
-    """An exception in one line: its type, and the first line of what it says."""
+    """Return an exception in one line: its type, and the first line of what it says."""
     return f"{type(error).__name__}: {first_line(error)}"
 
 

@@ -51,7 +51,7 @@ class SyntheticDigits(tfds.core.GeneratorBasedBuilder):
         }
 
     def _generate_examples(self, path: Path, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        # Only here: who reads other sets does not wait for it.
+        # Not at the top: other data sets do not need it.
         import scipy.io
 
         with originals.reading(path):

@@ -57,7 +57,7 @@ class SyntheticSigns(tfds.core.GeneratorBasedBuilder):
 
 
 def _labels(archive: zipfile.ZipFile) -> tuple[str, dict[str, int]]:
-    """The folder of the list of labels, and the classes by image file relative to it."""
+    """Return the folder of the list of labels, and the classes by image file relative to it."""
     for name in archive.namelist():
         folder, _, file = name.rpartition("/")
         if file == _LABELS:

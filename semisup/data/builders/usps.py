@@ -57,7 +57,7 @@ class Usps(tfds.core.GeneratorBasedBuilder):
 
 
 def _parse(line: bytes) -> tuple[np.ndarray, int]:
-    """An image and its digit, from LIBSVM's `CLASS INDEX:VALUE ...`.
+    """Return an image and its digit, from LIBSVM's `CLASS INDEX:VALUE ...`.
 
     Classes are 1 to 10, indices begin at 1, values are -1 (black) to 1 (white), 0 if left out.
     """

@@ -79,7 +79,7 @@ class Scenes:
 
 
 def render(seed: int, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Renders examples; each depends on the seed and its own index alone.
+    """Render examples; each depends on the seed and its own index alone.
 
     Args:
         seed: of the whole data set, not negative.
@@ -96,7 +96,7 @@ def render(seed: int, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def describe(seed: int, indices: np.ndarray) -> Scenes:
-    """Draws what examples show.
+    """Draw the parameters of what examples show.
 
     Args:
         seed: of the whole data set, not negative.
@@ -145,7 +145,7 @@ def describe(seed: int, indices: np.ndarray) -> Scenes:
 
 
 def _colours(columns: Iterator[np.ndarray]) -> np.ndarray:
-    """Colours of background, outline and stroke: strokes stand out, and outlines from strokes."""
+    """Draw colours of background, outline and stroke: strokes stand out, outlines from strokes."""
 
     def tinted(brightness: np.ndarray, strength: float) -> np.ndarray:
         tint = np.stack([next(columns) for _ in range(3)], axis=1)
@@ -168,7 +168,7 @@ def _colours(columns: Iterator[np.ndarray]) -> np.ndarray:
 
 
 def paint(scenes: Scenes) -> np.ndarray:
-    """Draws images.
+    """Draw images.
 
     Args:
         scenes: what is on them.
@@ -195,7 +195,7 @@ def paint(scenes: Scenes) -> np.ndarray:
 
 
 def _distances(scenes: Scenes) -> np.ndarray:
-    """(k, 1, 32, 32) distances in pixels to the nearest contour, positive in the strokes."""
+    """Return (k, 1, 32, 32) distances in pixels to the nearest contour, positive in strokes."""
     atlas, widths, middles = _glyphs()
     glyphs = np.where(scenes.digits == NO_DIGIT, -1, 10 * scenes.faces[:, None] + scenes.digits)
     # From the central digit's middle to each digit's cell, in heights.
@@ -227,7 +227,7 @@ def _distances(scenes: Scenes) -> np.ndarray:
 
 
 def _sample(atlas: np.ndarray, glyphs: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Distances (k, 32, 32) of glyphs, in heights, at points relative to their cells' centres."""
+    """Return distances (k, 32, 32) of glyphs, in heights, at points relative to cells' centres."""
     limit = _CELL - 1.001
     x = np.clip(u * _HEIGHT + (_CELL - 1) / 2, 0, limit)
     y = np.clip(v * _HEIGHT + (_CELL - 1) / 2, 0, limit)
@@ -241,7 +241,7 @@ def _sample(atlas: np.ndarray, glyphs: np.ndarray, u: np.ndarray, v: np.ndarray)
 
 
 def _gradients(scenes: Scenes) -> np.ndarray:
-    """(k, 3 layers, 3 channels, 32, 32) colours."""
+    """Return (k, 3 layers, 3 channels, 32, 32) colours."""
     y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE - 0.5
     angles = scenes.gradients[:, :, None, None, None]
     along = 0.5 + (np.cos(angles) * x + np.sin(angles) * y) / np.sqrt(2)
@@ -250,7 +250,7 @@ def _gradients(scenes: Scenes) -> np.ndarray:
 
 
 def _blur_matrices(deviations: np.ndarray) -> np.ndarray:
-    """(k, 1, 32, 32) matrices that blur the columns of an image."""
+    """Return (k, 1, 32, 32) matrices that blur the columns of an image."""
     places = np.arange(SIZE)
     squares = (places[:, None] - places) ** 2
     weights = np.exp(-squares / (2 * deviations[:, None, None, None] ** 2))
@@ -259,7 +259,7 @@ def _blur_matrices(deviations: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _glyphs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every digit of every face, and a last, empty glyph, which `NO_DIGIT` leads to.
+    """Return every digit of every face, and a last, empty glyph, which `NO_DIGIT` leads to.
 
     Returns:
         The distance fields of (glyphs, 96, 96) texels as one (n,) int16 array; the glyphs' widths
@@ -289,7 +289,7 @@ def _glyphs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _sized_font(path: Path) -> ImageFont.FreeTypeFont:
-    """A font whose eight is 64 texels high."""
+    """Return a font whose eight is 64 texels high."""
     font = ImageFont.truetype(path, _HEIGHT, layout_engine=ImageFont.Layout.BASIC)
     _, top, _, bottom = font.getbbox("8", anchor="ls")
     return font.font_variant(size=round(_HEIGHT**2 / (bottom - top)))

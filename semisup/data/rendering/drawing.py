@@ -23,7 +23,7 @@ class Drawing:
     """A square picture that shapes are drawn on, one over the other."""
 
     def __init__(self, size: int):
-        """Starts with a transparent picture.
+        """Start with a transparent picture.
 
         Args:
             size: side of the finished picture in pixels.
@@ -35,7 +35,7 @@ class Drawing:
         self._scale = half
 
     def at(self, x: float, y: float, scale: float = 1, angle: float = 0) -> "Drawing":
-        """A pen on the same picture, whose coordinates are moved, scaled and turned.
+        """Return a pen on the same picture, whose coordinates are moved, scaled and turned.
 
         Args:
             x: where the new (0, 0) lies.
@@ -47,7 +47,7 @@ class Drawing:
         return self._changed(((cos, -sin, x), (sin, cos, y)), scale)
 
     def mirrored(self) -> "Drawing":
-        """A pen on the same picture, whose x runs to the left."""
+        """Return a pen on the same picture, whose x runs to the left."""
         return self._changed(((-1, 0, 0), (0, 1, 0)), 1)
 
     def _changed(self, matrix: tuple, scale: float) -> "Drawing":
@@ -64,15 +64,15 @@ class Drawing:
         return tuple(a * x + b * y + c for a, b, c in self._matrix)
 
     def polygon(self, points: Iterable[Point], colour: Colour) -> None:
-        """Fills a polygon."""
+        """Fill a polygon."""
         self._pen.polygon([self._place(x, y) for x, y in points], fill=(*colour, 255))
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
-        """Fills a rectangle."""
+        """Fill a rectangle."""
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], colour)
 
     def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
-        """Fills a circle."""
+        """Fill a circle."""
         x, y = self._place(x, y)
         radius *= self._scale
         self._pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=(*colour, 255))
@@ -80,7 +80,7 @@ class Drawing:
     def line(
         self, points: Sequence[Point], width: float, colour: Colour, round_ends: bool = False
     ) -> None:
-        """Draws a line through points, with round corners.
+        """Draw a line through points, with round corners.
 
         Args:
             points: two or more; a line that ends where it starts is closed.
@@ -100,7 +100,7 @@ class Drawing:
             self.disc(x, y, width / 2, colour)
 
     def arrow(self, points: Sequence[Point], width: float, head: float, colour: Colour) -> None:
-        """Draws a line that ends in an open arrow head.
+        """Draw a line that ends in an open arrow head.
 
         Args:
             points: the line; its last point is the tip.
@@ -115,7 +115,7 @@ class Drawing:
         tip.line([(-back, -side), (0, 0), (-back, side)], width * 1.1, colour)
 
     def text(self, text: str, height: float, width: float, weight: float, colour: Colour) -> None:
-        """Writes digits, or the letters of STOP, around (0, 0).
+        """Write digits, or the letters of STOP, around (0, 0).
 
         Args:
             text: of the characters of `_GLYPHS`.
@@ -135,14 +135,14 @@ class Drawing:
             left += (character_width + gap) * stretch
 
     def finished(self) -> Image.Image:
-        """The picture at its final size, of mode "RGBa": colours are multiplied by opacity."""
+        """Return the picture at its final size, in mode "RGBa": colours times opacity."""
         return self._image.convert("RGBa").reduce(_OVERSAMPLING)
 
 
 def arc(
     x: float, y: float, radius_x: float, radius_y: float, start: float, end: float
 ) -> list[Point]:
-    """Points on an ellipse around (x, y).
+    """Return points on an ellipse around (x, y).
 
     Angles are in degrees, from the right, clockwise: 90 is below the centre. An `end` before
     `start` runs anticlockwise.

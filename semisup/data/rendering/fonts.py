@@ -32,7 +32,7 @@ class _Package:
     files: tuple[str, ...]
 
     def paths(self) -> list[Path]:
-        """The files, after a look at their bytes.
+        """Return the files, after a look at their bytes.
 
         Raises:
             UserError: the package is missing, or has other fonts.
@@ -210,7 +210,7 @@ _PACKAGES = (
 
 @functools.cache
 def faces() -> tuple[Path, ...]:
-    """Font files, 80 faces in a fixed order.
+    """Return the font files, 80 faces in a fixed order.
 
     Raises:
         UserError: a package of the list is missing, or has other fonts.

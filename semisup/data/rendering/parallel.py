@@ -12,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+import joblib
 import numpy as np
 
 
@@ -25,7 +26,7 @@ def blocks(
     """Render the examples 0 to count - 1, some blocks ahead of the one that is asked for.
 
     Args:
-        render: turns (k,) int64 indices into whatever shall be yielded. Sent to every worker once,
+        render: turns (k,) int64 indices into whatever is yielded. Sent to every worker once,
             so it has to be picklable: a function of a module, or a `functools.partial` of one. For
             the same result with any number of processes it has to depend on nothing else.
         count: number of examples.
@@ -41,7 +42,7 @@ def blocks(
         Exception: whatever `render` raised.
     """
     ranges = [np.arange(start, min(start + block, count)) for start in range(0, count, block)]
-    processes = min(processes or _cores(), len(ranges))
+    processes = min(processes or joblib.cpu_count(), len(ranges))
     if processes <= 1:
         yield from map(render, ranges)
         return
@@ -65,7 +66,7 @@ def blocks(
 
 
 def _submit(pool: ProcessPoolExecutor, indices: np.ndarray) -> Future:
-    """Hands a block to the workers, which begin without the caller's main script.
+    """Hand a block to the workers, which begin without the caller's main script.
 
     `multiprocessing` would run that again in each of them, which a script without
     `if __name__ == "__main__"` does not survive.
@@ -79,7 +80,7 @@ def _submit(pool: ProcessPoolExecutor, indices: np.ndarray) -> Future:
 
 
 def _begin(render: Callable[[np.ndarray], Any]) -> None:
-    """Prepares a worker, in which Ctrl-C is for the parent, and which does not outlive that."""
+    """Prepare a worker, in which Ctrl-C is for the parent, and which does not outlive that."""
     global _render
     _render = render
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -93,11 +94,3 @@ def _end_with_parent() -> None:
 
 def _call(indices: np.ndarray) -> Any:
     return _render(indices)
-
-
-def _cores() -> int:
-    """How many this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # neither macOS nor Windows has it
-        return os.cpu_count() or 1

@@ -25,7 +25,7 @@ Symbol = Callable[[Drawing], None]
 
 @functools.cache
 def pictogram(label: int, size: int) -> Image.Image:
-    """Draws a sign, upright, filling the picture.
+    """Draw a sign, upright, filling the picture.
 
     Args:
         label: index of `CLASS_NAMES`, the official class number of GTSRB.
@@ -65,7 +65,7 @@ def _warning(d: Drawing, symbol: Symbol) -> None:
 
 
 def _triangle(d: Drawing) -> None:
-    """Pointing up; its centre of gravity is at (0, 0.3)."""
+    """Draw a triangle that points up; its centre of gravity is at (0, 0.3)."""
     for inset, colour in ((0, _WHITE), (0.012, _RED), (0.19, _WHITE)):
         _rounded_triangle(d.at(0, 0.3), 0.577 - inset, 0.04, colour)
 
@@ -99,7 +99,7 @@ def _pale_80(d: Drawing) -> None:
 
 
 def _car(d: Drawing, colour: Colour) -> None:
-    """From behind, 1 wide and 0.7 high."""
+    """Draw a car from behind, 1 wide and 0.7 high."""
     d.polygon([(-0.42, 0.02), (-0.3, -0.35), (0.3, -0.35), (0.42, 0.02)], colour)
     d.polygon([(-0.27, -0.1), (-0.22, -0.25), (0.22, -0.25), (0.27, -0.1)], _WHITE)
     d.box(-0.5, -0.02, 0.5, 0.22, colour)
@@ -216,7 +216,7 @@ def _traffic_light(d: Drawing) -> None:
 
 
 def _walker(d: Drawing) -> None:
-    """About 1 high, walking to the left."""
+    """Draw a person about 1 high, walking to the left."""
     d.disc(0.02, -0.42, 0.1, _BLACK)
     d.polygon([(-0.13, -0.3), (0.13, -0.3), (0.11, 0.1), (-0.09, 0.1)], _BLACK)
     d.line([(-0.26, 0.5), (-0.14, 0.26), (0.01, 0.02), (0.13, 0.26), (0.24, 0.5)], 0.12, _BLACK)
@@ -225,7 +225,7 @@ def _walker(d: Drawing) -> None:
 
 
 def _runner(d: Drawing) -> None:
-    """As high, with its arms out."""
+    """Draw a person as high, with the arms out."""
     d.disc(-0.02, -0.4, 0.12, _BLACK)
     d.polygon([(-0.12, -0.28), (0.13, -0.28), (0.17, 0.12), (-0.1, 0.12)], _BLACK)
     d.line([(-0.2, 0.5), (-0.13, 0.28), (0.03, 0.04), (0.16, 0.26), (0.3, 0.46)], 0.1, _BLACK)

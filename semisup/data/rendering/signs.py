@@ -30,7 +30,7 @@ _OFFSETS = (np.arange(SIZE, dtype=np.float32) - (SIZE - 1) / 2) / (SIZE / 2)
 def render(
     seed: int, photos: Sequence[np.ndarray], indices: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Renders examples, each of them a pure function of its number, the seed and the photos.
+    """Render examples, each of them a pure function of its number, the seed and the photos.
 
     Args:
         seed: non-negative; another one gives another data set.
@@ -61,7 +61,7 @@ def _render(rng: np.random.Generator, label: int, photos: Sequence[np.ndarray]) 
 
 
 def _in_perspective(rng: np.random.Generator, label: int) -> tuple[np.ndarray, np.ndarray]:
-    """Colours times opacity (40, 40, 3) of 0 to 255, and opacity (40, 40, 1) of 0 to 1."""
+    """Return colours times opacity (40, 40, 3) of 0 to 255, and opacity (40, 40, 1) of 0 to 1."""
     zoom = rng.uniform(0.8, 0.99)
     aspect = math.exp(rng.normal(0, 0.025))
     angle, shear = math.radians(rng.normal(0, 5)), rng.normal(0, 0.03)
@@ -94,7 +94,7 @@ def _in_perspective(rng: np.random.Generator, label: int) -> tuple[np.ndarray, n
 
 
 def _in_light(rng: np.random.Generator, sign: np.ndarray) -> np.ndarray:
-    """The sign with faded and shifted colours, in brighter or darker, uneven, tinted light."""
+    """Return the sign with faded, shifted colours, in brighter or darker, uneven, tinted light."""
     brightness = math.exp(rng.uniform(math.log(0.15), math.log(2.2)))
     fading = rng.uniform(0, 0.6)
     hue = rng.normal(0, 0.05)
@@ -112,7 +112,7 @@ def _in_light(rng: np.random.Generator, sign: np.ndarray) -> np.ndarray:
 
 
 def _background(rng: np.random.Generator, photos: Sequence[np.ndarray]) -> np.ndarray:
-    """A square piece of a photograph, (40, 40, 3) of 0 to 255."""
+    """Return a square piece of a photograph, (40, 40, 3) of 0 to 255."""
     photo = photos[rng.integers(len(photos))]
     height, width = photo.shape[:2]
     side = int(rng.integers(SIZE // 2, min(height, width, 3 * SIZE), endpoint=True))
@@ -124,7 +124,7 @@ def _background(rng: np.random.Generator, photos: Sequence[np.ndarray]) -> np.nd
 
 
 def _blurred(rng: np.random.Generator, scene: np.ndarray) -> np.ndarray:
-    """Out of focus, then moved while the shutter was open."""
+    """Blur as a camera out of focus does, and then one that moves while its shutter is open."""
     radius = rng.uniform(0.3, 1.3)
     length = max(0, rng.uniform(-6, 8))
     direction = rng.uniform(0, math.pi)

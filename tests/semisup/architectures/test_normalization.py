@@ -6,7 +6,7 @@ import pytest
 
 from semisup.architectures import normalization
 from semisup.cli import choices
-from semisup.errors import UserError
+from semisup.errors import ArgumentError
 
 pytestmark = pytest.mark.backend
 
@@ -104,8 +104,8 @@ def test_statistics_of_grey_images_standardise_each_channel_of_rgb_images(images
 
 
 @pytest.mark.parametrize("shape", [(6, 4, 3), (5, 4, 1)])
-def test_statistics_that_do_not_fit_the_images_are_the_users_mistake(shape, images):
-    with pytest.raises(UserError, match=r"\(5, 4, 3\).*" + str(shape[0])):
+def test_statistics_that_do_not_fit_the_images_are_refused(shape, images):
+    with pytest.raises(ArgumentError, match=r"\(5, 4, 3\).*" + str(shape[0])):
         normalization.build("pixel", images, shape)
     with pytest.raises(ValueError, match="don't fit"):
         normalization.build("pixel", images)(np.zeros((1, *shape), "float32"))
@@ -153,7 +153,7 @@ def test_normalization_computes_in_float32_under_a_bfloat16_policy():
 
 @pytest.mark.parametrize("name", ["auto", "std"])
 def test_unknown_normalization_is_refused_with_the_names(name):
-    with pytest.raises(UserError, match=f"{name}.*unit, range, channel"):
+    with pytest.raises(ValueError, match=f"{name}.*unit, range, channel"):
         normalization.build(name)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from semisup.data import labelled_subset, sampling
-from semisup.errors import UserError
+from semisup.errors import ArgumentError
 
 
 def take(dataset, count):
@@ -219,16 +219,16 @@ def test_all_labels_are_used_when_minus_one_is_asked_for():
 
 
 def test_too_few_labelled_images_are_refused_with_the_class_and_its_count():
-    with pytest.raises(UserError, match=r"class b has 2 .* at most 2"):
+    with pytest.raises(ArgumentError, match=r"per_class=3: class b has 2 .* at most 2"):
         labelled_subset.choose_labelled(np.array([0, 0, 0, 1, 1]), 3, "ab", seed=0)
-    with pytest.raises(UserError, match="class c has no"):
+    with pytest.raises(ArgumentError, match="class c has no"):
         labelled_subset.choose_labelled(np.array([0, 1]), -1, "abc", seed=0)
 
 
 def test_pool_of_a_sample_has_that_many_members_and_all_by_default():
     assert len(set(labelled_subset.choose_pool(100, 30, seed=0))) == 30
     np.testing.assert_array_equal(labelled_subset.choose_pool(5, -1, seed=0), np.arange(5))
-    with pytest.raises(UserError, match="--unsup_samples=6"):
+    with pytest.raises(ArgumentError, match="samples=6: there are only 5"):
         labelled_subset.choose_pool(5, 6, seed=0)
 
 
@@ -275,8 +275,8 @@ def test_every_image_of_a_class_is_as_likely_to_be_held_out():
 
 @pytest.mark.parametrize("samples", [80, 82, 1000])
 def test_holding_out_the_last_image_of_a_class_is_refused(samples):
-    message = rf"--validation_samples={samples} .*82 training images in 3 classes, at most 79"
-    with pytest.raises(UserError, match=message):
+    message = rf"count={samples}: .*82 training images in 3 classes, at most 79"
+    with pytest.raises(ArgumentError, match=message):
         labelled_subset.hold_out(np.repeat([0, 1, 2], [40, 40, 2]), samples, "abc", seed=0)
 
 

@@ -1,0 +1,72 @@
+"""Tests of what programmers and users are told of arguments that cannot be taken."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from semisup import task
+from semisup.config import TrainConfig
+from semisup.data.datasets import Split
+from semisup.errors import ArgumentError, UserError, rephrased
+from semisup.run import building
+
+
+def test_an_argument_error_names_the_argument_and_its_value_on_one_line():
+    error = ArgumentError("name", "a\nb", "it is unknown")
+    assert str(error) == r"name=a\nb: it is unknown"
+    assert isinstance(error, ValueError)
+    assert str(ArgumentError("labels", None, "they are missing")) == "labels: they are missing"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_users_are_told_by_the_flag_and_of_other_arguments_by_the_reason():
+    for message, expected in (
+        ({"a": "--flag={value}: {reason}; ask"}, "--flag=3: no; ask"),
+        ({}, "no"),
+    ):
+        with pytest.raises(UserError) as caught, rephrased(**message):
+            raise ArgumentError("a", 3, "no")
+        assert str(caught.value) == expected
+
+
+def test_braces_in_what_was_given_are_left_alone():
+    message = r"^--flag=\{x\}: class \{y\}$"
+    with pytest.raises(UserError, match=message), rephrased(a="--flag={value}: {reason}"):
+        raise ArgumentError("a", "{x}", "class {y}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"architecture": "mnist_modell"}, "--architecture=mnist_modell: .*mnist_model.*=help"),
+        ({"new_size": 4}, "images of 4x4 pixels .* mnist_model.* 8x8 .*; --new_size enlarges"),
+        ({"num_blocks": 2}, "--num_blocks=2: .* resnet_cifar_model"),
+        ({"dropout": 0.5}, "--dropout=0.5: .* mnist_model_dropout"),
+        ({"pretrained": True}, "--pretrained: .* keras.applications"),
+        (
+            {"architecture": "EfficientNetB0", "normalization": "unit", "new_size": 32},
+            "EfficientNetB0 .*; leave --normalization at auto",
+        ),
+    ],
+)
+def test_users_are_told_of_a_wrong_network_by_flags(settings, message):
+    config = TrainConfig(**{"logdir": "run", "architecture": "mnist_model", **settings})
+    size = config.new_size or 28
+    with pytest.raises(UserError, match=message):
+        building.build_network(config, (size, size, 3))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sup_per_class": 5}, "^--sup_per_class=5: class a has 4 training images; .* at most 4"),
+        ({"unsup_samples": 9}, "^--unsup_samples=9: there are only 8 images"),
+        ({"validation_samples": 7}, "^--validation_samples=7: .*of 8 training images in 2 classes"),
+    ],
+)
+def test_users_are_told_of_too_few_images_by_flags(settings, message):
+    images = Split(np.zeros((8, 8, 8, 1), "uint8"), np.repeat([0, 1], 4))
+    config = TrainConfig(**{"logdir": "run", "sup_per_class": 1, **settings})
+    with pytest.raises(UserError, match=message):
+        task.compose(config, "ab", images, images, images)
