@@ -629,7 +629,7 @@ def test_no_module_is_imported_because_a_file_names_it(searching, folder, tmp_pa
     monkeypatch.syspath_prepend(tmp_path)
     path = Path(folder.file("search.json"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "task": "strange"}))
-    message = "the task of a search is one of semisup, domain_adaptation, clustering, not 'strange'"
+    message = "search.json is damaged: task: Invalid enum value 'strange'"
     with pytest.raises(UserError, match=message):
         command.search(command.SearchConfig(folder=folder.path, report=True), [])
     with pytest.raises(UserError, match=message):
