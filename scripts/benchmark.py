@@ -10,7 +10,6 @@ where others use the machine too, single timings mean little, and ratios within 
 
 import dataclasses
 import functools
-import json
 import os
 import sys
 import tempfile
@@ -38,6 +37,7 @@ from semisup.cli import flags
 from semisup.cli.options import option
 from semisup.config import TrainConfig
 from semisup.errors import UserError
+from semisup.run import writing
 
 SUMMARY = (
     "Measures training steps a second, beside a bare step, the pipeline alone and the machine's\n"
@@ -144,9 +144,7 @@ def _benchmark(config):
     report = benchmark.report()
     print(describe(report))
     if config.output:
-        with open(config.output, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=1)
-            file.write("\n")
+        writing.write_json(config.output, report)
 
 
 class Benchmark:
@@ -268,7 +266,7 @@ class Benchmark:
         """Everything measured, ready for JSON."""
         import keras
 
-        from semisup.run import directory
+        from semisup.run import environment
 
         config = self.training_config
         labelled = config.sup_per_batch * len(self.data.class_names)
@@ -306,9 +304,9 @@ class Benchmark:
             "ratios": {name: _summary(values) for name, values in ratios.items()},
             "memory_mib": self.memory,
             "backend": keras.backend.backend(),
-            "versions": directory.versions(),
-            "hardware": directory.hardware(),
-            "git_commit": directory.git_commit(),
+            "versions": environment.versions(),
+            "hardware": environment.hardware(),
+            "git_commit": environment.git_commit(),
         }
 
 

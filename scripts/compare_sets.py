@@ -8,7 +8,6 @@ images of each set, does on held-out images of all of them: on sets that are ali
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def main():
 
     import keras
 
-    from semisup.run import directory
+    from semisup.run import environment, writing
 
     keras.utils.set_random_seed(arguments.seed)
     sets = {
@@ -61,12 +60,12 @@ def main():
     _show(found)
     if arguments.output:
         found["test_images"] = {name: len(parts["test"].images) for name, parts in sets.items()}
-        found["git_commit"] = directory.git_commit()
-        found["versions"] = directory.versions()
-        found["hardware"] = directory.hardware()
+        found["git_commit"] = environment.git_commit()
+        found["versions"] = environment.versions()
+        found["hardware"] = environment.hardware()
         path = Path(arguments.output)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        writing.write_json(path, found)
 
 
 def _load(name, data_dir, seed):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from scripts import published
 from semisup.cli import flags
 from semisup.cli.options import check, option
 from semisup.errors import UserError
+from semisup.run import writing
 from semisup.run.directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -266,7 +266,7 @@ def _call(call, task, *arguments):
 
 def _copy(source, target):
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    writing.copy(source, target)
     return target
 
 

@@ -14,7 +14,6 @@ run that it went on from, if there was one.
 
 import argparse
 import dataclasses
-import json
 import re
 import shlex
 from pathlib import Path
@@ -25,7 +24,7 @@ from semisup.cli import flags
 from semisup.cli.settings import flags_for
 from semisup.errors import UserError
 from semisup.run import files as run_files
-from semisup.run import reading
+from semisup.run import reading, writing
 from semisup.run.directory import RunDirectory
 
 _SUMMARY = "Collects results of complete runs into results/."
@@ -129,7 +128,7 @@ def collect(recipe, run, note="", comparable=True):
                 "them is not comparable: a row of the tables is of one"
             )
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    writing.write_json(target, result)
     return target
 
 

@@ -16,6 +16,7 @@ import pandas
 
 from scripts import published, results
 from scripts.rows import ERRORS, collected, measured
+from semisup.run import writing
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 PERCENT = (*ERRORS, "accuracy", "k_means_accuracy")
@@ -357,7 +358,7 @@ def main():
     )
     parser.parse_args()
     for path, text in files().items():
-        path.write_text(text, encoding="utf-8")
+        writing.write_text(path, text)
         print(f"wrote {path}")
 
 

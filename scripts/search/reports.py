@@ -1,6 +1,5 @@
 """What came of a search: a table, `trials.csv`, figures, and the best trial's command line."""
 
-import os
 import shlex
 
 import pandas
@@ -9,6 +8,7 @@ from optuna.trial import TrialState
 from scripts.search import figures, spaces
 from scripts.search.folders import BACKEND
 from scripts.search.trials import FAILURE, SECONDS, shown
+from semisup.run import writing
 
 _ROWS = 10
 _CUT_OFF = "cut off"
@@ -45,9 +45,7 @@ def write(folder, study, description):
     if _CUT_OFF in counts:
         print("The command of the search goes on with what was cut off.")
     path = folder.file("trials.csv")
-    temporary = f"{path}.{os.getpid()}.tmp"
-    trials.to_csv(temporary, index=False)
-    os.replace(temporary, path)
+    writing.write_table(path, trials.columns, trials.itertuples(index=False))
     print("\n".join(["", *(f"wrote {path}" for path in (path, *figures.draw(folder, study)))]))
     if len(complete):
         print(

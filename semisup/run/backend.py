@@ -6,7 +6,7 @@ import os
 import keras
 
 from semisup.errors import UserError
-from semisup.run.directory import devices_text
+from semisup.run.environment import devices_text
 
 _NVIDIA = "/dev/nvidia0"
 
@@ -40,7 +40,7 @@ def describe(hardware):
     """What a training computes on, in a few words, and what keeps it from a GPU that is there.
 
     Args:
-        hardware: what `run_directory.hardware` returned.
+        hardware: what `environment.hardware` returned.
     """
     text = devices_text(hardware)
     is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")

@@ -7,7 +7,6 @@ temporary name, flushed to the disk and renamed, so a file with the final name i
 checksums tell one that was damaged later.
 """
 
-import contextlib
 import os
 import re
 import warnings
@@ -17,6 +16,7 @@ import ml_dtypes
 import numpy as np
 
 from semisup.errors import TrainingError, UserError
+from semisup.run import writing
 
 _NAME = re.compile(r"step_(\d{8,})\.npz")
 # Before models kept the average of their weights, their optimizers did.
@@ -87,20 +87,12 @@ def save(model, folder, step, keep):
             raise TrainingError(f"at step {step}, {name} is not finite; no checkpoint is written")
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"step_{step:08d}.npz")
-    temporary = f"{path}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **_as_bits(arrays))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
-        raise
+    # Of trainings that were killed: nobody else writes here.
+    writing.remove_temporary(folder)
     if os.path.isdir(path):
         _set_aside(folder, step)
-    os.replace(temporary, path)
-    _flush_folder(folder)
+    with writing.replacing(path) as temporary:
+        np.savez(temporary, **_as_bits(arrays))
     for later in (other for other in list_steps(folder) if other > step):
         # Training came back here because it could not be restored.
         _set_aside(folder, later)
@@ -249,12 +241,3 @@ def restore_latest(model, folder, to_evaluate=False):
     if damage is not None:
         raise UserError(f"no checkpoint can be restored: {damage}; start again with --overwrite")
     return 0
-
-
-def _flush_folder(folder):
-    """Makes a rename in a folder survive a crash of the machine."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -23,16 +23,12 @@ import dataclasses
 import fcntl
 import json
 import os
-import platform
 import shutil
-import subprocess
 import time
-from importlib import metadata
 
 from semisup.data import sampling
 from semisup.errors import UserError, shown
-from semisup.run import files, reading
-from semisup.run.csv_files import write_csv
+from semisup.run import environment, files, reading, writing
 
 OUTCOMES = (
     "results.json",
@@ -65,7 +61,6 @@ _TYPES = {
 }
 _LOCK = ".lock"
 _LOCK_PATIENCE_SECONDS = 1.0
-_PACKAGES = ("semisup", "tensorflow", "keras", "jax", "numpy", "tensorflow-datasets")
 
 
 class RunDirectory:
@@ -125,7 +120,9 @@ class RunDirectory:
 
     def strangers(self):
         """Names in this directory that keep a training from beginning in it, sorted."""
-        return sorted(set(os.listdir(self.path)) - {_LOCK, "config.json.tmp"})
+        # An earlier version wrote under that last name.
+        names = set(os.listdir(self.path)) - {_LOCK, "config.json.tmp"}
+        return sorted(name for name in names if not writing.is_temporary(name))
 
     def read_json(self, name, type=dict):
         """Read a JSON file with an object.
@@ -180,24 +177,22 @@ class RunDirectory:
         return (self.read_config() or {}).get("sampler", 1)
 
     def write_json(self, name, content):
-        """Writes a JSON file under a temporary name and renames it."""
+        """Write a JSON file; the directory is created if need be."""
         os.makedirs(self.path, exist_ok=True)
-        self.write_text(name, json.dumps(content, indent=1) + "\n")
+        writing.write_json(self.file(name), content)
 
     def write_text(self, name, text):
-        """Writes a file of text under a temporary name and renames it."""
-        temporary = self.file(f"{name}.tmp")
-        # A name of a file, as a class may have it, need not be valid Unicode.
-        with open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-        os.replace(temporary, self.file(name))
+        """Write a file of text: see `writing.write_text`."""
+        writing.write_text(self.file(name), text)
 
     def write_table(self, name, header, rows):
-        """Write a CSV file under a temporary name and rename it: see `tables.write_csv`."""
-        temporary = self.file(f"{name}.tmp")
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            write_csv(file, header, rows)
-        os.replace(temporary, self.file(name))
+        """Write a CSV file: see `writing.write_table`."""
+        writing.write_table(self.file(name), header, rows)
+
+    def write_model(self, model):
+        """Write a Keras model as `model.keras`."""
+        with writing.replacing(self.file("model.keras")) as temporary:
+            model.save(temporary)
 
     def check(self, config, task_name, overwrite=False):
         """Makes sure that the directory is free for a configuration, or holds a run of it.
@@ -227,9 +222,9 @@ class RunDirectory:
             )
         self.read_settings(type(config))
         differences = config.differences(saved["settings"])
-        if saved["backend"] != _backend():
+        if saved["backend"] != environment.backend():
             differences.append(
-                f"KERAS_BACKEND={_backend()} (the run has {shown(saved['backend'])})"
+                f"KERAS_BACKEND={environment.backend()} (the run has {shown(saved['backend'])})"
             )
         if differences:
             raise UserError(
@@ -246,15 +241,17 @@ class RunDirectory:
             overwrite: whether to delete an earlier run first.
         """
         self._remove(PARTS if overwrite else OUTCOMES)
+        if overwrite:
+            writing.remove_temporary(self.path)
         self.write_json(
             "config.json",
             {
                 "task": task_name,
                 "settings": config.to_dict(),
-                "backend": _backend(),
+                "backend": environment.backend(),
                 "sampler": sampling.VERSION,
-                "versions": versions(),
-                "git_commit": git_commit(),
+                "versions": environment.versions(),
+                "git_commit": environment.git_commit(),
             },
         )
 
@@ -277,8 +274,7 @@ class RunDirectory:
             config: the configuration of a run that begins.
         """
         if config.architecture.endswith(".keras"):
-            shutil.copyfile(config.architecture, self.file(f"{NETWORK}.tmp"))
-            os.replace(self.file(f"{NETWORK}.tmp"), self.file(NETWORK))
+            writing.copy(config.architecture, self.file(NETWORK))
 
     def self_contained(self, config):
         """Configuration that rebuilds the run's model from this directory alone.
@@ -322,10 +318,7 @@ class RunDirectory:
     def cut_metrics(self, step):
         """Removes the entries after a step, which a resumed training writes again."""
         kept = [entry for entry in self.read_metrics() if entry["step"] <= step]
-        temporary = self.file("metrics.jsonl.tmp")
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(entry) + "\n" for entry in kept)
-        os.replace(temporary, self.file("metrics.jsonl"))
+        self.write_text("metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in kept))
 
 
 def _with_validation_error(values):
@@ -342,89 +335,3 @@ def _take(file, kind):
     except BlockingIOError:
         return False
     return True
-
-
-def _backend():
-    import keras
-
-    return keras.backend.backend()
-
-
-def versions():
-    """Versions of Python and of the libraries that a result depends on."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
-
-
-def git_commit():
-    """Commit of the source tree, with `-dirty` where it was changed; None outside a repository."""
-    file = os.path.abspath(__file__)
-
-    def git(*arguments):
-        return subprocess.run(
-            ["git", "-C", os.path.dirname(file), *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        ).stdout.strip()
-
-    try:
-        # An installed copy may lie inside a repository that has nothing to do with it.
-        git("ls-files", "--error-unmatch", file)
-        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def hardware(devices=1):
-    """Processor and cores that this process may use, and the accelerators that Keras computes on.
-
-    Args:
-        devices: number of devices that share batches.
-    """
-    name = platform.processor()
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
-        name = next((line.split(": ")[1] for line in file if line.startswith("model name")), name)
-    return {
-        "processor": name.strip(),
-        "cores": _cores(),
-        "accelerators": _accelerators(devices),
-    }
-
-
-def devices_text(hardware):
-    """The devices that were computed on, in a few words.
-
-    Args:
-        hardware: what `hardware` returned.
-    """
-    names, cores = hardware["accelerators"], hardware["cores"]
-    if names:
-        return f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
-    return f"{cores} CPU core{'s' * (cores > 1)}"
-
-
-def _cores():
-    """Processor cores that this process may use: fewer than there are, under taskset or Slurm."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
-
-
-def _accelerators(devices):
-    """Names of the devices that models run on, the first ones, unless they are processors."""
-    if _backend() == "jax":
-        import jax
-
-        used = jax.devices()[:devices]
-        return [device.device_kind for device in used if device.platform != "cpu"]
-    import tensorflow as tf
-
-    return [
-        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-        for gpu in tf.config.get_visible_devices("GPU")[:1]
-    ]

@@ -16,6 +16,7 @@ from matplotlib.textpath import TextPath
 
 from semisup.names import printable
 from semisup.report.figures import fonts
+from semisup.run import writing
 
 DPI = 150
 FONT_SIZE = 9
@@ -210,11 +211,6 @@ def save(figure: Figure, path: str | os.PathLike, **remarks: str) -> Path:
     if path.suffix != ".png":
         raise ValueError(f"figures are saved as .png, got {path.name!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            FigureCanvasAgg(figure).print_png(file, metadata=remarks)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing.replacing(path) as temporary:
+        FigureCanvasAgg(figure).print_png(temporary, metadata=remarks)
     return path

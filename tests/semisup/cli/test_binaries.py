@@ -20,7 +20,7 @@ from semisup.config import TrainConfig
 from semisup.data.datasets import load_dataset
 from semisup.errors import TrainingError, UserError
 from semisup.report import reporting
-from semisup.run import backend, directory, loading
+from semisup.run import backend, environment, loading
 from semisup.run.directory import RunDirectory
 
 
@@ -428,12 +428,12 @@ def test_xla_that_gives_other_bits_on_a_gpu_is_refused(monkeypatch):
 def test_hardware_is_the_gpu_that_is_used_by_its_name(monkeypatch):
     import tensorflow as tf
 
-    assert directory.hardware()["accelerators"] == []
+    assert environment.hardware()["accelerators"] == []
     gpus = [SimpleNamespace(name="GPU:0"), SimpleNamespace(name="GPU:1")]
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
     names = {"GPU:0": {"device_name": "the first"}, "GPU:1": {"device_name": "the second"}}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: names[gpu.name])
-    assert directory.hardware()["accelerators"] == ["the first"]
+    assert environment.hardware()["accelerators"] == ["the first"]
 
 
 def test_a_training_says_what_it_runs_on_and_that_a_gpu_is_not_used(tmp_path, monkeypatch):

@@ -1,0 +1,96 @@
+"""What a result depends on besides its settings: versions, git commit and hardware."""
+
+import contextlib
+import os
+import platform
+import subprocess
+from importlib import metadata
+
+_PACKAGES = ("semisup", "tensorflow", "keras", "jax", "numpy", "tensorflow-datasets")
+
+
+def backend():
+    """Return the name of Keras' backend."""
+    import keras
+
+    return keras.backend.backend()
+
+
+def versions():
+    """Versions of Python and of the libraries that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def git_commit():
+    """Commit of the source tree, with `-dirty` where it was changed; None outside a repository."""
+    file = os.path.abspath(__file__)
+
+    def git(*arguments):
+        return subprocess.run(
+            ["git", "-C", os.path.dirname(file), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+
+    try:
+        # An installed copy may lie inside a repository that has nothing to do with it.
+        git("ls-files", "--error-unmatch", file)
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def hardware(devices=1):
+    """Processor and cores that this process may use, and the accelerators that Keras computes on.
+
+    Args:
+        devices: number of devices that share batches.
+    """
+    name = platform.processor()
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        name = next((line.split(": ")[1] for line in file if line.startswith("model name")), name)
+    return {
+        "processor": name.strip(),
+        "cores": _cores(),
+        "accelerators": _accelerators(devices),
+    }
+
+
+def devices_text(hardware):
+    """The devices that were computed on, in a few words.
+
+    Args:
+        hardware: what `hardware` returned.
+    """
+    names, cores = hardware["accelerators"], hardware["cores"]
+    if names:
+        return f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
+    return f"{cores} CPU core{'s' * (cores > 1)}"
+
+
+def _cores():
+    """Processor cores that this process may use: fewer than there are, under taskset or Slurm."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _accelerators(devices):
+    """Names of the devices that models run on, the first ones, unless they are processors."""
+    if backend() == "jax":
+        import jax
+
+        used = jax.devices()[:devices]
+        return [device.device_kind for device in used if device.platform != "cpu"]
+    import tensorflow as tf
+
+    return [
+        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+        for gpu in tf.config.get_visible_devices("GPU")[:1]
+    ]
