@@ -1,6 +1,7 @@
 """What each setting does to the accuracy, over a folder of runs (thesis figure 5.5)."""
 
 import dataclasses
+import logging
 from pathlib import Path
 
 from clustering import task
@@ -15,9 +16,11 @@ _LEFT_OUT = {"seed", "initial_run"} | {
     field.name for field in dataclasses.fields(TrainConfig) if field.metadata["resume"]
 } - {"max_steps"}
 
+_logger = logging.getLogger(__name__)
+
 
 def read(folder):
-    """Settings and accuracy of the runs below a folder that are evaluated at their last step.
+    """Read settings and accuracy of the runs below a folder that are evaluated at their last step.
 
     Args:
         folder: folder that holds run directories at any depth.
@@ -39,7 +42,9 @@ def read(folder):
         if "accuracy" not in measured:
             continue
         if measured.get("step") != run.completed_step():
-            print(f"{path.parent} is left out: it was not evaluated at the end of its training")
+            _logger.info(
+                "%s is left out: it was not evaluated at the end of its training", path.parent
+            )
             continue
         settings = run.read_settings(TrainConfig).to_dict()
         settings = {key: value for key, value in settings.items() if key not in _LEFT_OUT}
@@ -48,7 +53,7 @@ def read(folder):
 
 
 def draw(folder):
-    """Draws `ablation_DATASET.png` in a folder of runs, for each data set that allows it.
+    """Draw `ablation_DATASET.png` in a folder of runs, for each data set that allows it.
 
     Args:
         folder: see `read`.
@@ -83,5 +88,5 @@ def draw(folder):
             "--logdir=RUN evaluates one)"
         )
     for reason in reasons:
-        print(f"left out, {reason}")
+        _logger.info("left out, %s", reason)
     return paths

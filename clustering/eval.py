@@ -49,7 +49,7 @@ class EvalConfig(semi_supervised.EvalConfig):
 
 
 def main():
-    """Entry point of the binary."""
+    """Run the command."""
     flags.run(_eval, EvalConfig, program="clustering-eval", summary=SUMMARY)
 
 

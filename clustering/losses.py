@@ -7,7 +7,7 @@ from keras import ops
 
 
 def norm_loss(embeddings, target=1.0):
-    """Squared distances of the embeddings' lengths from a target, summed up (eq. 7).
+    """Sum the squared differences of the embeddings' lengths from a target (eq. 7).
 
     The thesis does not say whether it means sum or mean; the authors' code, where its weight of
     1e-5 to 2e-4 comes from, sums. The strength of the regularisation grows with the batch.
@@ -26,7 +26,7 @@ def norm_loss(embeddings, target=1.0):
 
 
 def transformation_loss(plain, transformed, plain_logits, transformed_logits):
-    """Asks for similar embeddings where the clusters are similar, and only there (eq. 4).
+    """Penalize embeddings that are similar where the clusters are not, and the reverse (eq. 4).
 
     For images i and transformed images j, the mean of
 

@@ -6,7 +6,7 @@ from semisup.run.evaluation import confusion_matrix, per_class_accuracy
 
 
 def match_clusters(matrix):
-    """The one-to-one assignment of clusters to classes that most images agree with.
+    """Match clusters with classes one to one, so that most images agree.
 
     Args:
         matrix: (classes, clusters) counts, see `evaluation.confusion_matrix`.
@@ -24,7 +24,7 @@ def match_clusters(matrix):
 
 
 def unsupervised_accuracy(labels, clusters, num_classes, num_clusters):
-    """Share of images whose cluster is matched with their class (ACC).
+    """Compute the share of images whose cluster is matched with their class (ACC).
 
     Args:
         labels: (n,) classes.
@@ -40,7 +40,7 @@ def unsupervised_accuracy(labels, clusters, num_classes, num_clusters):
 
 
 def agreement(labels, clusters, class_names, num_clusters):
-    """Everything that compares clusters with classes, ready for JSON.
+    """Compare clusters with classes in every way, ready for JSON.
 
     Args:
         labels: (n,) classes.
@@ -74,7 +74,7 @@ def agreement(labels, clusters, class_names, num_clusters):
 
 
 def matched_order(matched, num_classes):
-    """Clusters in the order of their classes, and after them those that are left over.
+    """Order clusters like their classes, with those that are left over at the end.
 
     Args:
         matched: what `match_clusters` returned.

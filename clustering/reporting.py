@@ -17,11 +17,11 @@ class ClusteringReporter(Reporter):
         self.class_names, self.labels = task.load_classes(config)
 
     def evaluated(self):
-        """Data set and split of the evaluated images: see `semisup.report.reporting.Reporter`."""
+        """Return data set and split of the evaluated images: see `Reporter.evaluated`."""
         return self.config.dataset, task.evaluated_split(self.config)
 
     def mistakes(self, predicted):
-        """Which images are in a cluster that is not matched with their class."""
+        """Return which images are in a cluster that is not matched with their class."""
         if self.labels is None:
             return None
         matrix = evaluation.confusion_matrix(
@@ -30,7 +30,7 @@ class ClusteringReporter(Reporter):
         return metrics.match_clusters(matrix)[predicted] != self.labels
 
     def measure(self):
-        """Sizes and confidence, and agreement with the classes if there are any."""
+        """Measure sizes and confidence, and the agreement with the classes if there are any."""
         logits, embeddings = self.predictor.outputs(self.data.evaluation.images)
         probabilities = evaluation.probabilities(logits)
         clusters = probabilities.argmax(axis=1)
@@ -49,7 +49,7 @@ class ClusteringReporter(Reporter):
         return content
 
     def _write_assignments(self, probabilities):
-        """Writes `assignments.csv`: each image with its cluster and how probable that is."""
+        """Write `assignments.csv`: each image with its cluster and how probable that is."""
         self.run.write_table(
             "assignments.csv",
             ["image", "cluster", "probability"],
@@ -60,7 +60,7 @@ class ClusteringReporter(Reporter):
         )
 
     def scalars(self, content):
-        """Numbers for TensorBoard by their tags: see `semisup.report.reporting.Reporter`."""
+        """Return numbers for TensorBoard by their tags: see `Reporter.scalars`."""
         names = ("confidence", "size_entropy", "accuracy", "nmi", "ari", "k_means_accuracy")
         result = {name: content[name] for name in names if name in content}
         per_class = content.get("per_class_accuracy", {}).items()
@@ -70,7 +70,7 @@ class ClusteringReporter(Reporter):
         return result
 
     def text(self, content):
-        """What is printed: see `semisup.report.reporting.Reporter`."""
+        """Return the text to print: see `Reporter.text`."""
         sizes = content["cluster_sizes"]
         lines = [
             f"step {content['step']}: {content['images']:,} {self.data.evaluated_on} in "
@@ -90,7 +90,7 @@ class ClusteringReporter(Reporter):
         return "\n".join(lines)
 
     def drawings(self):
-        """Functions that draw the run's figures, by their names: see `figures.drawings`."""
+        """Return functions that draw the run's figures, by name: see `Reporter.drawings`."""
         from clustering import figures
 
         return figures.drawings(

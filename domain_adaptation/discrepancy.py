@@ -18,7 +18,7 @@ BANDWIDTHS = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 
 
 def gaussian_mixture_kernel(x, y, bandwidths=BANDWIDTHS):
-    """Sum of Gaussian kernels of every pair of embeddings.
+    """Sum Gaussian kernels of several widths, for every pair of embeddings.
 
     Args:
         x: (n, d) float embeddings.
@@ -32,7 +32,7 @@ def gaussian_mixture_kernel(x, y, bandwidths=BANDWIDTHS):
 
 
 def squared_mmd(x, y, bandwidths=BANDWIDTHS):
-    """Squared MMD of two samples, the biased estimate of quadratic time (Gretton et al. 2012).
+    """Estimate the squared MMD of two samples, biased, in quadratic time (Gretton et al. 2012).
 
     Args:
         x: (n, d) float embeddings of one domain.
@@ -51,7 +51,7 @@ def squared_mmd(x, y, bandwidths=BANDWIDTHS):
 
 
 def linear_squared_mmd(x, y, bandwidths=BANDWIDTHS):
-    """Squared MMD of two samples, the unbiased estimate of linear time (Gretton et al. 2012).
+    """Estimate the squared MMD of two samples, unbiased, in linear time (Gretton et al. 2012).
 
     Averages over pairs of neighbouring examples of each sample, so that the examples of a sample
     have to be in random order. Of samples of different sizes, the rest of the larger one is unused,
@@ -82,7 +82,7 @@ def linear_squared_mmd(x, y, bandwidths=BANDWIDTHS):
 
 
 def coral_distance(x, y):
-    """Squared distance of two samples' covariances, over 4 d² (Sun and Saenko 2016, eq. 1).
+    """Compute the squared distance of two covariances, over 4 d² (Sun and Saenko 2016, eq. 1).
 
     A single example has no covariance; it is taken as 0, so that a last batch of one image leaves
     the training finite.
@@ -135,7 +135,7 @@ class MaximumMeanDiscrepancy(SimilarityTerm):
             self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, a, b, labels=None):
-        """Losses and statistics of one pair of batches.
+        """Compute losses and statistics of one pair of batches.
 
         Args:
             a: (n, d) float embeddings of source images, in any order.
@@ -156,7 +156,7 @@ class MaximumMeanDiscrepancy(SimilarityTerm):
         return {"mmd_loss": linear_squared_mmd(a, b, self.bandwidths)}, {}
 
     def get_config(self):
-        """Arguments of the constructor, the schedule serialised."""
+        """Return the arguments of the constructor, with the schedule serialised."""
         return {
             **super().get_config(),
             "weight": keras.saving.serialize_keras_object(self.weight),
@@ -167,7 +167,7 @@ class MaximumMeanDiscrepancy(SimilarityTerm):
 
     @classmethod
     def from_config(cls, config):
-        """Inverse of `get_config`."""
+        """Create the term from what `get_config` returned."""
         weight = keras.saving.deserialize_keras_object(config["weight"])
         return cls(**{**config, "weight": weight})
 
@@ -190,7 +190,7 @@ class CorrelationAlignment(SimilarityTerm):
         super().__init__({"coral_loss": weight}, **kwargs)
 
     def call(self, a, b, labels=None):
-        """Losses and statistics of one pair of batches.
+        """Compute losses and statistics of one pair of batches.
 
         Args:
             a: (n, d) float embeddings of source images.
@@ -203,12 +203,12 @@ class CorrelationAlignment(SimilarityTerm):
         return {"coral_loss": coral_distance(a, b)}, {}
 
     def get_config(self):
-        """Arguments of the constructor, the schedule serialised."""
+        """Return the arguments of the constructor, with the schedule serialised."""
         return {**super().get_config(), "weight": keras.saving.serialize_keras_object(self.weight)}
 
     @classmethod
     def from_config(cls, config):
-        """Inverse of `get_config`."""
+        """Create the term from what `get_config` returned."""
         weight = keras.saving.deserialize_keras_object(config["weight"])
         return cls(**{**config, "weight": weight})
 

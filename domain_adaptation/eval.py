@@ -82,13 +82,13 @@ class EvalConfig(semi_supervised.EvalConfig):
         return list(dict.fromkeys([*self.bound_logdirs.values(), *self.compared_logdirs]))
 
     def relocated(self, config):
-        """The configuration of a run whose data may have moved, with the data where it is now."""
+        """Return a run's configuration with the data where it lies now."""
         moved = {name: getattr(self, name) for name in ("data_dir", "dataset", "target_dataset")}
         return dataclasses.replace(config, **{name: path for name, path in moved.items() if path})
 
 
 def main():
-    """Entry point of the binary."""
+    """Run the command."""
     flags.run(_eval, EvalConfig, program="domain-adaptation-eval", summary=SUMMARY)
 
 

@@ -107,7 +107,7 @@ class BenchmarkConfig(TrainConfig):
             raise UserError("--inspection has nothing to measure with --inspect_interval=0")
 
     def training_config(self, logdir):
-        """The `TrainConfig` of a training in a folder, with a round to an evaluation interval."""
+        """Return the `TrainConfig` of a training in a folder; a round is an evaluation interval."""
         names = [field.name for field in dataclasses.fields(TrainConfig)]
         settings = {
             **{name: getattr(self, name) for name in names},
@@ -163,7 +163,7 @@ class Benchmark:
         self._others = {}
 
     def run(self):
-        """Measures all rounds."""
+        """Measure all rounds."""
         import keras
 
         from semisup import task
@@ -202,7 +202,7 @@ class Benchmark:
         return task.build_model(config, data.image_shape, len(data.class_names), data.train.images)
 
     def _finish_round(self, seconds):
-        """Called when the training has had its turn in a round."""
+        """Give the other contestants their turns, once the training has had its own in a round."""
         if not self._others:
             self.memory["training alone"] = memory_in_use()
             self._others = self._prepare_others()
@@ -218,7 +218,7 @@ class Benchmark:
         self.rates.setdefault(name, []).append(rate)
 
     def _prepare_others(self):
-        """Functions by the contestants' names; each takes a turn and returns its rate."""
+        """Return functions by the contestants' names; each takes a turn and returns its rate."""
         import keras
 
         from semisup.run.building import compile_model
@@ -263,7 +263,7 @@ class Benchmark:
             self._inspection.look(self.model, {})
 
     def report(self):
-        """Everything measured, ready for JSON."""
+        """Return everything measured, ready for JSON."""
         import keras
 
         from semisup.run import environment
@@ -311,7 +311,7 @@ class Benchmark:
 
 
 def _similarity_terms():
-    """Similarity terms by their names, forward and backward pass of which are measured."""
+    """Return the similarity terms to measure, forward and backward, by their names."""
     from domain_adaptation.discrepancy import CorrelationAlignment, MaximumMeanDiscrepancy
     from semisup.association import Association
 
@@ -334,7 +334,7 @@ def _summary(values):
 
 
 def describe(report):
-    """The report as a table for the screen."""
+    """Format the report as a table for the screen."""
     settings, flops, hardware = (report[name] for name in ("settings", "flop_per_step", "hardware"))
     lines = [
         f"\n{settings['architecture']}, {' + '.join(map(str, report['images_per_step']))} images, "

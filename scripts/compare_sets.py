@@ -24,7 +24,7 @@ TESTED = 5000
 
 
 def main():
-    """Parses the command line, compares, and writes what was found."""
+    """Parse the command line, compare, and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("datasets", nargs="+", help="data sets to train on, and to test on")
     parser.add_argument("--also", nargs="*", default=[], help="data sets only to test on")
@@ -69,7 +69,7 @@ def main():
 
 
 def _load(name, data_dir, seed):
-    """Training and held-out images of a set; a quarter is held out where there are none to test."""
+    """Load training and held-out images of a set; without a test split, a quarter is held out."""
     from semisup.data import labelled_subset
     from semisup.data.datasets import Split, load_dataset, sample
 
@@ -91,7 +91,7 @@ def _statistics(images):
 
 
 def _trained(train, count, steps, seed):
-    """The network of the adaptations, trained on some images of a set."""
+    """Train the network of the adaptations on some images of a set."""
     import keras
     import tensorflow as tf
 

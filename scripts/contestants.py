@@ -8,14 +8,14 @@ import numpy as np
 
 
 def rate(function, count):
-    """How many of something a second, for a function that takes how many to do."""
+    """Return how many times a second a function does what it is told to do `count` times."""
     started = time.perf_counter()
     function(count)
     return count / (time.perf_counter() - started)
 
 
 def epoch_timer(report_seconds):
-    """Callback that calls a function with the time that each epoch took, in seconds."""
+    """Return a callback that calls a function with the time that each epoch took, in seconds."""
     import keras
 
     began = []
@@ -26,7 +26,7 @@ def epoch_timer(report_seconds):
 
 
 def fit_rate(model, batch, steps):
-    """Steps a second of `Model.fit` on a constant batch, less what the call itself takes."""
+    """Measure the steps a second of `Model.fit` on a constant batch, less the call's overhead."""
     import tensorflow as tf
 
     seconds = []
@@ -41,7 +41,7 @@ def fit_rate(model, batch, steps):
 
 
 def unwatched_adam():
-    """`SteerableAdam` as a class that does not measure the gradients."""
+    """Return a subclass of `SteerableAdam` that does not measure the gradients."""
     import keras
 
     from semisup.models.optimizers import SteerableAdam
@@ -54,7 +54,7 @@ def unwatched_adam():
 
 
 def bare_steps(model, config, batch):
-    """The same step without `fit`, metrics and statistics, loss weights at their full values.
+    """Return the same step without `fit`, metrics and statistics, with full loss weights.
 
     Args:
         model: a compiled `AssociativeModel`, which is trained.
@@ -155,7 +155,7 @@ def _bare_jax_step(model, total_loss):
 
 
 def similarity_gradients(term, labels, unlabelled, width):
-    """Forward and backward pass of a similarity term, from the embeddings to their gradients.
+    """Return a function that computes a similarity term and its gradients at the embeddings.
 
     Args:
         term: a similarity term, see `semisup.Association`.
@@ -205,7 +205,7 @@ def similarity_gradients(term, labels, unlabelled, width):
 
 
 def generators():
-    """Functions that generate so many images, by names; with the start of their processes.
+    """Return functions that generate so many images, by name; starting processes is included.
 
     Encoding and writing are not in them. Those of signs and of MNIST-M blend with noise, which
     takes as long as photographs.
@@ -230,7 +230,7 @@ def generators():
 
 
 def product_rate(dtype, size, count):
-    """FLOP a second of products of square matrices, each with the result of the one before."""
+    """Measure the FLOP a second of a chain of products of square matrices."""
     from keras import ops
 
     random = np.random.default_rng(0).standard_normal((size, size), "float32")
@@ -248,7 +248,7 @@ def product_rate(dtype, size, count):
 
 
 def fastest_products(dtype, seconds):
-    """Size, a power of 2, at which square matrices are multiplied at the highest rate.
+    """Find the size, a power of 2, at which square matrices are multiplied at the highest rate.
 
     Args:
         dtype: type of the matrices.
@@ -268,7 +268,7 @@ def fastest_products(dtype, seconds):
 
 
 def step_flops(model, labelled, unlabelled):
-    """Floating-point operations of a training step, counting those of matrix products alone.
+    """Count the floating-point operations of a training step, those of matrix products alone.
 
     That is, of convolutions and dense layers, forward and for the gradients of kernels and inputs
     (save the pixels), and of the association; an addition or a multiplication is one.
@@ -296,7 +296,7 @@ def step_flops(model, labelled, unlabelled):
 
 
 def _leaves(model):
-    """Layers of a model and of the models in it, in their order."""
+    """Yield the layers of a model and of the models in it, in their order."""
     for layer in model.layers:
         if hasattr(layer, "layers"):
             yield from _leaves(layer)
@@ -305,7 +305,7 @@ def _leaves(model):
 
 
 def memory_in_use():
-    """Memory of this process in MiB, where the system tells: peak and current, and unshared."""
+    """Return the memory of this process in MiB, where the system tells: peak, current, unshared."""
     names = {"VmHWM": "peak", "VmRSS": "resident", "RssAnon": "anonymous"}
     try:
         with open("/proc/self/status", encoding="utf-8") as file:

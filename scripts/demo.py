@@ -30,7 +30,7 @@ LABELS_ALONE = {
 
 
 def main():
-    """Times both precisions, trains twice, draws the figures."""
+    """Time both precisions, train twice, and draw the figures."""
     if len(sys.argv) > 1:
         raise UserError(f"unexpected argument {sys.argv[1]!r}: the demo takes none")
     from semisup.cli import terminal
@@ -83,7 +83,7 @@ def _train(logdir, **settings):
 
 
 def _speed(precision):
-    """Steps per second of the association's training."""
+    """Return the steps per second of the association's training."""
     from semisup import task
     from semisup.run import training
     from semisup.run.directory import RunDirectory

@@ -16,7 +16,7 @@ _POLL_SECONDS = 0.1
 
 
 def run_commands(commands, log, cwd):
-    """Runs commands one after the other, until one fails.
+    """Run commands one after the other, until one fails.
 
     Args:
         commands: lists of a program and its arguments.
@@ -46,7 +46,7 @@ def run_commands(commands, log, cwd):
 
 
 def _stop(process):
-    """Lets a training save before it ends."""
+    """Let a training save before it ends."""
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_PATIENCE_SECONDS)
@@ -54,7 +54,7 @@ def _stop(process):
 
 
 def last_line(path, start=0):
-    """The last line of a log that says something, or a note that there is none.
+    """Return the last line of a log that says something, or a note that there is none.
 
     Args:
         path: the file.
@@ -73,7 +73,7 @@ class LocalExecutor:
     """Runs commands as processes of this machine."""
 
     def submit(self, commands, log, cwd):
-        """Starts commands.
+        """Start commands.
 
         Args:
             commands: see `run_commands`.
@@ -100,14 +100,14 @@ class LocalExecutor:
         return process
 
     def status(self, handle):
-        """Exit status of what was started, or None while it runs."""
+        """Return the exit status of what was started, or None while it runs."""
         status = handle.poll()
         if status is not None:
             handle.stdin.close()
         return status
 
     def stop(self, handles):
-        """Stops all that runs, after it has saved."""
+        """Stop all that runs, after it has saved."""
         for process in handles:
             process.send_signal(signal.SIGTERM)
         for process in handles:
@@ -115,11 +115,11 @@ class LocalExecutor:
             process.stdin.close()
 
     def close(self):
-        """Nothing is left to close."""
+        """Do nothing: nothing is left to close."""
 
 
 def main(commands, log, cwd):
-    """Runs commands as a process of its own, which SIGTERM stops, or the end of who started it."""
+    """Run commands as a process of their own that ends at SIGTERM or with its parent."""
 
     def end(number, frame):
         raise SystemExit(128 + number)
@@ -161,11 +161,11 @@ class RayExecutor:
         self._remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(run_commands)
 
     def submit(self, commands, log, cwd):
-        """Starts commands when the cluster has room: see `LocalExecutor.submit`."""
+        """Start commands when the cluster has room: see `LocalExecutor.submit`."""
         return self._remote.remote(commands, log, cwd)
 
     def status(self, handle):
-        """Exit status of a task, or None while it waits or runs."""
+        """Return the exit status of a task, or None while it waits or runs."""
         done, _ = self._ray.wait([handle], timeout=0)
         if not done:
             return None
@@ -176,7 +176,7 @@ class RayExecutor:
             return 1
 
     def stop(self, handles):
-        """Stops all that waits or runs, after it has saved."""
+        """Stop all that waits or runs, after it has saved."""
         for handle in handles:
             self._ray.cancel(handle)
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -184,5 +184,5 @@ class RayExecutor:
             _, handles = self._ray.wait(handles, num_returns=len(handles), timeout=1)
 
     def close(self):
-        """Leaves the cluster."""
+        """Leave the cluster."""
         self._ray.shutdown()

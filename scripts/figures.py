@@ -103,7 +103,7 @@ class Run:
 
 
 def complete_runs(folder):
-    """The complete runs below a folder, by their paths.
+    """Return the complete runs below a folder, by their paths.
 
     Raises:
         UserError: if a file of a run is damaged.
@@ -121,7 +121,7 @@ def complete_runs(folder):
 
 
 def choose(figure, runs):
-    """The run that a figure shows, and flags of the evaluation that name others, or None.
+    """Choose the run that a figure shows, and flags of the evaluation that name others, or None.
 
     Args:
         figure: a `Figure`.
@@ -138,7 +138,7 @@ def choose(figure, runs):
 
 
 def _others(best, runs):
-    """Flags of an adaptation's evaluation that name the runs to show beside it."""
+    """Return flags of an adaptation's evaluation that name the runs to show beside it."""
     kinds = ("source_only", "target_only", "mmd")
     found = {kind: run for kind in kinds if (run := _beside(best, kind, runs)) is not None}
     paths = {kind: str(run.path.absolute()) for kind, run in found.items()}
@@ -173,7 +173,7 @@ def _is_own(figure, run):
 
 
 def _beside(run, kind, runs):
-    """Another run of the same pair to show beside an adaptation, or None.
+    """Return another run of the same pair to show beside an adaptation, or None.
 
     Where there are several, that of the same steps and seed, then that of most steps.
     """
@@ -191,7 +191,7 @@ def _beside(run, kind, runs):
 
 
 def draw(config, call=subprocess.run):
-    """Draws all figures that there are runs for.
+    """Draw all figures that there are runs for.
 
     Args:
         config: a `FiguresConfig`.
@@ -230,7 +230,7 @@ def draw(config, call=subprocess.run):
 
 
 def _draw_ablation(config, runs, call):
-    """Draws figure 5.5 and returns its path, or says why there is none."""
+    """Draw figure 5.5 and return its path, or say why there is none."""
     source = Path(config.folder) / f"ablation_{_ABLATION_DATASET}.png"
     source.unlink(missing_ok=True)
     shown = [
@@ -255,7 +255,7 @@ def _draw_ablation(config, runs, call):
 
 
 def _call(call, task, *arguments):
-    """Evaluates; says in a line what went wrong, if anything did, and returns whether it went."""
+    """Evaluate; print a line if it fails, and return whether it succeeded."""
     command = [sys.executable, "-m", f"{task}.eval", *arguments]
     result = call(command, capture_output=True, text=True, cwd=ROOT)
     if result.returncode:
@@ -271,7 +271,7 @@ def _copy(source, target):
 
 
 def main():
-    """Entry point of the script."""
+    """Run the command."""
 
     def run(config):
         draw(config)

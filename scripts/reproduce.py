@@ -74,7 +74,7 @@ class ReproduceConfig:
         self.chosen_seeds()
 
     def chosen_seeds(self):
-        """The seeds, ascending.
+        """Return the seeds, ascending.
 
         Raises:
             UserError: if they cannot be read.
@@ -91,7 +91,7 @@ class ReproduceConfig:
 
 
 def chosen_numbers(config):
-    """The published numbers that a reproduction is about.
+    """Return the published numbers that a reproduction is about.
 
     Raises:
         UserError: if there is no such table or row.
@@ -110,7 +110,7 @@ def chosen_numbers(config):
 
 
 def listing():
-    """All tables with the recipes and flags of their cells, as text."""
+    """List all tables with the recipes and flags of their cells, as text."""
     cells_of = {}
     for number in published.numbers():
         if number.recipe:
@@ -123,7 +123,7 @@ def listing():
 
 
 def plan(config, further):
-    """All cells of a reproduction.
+    """Plan all cells of a reproduction.
 
     Args:
         config: a `ReproduceConfig`.
@@ -156,7 +156,7 @@ def plan(config, further):
 
 
 def describe(planned, todo):
-    """The cells and what they will cost, as text."""
+    """Describe the cells and what they will cost, as text."""
     lines, total, unknown = [], 0.0, 0
     width = max(len(cell.name) for cell in planned)
     estimates = cells.seconds_per_step(todo)
@@ -186,7 +186,7 @@ def describe(planned, todo):
 
 
 def reproduce(config, further=(), executor=None):
-    """Runs what is missing.
+    """Run what is missing.
 
     Args:
         config: a `ReproduceConfig`.
@@ -237,7 +237,7 @@ def reproduce(config, further=(), executor=None):
 
 
 def main():
-    """Entry point of the script."""
+    """Run the command."""
     own, further = flags.split(sys.argv)
 
     def run(config):

@@ -72,7 +72,7 @@ class Result(run_files.Results):
 
 
 def collect(recipe, run, note="", comparable=True):
-    """Writes the result of a run below `results/RECIPE` and returns the path.
+    """Write the result of a run below `results/RECIPE` and return the path.
 
     Args:
         recipe: name of the recipe that was run.
@@ -133,7 +133,7 @@ def collect(recipe, run, note="", comparable=True):
 
 
 def _whole(directory):
-    """The results of a run with its settings, or None if there are none."""
+    """Return the results of a run with its settings, or None if there are none."""
     result = directory.read_json("results.json")
     if result is not None and "settings" not in result:
         raise UserError(f"{directory.file('results.json')} is damaged: it lacks settings")
@@ -141,7 +141,7 @@ def _whole(directory):
 
 
 def _least_error(directory, recipe):
-    """The least test error of a classifier's evaluations, and how many they are."""
+    """Return the least test error of a classifier's evaluations, and how many there are."""
     if published.task_of(recipe) != "semisup":
         return {}
     errors = [entry["test_error"] for entry in directory.read_metrics() if "test_error" in entry]
@@ -151,7 +151,7 @@ def _least_error(directory, recipe):
 
 
 def _beginning(run, settings):
-    """What the run was that another one went on from: its steps and settings; None without one."""
+    """Return steps and settings of the run that another one went on from, or None."""
     initial_run = settings.get("initial_run")
     if not initial_run:
         return None
@@ -163,12 +163,12 @@ def _beginning(run, settings):
 
 
 def _lacks_evaluation(result):
-    """Whether a result is one of an adaptation, of which an evaluation is to measure more."""
+    """Return whether a result is one of an adaptation that an evaluation has to complete."""
     return "target_dataset" in result["settings"] and "squared_mmd" not in result
 
 
 def changes(recipe, settings):
-    """What of a run's settings is not its recipe's own, as a sorted list of `name=value`.
+    """List how a run's settings differ from its recipe's, as sorted `name=value`.
 
     What may differ between the runs of a row, such as seed and precision, is left out. A setting
     that did not exist yet when the run was trained had its default, which means what was done
@@ -188,7 +188,7 @@ def changes(recipe, settings):
 
 
 def beginning_changes(recipe, settings):
-    """Changes of the run that a run went on from: see `changes`.
+    """List the changes of the run that a run went on from: see `changes`.
 
     Args:
         recipe: name of the recipe of the run that went on.
@@ -205,17 +205,17 @@ def beginning_changes(recipe, settings):
 
 
 def without(changed, names):
-    """Changes but for those of some settings: see `changes`."""
+    """Return changes without those of some settings: see `changes`."""
     return tuple(text for text in changed if text.partition("=")[0] not in names)
 
 
 def without_budget(changed):
-    """Changes but for the number of steps: see `changes`."""
+    """Return changes without that of the number of steps: see `changes`."""
     return without(changed, ["max_steps"])
 
 
 def place(recipe, changed, note=""):
-    """Path of a row's folder below that of all results.
+    """Return the path of a row's folder below that of all results.
 
     Args:
         recipe: name of the recipe.
@@ -227,7 +227,7 @@ def place(recipe, changed, note=""):
 
 
 def evaluated(run, step):
-    """What an evaluation of a run's last step measured beside its error."""
+    """Return what an evaluation of a run's last step measured besides its error."""
     content = RunDirectory(run).read_json("evaluation.json") or {}
     if content.get("step") != step:
         return {}
@@ -237,14 +237,14 @@ def evaluated(run, step):
 
 
 def rows():
-    """The rows of results: pairs of a folder and its results, by seed."""
+    """Yield the rows of results: pairs of a folder and its results, by seed."""
     for folder in sorted({path.parent for path in RESULTS.rglob("seed*.json")}):
         files = sorted(folder.glob("seed*.json"), key=lambda path: int(path.stem[4:]))
         yield folder, [reading.read_json(file, Result) for file in files]
 
 
 def main():
-    """Parses the command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m scripts.results", description=_SUMMARY)
     parser.add_argument("--recipe", required=True)
     parser.add_argument("--note", default="", help="what the row says of the data")

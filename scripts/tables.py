@@ -49,7 +49,7 @@ class Table:
         return pandas.DataFrame(self.lines)
 
     def marked(self, kind, text):
-        """What the first column says of a remark: its kind and its number below the table."""
+        """Return what the first column says of a remark: its kind and its number."""
         if not text:
             return ""
         if text not in self.notes:
@@ -57,7 +57,7 @@ class Table:
         return f", {kind} [{self.notes.index(text) + 1}]"
 
     def without(self, names):
-        """The table without the columns of these names."""
+        """Return the table without the columns of these names."""
         frame = self.frame.drop(columns=list(names), errors="ignore")
         return dataclasses.replace(self, lines=frame.to_dict("records"))
 
@@ -67,7 +67,7 @@ DETAILS = ("difference", "each", "time a run", "on", "shuffled")
 
 
 def tables(rows, link):
-    """The tables of some rows, one for each table of the papers.
+    """Return the tables of some rows, one for each table of the papers.
 
     Args:
         rows: see `rows.collected`.
@@ -113,13 +113,13 @@ def _line(row, table, link):
 
 
 def _kind(row):
-    """What stands before a statistic that is no mean."""
+    """Return what stands before a statistic other than a mean."""
     number = row.number
     return "" if number is None or number.statistic == "mean" else f"{number.statistic} "
 
 
 def _evaluations(row):
-    """Of how many evaluations a least error is."""
+    """Return how many evaluations a least error is taken from."""
     if row.metric != "least_test_error":
         return ""
     counts = sorted({run["evaluations"] for run in row.runs})
@@ -127,7 +127,7 @@ def _evaluations(row):
 
 
 def _what(name, changes, runs, folder, table, link):
-    """The first cell of a line: what was run, where its results are, and what there is to know."""
+    """Return the first cell of a line: what was run, links to its results, and remarks."""
     # The steps have a column of their own.
     flags = [f"`--{change}`" for change in results.without_budget(changes)]
     data = table.marked("**other data**", runs[0]["note"])
@@ -135,13 +135,13 @@ def _what(name, changes, runs, folder, table, link):
 
 
 def _steps(run):
-    """Steps of a run, and how many the recipe has if these are others."""
+    """Return the steps of a run, and how many the recipe has if they differ."""
     full = published.settings(run["recipe"]).max_steps
     return f"{run['step']:,}" + (f" of {full:,}" if run["step"] != full else "")
 
 
 def least_errors_table(rows, link):
-    """What the last step measured where a table of the papers has the least error: see `every`."""
+    """Return the last errors where a table of the papers has the least error: see `every`."""
     table = Table("Least errors of runs, and those of their last steps")
     for row in rows:
         if row.metric == "least_test_error":
@@ -159,7 +159,7 @@ def least_errors_table(rows, link):
 
 
 def domains_table(folders, link):
-    """What was measured of both domains after adaptations: see `every`."""
+    """Return what adaptations measured in both domains: see `every`."""
     table = Table("Both domains after adaptations")
     for folder, runs in folders:
         if not all("squared_mmd" in run for run in runs):
@@ -180,7 +180,7 @@ def domains_table(folders, link):
 
 
 def clusters_table(folders, link):
-    """How clusters agree with classes: see `every`."""
+    """Return how clusters agree with classes: see `every`."""
     shown = {
         "accuracy": ("accuracy", ".2f"),
         "accuracy of k-means": ("k_means_accuracy", ".2f"),
@@ -208,12 +208,12 @@ def _recipe(runs):
 
 
 def _share(values, runs):
-    """Says of how many seeds a mean is, where it is not of all."""
+    """Return how many seeds a mean is taken over, unless it is all of them."""
     return f" ({len(values)} of {len(runs)} seeds)" if 0 < len(values) < len(runs) else ""
 
 
 def _mean(values, form, unit=""):
-    """Mean of some values, with their standard deviation where there are several."""
+    """Format the mean of some values, with their standard deviation if there are several."""
     if not values:
         return "-"
     spread = f" ± {statistics.stdev(values):{form}}" if len(values) > 1 else ""
@@ -221,7 +221,7 @@ def _mean(values, form, unit=""):
 
 
 def every(folders, rows, link):
-    """All tables that have a line.
+    """Return all tables that have a line.
 
     Args:
         folders: pairs of a folder and its results: see `results.rows`.
@@ -234,12 +234,12 @@ def every(folders, rows, link):
 
 
 def linking(root):
-    """What links to folders of results in Markdown, from the folder `root`: see `tables`."""
+    """Return a function that links to folders of results in Markdown: see `tables`."""
     return lambda text, folder: f"[{text}]({folder.relative_to(root).as_posix()})"
 
 
 def markdown(shown):
-    """Tables in Markdown."""
+    """Format tables in Markdown."""
     parts = []
     for table in shown:
         names = list(table.lines[0])
@@ -251,7 +251,7 @@ def markdown(shown):
 
 
 def latex(folders, rows):
-    """All tables in LaTeX (booktabs): see `every`."""
+    """Format all tables in LaTeX (booktabs): see `every`."""
     parts = ["% Made by python -m scripts.tables; needs the package booktabs."]
     for table in every(folders, rows, lambda text, folder: text):
         parts += [
@@ -277,12 +277,12 @@ def _escaped(text):
 
 
 def as_csv(rows):
-    """Rows as numbers, for a spreadsheet or a program."""
+    """Format rows as numbers, for a spreadsheet or a program."""
     return pandas.DataFrame(map(_record, rows)).to_csv(index=False, lineterminator="\n")
 
 
 def _record(row):
-    """A row's cells of the spreadsheet by their columns' names."""
+    """Return a row's cells of the spreadsheet by the names of their columns."""
     number = dataclasses.asdict(row.number) if row.number else {}
     low, high = row.interval or (None, None)
     return {
@@ -313,7 +313,7 @@ def _number(value):
 
 
 def foremost(rows):
-    """The first row of each published number, and of each recipe that reproduces none.
+    """Return the first row of each published number, and of each recipe that reproduces none.
 
     Args:
         rows: see `rows.collected`.
@@ -325,7 +325,7 @@ def foremost(rows):
 
 
 def files():
-    """The files that tables are written to, and what stands in them.
+    """Return the files that tables are written to, and their contents.
 
     The README shows the foremost rows of the papers' tables, and no details; `results/README.md`
     shows all.
@@ -351,7 +351,7 @@ def files():
 
 
 def main():
-    """Writes the files."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.tables",
         description="Writes the tables of measured results, in Markdown, CSV and LaTeX.",

@@ -710,13 +710,13 @@ def test_figures_of_a_search_are_drawn(searching, folder, draw):
     [(1, "it needs 4 complete trials, there are 1"), (4, "the errors are equal")],
 )
 def test_figures_that_cannot_be_drawn_are_left_out_with_the_reason(
-    searching, folder, draw, capsys, count, reason
+    searching, folder, draw, caplog, count, reason
 ):
     study = searched(searching, folder, Trainer(lambda config, step: 0.1), count)
     names = [os.path.basename(path) for path in draw(folder, study)]
     assert "slices.png" in names
     assert "importance.png" not in names
-    assert f"figure importance is left out: {reason}" in capsys.readouterr().out
+    assert f"figure importance is left out: {reason}" in caplog.text
 
 
 def test_importance_finds_the_parameter_that_matters(searching, folder):

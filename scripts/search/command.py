@@ -100,7 +100,7 @@ class SearchConfig:
 
 
 def main(argv=None):
-    """Entry point of the script.
+    """Run the command.
 
     Args:
         argv: command line, by default that of the process.
@@ -118,7 +118,7 @@ def main(argv=None):
 
 
 def search(config, fixed, **options):
-    """Searches, or goes on searching, and reports.
+    """Search, or go on searching, and report.
 
     Args:
         config: a `SearchConfig`.

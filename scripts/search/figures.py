@@ -83,7 +83,7 @@ def slices_figure(study, title=""):
 
 
 def _plot(name, study, title, **options):
-    """One of Optuna's plots of the error in per cent."""
+    """Draw one of Optuna's plots of the error in per cent."""
     # Its plots set a style for whatever is drawn after them.
     with warnings.catch_warnings(), matplotlib.rc_context({"figure.constrained_layout.use": True}):
         # They count as experimental, and of equal values their axes have no width.

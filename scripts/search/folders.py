@@ -53,15 +53,15 @@ class SearchFolder:
         self.storage = storage
 
     def file(self, name):
-        """Path of a file or folder of the search."""
+        """Return the path of a file or folder of the search."""
         return os.path.join(self.path, name)
 
     def trial(self, number, suffix=""):
-        """Path of the run directory of a trial, or of a file beside it."""
+        """Return the path of the run directory of a trial, or of a file beside it."""
         return self.file(f"trial_{number:04d}{suffix}")
 
     def description(self):
-        """What is searched, or None if there is no search in this folder.
+        """Return what is searched, or None if there is no search in this folder.
 
         Raises:
             UserError: if the file is damaged.
@@ -69,7 +69,7 @@ class SearchFolder:
         return RunDirectory(self.path).read_json("search.json", Description)
 
     def begin(self, task, space, fixed, config):
-        """Begins a search, or joins the one that is there.
+        """Begin a search, or join the one that is there.
 
         Args:
             task: name of the task's package.
@@ -114,7 +114,7 @@ class SearchFolder:
             return description
 
     def study(self, description, load=optuna.load_study, **options):
-        """The Optuna study of this folder.
+        """Return the Optuna study of this folder.
 
         Args:
             description: content of `search.json`.
@@ -170,13 +170,13 @@ class SearchFolder:
 
     @contextlib.contextmanager
     def lock(self):
-        """Keeps other processes from beginning trials; held for moments only."""
+        """Keep other processes from beginning trials; hold it for moments only."""
         with open(self.file(".search.lock"), "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def lock_trial(self, number):
-        """Keeps other processes from training a trial, for as long as the file is open anywhere.
+        """Keep other processes from training a trial, for as long as the file is open anywhere.
 
         Args:
             number: the trial's.
@@ -193,21 +193,21 @@ class SearchFolder:
         return file
 
     def is_free(self, number):
-        """Whether no process trains a trial, for those who hold the search's lock."""
+        """Return whether no process trains a trial; the caller holds the search's lock."""
         lock = self.lock_trial(number)
         if lock is not None:
             lock.close()
         return lock is not None
 
     def is_training(self, number):
-        """Whether a process trains a trial."""
+        """Return whether a process is training a trial."""
         # Nobody else looks for a trial meanwhile, who would find this one locked.
         with self.lock():
             return not self.is_free(number)
 
 
 def _cut_torn_line(path, lock):
-    """Cuts off a line that was half written when the disk was full, say: Optuna refuses more."""
+    """Cut off a half-written line, as of a full disk: Optuna refuses to read more."""
     lock.acquire()
     try:
         with open(path, "a+b") as file:

@@ -55,7 +55,7 @@ def write(folder, study, description):
 
 
 def _table(folder, trials, names):
-    """A data frame with a line a trial, as in `trials.csv`."""
+    """Return a data frame with a line for each trial, as in `trials.csv`."""
     rows = [
         (
             trial.number,
@@ -78,7 +78,7 @@ def _state(folder, trial):
 
 
 def command(folder, trial, description):
-    """Command line that trains with a trial's parameters and without validation images.
+    """Return the command line that trains with a trial's values and without validation images.
 
     Args:
         folder: a `SearchFolder`.
@@ -97,7 +97,7 @@ def command(folder, trial, description):
 
 
 def _without(arguments, name):
-    """Flags without those of a name."""
+    """Return flags without those of a name."""
     kept, arguments = [], iter(arguments)
     for argument in arguments:
         if argument in (f"-{name}", f"--{name}"):

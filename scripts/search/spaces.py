@@ -79,7 +79,7 @@ class Dimension:
 
 
 def training_config(task, arguments):
-    """The configuration that flags of a training stand for.
+    """Return the configuration that flags of a training stand for.
 
     Args:
         task: name of the task's package.
@@ -93,7 +93,7 @@ def training_config(task, arguments):
 
 
 def _config_class(task):
-    """Configuration of a task's trainings; of no other package, whatever a file names."""
+    """Return the configuration class of a known task, and of no other package a file may name."""
     if task not in published.TASKS:
         raise UserError(
             f"the task of a search is one of {', '.join(published.TASKS)}, not {task!r}"
@@ -102,12 +102,12 @@ def _config_class(task):
 
 
 def as_flags(values):
-    """Values by name as flags of a training."""
+    """Return values by name as flags of a training."""
     return [f"--{name}={value}" for name, value in values.items()]
 
 
 def read(path, task):
-    """Reads the space of a search.
+    """Read the space of a search.
 
     Args:
         path: the TOML file.
@@ -129,7 +129,7 @@ def read(path, task):
 
 
 def parse(lines, task):
-    """The space that the lines of a file describe.
+    """Parse the space that the lines of a file describe.
 
     Args:
         lines: dictionary from flags to dictionaries of one kind and its list, as TOML has them.
@@ -199,7 +199,7 @@ def _why_not_varied(field):
 
 
 def check(space, fixed, task):
-    """Makes sure that every training of a search has flags that its binary accepts.
+    """Check that every training of a search has flags that its command accepts.
 
     The settings know what they allow. They are asked about both ends of every range, and, since
     some contradict each other, about those of every two ranges together.
@@ -240,7 +240,7 @@ def check(space, fixed, task):
 
 
 def _corners(space):
-    """Values by name: the first of all dimensions, and all ends of every two dimensions."""
+    """Yield values by name: the first of all dimensions, and all ends of every two dimensions."""
     first = {dimension.name: dimension.values[0] for dimension in space}
     yield first
     for dimension in space:

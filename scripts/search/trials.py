@@ -115,7 +115,7 @@ class SharedStudy(optuna.Study):
         return trial
 
     def _next(self):
-        """Number of the trial that Optuna will give: what waits comes before what is new."""
+        """Return the number of the trial that Optuna gives next: waiting ones come first."""
         trials = self.get_trials(deepcopy=False)
         for trial in trials:
             if trial.state == TrialState.WAITING:
@@ -174,7 +174,7 @@ class Searcher:
         return self._signals.received
 
     def _work(self):
-        """Trains one trial after the other."""
+        """Train one trial after the other."""
         while not (self._signals.received or self._abandons):
             try:
                 self.study.optimize(self._objective, catch=(_Failed,), callbacks=[self._conclude])
@@ -185,7 +185,7 @@ class Searcher:
                     raise cut.__cause__ from None
 
     def _objective(self, trial):
-        """The error of a trial: what Optuna minimizes."""
+        """Return the error of a trial, which Optuna minimizes."""
         try:
             return self._train(trial, self.study.locks[trial.number])
         except (_Failed, optuna.TrialPruned):
@@ -221,7 +221,7 @@ class Searcher:
         raise _Failed
 
     def _follow(self, trial, run, process):
-        """Reports the errors of a training until it ends; returns whether it was pruned."""
+        """Report the errors of a training until it ends; return whether it was pruned."""
         reported = set(self.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
         is_pruned = is_told = has_ended = False
         try:
@@ -251,7 +251,7 @@ class Searcher:
         return is_pruned
 
     def _conclude(self, study, trial):
-        """Says what came of a trial, and gives it out of hand, after Optuna has recorded it."""
+        """Say what came of a trial, and release it, after Optuna has recorded it."""
         self.study.locks.pop(trial.number).close()
         if trial.state == TrialState.COMPLETE:
             best = study.best_trial.number
@@ -267,17 +267,17 @@ class Searcher:
 
 
 def _errors(run):
-    """Pairs of step and error that a training has measured so far."""
+    """Return the pairs of step and error that a training has measured so far."""
     return [(entry["step"], entry[ERROR]) for entry in run.read_metrics() if ERROR in entry]
 
 
 def complete(study):
-    """The trials that were trained to the end."""
+    """Return the trials that were trained to the end."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 def shown(value):
-    """A value as tables and messages show it."""
+    """Format a value for tables and messages."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -19,7 +19,7 @@ _DROPOUTS = (keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.Al
 
 
 def predictive_entropy(probabilities):
-    """Entropy of distributions over classes.
+    """Compute the entropy of distributions over classes.
 
     Args:
         probabilities: (..., classes) float.
@@ -31,7 +31,7 @@ def predictive_entropy(probabilities):
 
 
 def mutual_information(probabilities):
-    """Mutual information of the class and of what dropout leaves of the network (BALD).
+    """Compute the mutual information of the class and of what dropout leaves of the network (BALD).
 
     Args:
         probabilities: (passes, ..., classes) float.
@@ -77,7 +77,7 @@ class DropoutPredictor(keras.Model):
         self.compile(jit_compile=keras.backend.backend() == "jax")
 
     def call(self, images):
-        """Float32 probabilities (n, classes) of images in one pass."""
+        """Compute float32 probabilities (n, classes) of images in one pass."""
 
         def call(layer, arguments, options):
             return layer_calls.infer(layer, arguments, options, isinstance(layer, _DROPOUTS))
@@ -86,7 +86,7 @@ class DropoutPredictor(keras.Model):
         return keras.ops.softmax(self.model.classify(embeddings))
 
     def measure(self, images):
-        """Averages the passes, and measures how they differ; the model stays as it is.
+        """Average the passes, and measure how they differ; the model stays as it is.
 
         Args:
             images: (n, height, width, channels) uint8, in memory or memory-mapped.
@@ -115,7 +115,7 @@ class DropoutPredictor(keras.Model):
 
 
 def _active_dropouts(network):
-    """The dropout layers that drop anything; none of a network whose layers are not known."""
+    """Return the dropout layers with a rate above 0; none if the network's layers are not known."""
     if not layer_calls.is_functional(network):
         return []
     _, calls = layer_calls.trace(network)
@@ -126,7 +126,7 @@ def _active_dropouts(network):
 
 
 def summary(passes, entropy, wrong=None):
-    """How well the uncertainty tells wrong predictions from right ones.
+    """Summarize how well the uncertainty tells wrong predictions from right ones.
 
     Args:
         passes: how often each image has passed.
@@ -155,7 +155,7 @@ def summary(passes, entropy, wrong=None):
 
 
 def text(content):
-    """A `summary` as a line for the screen."""
+    """Format a `summary` as a line for the screen."""
     error, area = content["error"], content["auroc"]
     entropies = [f"entropy {content['mean_entropy']:.3f} nats"]
     for kind in ("right", "wrong"):

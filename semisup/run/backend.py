@@ -12,7 +12,7 @@ _NVIDIA = "/dev/nvidia0"
 
 
 def set_up(config):
-    """Shares out the accelerators between backend and input pipeline, and makes them repeatable.
+    """Share out the accelerators between backend and input pipeline, and make them repeatable.
 
     Args:
         config: a `TrainConfig`; with `deterministic`, only kernels are taken that give the same
@@ -37,7 +37,7 @@ def set_up(config):
 
 
 def describe(hardware):
-    """What a training computes on, in a few words, and what keeps it from a GPU that is there.
+    """Describe what a training computes on, and what keeps it from a GPU that is there.
 
     Args:
         hardware: what `environment.hardware` returned.
@@ -51,7 +51,7 @@ def describe(hardware):
 
 
 def check_compilation(config):
-    """Makes sure that a training can be compiled as it is asked for.
+    """Check that a training can be compiled as requested.
 
     Args:
         config: a `TrainConfig`.
@@ -76,7 +76,7 @@ def check_compilation(config):
 
 @contextlib.contextmanager
 def shared_batches(config):
-    """While it lasts, models are built on several devices, of which each takes a part of a batch.
+    """Build the models of a block on several devices, each of which takes a part of every batch.
 
     The weights are the same on all. A loss that compares all images of a batch with each other, as
     associations do, is computed over the devices, not for each part.
@@ -106,13 +106,13 @@ def shared_batches(config):
 
 
 def sharing_devices():
-    """Number of devices that share batches at present: see `shared_batches`."""
+    """Return the number of devices that share batches at present: see `shared_batches`."""
     distribution = keras.distribution.distribution()
     return 1 if distribution is None else distribution.device_mesh.devices.size
 
 
 def check_batch(named_images):
-    """Makes sure that the devices can share a batch evenly.
+    """Check that the devices can share a batch evenly.
 
     Args:
         named_images: the images of a batch by their kind.

@@ -17,7 +17,7 @@ class StopWhenNotFinite(StepCallback):
         self.run = run
 
     def on_step(self, logs):
-        """Raises if a loss of the latest step is not finite."""
+        """Raise `TrainingError` if a loss of the latest step is not finite."""
         if math.isfinite(logs["total_loss"]):
             return
         model = self.model
@@ -43,7 +43,7 @@ class Checkpointing(StepCallback):
         self.signals = signals
 
     def on_step(self, logs):
-        """Saves if it is time."""
+        """Save a checkpoint if it is time."""
         config = self.config
         due = self.step % config.checkpoint_interval == 0
         first_or_last = self.step in (config.log_interval, config.max_steps)
@@ -61,6 +61,6 @@ class Evaluation(StepCallback):
         self.evaluate = evaluate
 
     def on_epoch_end(self, epoch, logs=None):
-        """Evaluates, unless the epoch was cut short."""
+        """Evaluate, unless the epoch was cut short."""
         if not self.model.stop_training:
             logs.update(self.evaluate(self.step))

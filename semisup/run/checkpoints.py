@@ -30,7 +30,7 @@ class CheckpointDamaged(Exception):
 
 
 def named_variables(model):
-    """Variables of a model and its optimizer, by names that are the same in every process.
+    """Name the variables of a model and its optimizer, the same way in every process.
 
     Keras numbers layers and seed generators by a counter of the process (`dropout_3`). The numbers
     are left out here, and variables that then share a name are numbered in the model's own order.
@@ -63,7 +63,7 @@ def named_variables(model):
 
 
 def save(model, folder, step, keep):
-    """Writes a checkpoint and removes the oldest ones.
+    """Write a checkpoint and remove the oldest ones.
 
     Args:
         model: a compiled model.
@@ -106,7 +106,7 @@ def save(model, folder, step, keep):
 
 
 def _as_bits(arrays):
-    """Entries of an archive; `_from_bits` is the inverse."""
+    """Return the entries of an archive; `_from_bits` is the inverse."""
     # NumPy would write their bits as well, but forget what they mean.
     foreign = {name: array for name, array in arrays.items() if array.dtype.isbuiltin != 1}
     bits = {name: array.view(f"u{array.itemsize}") for name, array in foreign.items()}
@@ -115,7 +115,7 @@ def _as_bits(arrays):
 
 
 def _from_bits(entries):
-    """Arrays of an archive by their names."""
+    """Return the arrays of an archive by their names."""
     arrays = dict(entries)
     for name, dtype in arrays.pop(_DTYPES, ()):
         arrays[str(name)] = arrays[str(name)].view(getattr(ml_dtypes, str(dtype)))
@@ -123,7 +123,7 @@ def _from_bits(entries):
 
 
 def _set_aside(folder, step):
-    """Renames what stands where a checkpoint should, so that nothing is lost."""
+    """Rename what stands where a checkpoint should, so that nothing is lost."""
     path = os.path.join(folder, f"step_{step:08d}.npz")
     aside, number = f"{path}.damaged", 1
     while os.path.isdir(aside):
@@ -133,7 +133,7 @@ def _set_aside(folder, step):
 
 
 def list_steps(folder):
-    """Steps of the checkpoints in a folder, ascending; empty if there is none."""
+    """Return the steps of the checkpoints in a folder, ascending; empty if there are none."""
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
@@ -142,7 +142,7 @@ def list_steps(folder):
 
 
 def restore(model, folder, step, to_evaluate=False):
-    """Sets the variables of a model and its optimizer to those of a checkpoint.
+    """Set the variables of a model and its optimizer to those of a checkpoint.
 
     Args:
         model: a compiled and built model.
@@ -197,7 +197,7 @@ def restore(model, folder, step, to_evaluate=False):
 
 
 def _with_earlier_average(arrays, model, variables):
-    """Entries in which averages that the optimizer kept are the weights, as they were evaluated."""
+    """Return entries whose weights are the averages that the optimizer kept, as evaluated then."""
     names = {id(variable): name for name, variable in variables.items()}
     averages = [
         name for name in arrays if name not in variables and _EARLIER_AVERAGE.fullmatch(name)
@@ -215,7 +215,7 @@ def _with_earlier_average(arrays, model, variables):
 
 
 def restore_latest(model, folder, to_evaluate=False):
-    """Restores the newest checkpoint that is whole, warning of those that aren't.
+    """Restore the newest checkpoint that is whole, and warn of those that aren't.
 
     Args:
         model: a compiled and built model.

@@ -74,7 +74,7 @@ class RunDirectory:
         self.path = os.path.abspath(os.path.expanduser(path))
 
     def file(self, *parts):
-        """Path of a file or folder of the run."""
+        """Return the path of a file or folder of the run."""
         return os.path.join(self.path, *parts)
 
     @property
@@ -84,7 +84,7 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def lock(self):
-        """Keeps a second trainer out for as long as this process lives.
+        """Keep a second trainer out for as long as the block lasts.
 
         Raises:
             UserError: if another process trains in this directory, or it cannot be made.
@@ -107,7 +107,7 @@ class RunDirectory:
             yield
 
     def is_training(self):
-        """Whether a process trains in this directory."""
+        """Return whether a process is training in this directory."""
         try:
             with open(self.file(_LOCK)) as file:
                 return not _take(file, fcntl.LOCK_SH)
@@ -115,11 +115,11 @@ class RunDirectory:
             return False
 
     def is_begun(self):
-        """Whether a training has begun in this directory, or had."""
+        """Return whether a training has ever begun in this directory."""
         return os.path.exists(self.file("config.json"))
 
     def strangers(self):
-        """Names in this directory that keep a training from beginning in it, sorted."""
+        """Return the names in this directory that keep a training from beginning in it, sorted."""
         # An earlier version wrote under that last name.
         names = set(os.listdir(self.path)) - {_LOCK, "config.json.tmp"}
         return sorted(name for name in names if not writing.is_temporary(name))
@@ -140,11 +140,11 @@ class RunDirectory:
         return reading.read_json(self.file(name), _TYPES.get(name, type))
 
     def read_config(self):
-        """Content of `config.json`, or None if it does not exist."""
+        """Return the content of `config.json`, or None if it does not exist."""
         return self.read_json("config.json")
 
     def read_settings(self, config_class):
-        """The configuration of the run.
+        """Return the configuration of the run.
 
         Args:
             config_class: class of the configurations of its task.
@@ -158,15 +158,15 @@ class RunDirectory:
             raise UserError(f"{self.file('config.json')}: {error}") from None
 
     def read_record(self):
-        """Content of `data.json`, or None if it does not exist."""
+        """Return the content of `data.json`, or None if it does not exist."""
         return self.read_json("data.json")
 
     def completed_step(self):
-        """Step of the results, or 0 if there are none."""
+        """Return the step of the results, or 0 if there are none."""
         return (self.read_results() or {"step": 0})["step"]
 
     def read_results(self):
-        """Content of `results.json`, or None if it does not exist."""
+        """Return the content of `results.json`, or None if it does not exist."""
         results = self.read_json("results.json")
         held_out = results is not None and results.get("evaluated_on") == "validation images"
         return _with_validation_error(results) if held_out else results
@@ -195,7 +195,7 @@ class RunDirectory:
             model.save(temporary)
 
     def check(self, config, task_name, overwrite=False):
-        """Makes sure that the directory is free for a configuration, or holds a run of it.
+        """Check that the directory is free for a configuration, or holds a run of it.
 
         Args:
             config: the configuration.
@@ -233,7 +233,7 @@ class RunDirectory:
             )
 
     def begin(self, config, task_name, overwrite):
-        """Writes the configuration of a run that begins or goes on, and removes old results.
+        """Write the configuration of a run that begins or goes on, and remove old results.
 
         Args:
             config: the configuration.
@@ -256,7 +256,7 @@ class RunDirectory:
         )
 
     def check_sampler(self):
-        """Make sure that a training which goes on sees the batches that it would have seen.
+        """Check that a training which goes on will see the batches it would have seen.
 
         Raises:
             UserError: if the run was begun with a version of the sampler that draws others.
@@ -268,7 +268,7 @@ class RunDirectory:
             )
 
     def keep_network(self, config):
-        """Copies a network that is read from a file, so that the run does not depend on the file.
+        """Copy a network that is read from a file, so that the run does not depend on the file.
 
         Args:
             config: the configuration of a run that begins.
@@ -277,7 +277,7 @@ class RunDirectory:
             writing.copy(config.architecture, self.file(NETWORK))
 
     def self_contained(self, config):
-        """Configuration that rebuilds the run's model from this directory alone.
+        """Return a configuration that rebuilds the run's model from this directory alone.
 
         Args:
             config: the run's configuration.
@@ -300,12 +300,12 @@ class RunDirectory:
                 os.remove(path)
 
     def append_metrics(self, entry):
-        """Appends an entry, a dictionary with a `step`, to the log."""
+        """Append an entry, a dictionary with a `step`, to the log."""
         with open(self.file("metrics.jsonl"), "a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
     def read_metrics(self):
-        """Entries of the log; a line that a kill left unfinished is not one.
+        """Return the entries of the log, without a line that a kill left unfinished.
 
         Raises:
             UserError: if a line is damaged in another way.
@@ -316,13 +316,13 @@ class RunDirectory:
         return list(map(_with_validation_error, entries)) if held_out else entries
 
     def cut_metrics(self, step):
-        """Removes the entries after a step, which a resumed training writes again."""
+        """Remove the entries after a step; a resumed training writes them again."""
         kept = [entry for entry in self.read_metrics() if entry["step"] <= step]
         self.write_text("metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in kept))
 
 
 def _with_validation_error(values):
-    """What was measured on held-out images: earlier versions called that error a test error."""
+    """Rename the error measured on held-out images, which earlier versions called a test error."""
     return {
         "validation_error" if name == "test_error" else name: value
         for name, value in values.items()

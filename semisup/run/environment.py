@@ -17,7 +17,7 @@ def backend():
 
 
 def versions():
-    """Versions of Python and of the libraries that a result depends on."""
+    """Return the versions of Python and of the libraries that a result depends on."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -26,7 +26,7 @@ def versions():
 
 
 def git_commit():
-    """Commit of the source tree, with `-dirty` where it was changed; None outside a repository."""
+    """Return the commit of the source tree, with `-dirty` if it was changed; None without one."""
     file = os.path.abspath(__file__)
 
     def git(*arguments):
@@ -47,7 +47,7 @@ def git_commit():
 
 
 def hardware(devices=1):
-    """Processor and cores that this process may use, and the accelerators that Keras computes on.
+    """Describe the processor and cores of this process, and the accelerators that Keras uses.
 
     Args:
         devices: number of devices that share batches.
@@ -63,7 +63,7 @@ def hardware(devices=1):
 
 
 def devices_text(hardware):
-    """The devices that were computed on, in a few words.
+    """Describe the devices that were computed on, in a few words.
 
     Args:
         hardware: what `hardware` returned.
@@ -75,14 +75,14 @@ def devices_text(hardware):
 
 
 def _cores():
-    """Processor cores that this process may use: fewer than there are, under taskset or Slurm."""
+    """Count the cores that this process may use: not all of them, under taskset or Slurm."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
 
 
 def _accelerators(devices):
-    """Names of the devices that models run on, the first ones, unless they are processors."""
+    """Return the names of the first devices that models run on, unless they are processors."""
     if backend() == "jax":
         import jax
 

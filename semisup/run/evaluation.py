@@ -10,7 +10,7 @@ from semisup.run import backend
 
 
 def image_batches(images, batch_size, multiple=1):
-    """All images of an array in order, in batches of which the last may be smaller.
+    """Return all images of an array in order, in batches of which the last may be smaller.
 
     Args:
         images: (n, height, width, channels) uint8, in memory or memory-mapped.
@@ -51,20 +51,20 @@ class Predictor(keras.Model):
         self.compile(jit_compile=keras.backend.backend() == "jax")
 
     def call(self, images):
-        """Float32 logits (n, classes) and embeddings (n, d) of images."""
+        """Compute float32 logits (n, classes) and embeddings (n, d) of images."""
         embeddings = self.model.embed(images, training=False)
         return self.model.classify(embeddings), keras.ops.cast(embeddings, "float32")
 
     def labels(self, images):
-        """Predicted classes (n,), int64, of uint8 images (n, height, width, channels)."""
+        """Predict classes (n,), int64, of uint8 images (n, height, width, channels)."""
         return np.argmax(self.outputs(images)[0], axis=1)
 
     def embeddings(self, images):
-        """Embeddings (n, d), float32, of uint8 images (n, height, width, channels)."""
+        """Compute embeddings (n, d), float32, of uint8 images (n, height, width, channels)."""
         return self.outputs(images)[1]
 
     def outputs(self, images):
-        """Logits (n, classes) and embeddings (n, d), float32, of uint8 images."""
+        """Compute logits (n, classes) and embeddings (n, d), float32, of uint8 images."""
         # One that has seen two shapes of images would take any, and not know their channels.
         shape = tuple(images.shape[1:])
         self.predict_function = self._functions.get(shape)
@@ -75,14 +75,14 @@ class Predictor(keras.Model):
 
 
 def probabilities(logits):
-    """Softmax of (n, classes) logits as a float64 array."""
+    """Compute the softmax of (n, classes) logits as a float64 array."""
     from scipy.special import softmax
 
     return softmax(np.asarray(logits, "float64"), axis=1)
 
 
 def confusion_matrix(labels, predicted, num_classes, num_predicted=None):
-    """Counts of true class (row) against predicted class (column).
+    """Count the true classes (rows) against the predicted classes (columns).
 
     Args:
         labels: (n,) true classes.
@@ -102,7 +102,7 @@ def confusion_matrix(labels, predicted, num_classes, num_predicted=None):
 
 
 def metrics(labels, predicted, class_names):
-    """Error, accuracy of each class and confusion matrix, ready for JSON.
+    """Compute error, accuracy of each class and confusion matrix, ready for JSON.
 
     Args:
         labels: (n,) true classes.
@@ -123,7 +123,7 @@ def metrics(labels, predicted, class_names):
 
 
 def per_class_accuracy(matrix, class_names):
-    """Share of each class on the diagonal of a confusion matrix.
+    """Return the share of each class that lies on the diagonal of a confusion matrix.
 
     Args:
         matrix: (classes, at least classes) counts.

@@ -85,7 +85,7 @@ class Inspection(StepCallback):
         self._exploded = set()
 
     def on_step(self, logs):
-        """Watches and looks if it is time."""
+        """Watch the gradients and look into the layers if it is time."""
         if not self.interval:
             return
         if self.step % self.watch_interval == 0:
@@ -94,7 +94,7 @@ class Inspection(StepCallback):
             self.look(self.model, logs)
 
     def watch(self, model, logs):
-        """Warns of gradients that explode.
+        """Warn of gradients that explode.
 
         Args:
             model: the model that is trained.
@@ -112,7 +112,7 @@ class Inspection(StepCallback):
                 earlier.append(norm)
 
     def look(self, model, logs):
-        """Records what there is to see of a model now.
+        """Record what there is to see of a model now.
 
         Args:
             model: the model that is trained.
@@ -145,7 +145,7 @@ class Inspection(StepCallback):
             self._tell(layer, trouble, self._vanished)
 
     def _tell(self, layer, trouble, told):
-        """Names a layer that is in trouble, once for as long as it is."""
+        """Name a layer that is in trouble, once for as long as it is."""
         if trouble is None:
             told.discard(layer)
         elif layer not in told:
@@ -167,8 +167,8 @@ class Inspection(StepCallback):
                 picture = kernel_images.grid(kernels)
                 tf.summary.image("kernels", picture[None], step=self.step)
             if self.histograms:
-                momentums = model.optimizer._momentums
-                for variable, average in zip(model.trainable_variables, momentums, strict=True):
+                averages = averaged_gradients(model.optimizer)
+                for variable, average in zip(model.trainable_variables, averages, strict=True):
                     name = variable.path.removeprefix("model/")
                     for kind, values in (("weights", variable), ("averaged_gradient", average)):
                         values = ops.convert_to_numpy(values)
@@ -176,8 +176,17 @@ class Inspection(StepCallback):
         self._writer.flush()
 
 
+def averaged_gradients(optimizer):
+    """Return Adam's moving averages of the gradients, in the order of the weights.
+
+    Args:
+        optimizer: a built `keras.optimizers.Adam`.
+    """
+    return [variable for variable in optimizer.variables if variable.name.endswith("_momentum")]
+
+
 def _waits(model, step):
-    """Whether a loss has no weight at a step, and will have one."""
+    """Return whether a loss has no weight at a step, and will have one later."""
     return any(
         float(model.weight_at(name, step)) == 0 and float(model.weight_at(name, _LATE)) > 0
         for name in model.loss_weights
@@ -185,7 +194,7 @@ def _waits(model, step):
 
 
 def layers_of(model):
-    """The trainable variables of each layer.
+    """Return the trainable variables of each layer.
 
     Args:
         model: an `EmbeddingClassifier`.
@@ -202,7 +211,7 @@ def layers_of(model):
 
 
 def gradient_norms(model):
-    """Length of the latest step's gradient of each layer, before the limit.
+    """Return the norm of each layer's gradient at the latest step, before it is limited.
 
     Args:
         model: an `EmbeddingClassifier` that has taken a step, compiled with a `SteerableAdam`.
@@ -214,7 +223,7 @@ def gradient_norms(model):
 
 
 def layer_norms(model):
-    """Norms of gradients and weights, and the ratio of update and weights, of each layer.
+    """Return each layer's norms of gradient and weights, and the ratio of update to weights.
 
     Args:
         model: an `EmbeddingClassifier` that has taken a step, compiled with a `SteerableAdam`.
@@ -235,7 +244,7 @@ def layer_norms(model):
 
 
 def _by_layer(model, norms):
-    """Norms of layers from those of their variables, which come in the model's order."""
+    """Compute norms of layers from those of their variables, which come in the model's order."""
     places = {id(variable): place for place, variable in enumerate(model.trainable_variables)}
     return {
         layer: _norm([norms[places[id(variable)]] for variable in members])
@@ -244,7 +253,7 @@ def _by_layer(model, norms):
 
 
 def vanishing(norm, size, epsilon):
-    """Whether a gradient vanishes: see `Inspection`.
+    """Describe how a gradient vanishes, if it does: see `Inspection`.
 
     Args:
         norm: its length.
@@ -259,7 +268,7 @@ def vanishing(norm, size, epsilon):
 
 
 def explosion(norm, earlier):
-    """Whether a gradient explodes: see `Inspection`.
+    """Describe how a gradient explodes, if it does: see `Inspection`.
 
     Args:
         norm: its length.
@@ -293,7 +302,7 @@ class ActivationProbe(keras.Model):
         self.compile(jit_compile=keras.backend.backend() == "jax")
 
     def call(self, images):
-        """What each unit gives at most, (units,) float32 by the layers' names."""
+        """Return the greatest output of each unit, (units,) float32, by the layers' names."""
         greatest = {}
 
         def call(layer, arguments, options):
@@ -307,7 +316,7 @@ class ActivationProbe(keras.Model):
         return greatest
 
     def dead_units(self, images):
-        """Share of units that are not positive on any image.
+        """Return the share of units that are not positive on any image.
 
         Args:
             images: (n, height, width, channels), as the network takes them.

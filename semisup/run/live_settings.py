@@ -20,7 +20,7 @@ _STOP = "stop"
 
 
 def read(path, config, steered, loss_names):
-    """Reads and checks a file of live settings.
+    """Read and check a file of live settings.
 
     Args:
         path: the file.
@@ -49,7 +49,7 @@ def read(path, config, steered, loss_names):
 
 
 def _checked(values, config, steered, allowed):
-    """Values of settings, of the types and in the ranges of their flags."""
+    """Return the values of settings, of the types and in the ranges of their flags."""
     for name, value in values.items():
         if name not in allowed:
             raise UserError(f"{shown(name)}={shown(value)}: only {', '.join(allowed)} can change")
@@ -67,7 +67,7 @@ def _checked(values, config, steered, allowed):
 
 
 def changes(entries):
-    """What was changed when: a dictionary with step and seconds for each entry of a log that did.
+    """List what was changed when: step, seconds and new values of each change.
 
     Args:
         entries: entries of the log of a run.
@@ -81,7 +81,7 @@ def changes(entries):
 
 
 def applied(entries, config, steered):
-    """The settings that were changed, by name, as they were last.
+    """Return the settings that were changed, by name, with their latest values.
 
     Args:
         entries: entries of the log of a run.
@@ -138,7 +138,7 @@ class Steering(StepCallback):
         return int(self._value("eval_interval"))
 
     def begin(self, model):
-        """Brings back what was changed before a training was resumed, and looks into the file.
+        """Restore what was changed before a training was resumed, and look into the file.
 
         Args:
             model: the model that is trained.
@@ -153,12 +153,12 @@ class Steering(StepCallback):
         self.look(model)
 
     def on_step(self, logs):
-        """Looks into the file if it is time."""
+        """Look into the file if it is time."""
         if self.step % self.config.log_interval == 0:
             self.look(self.model)
 
     def look(self, model):
-        """Applies what the file says now.
+        """Apply what the file says now.
 
         Args:
             model: the model that is trained.
@@ -211,6 +211,6 @@ class Steering(StepCallback):
             scale.assign(factor)
 
     def _factor(self, name):
-        """What a setting's value at the beginning is multiplied by."""
+        """Return the factor by which a setting's initial value is multiplied."""
         before = getattr(self.config, name)
         return self._value(name) / before if before else 1.0

@@ -28,12 +28,12 @@ class StepCallback(keras.callbacks.Callback):
         self.steps_per_execution = steps_per_execution
 
     def on_train_batch_end(self, batch, logs=None):
-        """Counts the steps, and calls `on_step`."""
+        """Count the steps, and call `on_step`."""
         self.step += self.steps_per_execution
         self.on_step(logs)
 
     def on_step(self, logs):
-        """Called after `self.step` steps with the values of the latest one."""
+        """Handle the values of the latest step; `self.step` steps have been taken."""
 
 
 class Recorder:
@@ -62,7 +62,7 @@ class Recorder:
         return self._earlier_seconds + time.monotonic() - self._started
 
     def record(self, step, values):
-        """Adds an entry.
+        """Add an entry.
 
         Args:
             step: training step.
@@ -81,7 +81,7 @@ class Recorder:
                     tf.summary.scalar(name, value, step=entry["step"])
 
     def close(self):
-        """Writes what is buffered."""
+        """Write what is buffered."""
         self.writer.close()
 
 
@@ -95,11 +95,11 @@ class Logging(StepCallback):
         self._mark = None
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Forgets the time spent in an evaluation."""
+        """Forget the time spent in an evaluation."""
         self._mark = None
 
     def on_step(self, logs):
-        """Records an entry if it is time."""
+        """Record an entry if it is time."""
         if self.step % self.interval == 0:
             # Reading the model synchronises the backend's state; `self.model` does that on JAX.
             latest = self.model.latest_values.read()
@@ -117,7 +117,7 @@ class Logging(StepCallback):
 
 
 def tag(name):
-    """TensorBoard tag of a value, so that losses, weights and statistics stand together."""
+    """Return the TensorBoard tag of a value, which groups losses, weights and statistics."""
     if name.endswith("_weight"):
         return f"weights/{name.removesuffix('_weight')}"
     if name.endswith(("_loss", "_above_floor")):
@@ -152,13 +152,13 @@ class ProgressBar(StepCallback):
         return name.removesuffix("_loss")
 
     def on_step(self, logs):
-        """Moves the bar."""
+        """Move the bar."""
         # The bar's last update ends its line, and belongs to the evaluation.
         if self._bar is not None and self.step < self.max_steps:
             self._bar.update(self.step, self._shown(logs))
 
     def on_epoch_end(self, epoch, logs=None):
-        """Shows what was measured."""
+        """Show what was measured."""
         measured = [(name, logs[name]) for name in self.measured_names if name in (logs or {})]
         if not measured:
             return
@@ -174,7 +174,7 @@ class ProgressBar(StepCallback):
 
 
 def write_model_graph(writer, network):
-    """Writes the layers of a functional network for TensorBoard's graph page.
+    """Write the layers of a functional network for TensorBoard's graph page.
 
     The nodes are Keras layers, not a backend's operations, so the page is the same on all backends
     and readable. (TensorBoard's own reading of Keras models does not understand Keras 3.)
@@ -204,7 +204,7 @@ def write_model_graph(writer, network):
 
 
 def write_input_images(writer, model, batch, step, count=16):
-    """Writes training images as the network sees them, after augmentation and before scaling.
+    """Write training images as the network sees them, after augmentation and before scaling.
 
     Args:
         writer: a TensorFlow summary writer.

@@ -99,7 +99,7 @@ def read_toml(path):
 
 
 def _bytes(path, most):
-    """The content of a regular file, or None if there is none."""
+    """Return the content of a regular file, or None if there is none."""
     try:
         # A named pipe would make it wait for somebody who writes.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -160,7 +160,7 @@ def _checked(content, type, rest, where):
 
 
 def _mistake(content, type, name=""):
-    """What is wrong with a content, and where; None if nothing is."""
+    """Describe what is wrong with a content, and where; return None if nothing is."""
     try:
         msgspec.convert(content, type)
     except msgspec.ValidationError as error:
@@ -175,7 +175,7 @@ def _mistake(content, type, name=""):
 
 
 def _wrong_key(content, type, field):
-    """The key at which a dictionary in a field is wrong, which msgspec does not tell."""
+    """Return the key at which a dictionary in a field is wrong, which msgspec does not tell."""
     for key, part in content[field].items():
         try:
             msgspec.convert({**content, field: {key: part}}, type)

@@ -73,7 +73,7 @@ def association_graph(
     title: str = "",
     scale: float | None = None,
 ) -> Figure:
-    """Draws the associations of one batch; `association_graphs` with a single panel.
+    """Draw the associations of one batch: `association_graphs` with a single panel.
 
     Args:
         p_ab: (n, m) probabilities of stepping from a labelled to an unlabelled image.
@@ -91,7 +91,7 @@ def association_graph(
 
 
 def association_graphs(panels: Sequence[AssociationPanel], scale: float | None = None) -> Figure:
-    """Draws associations at several moments of training, one below the other (figure 3.2).
+    """Draw associations at several moments of training, one below the other (figure 3.2).
 
     In each panel the labelled images stand at the top and, once more, at the bottom, the unlabelled
     ones between them: a walk leads from top to bottom. The darkness of a line grows with the

@@ -42,7 +42,7 @@ def clusters_figure(
     per_cluster: int = 10,
     title: str = "",
 ) -> Figure:
-    """Draws the most probable images of each cluster in a row (figures 5.3 and 5.4).
+    """Draw the most probable images of each cluster in a row (figures 5.3 and 5.4).
 
     An image belongs to its most probable cluster alone, so none is shown twice. Beside its row
     stands how many images a cluster has. More than 25 clusters are set in several columns, to be
@@ -119,7 +119,7 @@ def _size_text(size: int) -> str:
 def cluster_sizes_figure(
     steps: np.ndarray, sizes: np.ndarray, title: str = "", placed_at: int | None = None
 ) -> Figure:
-    """Draws the clusters' shares of the images over the training, stacked.
+    """Draw the clusters' shares of the images over the training, stacked.
 
     A cluster that swallows others, or starves, is seen at once. Each band is named at its right
     end, with its last size; ten colours take turns.
@@ -195,7 +195,7 @@ def _draw_end_labels(
     colours: Sequence[str],
     spacing: float,
 ) -> None:
-    """Names the bands right of the plot, moved apart where they are thin.
+    """Name the bands on the right of the plot; names of thin bands are moved apart.
 
     Args:
         axes: Axes with a share, from 0 to 100, as y.
@@ -233,7 +233,7 @@ def _draw_end_labels(
 
 
 def _draw_moment(axes: Axes, step: int, fraction: float) -> None:
-    """Marks a step by a line, named above it; `fraction` is its place on the x axis in [0, 1]."""
+    """Mark a step by a line with a name; `fraction` is its place on the x axis, in [0, 1]."""
     axes.axvline(step, color="black", lw=1.2, ls=(0, (4, 2)), clip_on=False)
     axes.annotate(
         f"k-means, step {step:,}",

@@ -41,7 +41,7 @@ def confusion_figure(
     labelled_total: int | None = None,
     title: str = "Test error",
 ) -> Figure:
-    """Draws the labelled set, misclassified examples and the confusion matrix (figure 3.3).
+    """Draw the labelled set, misclassified examples and the confusion matrix (figure 3.3).
 
     Colour marks mistakes alone, on a square-root scale, so that a single one stays visible beside a
     dominating diagonal. Where there is more to show than fits, the figure says how much of it is
@@ -150,7 +150,7 @@ def _checked_confusion(confusion, class_names) -> np.ndarray:
 
 
 def _checked_mistakes(images, labels, predictions, confusion):
-    """Returns images, labels and predictions, checked and sorted by kind of mistake."""
+    """Return images, labels and predictions, checked and sorted by kind of mistake."""
     images = as_rgb(images, "mistake_images")
     labels, predictions = np.asarray(labels, np.int64), np.asarray(predictions, np.int64)
     if labels.shape != (len(images),) or predictions.shape != (len(images),):
@@ -235,7 +235,7 @@ def _draw_labelled_set(
     width: float,
     height: float,
 ) -> float:
-    """Draws a row of images for each class, rows side by side where that makes images larger.
+    """Draw a row of images for each class, with rows side by side where that makes images larger.
 
     Returns:
         Where the next part of the column begins, in inches from the top.

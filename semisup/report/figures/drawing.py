@@ -1,6 +1,7 @@
 """What all figures share: a page measured in inches, images on it, and the way to a file."""
 
 import functools
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ FONT_SIZE = 9
 MARGIN = 0.12
 """Free space around a figure's content, in inches."""
 TITLE_HEIGHT = 0.36
+
+_logger = logging.getLogger(__name__)
 
 
 class _Page(Figure):
@@ -73,7 +76,7 @@ def new_page(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def as_rgb(images: np.ndarray, name: str = "images") -> np.ndarray:
-    """Checks images for display and brings grey ones to three channels.
+    """Check images for display and bring grey ones to three channels.
 
     Args:
         images: uint8 array (n, h, w, 1) or (n, h, w, 3).
@@ -94,9 +97,9 @@ def as_rgb(images: np.ndarray, name: str = "images") -> np.ndarray:
 
 
 def drawn(drawings: Mapping[str, Callable[[], Figure]]) -> dict[str, Figure]:
-    """Draws figures, and says which are left out, and why.
+    """Draw figures, and log which are left out and why.
 
-    Too few images for a figure, say, is no reason to draw no other.
+    One figure that cannot be drawn, for too few images say, keeps no other from being drawn.
 
     Args:
         drawings: Functions that draw a figure by its name, and raise ValueError where they cannot.
@@ -109,12 +112,12 @@ def drawn(drawings: Mapping[str, Callable[[], Figure]]) -> dict[str, Figure]:
         try:
             figures[name] = draw()
         except ValueError as error:
-            print(f"figure {name} is left out: {error}")
+            _logger.warning("figure %s is left out: %s", name, error)
     return figures
 
 
 def draw_image(axes: Axes, image: np.ndarray, left: float, top: float, width: float) -> None:
-    """Puts an image on a page.
+    """Put an image on a page.
 
     Args:
         axes: The page's axes.
@@ -180,7 +183,7 @@ def abbreviate(text: str, length: int) -> str:
 
 
 def to_image(figure: Figure) -> np.ndarray:
-    """Renders a figure, for TensorBoard for example.
+    """Render a figure, for TensorBoard for example.
 
     Args:
         figure: Any figure; its own resolution counts.
@@ -194,7 +197,7 @@ def to_image(figure: Figure) -> np.ndarray:
 
 
 def save(figure: Figure, path: str | os.PathLike, **remarks: str) -> Path:
-    """Writes a figure as a PNG file. A reader sees the former file or the new one, never a part.
+    """Write a figure as a PNG file.
 
     Args:
         figure: Any figure; its own resolution counts.

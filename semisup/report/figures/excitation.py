@@ -40,7 +40,7 @@ class ReceptiveField(NamedTuple):
     size: np.ndarray
 
     def window(self, place, limits):
-        """The pixels that a unit sees; along an axis of which it sees all, exactly the image's.
+        """Return the pixels that a unit sees; where it sees a whole axis, exactly the image's.
 
         Args:
             place: (2,) int, row and column of the unit.
@@ -66,7 +66,7 @@ class _Convolution(NamedTuple):
 def excited_layers(
     model, images, num_layers=3, num_kernels=8, per_kernel=4, steps=32, batch_size=500
 ):
-    """Finds the images that excite kernels most, and the pixels of them that do.
+    """Find the images that excite kernels most, and the pixels that do so.
 
     Of the convolutions, the first, the last and some at even distances between them are looked at,
     and of their kernels, at even distances too, some of those that are positive anywhere. What a
@@ -130,7 +130,7 @@ def excited_layers(
 
 
 def receptive_field(source, calls, number, start=-1):
-    """What the units of a layer see, by the sizes, strides and paddings of the layers before it.
+    """Compute what the units of a layer see, from the layers before it.
 
     Layers that keep height and width are taken to act on each pixel alone, also those that
     normalise an image as a whole; what is broadcast to all pixels, as in squeeze-and-excitation,
@@ -165,7 +165,7 @@ def receptive_field(source, calls, number, start=-1):
 
 
 def integrated_gradients(gradients_at, image, baseline, steps=32):
-    """Attributes a number, which depends on an image, to the image's values.
+    """Attribute a number that depends on an image to the image's values.
 
     Args:
         gradients_at: function from (steps, height, width, channels) images to the gradients of
@@ -184,7 +184,7 @@ def integrated_gradients(gradients_at, image, baseline, steps=32):
 
 
 def cut(image, first, size, beyond):
-    """A window of an image, or of an array of numbers for its pixels.
+    """Cut a window out of an image, or out of an array with numbers for its pixels.
 
     Args:
         image: (height, width, ...) array.
@@ -214,7 +214,7 @@ class _Probe(keras.Model):
         self.compile(jit_compile=keras.backend.backend() == "jax")
 
     def call(self, images):
-        """Pairs of float32 (n, kernels) and int32 (n, kernels) for uint8 images."""
+        """Return pairs of float32 (n, kernels) and int32 (n, kernels) for uint8 images."""
         numbers, found = itertools.count(), {}
 
         def call(layer, arguments, options):
@@ -246,7 +246,7 @@ class _Attribution:
         )
 
     def seen(self, image, unit, kernel):
-        """What a unit sees of a uint8 image, and the attributions to it, summed over channels."""
+        """Return what a unit sees of a uint8 image, and the attributions summed over channels."""
         output_shape = self.convolution.call.outputs[0].shape[1:]
         prepared = self.model.prepare(image[None])
         values = prepared if self._normalize is None else self._normalize(prepared)
@@ -263,7 +263,7 @@ class _Attribution:
 
 
 def _convolutions(network, calls):
-    """Numbers of the calls that are convolutions, at least one."""
+    """Return the numbers of the calls that are convolutions; there is at least one."""
     numbers = [i for i, call in enumerate(calls) if isinstance(call.layer, CONVOLUTIONS)]
     if not numbers:
         raise ValueError(f"the network {network.name} has no convolution")
@@ -271,14 +271,14 @@ def _convolutions(network, calls):
 
 
 def _evenly(values, count):
-    """Some of many values at even distances, the first and the last among them, as an array."""
+    """Pick some of many values at even distances, with the first and the last, as an array."""
     values = np.asarray(values)
     chosen = np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)
     return values[chosen]
 
 
 def _last_normalization(source, calls):
-    """Number of the last of the layers that alone change the pixels at first, or -1."""
+    """Return the number of the last layer that still acts on single pixels only, or -1."""
     number, seen = -1, source
     while True:
         users = [i for i, call in enumerate(calls) if any(t is seen for t in call.inputs)]
@@ -298,7 +298,7 @@ def _is_pixelwise(call):
 
 
 def _field_before(call, tensor, field):
-    """What units see of the input of a layer, if they see `field` of its output; None: nothing."""
+    """Return what units see of a layer's input if they see `field` of its output, or None."""
     layer, output = call.layer, call.outputs[0]
     if len(tensor.shape) != 4 or len(output.shape) != 4:
         return None
@@ -330,7 +330,7 @@ def _field_before(call, tensor, field):
 
 
 def _union(one, other):
-    """What is seen by two ways."""
+    """Return what is seen along either of two ways."""
     first = np.minimum(one.offset, other.offset)
     end = np.maximum(one.offset + one.size, other.offset + other.size)
     return ReceptiveField(np.maximum(one.stride, other.stride), first, end - first)

@@ -76,7 +76,7 @@ def drawable(text: str) -> str:
 
 
 def _foreign(text):
-    """The characters that the default font lacks."""
+    """Return the characters that the default font lacks."""
     if text.isascii():
         return set()
     return set(text) - _characters(font_manager.findfont(font_manager.FontProperties())) - {"\n"}
@@ -84,13 +84,13 @@ def _foreign(text):
 
 @functools.cache
 def _family(character):
-    """The first family that has a character, or None."""
+    """Return the first font family that has a character, or None."""
     return next((name for name, path in _regular() if character in _characters(path)), None)
 
 
 @functools.cache
 def _regular():
-    """Name and path of the regular fonts of all families, the preferred families first."""
+    """Return name and path of the regular font of each family, preferred families first."""
     known = {font.fname for font in font_manager.fontManager.ttflist}
     # Matplotlib's list is of the day of its first import.
     for path in sorted(set(font_manager.findSystemFonts()) - known):
@@ -110,7 +110,7 @@ def _regular():
 
 @functools.cache
 def _characters(path):
-    """The characters that a font has; none of one that cannot be read."""
+    """Return the characters that a font has; none if the font cannot be read."""
     try:
         return frozenset(map(chr, font_manager.get_font(path).get_charmap()))
     except (OSError, RuntimeError):

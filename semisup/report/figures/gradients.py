@@ -4,7 +4,7 @@ import keras
 
 
 def input_gradients(model):
-    """The gradient of a weighted sum of a model's outputs with regard to its inputs.
+    """Return a function that computes the gradient of a model's outputs at its inputs.
 
     Args:
         model: a Keras model from one tensor to one tensor; it runs in inference mode.

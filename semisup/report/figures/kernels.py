@@ -58,7 +58,7 @@ class ExcitedLayer:
 
 
 def kernels_figure(kernels: np.ndarray, name: str = "") -> Figure:
-    """Draws the kernels of a first layer, each on a scale of its own, on which 0 is the middle.
+    """Draw the kernels of a first layer, each on a scale of its own with 0 in the middle.
 
     Those for grey images are red where they are positive and blue where they are negative; those
     for RGB images are drawn in colour.
@@ -102,7 +102,7 @@ def kernels_figure(kernels: np.ndarray, name: str = "") -> Figure:
 
 
 def excitation_figure(layers: Sequence[ExcitedLayer], title: str = "") -> Figure:
-    """Draws what excites kernels: a column for each layer, and in it a row for each kernel.
+    """Draw what excites kernels: a column for each layer, and in it a row for each kernel.
 
     A row holds pairs of a patch of an image and of the attributions to its pixels, the most
     exciting image first. In front of it stand the kernel's number and what it gives for that image.
@@ -163,7 +163,7 @@ class _Block:
         self.height = _HEADING + k * self.row_step - _GAP
 
     def draw(self, axes: Axes, left: float, top: float) -> None:
-        """Draws the block at a place in inches."""
+        """Draw the block at a place given in inches."""
         _draw_heading(axes, left, top, self.name, self.note)
         right = left + self.label_width
         for row, patches in enumerate(self.layer.patches):

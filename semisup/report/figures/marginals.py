@@ -31,7 +31,7 @@ def marginal_figure(
     parameters: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
-    """Draws how a metric depends on each setting of many runs (figure 5.5).
+    """Draw how a metric depends on each setting of many runs (figure 5.5).
 
     A panel holds one setting, whatever the others were: each run as a faint dot, and over the runs
     with equal values the mean and, as an error bar, the standard deviation of the sample. A number
@@ -131,7 +131,7 @@ class _Marginal:
 
     @classmethod
     def of(cls, runs, name: str) -> "_Marginal":
-        """Collects a setting from runs: a number, if all its values but None are."""
+        """Collect a setting from runs; it is a number if all its values other than None are."""
         found = [(settings[name], metric) for settings, metric in runs if name in settings]
         is_number = [_is_number(value) for value, _ in found if value is not None]
         if any(is_number) and all(is_number):
@@ -167,7 +167,7 @@ class _Marginal:
         return self.categories is None and len(np.unique(self.values)) > _MAX_VALUES
 
     def groups(self) -> list[np.ndarray]:
-        """Indices of the runs that are summarized together, in the order of their values."""
+        """Return the indices of the runs summarized together, in the order of their values."""
         order = np.argsort(self.values, kind="stable")
         if self.is_grouped:
             return np.array_split(order, min(_BINS, max(2, len(order) // _RUNS_PER_BIN)))
@@ -175,7 +175,7 @@ class _Marginal:
         return np.split(order, starts[1:])
 
     def summary(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean value, mean metric and the metric's standard deviation of each group.
+        """Return the mean value, the mean metric and the metric's standard deviation of each group.
 
         Values are averaged as the axis shows them: geometrically on a logarithmic one. A single
         run has no standard deviation: NaN, which draws no error bar.
@@ -188,7 +188,7 @@ class _Marginal:
         )
 
     def dots(self) -> np.ndarray:
-        """Where the runs stand on the axis: at their values, those of equal ones side by side."""
+        """Return where the runs stand on the axis: at their values, equal ones side by side."""
         if self.is_grouped:
             return self.values
         scaled = self._scaled()
@@ -260,7 +260,7 @@ def _category_names(marginal: _Marginal) -> list[str]:
 
 
 def _upright_names_height(marginal: _Marginal) -> float:
-    """Inches that the names of categories need below their panel; 0 where they fit lying down."""
+    """Return the inches that upright category names take below a panel; 0 if none are."""
     names = _category_names(marginal)
     width = text_width(names, FONT_SIZE - 2)
     return width if width * len(names) > 0.7 * _PANEL_WIDTH else 0.0

@@ -17,7 +17,7 @@ def nearest_neighbours(
     k: int = 5,
     exclude: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the nearest neighbours by cosine similarity.
+    """Find the nearest neighbours by cosine similarity.
 
     An embedding of length zero is similar to nothing: its similarities are 0.
 
@@ -69,7 +69,7 @@ def _checked(vectors: np.ndarray, name: str) -> np.ndarray:
 def nearest_neighbours_figure(
     query_images: np.ndarray, neighbour_images: np.ndarray, similarities: np.ndarray
 ) -> Figure:
-    """Draws images beside their nearest neighbours, each with its cosine similarity (figure 3.4).
+    """Draw images beside their nearest neighbours, each with its cosine similarity (figure 3.4).
 
     Args:
         query_images: uint8 (q, h, w, 1 or 3), the column on the left.

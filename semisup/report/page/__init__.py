@@ -8,7 +8,7 @@ NAME = "report.html"
 
 
 def write(run, task):
-    """Writes the report of a run into its directory.
+    """Write the report on a run into its directory.
 
     Args:
         run: a `RunDirectory`.

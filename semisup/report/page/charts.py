@@ -132,13 +132,13 @@ def _chart(name, title, curves, steps, most):
 
 
 def _spans_far(curves):
-    """Whether some curves can hardly be read on a linear axis, and all on a logarithmic one."""
+    """Return whether the curves need a logarithmic axis to be read, and fit on one."""
     values = np.concatenate([curve.values for curve in curves.values()])
     return np.all(values > 0) and values.max() > FAR * values.min()
 
 
 def _points(curve):
-    """Steps and values for the script; null where a value is not finite."""
+    """Return steps and values for the script, with null where a value is not finite."""
     values = [float(f"{v:.6g}") if np.isfinite(v) else None for v in curve.values.tolist()]
     return [curve.steps.tolist(), values]
 
@@ -233,7 +233,7 @@ def _put_ticks(axes, steps):
 
 
 def _marked(values):
-    """Which points of a curve are marked: all of few, else those that no line leads to."""
+    """Return which points of a curve are marked: all of few, else those that no line leads to."""
     if len(values) <= _MARKED:
         return np.isfinite(values)
     has_no_line = np.isnan(np.concatenate([[np.nan], values, [np.nan]]))

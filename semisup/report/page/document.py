@@ -92,7 +92,7 @@ def asset(name):
 
 
 def _breakable(text):
-    """A name that may be broken after its underscores and slashes."""
+    """Allow a line break after each underscore and slash of a name."""
     return Markup("<wbr>").join(re.split(r"(?<=[_/])", text))
 
 
@@ -236,7 +236,7 @@ class Report:
 
 
 def _shown(content):
-    """The content of a JSON file with all its texts as they can be shown."""
+    """Make all texts in the content of a JSON file printable."""
     if isinstance(content, str):
         return printable(content)
     if isinstance(content, dict):
@@ -245,7 +245,7 @@ def _shown(content):
 
 
 def _dataset(name):
-    """The name of a data set in a title: of a folder, the last part, since all are settings."""
+    """Return the name of a data set for a title: of a folder, only the last part."""
     return (file_name(name) or name) if name.startswith(FOLDER) else name
 
 
@@ -255,7 +255,7 @@ def _setting(setting):
 
 
 def _figure(folder, file):
-    """What the page shows of a figure; without `content` if it cannot be read."""
+    """Return what the page shows of a figure; it has no `content` if it cannot be read."""
     name = printable(file.removesuffix(".png"))
     figure = {
         "file": printable(file),
@@ -271,7 +271,7 @@ def _figure(folder, file):
 
 
 def _picture(path):
-    """A PNG file, in fewer colours if it is large.
+    """Read a PNG file, and reduce its colours if it is large.
 
     Returns:
         Its bytes, width and height in pixels, and the step that it shows, or None if it tells none.

@@ -154,7 +154,7 @@ def _has_clusters(content):
 
 
 def _cluster_columns(content, tables):
-    """Class and cluster of each column of a matrix of matched clusters; None where there are none.
+    """Return class and cluster of each column of a matrix of matched clusters, or None.
 
     The columns are the clusters in the order of their classes, and then those that are left over.
     """

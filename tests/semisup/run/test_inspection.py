@@ -34,7 +34,8 @@ def test_norms_are_those_of_the_latest_step(tmp_path, monkeypatch, task):
         log(callback, logs)
         if callback.step in (35, 36):
             model = callback.model
-            named = {"weights": model.trainable_variables, "means": model.optimizer._momentums}
+            means = inspection.averaged_gradients(model.optimizer)
+            named = {"weights": model.trainable_variables, "means": means}
             snapshots[callback.step] = {
                 name: [keras.ops.convert_to_numpy(variable) for variable in variables]
                 for name, variables in named.items()
