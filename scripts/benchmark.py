@@ -1,4 +1,4 @@
-"""Measures how fast the training is, against what the machine can do.
+"""Measurement of the training's speed, compared with what the machine can do.
 
     python scripts/benchmark.py --precision=bfloat16 --output=benchmark.json
     python scripts/benchmark.py --recipe=svhn_1000 --data_dir=DIR
@@ -16,8 +16,9 @@ import tempfile
 
 import numpy as np
 
-# What is measured is the source tree of this script, installed or not.
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# Measure the source tree of this script, whether it is installed or not.
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
 
 from contestants import (
     bare_steps,
@@ -59,7 +60,7 @@ LOOK = "looks into the layers"
 # A batch takes the pipeline far less time than a step takes, and a few wait in its buffer.
 _BATCHES_A_STEP = 20
 _LOOKS = 3
-# What the matrix products of a turn take, about.
+# About how long the matrix products of a turn take.
 _PRODUCT_SECONDS = 1.0
 _PATHS = ("logdir", "data_dir", "cache_dir")
 
@@ -125,7 +126,7 @@ def main():
         BenchmarkConfig,
         program="benchmark",
         summary=SUMMARY,
-        recipes=os.path.join(os.path.dirname(flags.__file__), "recipes"),
+        recipes=os.path.join(ROOT, "semisup", "recipes"),
     )
 
 
@@ -171,7 +172,7 @@ class Benchmark:
         from semisup.run.signals import StopSignals
 
         config = self.training_config
-        # What `training.train` does for a new run, less the evaluations and the results.
+        # Do what `training.train` does for a new run, without evaluations and results.
         run = directory.RunDirectory(config.logdir)
         backend.set_up(config)
         keras.utils.set_random_seed(config.seed)
