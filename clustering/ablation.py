@@ -1,4 +1,4 @@
-"""What each setting does to the accuracy, over a folder of runs (thesis figure 5.5)."""
+"""The effect of each setting on the accuracy, over a folder of runs (thesis figure 5.5)."""
 
 import dataclasses
 import logging
@@ -11,7 +11,7 @@ from semisup.errors import UserError
 from semisup.report import figures
 from semisup.run.directory import RunDirectory
 
-# What may differ within a run says nothing of the method, and neither do these.
+# Settings that may differ within a run say nothing about the method, and neither do these.
 _LEFT_OUT = {"seed", "initial_run"} | {
     field.name for field in dataclasses.fields(TrainConfig) if field.metadata["resume"]
 } - {"max_steps"}
@@ -35,7 +35,7 @@ def read(folder):
     for path in sorted(Path(folder).rglob("evaluation.json")):
         run = RunDirectory(path.parent)
         config = run.read_config()
-        # Another program's folder may hold a file of this name.
+        # Another program may use a file of this name.
         if config is None or config["task"] != task.NAME:
             continue
         measured = run.read_json("evaluation.json")
@@ -78,7 +78,7 @@ def draw(folder):
         else:
             path = folder / f"ablation_{file_name(dataset)}.png"
             if path in paths:
-                # Two folders of images may have one name.
+                # Two folders of images may have the same name.
                 path = folder / f"ablation_{file_name(dataset)}_{len(paths) + 1}.png"
             paths.append(figures.save(figure, path))
     if not paths:

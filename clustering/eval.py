@@ -1,4 +1,4 @@
-"""Evaluates a clustering, finished or running: `clustering-eval --help`."""
+"""The evaluation of a clustering, finished or running: `clustering-eval --help`."""
 
 import dataclasses
 

@@ -7,7 +7,7 @@ from semisup.run import evaluation
 
 
 class ClusteringReporter(Reporter):
-    """Measures a clustering: see `semisup.report.reporting.Reporter`.
+    """The report on a clustering: see `semisup.report.reporting.Reporter`.
 
     It alone reads labels, to compare clusters with them; no training sees what it finds.
     """

@@ -156,7 +156,7 @@ class TrainConfig(_Base):
             )
 
     def _check_that_its_settings_do(self):
-        # Source only may be asked for by one flag more, beside those of what it is compared with.
+        # Training on the source only may keep the flags of the run that it is compared with.
         without_effect = {
             "association": ("discrepancy_weight",),
             "mmd": ("similarity_measure", "temperature"),

@@ -1,4 +1,4 @@
-"""How far apart two domains' embeddings lie: maximum mean discrepancy (MMD) and CORAL.
+"""Distances between two domains' embeddings: maximum mean discrepancy (MMD) and CORAL.
 
 Both are baselines for the association: similarity terms that make the embeddings of source and
 target alike without looking at a label (thesis chapter 4, sections 1.2 and 3.2.2).
@@ -70,7 +70,7 @@ def linear_squared_mmd(x, y, bandwidths=BANDWIDTHS):
     """
     x, y = embedding_matrices(x, y)
     sizes = (x.shape[0], y.shape[0])
-    # JAX slices by Python's integers alone.
+    # JAX slices only by Python's integers.
     pairs = (ops.minimum(*map(_count, (x, y))) if None in sizes else min(sizes)) // 2
     (x1, x2), (y1, y2) = ((z[: 2 * pairs : 2], z[1 : 2 * pairs : 2]) for z in (x, y))
 
@@ -147,8 +147,8 @@ class MaximumMeanDiscrepancy(SimilarityTerm):
         """
         if self.estimator == "quadratic":
             return {"mmd_loss": squared_mmd(a, b, self.bandwidths)}, {}
-        # A labelled batch is ordered by class: its neighbours are no random pairs. Numbers of rows
-        # are shuffled, for of a matrix Keras on JAX shuffles each column by itself.
+        # A labelled batch is ordered by class, so that neighbours are no random pairs. Shuffle row
+        # numbers, since Keras on JAX shuffles each column of a matrix by itself.
         a, b = (
             ops.take(z, keras.random.shuffle(ops.arange(_count(z)), seed=self.seed_generator), 0)
             for z in (a, b)

@@ -1,4 +1,4 @@
-"""Evaluates an adaptation, finished or running: `domain-adaptation-eval --help`."""
+"""The evaluation of an adaptation, finished or running: `domain-adaptation-eval --help`."""
 
 import dataclasses
 import os

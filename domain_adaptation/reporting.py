@@ -24,7 +24,7 @@ class OtherRun(NamedTuple):
 
 
 class AdaptationReporter(Reporter):
-    """Measures an adapted model on both domains: see `semisup.report.reporting.Reporter`."""
+    """The report on an adapted model in both domains: see `semisup.report.reporting.Reporter`."""
 
     def __init__(self, settings, run, config, task, data, model):
         super().__init__(settings, run, config, task, data, model)

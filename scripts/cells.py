@@ -1,4 +1,4 @@
-"""Cells of the papers' tables as trainings: what is missing, how it is run, what it will cost."""
+"""The cells of the papers' tables as trainings: what is missing, how to run it, what it costs."""
 
 import contextlib
 import dataclasses
@@ -15,7 +15,7 @@ from semisup.errors import UserError
 from semisup.run.directory import RunDirectory
 from semisup.run.files import Entry
 
-# What the evaluation of an adaptation is compared with: other runs of the same pair and seed.
+# The evaluation of an adaptation is compared with these: runs of the same pair and seed.
 _BOUNDS = ("source_only", "target_only")
 
 
@@ -188,7 +188,7 @@ def seconds_per_step(cells):
         if training.kind in rates:
             estimates[training.kind] = 1 / statistics.median(rates[training.kind])
         else:
-            # What a recipe says of its time holds for all cells of its grid.
+            # The time that a recipe's comment gives holds for all cells of its grid.
             others = results.without(changes, published.flag_names(training.own))
             estimates[training.kind] = None if others else _promised(recipe)
     return estimates

@@ -1,4 +1,4 @@
-"""Compares data sets of the same classes: a generated one with its original, say.
+"""A comparison of data sets with the same classes, such as a generated one with its original.
 
     python scripts/compare_sets.py mnist_m mnist_m_generated --data_dir=DIR --output=FILE
     python scripts/compare_sets.py synthetic_signs synthetic_signs_generated --also=gtsrb ...
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-# The source tree of this script, installed or not.
+# Use the source tree of this script, whether it is installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from semisup.cli import flags

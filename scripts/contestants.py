@@ -73,7 +73,7 @@ def bare_steps(model, config, batch):
     def take(count):
         for _ in range(count):
             loss = step(inputs, labels)
-        # An accelerator works on after the call returned: wait for the last step.
+        # An accelerator goes on after the call has returned: wait for the last step.
         return float(keras.ops.convert_to_numpy(loss))
 
     return take
@@ -192,7 +192,7 @@ def similarity_gradients(term, labels, unlabelled, width):
             with tf.GradientTape() as tape:
                 tape.watch((a, b))
                 value = loss(a, b)
-            # That of a gather is sparse.
+            # The gradient of a gather is sparse.
             return [tf.convert_to_tensor(slope) for slope in tape.gradient(value, (a, b))]
 
     def compute(count):
@@ -234,7 +234,7 @@ def product_rate(dtype, size, count):
     from keras import ops
 
     random = np.random.default_rng(0).standard_normal((size, size), "float32")
-    # Of this scale, a product is about as large as its other factor.
+    # At this scale, a product is about as large as its other factor.
     factor = ops.convert_to_tensor(random / math.sqrt(size), dtype)
 
     def multiply(count):
@@ -290,7 +290,7 @@ def step_flops(model, labelled, unlabelled):
             flops += (labelled + unlabelled) * forward * (3 if flops else 2)
     embedding_size, num_classes = model.classifier.kernel.shape
     flops += 3 * 2 * labelled * embedding_size * num_classes
-    # Similarities, and round trips.
+    # Similarities and round trips.
     flops += 3 * 2 * labelled * unlabelled * (embedding_size + labelled)
     return flops
 

@@ -1,4 +1,4 @@
-"""Where commands run: as processes of this machine, or as tasks on a Ray cluster."""
+"""Executors of commands: as processes of this machine, or as tasks on a Ray cluster."""
 
 import contextlib
 import json
@@ -29,12 +29,12 @@ def run_commands(commands, log, cwd):
     os.makedirs(os.path.dirname(log), exist_ok=True)
     for command in commands:
         with open(log, "ab") as output:
-            # A session of its own: a Ctrl-C at the terminal is ours to pass on.
+            # In a session of its own, so that Ctrl-C at the terminal reaches it only through us.
             process = subprocess.Popen(
                 command, stdout=output, stderr=output, cwd=cwd, start_new_session=True
             )
             try:
-                # In pieces, since an interruption by Ray does not end a wait.
+                # Wait in short pieces, since an interruption by Ray does not end a wait.
                 while (status := process.poll()) is None:
                     time.sleep(_POLL_SECONDS)
             except BaseException:
@@ -70,7 +70,7 @@ def last_line(path, start=0):
 
 
 class LocalExecutor:
-    """Runs commands as processes of this machine."""
+    """An executor that runs commands as processes of this machine."""
 
     def submit(self, commands, log, cwd):
         """Start commands.
@@ -94,7 +94,7 @@ class LocalExecutor:
             start_new_session=True,
             text=True,
         )
-        # It stays open: its end tells what was started that nobody waits for it any more.
+        # The pipe stays open: when it closes, the process knows that nobody waits for it any more.
         process.stdin.write(json.dumps([commands, log, cwd]) + "\n")
         process.stdin.flush()
         return process
@@ -125,7 +125,7 @@ def main(commands, log, cwd):
         raise SystemExit(128 + number)
 
     def end_with_parent():
-        # Not by `sys.stdin`, whose lock would be held when this process ends first.
+        # Not through `sys.stdin`: its lock would be held if this process ends first.
         os.read(0, 1)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -135,7 +135,7 @@ def main(commands, log, cwd):
 
 
 class RayExecutor:
-    """Runs commands as tasks on Ray; the machines share the folders of project, data and runs.
+    """An executor that runs commands on Ray; all machines share project, data and runs.
 
     Args:
         address: address of the cluster, or empty to start one on this machine.
@@ -156,7 +156,7 @@ class RayExecutor:
             ray.init(address=address or "local", log_to_driver=False, configure_logging=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise UserError(f"--address={address}: {first_line(error)}") from None
-        # By value, since a worker need not find this module.
+        # Pickle by value, since a worker may not find this module.
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
         self._remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(run_commands)
 

@@ -1,4 +1,4 @@
-"""Draws the thesis' figures of chapters 3 to 5 that are made from runs: see `--help`."""
+"""The figures of the thesis' chapters 3 to 5 that are made from runs: see `--help`."""
 
 import dataclasses
 import os
@@ -112,7 +112,7 @@ def complete_runs(folder):
     for path in sorted(Path(folder).rglob("results.json")):
         run = RunDirectory(path.parent)
         config = run.read_config()
-        # Another program's folder may hold a file of this name.
+        # Another program may use a file of this name.
         if config is None or config["task"] not in published.TASKS:
             continue
         settings = run.read_settings(published.TASKS[config["task"]]).to_dict()
@@ -144,7 +144,7 @@ def _others(best, runs):
     paths = {kind: str(run.path.absolute()) for kind, run in found.items()}
     flags = []
     bounds = [found.get(kind) for kind in ("source_only", "target_only")]
-    # The evaluation measures a coverage by them, which others would make a wrong one.
+    # The evaluation computes the coverage from them, which runs of other lengths would falsify.
     if all(run and _is_alike(run, best) for run in bounds):
         flags = [f"--{kind}={paths.pop(kind)}" for kind in ("source_only", "target_only")]
     else:
@@ -159,7 +159,7 @@ def _is_alike(run, other):
 def _fits(figure, run):
     settings = run.settings
     if figure.task == "clustering":
-        # Two figures differ in nothing but the data.
+        # Two of the figures differ only in the data.
         return settings["dataset"].partition("/")[0] == figure.dataset
     return settings["similarity"] == "association"
 

@@ -1,4 +1,4 @@
-"""The numbers that the papers published, and which recipe is to reproduce each of them.
+"""The numbers that the papers published, and the recipe that reproduces each of them.
 
 `results/published.csv` holds them: a line a number, with its paper, table, and what stands in the
 table's row and column; the recipe is empty where the number is that of another method.

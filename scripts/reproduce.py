@@ -1,4 +1,4 @@
-"""Reproduces the tables of the papers: runs what is missing of them, and collects the results.
+"""The reproduction of the papers' tables: run the missing parts and collect the results.
 
     python -m scripts.reproduce --table=cvpr17/1 --seeds=0:3 -- --precision=bfloat16
 
@@ -224,7 +224,7 @@ def reproduce(config, further=(), executor=None):
     run = Reproduction(config, todo, planned, executor)
     for cell in planned:
         if cell.is_complete and not cell.result.is_file():
-            # Trained by an earlier call, which was stopped before it collected, or did not.
+            # An earlier call trained it, and was stopped or told not to collect.
             run.collect(cell)
     try:
         run.run()

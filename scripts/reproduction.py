@@ -1,4 +1,4 @@
-"""Cells while they are run: what is started, how far it is, and what became of it."""
+"""Cells while they run: what is started, how far it has come, and how it ended."""
 
 import dataclasses
 import math
@@ -69,7 +69,7 @@ class Reproduction:
             with StopSignals() as signals:
                 while self.waiting or self.running:
                     if signals.received:
-                        # SIGTERM too: nobody else would stop the trainings.
+                        # On SIGTERM too, since nobody else would stop the trainings.
                         raise KeyboardInterrupt
                     self._look()
         except KeyboardInterrupt:
@@ -80,7 +80,7 @@ class Reproduction:
 
     def _look(self):
         """Start what there is room for, and note what has ended."""
-        # Ray queues by itself, and knows how many fit.
+        # Ray has a queue of its own, and knows how many fit.
         room = self.config.jobs if self.config.executor == "local" else math.inf
         while self.waiting and len(self.running) < room:
             self._start(self.waiting.pop(0))

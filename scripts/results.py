@@ -1,4 +1,4 @@
-"""Collects results of runs into results/, from which `scripts.tables` makes tables.
+"""The collection of results of runs in results/, from which `scripts.tables` makes tables.
 
     python -m scripts.results --recipe=mnist_100 RUN_DIRECTORY [RUN_DIRECTORY ...]
 
@@ -32,16 +32,16 @@ RESULTS = published.ROOT / "results"
 PATHS = ("data_dir", "cache_dir", "logdir", "initial_run", "live_config")
 MEASURED = ("source_error", "squared_mmd", "source_only_error", "target_only_error", "coverage")
 MEASURED += ("accuracy", "nmi", "ari", "k_means_accuracy")
-# What a run is the same without.
+# Settings that do not change what a run is.
 RUN_ALONE = ("overwrite", "progress", "projector")
-# What may differ between the runs of a row: the table shows the precision in a column of its own.
+# Settings that may differ within a row; the table shows the precision in a column of its own.
 FREE = (*PATHS, *RUN_ALONE, "seed", "precision", "jit_compile", "steps_per_execution")
 FREE += ("deterministic", "devices", "max_checkpoints", "log_interval", "eval_interval")
 FREE += ("eval_batch_size", "checkpoint_interval", "inspect_interval", "histograms")
 
 
 class WentOnFrom(TypedDict):
-    """What a run was that another one went on from."""
+    """The run that another one went on from."""
 
     step: run_files.Count
     settings: run_files.Settings

@@ -119,7 +119,7 @@ def collected(folders):
     rows, used = [], set()
     known = {runs[0]["recipe"] for _, runs in folders}
     numbers = [number for number in published.numbers() if number.recipe in known]
-    # What one cell of a grid leaves open, another may name.
+    # One cell of a grid may name what another one leaves open.
     telling = {recipe: set() for recipe in known}
     for number in numbers:
         telling[number.recipe].update(published.flag_names(number.flags))
@@ -128,7 +128,7 @@ def collected(folders):
         named = published.flag_names(number.flags)
         found = []
         for folder, runs in folders:
-            # Where the cell's flags are the recipe's own, results do not tell them.
+            # If the cell's flags are the recipe's own, results do not name them.
             if runs[0]["recipe"] != number.recipe or any(
                 _setting(runs[0], name) != cell[name] for name in telling[number.recipe]
             ):

@@ -1,4 +1,4 @@
-"""Writes the tables of measured results: Markdown into the README files, CSV and LaTeX beside them.
+"""The tables of measured results: Markdown in the README files, CSV and LaTeX beside them.
 
     python -m scripts.tables
 

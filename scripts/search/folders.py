@@ -25,7 +25,7 @@ from semisup.run.reading import Scalar
 BACKEND = "KERAS_BACKEND"
 _JOURNAL = "trials.journal"
 
-# Optuna would warn of each failed trial, with a traceback; the search says it in a line.
+# Optuna would log a traceback for each failed trial; the search says it in one line.
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
@@ -88,7 +88,7 @@ class SearchFolder:
             names = os.listdir(self.path)
         except OSError as error:
             raise UserError(f"--folder={self.path}: {error.strerror}") from None
-        # The journal may be there: it is made before the description.
+        # The journal may exist already, since it is made before the description.
         strangers = sorted(name for name in names if not name.startswith((".", _JOURNAL)))
         if strangers and "search.json" not in names:
             raise UserError(
@@ -143,7 +143,7 @@ class SearchFolder:
             _cut_torn_line(path, lock)
             return optuna.storages.JournalStorage(journal.JournalFileBackend(path, lock))
         except Exception as error:
-            # Of a driver that is missing, a server that does not answer, a URL that is none.
+            # A missing driver, a silent server and an invalid URL raise different errors.
             name = "--storage" if self.storage else path
             raise UserError(f"{name} cannot be used: {first_line(error)}") from None
 
@@ -201,7 +201,7 @@ class SearchFolder:
 
     def is_training(self, number):
         """Return whether a process is training a trial."""
-        # Nobody else looks for a trial meanwhile, who would find this one locked.
+        # With the lock held, nobody who looks for a trial finds this one locked by mistake.
         with self.lock():
             return not self.is_free(number)
 

@@ -68,7 +68,7 @@ def _table(folder, trials, names):
         for trial in trials
     ]
     columns = ["trial", "state", "validation_error", "step", *names, SECONDS, FAILURE]
-    # As objects, whole numbers stay so beside missing ones.
+    # As objects, whole numbers beside missing ones do not become floats.
     return pandas.DataFrame(rows, columns=columns, dtype=object)
 
 
@@ -89,7 +89,7 @@ def command(folder, trial, description):
     values = {name: trial.params[name] for name in description["space"]}
     arguments = [*fixed, *spaces.as_flags(values)]
     if spaces.training_config(task, arguments).validation_samples:
-        # A recipe's or a flagfile's.
+        # A recipe or a flagfile has set it.
         arguments.append("--validation_samples=0")
     command = ["python", "-m", f"{task}.train", *arguments, f"--logdir={folder.file('best')}"]
     backend = shlex.quote(description["backend"])
@@ -101,7 +101,7 @@ def _without(arguments, name):
     kept, arguments = [], iter(arguments)
     for argument in arguments:
         if argument in (f"-{name}", f"--{name}"):
-            # Its value is an argument of its own.
+            # Skip the value, which is an argument of its own.
             next(arguments)
         elif argument.split("=")[0].lstrip("-") != name:
             kept.append(argument)

@@ -1,4 +1,4 @@
-"""What a search varies: a small TOML file, a line a flag, checked before anything is trained.
+"""The space of a search: a small TOML file, one line for each flag, checked before any training.
 
     learning_rate = {log = [1e-4, 1e-2]}
     visit_weight = {linear = [0, 1]}

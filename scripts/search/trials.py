@@ -33,15 +33,15 @@ _POLL_SECONDS = 0.5
 
 
 class _NoTrialLeft(Exception):
-    """Raised when a search has as many trials as it was asked for."""
+    """A search has as many trials as were requested."""
 
 
 class _Failed(Exception):
-    """Raised when a training ended without a result."""
+    """A training ended without a result."""
 
 
 class _CutOff(BaseException):
-    """Raised when a trial is left to be gone on with. (An `Exception` Optuna records as failure.)
+    """A trial is left to be continued. (Optuna would record an `Exception` as a failure.)
 
     Its cause, if it has one, is an error that is not the training's.
     """
@@ -92,7 +92,7 @@ class SharedStudy(optuna.Study):
         self._shared = storage
         self._folder = folder
         self._config = config
-        # By name, so that the order of the lines of the space does not matter.
+        # Sorted by name, so that the order of the lines of the space does not matter.
         self._distributions = {
             dimension.name: dimension.distribution
             for dimension in sorted(space, key=lambda dimension: dimension.name)
@@ -134,7 +134,7 @@ class SharedStudy(optuna.Study):
 
 
 class Searcher:
-    """One process' share of a search.
+    """The share of a search that one process does.
 
     Args:
         folder: a `SearchFolder`.
@@ -168,7 +168,7 @@ class Searcher:
                 for share in concurrent.futures.as_completed(shares):
                     share.result()
             except BaseException:
-                # An error, or a second Ctrl-C: the trainings save, but nobody waits for them.
+                # After an error or a second Ctrl-C, the trainings save, but nobody waits for them.
                 self._abandons = True
                 raise
         return self._signals.received
@@ -226,7 +226,7 @@ class Searcher:
         is_pruned = is_told = has_ended = False
         try:
             while not has_ended:
-                # Asked first: it may log and end between two looks.
+                # Ask first, since it may log and end between the two looks.
                 has_ended = process.poll() is not None
                 for step, error in _errors(run):
                     if step not in reported:
@@ -245,7 +245,7 @@ class Searcher:
                     process.terminate()
                 time.sleep(_POLL_SECONDS)
         finally:
-            # Once, since it would not live through a second.
+            # Only once, since a second signal would kill it.
             if not (has_ended or is_told):
                 process.terminate()
         return is_pruned
@@ -294,6 +294,6 @@ def sampler(kind, seed, number):
     if kind == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():
-        # That values close to those of running trials are avoided counts as experimental.
+        # Optuna warns that avoiding values close to those of running trials is experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(seed=seed, constant_liar=True)

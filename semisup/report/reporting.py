@@ -35,7 +35,7 @@ def evaluate_run(settings, task, reporter_class=None):
     if settings.follow:
         _wait_for_checkpoint(run, settings.poll_seconds)
     reporter_class = reporter_class or Reporter
-    # Before anything takes long: data and models of the same task may be large.
+    # Check before loading, since data and models may be large.
     reporter_class.check(settings, config)
     config = settings.relocated(config)
     backend.set_up(config)
@@ -47,7 +47,7 @@ def evaluate_run(settings, task, reporter_class=None):
     record = run.read_record()
     for name, split in data.measured.items():
         recorded = record.get(f"{name}_fingerprint")
-        # Images that there were none of, such as a target's test images, may have come since.
+        # Test images that did not exist at the training may have been added since.
         if recorded is not None and fingerprint(split) != recorded:
             raise UserError(
                 f"the {name.replace('_', ' ')} images are not those of the training in {run.path}"
@@ -56,14 +56,14 @@ def evaluate_run(settings, task, reporter_class=None):
     step = loading.step_of(model)
     reporter.write(step)
     while settings.follow:
-        # Asked first: a checkpoint may appear between the two looks.
+        # Ask first, since a checkpoint may appear between the two looks.
         training = run.is_training()
         steps = [new for new in checkpoints.list_steps(run.checkpoints) if new > step]
         for step in steps:
             try:
                 checkpoints.restore(model, run.checkpoints, step, to_evaluate=True)
             except checkpoints.CheckpointDamaged:
-                # Deleted by the trainer while it was read.
+                # The trainer has deleted it meanwhile.
                 continue
             reporter.write(step)
         if not steps:
@@ -81,13 +81,13 @@ def evaluate_run(settings, task, reporter_class=None):
         path = run.file("eval", "projector_config.pbtxt")
         _logger.info("wrote %s: see tensorboard's projector", path)
     if settings.figures:
-        # Only here: matplotlib takes a second to import.
+        # Imported here, since Matplotlib takes a second.
         from semisup.report import illustration
 
         for path in illustration.draw(run, step, reporter.drawings()):
             _logger.info("wrote %s", path)
     if settings.report:
-        # After the figures, which it shows.
+        # After the figures, since the page shows them.
         _logger.info("wrote %s", page.write(run, task))
 
 
@@ -98,7 +98,7 @@ def _wait_for_run(run, seconds):
         if not os.path.isdir(run.path):
             raise UserError(f"--logdir={run.path}: there is no such folder")
         strangers = run.strangers()
-        # Asked last: a training may have begun between the two looks.
+        # Ask last, since a training may have begun between the two looks.
         if strangers and not run.is_begun():
             raise UserError(
                 f"--follow: {run.path} holds no run, and none can begin there: it holds "
@@ -114,7 +114,7 @@ def _wait_for_checkpoint(run, seconds):
     """Wait for the first checkpoint of a run that is being trained."""
     told = False
     while True:
-        # Asked first: the training may end between the two looks, with a checkpoint.
+        # Ask first, since the training may save and end between the two looks.
         training = run.is_training()
         if checkpoints.list_steps(run.checkpoints):
             return
@@ -127,7 +127,7 @@ def _wait_for_checkpoint(run, seconds):
 
 
 class Reporter:
-    """Measures the model of a run, and reports what it measures.
+    """The evaluation of a run's model, and the report on it.
 
     Args:
         settings: the binary's configuration.

@@ -1,4 +1,4 @@
-"""How sure a network with dropout is, by Monte Carlo dropout (Gal and Ghahramani 2016).
+"""The uncertainty of a network with dropout, by Monte Carlo dropout (Gal and Ghahramani 2016).
 
 Each image passes a number of times through the network, with dropout active and all else as in an
 evaluation. How much the passes differ tells what the network does not know.
@@ -41,7 +41,7 @@ def mutual_information(probabilities):
         entropies. 0 where all passes agree, however uncertain each is.
     """
     of_mean = predictive_entropy(probabilities.mean(axis=0))
-    # Rounding may leave a little less than nothing.
+    # Rounding may make it slightly negative.
     return np.maximum(of_mean - predictive_entropy(probabilities).mean(axis=0), 0)
 
 
@@ -110,7 +110,7 @@ class DropoutPredictor(keras.Model):
 
     def _seeds(self):
         sequence = np.random.SeedSequence([self.seed, 0xD509])
-        # Positive numbers of 31 bits, which both backends can hold.
+        # Both backends can hold positive numbers of 31 bits.
         return [int(seed) for seed in sequence.generate_state(len(self._dropouts)) >> 1]
 
 

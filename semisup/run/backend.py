@@ -1,4 +1,4 @@
-"""Preparing Keras' backend and the accelerators before the first computation."""
+"""The preparation of Keras' backend and of accelerators before the first computation."""
 
 import contextlib
 import os
@@ -22,12 +22,12 @@ def set_up(config):
 
     if keras.backend.backend() == "tensorflow":
         for gpu in tf.config.list_physical_devices("GPU"):
-            # So that a training and its evaluation fit on one GPU.
+            # Let a training and its evaluation fit on one GPU.
             tf.config.experimental.set_memory_growth(gpu, True)
             if config.deterministic:
                 tf.config.experimental.enable_op_determinism()
         return
-    # TensorFlow only feeds: it must not take the accelerator's memory.
+    # TensorFlow only feeds the data, and must not take the accelerator's memory.
     tf.config.set_visible_devices([], "GPU")
     # JAX would take three quarters of a GPU, and leave no room for an evaluation beside a training.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

@@ -1,4 +1,4 @@
-"""What ends or interrupts the steps of a training: bad losses, checkpoints, evaluations."""
+"""The callbacks that end or interrupt a training: bad losses, checkpoints, evaluations."""
 
 import math
 
@@ -10,7 +10,7 @@ from semisup.run.monitoring import StepCallback
 
 
 class StopWhenNotFinite(StepCallback):
-    """Stops with a `TrainingError` when a loss is NaN or infinite."""
+    """A callback that raises a `TrainingError` when a loss is NaN or infinite."""
 
     def __init__(self, run, step, steps_per_execution):
         super().__init__(step, steps_per_execution)
@@ -34,7 +34,7 @@ class StopWhenNotFinite(StepCallback):
 
 
 class Checkpointing(StepCallback):
-    """Saves every so many steps, early on, at the last step, and when a signal asks to stop."""
+    """A callback that saves at intervals, early on, at the end, and when a signal asks it to."""
 
     def __init__(self, run, config, signals, step, steps_per_execution):
         super().__init__(step, steps_per_execution)
@@ -54,7 +54,7 @@ class Checkpointing(StepCallback):
 
 
 class Evaluation(StepCallback):
-    """Measures what the task measures at the end of each epoch."""
+    """A callback that evaluates at the end of each epoch."""
 
     def __init__(self, evaluate, step, steps_per_execution):
         super().__init__(step, steps_per_execution)

@@ -19,9 +19,9 @@ from semisup.errors import TrainingError, UserError
 from semisup.run import writing
 
 _NAME = re.compile(r"step_(\d{8,})\.npz")
-# Before models kept the average of their weights, their optimizers did.
-# No variable is called so: their names begin with that of their owner.
+# No variable has this name: their names begin with that of their owner.
 _DTYPES = "dtypes"
+# In earlier versions, optimizers kept the averages of the weights.
 _EARLIER_AVERAGE = re.compile(r"optimizer/.*_average(#\d+)?")
 
 
@@ -87,14 +87,14 @@ def save(model, folder, step, keep):
             raise TrainingError(f"at step {step}, {name} is not finite; no checkpoint is written")
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"step_{step:08d}.npz")
-    # Of trainings that were killed: nobody else writes here.
+    # Left by trainings that were killed: nobody else writes here.
     writing.remove_temporary(folder)
     if os.path.isdir(path):
         _set_aside(folder, step)
     with writing.replacing(path) as temporary:
         np.savez(temporary, **_as_bits(arrays))
     for later in (other for other in list_steps(folder) if other > step):
-        # Training came back here because it could not be restored.
+        # The training restarted from an earlier step because this one could not be restored.
         _set_aside(folder, later)
     for old in list_steps(folder)[1:-keep]:
         old_path = os.path.join(folder, f"step_{old:08d}.npz")
@@ -107,7 +107,7 @@ def save(model, folder, step, keep):
 
 def _as_bits(arrays):
     """Return the entries of an archive; `_from_bits` is the inverse."""
-    # NumPy would write their bits as well, but forget what they mean.
+    # NumPy would write the bits, but lose the dtype.
     foreign = {name: array for name, array in arrays.items() if array.dtype.isbuiltin != 1}
     bits = {name: array.view(f"u{array.itemsize}") for name, array in foreign.items()}
     dtypes = [[name, array.dtype.name] for name, array in foreign.items()]
@@ -159,7 +159,7 @@ def restore(model, folder, step, to_evaluate=False):
     """
     path = os.path.join(folder, f"step_{step:08d}.npz")
     try:
-        # Opened here, since NumPy leaves a damaged file open.
+        # Open the file here, since NumPy leaves a damaged one open.
         with open(path, "rb") as file, np.load(file) as archive:
             arrays = _from_bits({name: archive[name] for name in archive.files})
     except Exception as error:
@@ -185,7 +185,7 @@ def restore(model, folder, step, to_evaluate=False):
                 f"{path} does not fit the model: {name} has shape {arrays[name].shape}, "
                 f"not {tuple(variable.shape)}"
             )
-        # Not what Keras calls it: JAX has no integers of 64 bits by default.
+        # Ask the value, not Keras: by default, JAX has no integers of 64 bits.
         dtype = keras.backend.standardize_dtype(variable.value.dtype)
         if arrays[name].dtype.name != dtype:
             raise UserError(
@@ -205,7 +205,7 @@ def _with_earlier_average(arrays, model, variables):
     if len(averages) != len(model.trainable_variables):
         return arrays
     kept = {name: array for name, array in arrays.items() if name not in averages}
-    # An optimizer made them in the order of the weights.
+    # The optimizer made them in the order of the weights.
     for variable, average in zip(model.trainable_variables, averages, strict=True):
         kept[names[id(variable)]] = arrays[average]
     if model.average is not None:

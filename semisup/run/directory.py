@@ -5,7 +5,7 @@ data.json         what the data was: labelled indices, classes, fingerprints
 metrics.jsonl     one line an entry: the step and its values; appended to, and cut back to the
                   checkpoint's step on a resume
 results.json      metrics at the last step, time, hardware
-evaluation.json   what an evaluation measured last
+evaluation.json   what the latest evaluation measured
 predictions.csv   the predicted class of each evaluated image
 assignments.csv   the cluster of each image, of a clustering
 uncertainty.csv   how sure the network is of each image, from the last evaluation with --mc_dropout
@@ -39,7 +39,7 @@ OUTCOMES = (
     "report.html",
     "model.keras",
 )
-# The configuration last: as long as it is there, what is left is known to be a run.
+# The configuration comes last: as long as it exists, the rest is known to be a run.
 PARTS = (
     *OUTCOMES,
     "metrics.jsonl",
@@ -97,7 +97,7 @@ class RunDirectory:
         with file:
             deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
             while not _take(file, fcntl.LOCK_EX):
-                # An evaluation that asks whether somebody trains holds the lock for an instant.
+                # An evaluation that looks for a training holds the lock for an instant.
                 if time.monotonic() > deadline:
                     raise UserError(
                         f"another process is training in {self.path}; wait for it, or give another "
@@ -120,7 +120,7 @@ class RunDirectory:
 
     def strangers(self):
         """Return the names in this directory that keep a training from beginning in it, sorted."""
-        # An earlier version wrote under that last name.
+        # Earlier versions wrote under that last name.
         names = set(os.listdir(self.path)) - {_LOCK, "config.json.tmp"}
         return sorted(name for name in names if not writing.is_temporary(name))
 

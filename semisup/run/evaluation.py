@@ -65,7 +65,7 @@ class Predictor(keras.Model):
 
     def outputs(self, images):
         """Compute logits (n, classes) and embeddings (n, d), float32, of uint8 images."""
-        # One that has seen two shapes of images would take any, and not know their channels.
+        # A function that has seen two shapes of images would take any, without known channels.
         shape = tuple(images.shape[1:])
         self.predict_function = self._functions.get(shape)
         batches = image_batches(images, self.batch_size, backend.sharing_devices())

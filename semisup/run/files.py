@@ -78,7 +78,7 @@ class Results(TypedDict):
 
 
 class DomainError(TypedDict):
-    """What an evaluation of an adaptation measures in a domain."""
+    """The metrics of an adaptation in one domain."""
 
     error: Fraction
 
@@ -108,7 +108,7 @@ class Evaluation(TypedDict):
 
 
 class Entry(TypedDict):
-    """A line of `metrics.jsonl`; what was measured are numbers by their names."""
+    """A line of `metrics.jsonl`: besides these fields, measured numbers by name."""
 
     step: Count
     seconds: Positive

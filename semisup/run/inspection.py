@@ -25,12 +25,12 @@ PROBED = 100
 
 _EXPLOSION = 100.0
 _EARLIER = 3
-# A step at which every loss has the weight that it ends with.
+# At this step, every loss has its final weight.
 _LATE = 2**30
 
 
 class Inspection(StepCallback):
-    """Records norms and dead units of each layer, and warns of gradients that vanish or explode.
+    """A callback that records norms and dead units of each layer, and warns of bad gradients.
 
     The numbers of a layer, in the log and as scalars:
 
@@ -102,7 +102,7 @@ class Inspection(StepCallback):
         """
         weights = [logs.get(f"{name}_weight") for name in model.loss_weights]
         if weights != self._loss_weights:
-            # A loss that is switched on may well have other gradients.
+            # A loss that has just been switched on may have quite different gradients.
             self._loss_weights = weights
             self._earlier.clear()
         for layer, norm in gradient_norms(model).items():
@@ -122,7 +122,7 @@ class Inspection(StepCallback):
         self._warn_of_vanished(model, numbers)
         if self._probe is None:
             self._probe, self._probed = ActivationProbe(model.network), self.images()
-            # A network whose first kernels cannot be seen has no picture of them.
+            # Some networks have no first kernels that can be drawn.
             with contextlib.suppress(ValueError):
                 self._first_convolution = layer_calls.first_convolution(model.network)
         dead = self._probe.dead_units(self._probed)
@@ -137,8 +137,8 @@ class Inspection(StepCallback):
             norm = numbers[f"{GRADIENT}{layer}"]
             size = sum(math.prod(variable.shape) for variable in variables)
             trouble = vanishing(norm, size, model.optimizer.epsilon)
-            # A loss whose time has not come gives no gradient. Outside the network, what is left is
-            # that of a decay.
+            # A loss that is not switched on yet gives no gradient; outside the network, only weight
+            # decay may be left.
             is_apart = not any(id(variable) in embedding for variable in variables)
             if waits and (norm == 0 or is_apart):
                 trouble = None
@@ -287,7 +287,7 @@ def explosion(norm, earlier):
 
 
 class ActivationProbe(keras.Model):
-    """Tells which units of a network do nothing.
+    """A model that tells which units of a network do nothing.
 
     Args:
         network: a Keras model; of one that is not functional, no unit is known.

@@ -61,7 +61,7 @@ def _checked(values, config, steered, allowed):
                 f"--{name}={value}: it was 0 when the training began, and what is not there cannot "
                 "be scaled"
             )
-    # What they contradict, of the settings and of each other, the configuration knows.
+    # The configuration checks them against each other and against all other settings.
     dataclasses.replace(config, **known)
     return known
 
@@ -103,7 +103,7 @@ def applied(entries, config, steered):
 
 
 class Steering(StepCallback):
-    """Applies the file of live settings whenever the log is written, if it has changed.
+    """A callback that applies the file of live settings when the log is written, if it has changed.
 
     Learning rate and loss weights are changed by the scales that multiply their schedules, which
     are weights and so part of each checkpoint. What the file may not say is refused with a line on
@@ -144,11 +144,11 @@ class Steering(StepCallback):
             model: the model that is trained.
         """
         if self._applied:
-            # The log may say more than the checkpoint, whose step it may have been changed at.
+            # A change at the checkpoint's own step is in the log, but not in the checkpoint.
             self._scale(model)
         interval = self.config.eval_interval
         if interval != self._earlier_interval and interval != self.eval_interval:
-            # The flag is newer than what was changed live.
+            # The flag is newer than the live change.
             self._apply(model, {"eval_interval": interval})
         self.look(model)
 
@@ -175,7 +175,7 @@ class Steering(StepCallback):
             return
         self._refused = None
         if wanted is None:
-            # Not there yet, or being written anew: it asks for no change.
+            # The file does not exist yet, or is being rewritten: change nothing.
             return
         self.stops = wanted.pop(_STOP, False)
         changed = {

@@ -1,4 +1,4 @@
-"""What is seen of a training while it runs: log, TensorBoard, progress bar.
+"""The visible side of a running training: log, TensorBoard, progress bar.
 
 The log `metrics.jsonl` is the source: TensorBoard's scalars are written from its entries, and
 written anew from them when a run is resumed.
@@ -37,7 +37,7 @@ class StepCallback(keras.callbacks.Callback):
 
 
 class Recorder:
-    """Writes entries to the log of a run and to TensorBoard.
+    """A writer of entries to the log of a run and to TensorBoard.
 
     Args:
         run: the `RunDirectory`.
@@ -49,7 +49,7 @@ class Recorder:
         self._run = run
         self._started = time.monotonic()
         self._earlier_seconds = 0.0
-        # The scalars of a run that was killed reach beyond its checkpoint: write them anew.
+        # The scalars of a killed run reach beyond its checkpoint: write them anew.
         shutil.rmtree(run.file("train"), ignore_errors=True)
         self.writer = tf.summary.create_file_writer(run.file("train"))
         for entry in run.read_metrics():
@@ -86,7 +86,7 @@ class Recorder:
 
 
 class Logging(StepCallback):
-    """Records the losses, their weights, the learning rate and the speed every so many steps."""
+    """A callback that records losses, their weights, learning rate and speed at intervals."""
 
     def __init__(self, recorder, interval, step, steps_per_execution):
         super().__init__(step, steps_per_execution)
@@ -101,7 +101,7 @@ class Logging(StepCallback):
     def on_step(self, logs):
         """Record an entry if it is time."""
         if self.step % self.interval == 0:
-            # Reading the model synchronises the backend's state; `self.model` does that on JAX.
+            # On JAX, access to `self.model` brings its variables up to date.
             latest = self.model.latest_values.read()
             values = {tag(name): latest[name] for name in logs if name in latest}
             values["learning_rate"] = self.model.optimizer.learning_rate_at(self.step - 1)
@@ -126,7 +126,7 @@ def tag(name):
 
 
 class ProgressBar(StepCallback):
-    """One bar over all steps of a training; where nobody watches, a line for every evaluation.
+    """One bar over all steps of a training, or without a terminal a line for every evaluation.
 
     Args:
         max_steps: steps in all.
@@ -153,7 +153,7 @@ class ProgressBar(StepCallback):
 
     def on_step(self, logs):
         """Move the bar."""
-        # The bar's last update ends its line, and belongs to the evaluation.
+        # The last update ends the bar's line: leave it to the evaluation.
         if self._bar is not None and self.step < self.max_steps:
             self._bar.update(self.step, self._shown(logs))
 
@@ -191,7 +191,7 @@ def write_model_graph(writer, network):
     for depth in sorted(by_depth, reverse=True):
         for call in by_depth[depth]:
             name = call.operation.name
-            # A layer that is called twice is two nodes.
+            # A layer that is called twice has two nodes.
             repeats = sum(used.split("_call")[0] == name for used in names.values())
             names[id(call)] = f"{name}_call{repeats + 1}" if repeats else name
             node = graph.node.add(name=names[id(call)], op=type(call.operation).__name__)
@@ -228,7 +228,7 @@ def write_input_images(writer, model, batch, step, count=16):
 
 
 class kept_states:
-    """Puts back the variables of a layer at the end: looking at it must not change a training."""
+    """A context at whose end the variables of a layer are put back as they were."""
 
     def __init__(self, layer):
         self.layer = layer

@@ -56,7 +56,7 @@ def write(folder, embeddings, labels, class_names, images):
     entry.metadata_path = "classes.tsv"
     entry.sprite.image_path = "sprite.png"
     entry.sprite.single_image_dim.extend(size)
-    # What `projector.visualize_embeddings` does, but never half.
+    # As `projector.visualize_embeddings` does, but the file is never half written.
     writing.write_text(os.path.join(folder, "projector_config.pbtxt"), str(config))
 
 

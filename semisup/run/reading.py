@@ -1,4 +1,4 @@
-"""Reading JSON and TOML that a run or a user wrote: of known types, and bounded in size and depth.
+"""Readers of JSON and TOML that a run or a user wrote: typed, and bounded in size and depth.
 
 Nothing that a file holds can hang, exhaust or surprise the code that asked for it: whatever is not
 as expected is a `UserError` that names the file and the field.
@@ -29,7 +29,7 @@ for _ in range(_DEPTH):
 
 _JSON_BYTES = 256 * 2**20
 _LOG_BYTES = 2**30
-# The time to read a dotted key grows with the square of its length: a second, at this size.
+# The time to read a dotted key grows with the square of its length: one second at this size.
 _TOML_BYTES = 2**14
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
 
@@ -101,7 +101,7 @@ def read_toml(path):
 def _bytes(path, most):
     """Return the content of a regular file, or None if there is none."""
     try:
-        # A named pipe would make it wait for somebody who writes.
+        # Opening a named pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
@@ -131,7 +131,7 @@ def _decoded(path, content, decode):
 
 
 def _json(content):
-    # The standard library's, because names of files need not be valid Unicode.
+    # The standard library accepts names of files that are not valid Unicode.
     return json.loads(content.decode("utf-8"), object_pairs_hook=_object)
 
 

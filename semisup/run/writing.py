@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the former content or the new one, never a part of it."""
+"""Writers of files, of which a reader sees the former content or the new one, never a part."""
 
 import contextlib
 import errno
@@ -35,7 +35,7 @@ def replacing(path):
     if path.exists() and not path.is_file():
         raise OSError(errno.EEXIST, "it is no regular file", str(path))
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp{path.suffix}")
-    # Exclusively, so that it is neither a file nor a link that somebody else has put there.
+    # Created exclusively, so that it is neither a file nor a link of somebody else's.
     temporary.open("xb").close()
     try:
         yield temporary

@@ -1,4 +1,4 @@
-"""Association graphs: who is associated with whom, thesis figure 3.2."""
+"""Association graphs: which images are associated with which (thesis figure 3.2)."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -187,7 +187,7 @@ def _draw_lines(axes: Axes, probabilities: np.ndarray, start, end, scale: float)
     (start_x, _, start_y), (end_x, end_y, _) = start, end
     sources, targets = np.nonzero(probabilities >= 0.01 * scale)
     values = probabilities[sources, targets]
-    # Opaque lines, the dark ones last: what is faint never adds up to look strong.
+    # Opaque lines, the dark ones last, so that faint ones never add up to look strong.
     order = np.argsort(values, kind="stable")
     segments = [
         ((start_x[source], start_y), (end_x[target], end_y))

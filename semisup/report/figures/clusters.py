@@ -1,4 +1,4 @@
-"""What was found without labels: typical images of clusters, thesis figures 5.3 and 5.4."""
+"""Clusters found without labels: their typical images (thesis figures 5.3 and 5.4), their sizes."""
 
 from collections.abc import Sequence
 
@@ -205,7 +205,7 @@ def _draw_end_labels(
         spacing: The least distance between two names, in units of the share.
     """
     middles = np.cumsum(shares) - shares / 2
-    # Half way between names pushed up by those below and names pushed down by those above.
+    # Half way between where names below would push it up and names above would push it down.
     offsets = spacing * np.arange(len(shares))
     wanted = middles - offsets
     up, down = np.maximum.accumulate(wanted), np.minimum.accumulate(wanted[::-1])[::-1]

@@ -260,7 +260,7 @@ def _draw_labelled_set(
         by_width = width / (columns * (longest + 0.5) - 0.5)
         return min(by_width, height / (-(-len(rows) // columns) * aspect), 0.4)
 
-    # Of the arrangements with about the largest images, the one that leaves most room below.
+    # Among the arrangements with about the largest images, take the one with most room below.
     widest = max(map(cell_width, range(1, len(rows) + 1)))
     columns = max(c for c in range(1, len(rows) + 1) if cell_width(c) >= 0.85 * widest)
     cell = cell_width(columns)
@@ -313,6 +313,6 @@ def _draw_mistakes(
 
 
 def _caption(true: str, predicted: str, in_one_line: bool) -> str:
-    # So that names written from right to left do not change places.
+    # Isolated, so that names written from right to left do not change places.
     mark = "" if f"{true}{predicted}".isascii() else "\u200e"
     return f"{mark}{true}→{mark}{predicted}" if in_one_line else f"{true}\n{mark}→{predicted}"

@@ -1,4 +1,4 @@
-"""What all figures share: a page measured in inches, images on it, and the way to a file."""
+"""Drawing for all figures: a page measured in inches, images on it, and saving to a file."""
 
 import functools
 import logging
@@ -151,7 +151,7 @@ def row_label_width(texts: Sequence[str], notes: Sequence[str]) -> float:
 
 def wide(texts: Sequence[str], size: float) -> float:
     """Return a width in which the widest of some texts fits: see `text_width`."""
-    # Small letters, fitted to pixels, come out a little wider than their outlines.
+    # Small letters are a little wider than their outlines once they are fitted to pixels.
     return 1.08 * text_width(texts, size)
 
 
@@ -178,7 +178,7 @@ def abbreviate(text: str, length: int) -> str:
     """
     text = fonts.drawable(printable(str(text)))
     text = text if len(text) <= length else text[: length - 1].rstrip() + "…"
-    # A dollar begins a formula, unless it is escaped.
+    # An unescaped dollar sign begins a formula.
     return text.replace("$", r"\$")
 
 

@@ -107,7 +107,7 @@ def excited_layers(
         kernels = _evenly(np.flatnonzero(activations.max(axis=0) > 0), num_kernels)
         if not len(kernels):
             continue
-        # A row for each kernel, in which the most exciting image comes first.
+        # Each kernel has a row, with the most exciting image first.
         order = np.argsort(-activations[:, kernels], axis=0, kind="stable")[:per_kernel].T
         attribution = _Attribution(model, start, convolution, steps)
         seen = [
@@ -205,7 +205,7 @@ def cut(image, first, size, beyond):
 
 
 class _Probe(keras.Model):
-    """For each of some convolutions, what each kernel gives at most, and at which unit."""
+    """A model that returns each kernel's greatest output and its unit, for some convolutions."""
 
     def __init__(self, model, numbers):
         super().__init__(name="probe")
@@ -232,7 +232,7 @@ class _Probe(keras.Model):
 
 
 class _Attribution:
-    """Attributes what the kernels of a convolution give to pixels."""
+    """Attributions of the outputs of a convolution's kernels to pixels."""
 
     def __init__(self, model, start, convolution, steps):
         self.model = model

@@ -1,4 +1,4 @@
-"""Gradients with regard to images, which `keras.ops` lacks, on either backend."""
+"""Gradients with respect to images, which `keras.ops` lacks, on either backend."""
 
 import keras
 

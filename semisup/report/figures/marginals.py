@@ -1,4 +1,4 @@
-"""What each setting does to a result, averaged over all others: thesis figure 5.5."""
+"""The effect of each setting on a result, averaged over all others (thesis figure 5.5)."""
 
 import dataclasses
 import numbers
@@ -156,7 +156,7 @@ class _Marginal:
     def is_logarithmic(self) -> bool:
         if self.categories is not None or self.values.min() <= 0:
             return False
-        # A few of many numbers drawn evenly from [0, 1] lie near 0 and would count as decades.
+        # Some of many numbers drawn evenly from [0, 1] lie near 0, and would seem to span decades.
         distinct = np.unique(self.values)
         low = np.quantile(distinct, 0.05, method="lower")
         high = np.quantile(distinct, 0.95, method="higher")
@@ -193,7 +193,7 @@ class _Marginal:
             return self.values
         scaled = self._scaled()
         width = 0.4 if self.categories is not None else 0.03 * np.ptp(scaled)
-        # Multiples of the golden ratio spread evenly, whichever of them a value gets.
+        # Multiples of the golden ratio are spread evenly, whichever of them a value gets.
         spread = (np.arange(len(scaled)) * 0.618034) % 1 - 0.5
         return self._unscaled(scaled + width * spread)
 
@@ -240,7 +240,7 @@ def _draw_panel(axes: Axes, marginal: _Marginal, total: int) -> None:
             range(len(names)),
             names,
             rotation=90 if _upright_names_height(marginal) else 0,
-            # Labels of ticks are made after fonts are chosen for all other texts.
+            # Matplotlib makes tick labels after the fonts of all other texts have been chosen.
             fontfamily=fonts.stack("".join(names)),
         )
     axes.set_xlabel(abbreviate(marginal.name, 28), size=FONT_SIZE)

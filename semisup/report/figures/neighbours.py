@@ -53,7 +53,7 @@ def nearest_neighbours(
     distances, indices = index.kneighbors(queries, k + (exclude is not None))
     if exclude is not None:
         excluded = indices == np.asarray(exclude)[:, np.newaxis]
-        # Among equals, the excluded one need not be found.
+        # Among equal embeddings, the excluded one may not be found.
         excluded[~excluded.any(axis=1), -1] = True
         distances, indices = distances[~excluded].reshape(-1, k), indices[~excluded].reshape(-1, k)
     return indices, 1 - distances

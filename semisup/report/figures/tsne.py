@@ -224,7 +224,7 @@ def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
     marker_of = labels // len(COLOURS)
     area = float(np.clip(12_000 / len(points), 4, 30))
     axes.spines[:].set_color("0.8")
-    # By marker, not by class: the points of one class do not cover those of all before it.
+    # By marker, not by class, so that one class does not cover all classes before it.
     for marker in np.unique(marker_of):
         chosen = marker_of == marker
         axes.scatter(

@@ -33,7 +33,7 @@ DASHES = ((), (7, 4), (2, 4), (9, 3, 2, 3), (4, 3), (12, 4))
 _WIDTH, _HEIGHT = 400, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 382, 10, 198
 _MARKED = 12
-# Colours that stand for the style sheet's, which differ between light and dark pages.
+# Stand-ins for the colours of the style sheet, which differ between light and dark pages.
 _VARIABLES = [*(f"c{place}" for place in range(CURVES)), "muted", "rule", "page"]
 _PAINT = {name: f"#0123{place:02x}" for place, name in enumerate(_VARIABLES)}
 _STYLE = {
@@ -254,7 +254,7 @@ def _embedded(text, name, title, description, attributes):
         if "d" in node.attrib:
             # Hundredths of a pixel are enough.
             node.set("d", re.sub(r"(\.\d\d)\d+", r"\1", node.get("d")))
-        # It would hold for the whole page.
+        # A style element would apply to the whole page.
         for child in [child for child in node if child.tag.endswith(("}style", "}metadata"))]:
             node.remove(child)
     root.attrib = {

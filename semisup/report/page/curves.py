@@ -148,7 +148,7 @@ def thinned(curve, most):
             values = curve.values[finite]
             kept |= {int(finite[values.argmin()]), int(finite[values.argmax()])}
         else:
-            # So that the curve is interrupted there.
+            # Interrupt the curve there.
             kept.add(int(stretch[0]))
     places = sorted(kept)
     return Curve(curve.steps[places], curve.values[places])

@@ -97,7 +97,7 @@ def _breakable(text):
 
 
 class Report:
-    """Reads what a run left behind, and describes it for the template.
+    """What a run left behind, described for the template.
 
     Args:
         run: a `RunDirectory`.
@@ -109,7 +109,7 @@ class Report:
         self.run = run
         self.task = task
         self.config = _shown(config)
-        # The command line needs them as they are.
+        # Kept as they are, for the command line.
         self.values = config["settings"]
         self.fields = {field.name: field for field in dataclasses.fields(task.Config)}
         self.record = _shown(run.read_record() or {})
@@ -153,7 +153,7 @@ class Report:
             return [
                 (wording.title(name), value(self.measured[name], name), remark) for name in names
             ]
-        # Not evaluated yet: what the training itself has measured last.
+        # Not evaluated yet: show what the training itself measured last.
         for name in self.task.SHOWN:
             for entry in [self.results, *reversed(self.entries)]:
                 if name in entry:

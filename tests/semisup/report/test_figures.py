@@ -2,6 +2,7 @@ import itertools
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_failed_save_keeps_the_former_file(tmp_path, monkeypatch):
     path.write_bytes(b"former")
 
     def fail(self, file, **options):
-        file.write(b"part")
+        Path(file).write_bytes(b"part")
         raise OSError("disk full")
 
     monkeypatch.setattr(FigureCanvasAgg, "print_png", fail)
