@@ -22,7 +22,7 @@ class EvalConfig(semi_supervised.EvalConfig):
         semi_supervised.EvalConfig,
         "logdir",
         "",
-        help="Folder of the run (required, but with --ablation).",
+        help="Folder of the run (required without --ablation).",
     )
     figures: bool = redefault(
         semi_supervised.EvalConfig,

@@ -9,7 +9,7 @@ from semisup.run import evaluation
 class ClusteringReporter(Reporter):
     """The report on a clustering: see `semisup.report.reporting.Reporter`.
 
-    It alone reads labels, to compare clusters with them; no training sees what it finds.
+    Only this class reads labels, to compare clusters with them; no training sees its results.
     """
 
     def __init__(self, settings, run, config, task, data, model):

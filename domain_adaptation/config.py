@@ -1,7 +1,7 @@
 """The settings of a domain adaptation: those of `semisup`, and what concerns the two domains.
 
-The defaults are the thesis' fixed parameters (chapter 4, table 2) but for the learning rate and the
-growth of the association, which fit small batches. Nothing here imports Keras.
+The defaults are the thesis' fixed parameters (chapter 4, table 2), except for the learning rate and
+the growth of the association, which suit small batches. Nothing here imports Keras.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Distances between two domains' embeddings: maximum mean discrepancy (MMD) and CORAL.
 
-Both are baselines for the association: similarity terms that make the embeddings of source and
-target alike without looking at a label (thesis chapter 4, sections 1.2 and 3.2.2).
+Both are baselines for the association: similarity terms that align the embeddings of source and
+target without labels (thesis chapter 4, sections 1.2 and 3.2.2).
 
 Everything is computed in float32, whatever the embeddings' type.
 """
@@ -53,9 +53,9 @@ def squared_mmd(x, y, bandwidths=BANDWIDTHS):
 def linear_squared_mmd(x, y, bandwidths=BANDWIDTHS):
     """Estimate the squared MMD of two samples, unbiased, in linear time (Gretton et al. 2012).
 
-    Averages over pairs of neighbouring examples of each sample, so that the examples of a sample
-    have to be in random order. Of samples of different sizes, the rest of the larger one is unused,
-    and so is an odd last example.
+    The estimate averages over pairs of neighbouring examples of each sample, which have to be in
+    random order. If the samples differ in size, the rest of the larger one is unused, as is an odd
+    last example.
 
     Args:
         x: (n, d) float embeddings of one domain, in random order, n at least 2.
@@ -176,7 +176,7 @@ class MaximumMeanDiscrepancy(SimilarityTerm):
 class CorrelationAlignment(SimilarityTerm):
     """CORAL of two batches' embeddings, as a similarity term of an `AssociativeModel`.
 
-    Deep CORAL, as published, compares the logits; here it takes what the other terms take.
+    Deep CORAL, as published, compares the logits; this term compares embeddings, as the others do.
 
     Args:
         weight: weight of the loss: a number, or a schedule of the step.

@@ -24,7 +24,7 @@ class EvalConfig(semi_supervised.EvalConfig):
         semi_supervised.EvalConfig,
         "data_dir",
         "",
-        help="Folder of TFDS data sets, where it is not that of the training any more.",
+        help="Folder of TFDS data sets, if it has moved since the training.",
     )
     figures: bool = redefault(
         semi_supervised.EvalConfig,
@@ -33,9 +33,9 @@ class EvalConfig(semi_supervised.EvalConfig):
         help="Draw both domains' embeddings, associations, confusion matrix, nearest neighbours, "
         "t-SNE, first kernels and what excites kernels into figures/.",
     )
-    dataset: str = option("", "Run", "Source data set as folder:PATH, where its folder has moved.")
+    dataset: str = option("", "Run", "Source data set as folder:PATH, if its folder has moved.")
     target_dataset: str = option(
-        "", "Run", "Target data set as folder:PATH, where its folder has moved."
+        "", "Run", "Target data set as folder:PATH, if its folder has moved."
     )
     source_only: str = option(
         "",
@@ -51,7 +51,7 @@ class EvalConfig(semi_supervised.EvalConfig):
     compare: str = option(
         "",
         "Comparison",
-        f"Folders of further runs, with {os.pathsep!r} between, to show beside this one in the "
+        f"Folders of further runs, separated by {os.pathsep!r}, to show beside this one in the "
         "figure of both domains' embeddings.",
     )
 

@@ -168,7 +168,7 @@ def coverage(error, source_only, target_only):
 def domain_discrepancy(source, target, seed, shuffles=5):
     """Estimate the squared MMD between two domains, and what it would be without a difference.
 
-    The estimate is biased, as the authors' is: above 0 for two samples of one distribution.
+    Like the authors' estimate, it is biased: above 0 even for two samples of one distribution.
 
     Args:
         source: (n, d) float embeddings.

@@ -4,8 +4,8 @@
     python scripts/benchmark.py --recipe=svhn_1000 --data_dir=DIR
 
 The training of `semisup-train`, with its pipeline, metrics, log and checkpoints, takes turns with a
-bare step, with `Model.fit` on a constant batch, with the pipeline alone and with matrix products:
-where others use the machine too, single timings mean little, and ratios within a round do.
+bare step, with `Model.fit` on a constant batch, with the pipeline alone and with matrix products.
+On a machine that others use too, single timings mean little, but ratios within a round are steady.
 """
 
 import dataclasses
@@ -17,8 +17,7 @@ import tempfile
 import numpy as np
 
 # Measure the source tree of this script, whether it is installed or not.
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, ROOT)
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from contestants import (
     bare_steps,
@@ -34,6 +33,7 @@ from contestants import (
     unwatched_adam,
 )
 
+import semisup
 from semisup.cli import flags
 from semisup.cli.options import option
 from semisup.config import TrainConfig
@@ -42,9 +42,9 @@ from semisup.run import writing
 
 SUMMARY = (
     "Measures training steps a second, beside a bare step, the pipeline alone and the machine's\n"
-    "peak. Takes the flags of semisup-train, for a step depends on most of them; but trains in a\n"
-    "temporary folder, for as long as --rounds and --steps say. Without any flag: the step of the\n"
-    "MNIST recipes, on digits that need no download."
+    "peak. It takes the flags of semisup-train, since a step depends on most of them, but trains\n"
+    "in a temporary folder, for as long as --rounds and --steps say. Without flags, it measures\n"
+    "the step of the MNIST recipes, on digits that need no download."
 )
 
 TRAINING = "training"
@@ -126,7 +126,7 @@ def main():
         BenchmarkConfig,
         program="benchmark",
         summary=SUMMARY,
-        recipes=os.path.join(ROOT, "semisup", "recipes"),
+        recipes=os.path.join(os.path.dirname(semisup.__file__), "recipes"),
     )
 
 

@@ -3,8 +3,8 @@
     python scripts/compare_sets.py mnist_m mnist_m_generated --data_dir=DIR --output=FILE
     python scripts/compare_sets.py synthetic_signs synthetic_signs_generated --also=gtsrb ...
 
-Shows mean and standard deviation of each channel, and how well one classifier, trained on as many
-images of each set, does on held-out images of all of them: on sets that are alike, it does alike.
+It shows mean and standard deviation of each channel. It also trains a classifier on equally many
+images of each set, and tests it on held-out images of all sets: similar sets give similar errors.
 """
 
 import argparse

@@ -207,8 +207,8 @@ def similarity_gradients(term, labels, unlabelled, width):
 def generators():
     """Return functions that generate so many images, by name; starting processes is included.
 
-    Encoding and writing are not in them. Those of signs and of MNIST-M blend with noise, which
-    takes as long as photographs.
+    Encoding and writing are left out. Signs and MNIST-M are blended with noise, which takes as long
+    as photographs.
     """
     from semisup.data.builders import mnist_m_generated
     from semisup.data.rendering import digits, parallel, signs
@@ -270,8 +270,9 @@ def fastest_products(dtype, seconds):
 def step_flops(model, labelled, unlabelled):
     """Count the floating-point operations of a training step, those of matrix products alone.
 
-    That is, of convolutions and dense layers, forward and for the gradients of kernels and inputs
-    (save the pixels), and of the association; an addition or a multiplication is one.
+    These are the products of convolutions and dense layers, forward and for the gradients of
+    kernels and inputs (except the pixels), and of the association. An addition or a multiplication
+    is one.
 
     Args:
         model: a built `AssociativeModel`.

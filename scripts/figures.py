@@ -16,9 +16,9 @@ from semisup.run.directory import RunDirectory
 ROOT = Path(__file__).resolve().parent.parent
 SUMMARY = (
     "Draws the figures of the thesis' chapters 3 to 5 that are made from runs, from the complete\n"
-    "run directories in a folder. Where several runs fit a figure, that on the figure's own data\n"
-    "is taken, then that of most steps, then that of the lowest seed. A figure without a run is\n"
-    "named, with the recipe that would make one."
+    "run directories in a folder. If several runs fit a figure, it takes the one on the figure's\n"
+    "own data, then the one with most steps, then the one with the lowest seed. It names the\n"
+    "figures without a run, with a recipe that makes one."
 )
 
 
@@ -29,7 +29,7 @@ class FiguresConfig:
     folder: str = option("runs", "Figures", "Folder that holds run directories at any depth.")
     output: str = option("figures", "Figures", "Folder for the figures.")
     data_dir: str = option(
-        "", "Figures", "Folder of TFDS data sets, where it is not that of the training any more."
+        "", "Figures", "Folder of TFDS data sets, if it has moved since the training."
     )
 
     def __post_init__(self):
@@ -175,7 +175,7 @@ def _is_own(figure, run):
 def _beside(run, kind, runs):
     """Return another run of the same pair to show beside an adaptation, or None.
 
-    Where there are several, that of the same steps and seed, then that of most steps.
+    If there are several, prefer the same steps and seed, then the most steps.
     """
     similarity = "mmd" if kind == "mmd" else "none"
     names = ("dataset", "target_dataset")

@@ -1,9 +1,8 @@
 """The numbers that the papers published, and the recipe that reproduces each of them.
 
-`results/published.csv` holds them: a line a number, with its paper, table, and what stands in the
-table's row and column; the recipe is empty where the number is that of another method.
-`results/further.csv` has, in the same columns, what is measured besides and no paper has: there,
-the values are empty.
+`results/published.csv` has one line for each number, with its paper, table, row and column. The
+recipe is empty if the number belongs to another method. `results/further.csv` lists, in the same
+columns, what is measured but not in any paper; its values are empty.
 """
 
 import csv

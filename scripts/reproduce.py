@@ -2,7 +2,7 @@
 
     python -m scripts.reproduce --table=cvpr17/1 --seeds=0:3 -- --precision=bfloat16
 
-What follows `--` are flags of every training.
+The flags after `--` are given to every training.
 """
 
 import dataclasses
@@ -37,21 +37,23 @@ class ReproduceConfig:
     max_steps: int = option(
         0,
         "Cells",
-        "Steps of each training, another budget than the recipes'; the tables say so. 0: theirs.",
+        "Steps of each training instead of the recipes'; the tables say so. 0: the recipes'.",
         least=0,
     )
     folder: str = option("runs/reproduce", "Runs", "Folder of the run directories.")
     jobs: int = option(1, "Runs", "Trainings at a time.", least=1)
-    dry_run: bool = option(False, "Runs", "List the cells with what they will cost; run nothing.")
+    dry_run: bool = option(False, "Runs", "List the cells and their cost; run nothing.")
     collect: bool = option(
         True,
         "Runs",
-        "Copy results into results/ as they come in, and skip what is there already; --nocollect "
-        "trains all, and leaves results/ alone.",
+        "Copy results into results/ as they come in, and skip what is already there; --nocollect "
+        "trains all and leaves results/ alone.",
     )
-    note: str = option("", "Runs", "What the rows of the tables say of the data.")
+    note: str = option("", "Runs", "What the rows of the tables say about the data.")
     not_comparable: bool = option(
-        False, "Runs", "Leave the published numbers out of the rows: they are of other data."
+        False,
+        "Runs",
+        "Leave the published numbers out of the rows, since they were measured on other data.",
     )
     executor: str = option("local", "Cluster", "Where trainings run.", one_of=("local", "ray"))
     address: str = option("", "Cluster", "Address of a Ray cluster; default: start one here.")

@@ -3,13 +3,13 @@
     python -m scripts.results --recipe=mnist_100 RUN_DIRECTORY [RUN_DIRECTORY ...]
 
 It copies `results.json` of complete runs, less the paths in it, to `results/RECIPE/seedN.json`.
-Settings that are not the recipe's own (the open flags of a grid, say) become a folder of their own,
-and part of the table's row; so does what `--note` says of the data. Where it is other data than the
-published number's, `--not_comparable` keeps it out of the row. What an evaluation of the last step
-measured besides (of an adaptation: the source's error, the discrepancy, the coverage; of a
-clustering: its agreement with the classes) is kept too, and so are the least error of all
-evaluations while it was trained, which one table of the papers shows, and steps and settings of the
-run that it went on from, if there was one.
+Settings that are not the recipe's own, such as the open flags of a grid, get a folder of their own
+and appear in the table's row, as does what `--note` says about the data. `--not_comparable` keeps
+the published number out of the row if it was measured on other data. The file also keeps what an
+evaluation of the last step measured (in an adaptation the source's error, the discrepancy and the
+coverage; in a clustering the agreement with the classes), the least error of all evaluations during
+the training, which one table of the papers shows, and steps and settings of the run that it went on
+from, if any.
 """
 
 import argparse
@@ -170,9 +170,9 @@ def _lacks_evaluation(result):
 def changes(recipe, settings):
     """List how a run's settings differ from its recipe's, as sorted `name=value`.
 
-    What may differ between the runs of a row, such as seed and precision, is left out. A setting
-    that did not exist yet when the run was trained had its default, which means what was done
-    before.
+    Settings that may differ between the runs of a row, such as seed and precision, are left out. A
+    setting that did not exist yet when the run was trained counts as its default, which means what
+    was done before.
 
     Args:
         recipe: name of the recipe.

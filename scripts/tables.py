@@ -3,9 +3,9 @@
     python -m scripts.tables
 
 Every published number that a recipe reproduces gets a row for each folder of results that measured
-it: the published value, ours, their difference with its 95 % confidence interval, and what our runs
-took. The interval is Student's, over our seeds, and given for means alone; the published value is
-taken as exact.
+it: the published value, ours, their difference with its 95 % confidence interval, and the cost of
+our runs. The interval is Student's, over our seeds, and given only for means; the published value
+is taken as exact.
 """
 
 import argparse
@@ -327,8 +327,8 @@ def foremost(rows):
 def files():
     """Return the files that tables are written to, and their contents.
 
-    The README shows the foremost rows of the papers' tables, and no details; `results/README.md`
-    shows all.
+    The README shows the foremost rows of the papers' tables without details, and
+    `results/README.md` shows all rows.
     """
     root = results.RESULTS.parent
     folders = list(results.rows())

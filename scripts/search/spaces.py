@@ -5,7 +5,7 @@
     emb_size = {integer = [32, 256]}
     augmentation = {choice = ["none", "affine"]}
 
-`log` samples a range exponentially, whole numbers too where the flag takes them.
+`log` samples a range exponentially; it takes whole numbers if the flag does.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ _TYPE_NAMES = {bool: "true or false", str: "texts", int: "whole numbers", float:
 _OTHER_IMAGES = "errors on different images do not compare"
 _OWN_FOLDER = "each trial has a folder of its own"
 _LOSES_TRIALS = "it would delete what a cut-off trial has trained"
-_STEERS = "it would change settings of trials that nobody records"
+_STEERS = "it would change settings of trials without a record"
 _NOT_VARIED = {
     "max_steps": "errors after different numbers of steps do not compare",
     "dataset": _OTHER_IMAGES,
@@ -201,8 +201,8 @@ def _why_not_varied(field):
 def check(space, fixed, task):
     """Check that every training of a search has flags that its command accepts.
 
-    The settings know what they allow. They are asked about both ends of every range, and, since
-    some contradict each other, about those of every two ranges together.
+    The settings check themselves: at both ends of every range and, since some settings contradict
+    each other, at the ends of every two ranges together.
 
     Args:
         space: tuple of `Dimension`s.

@@ -1,7 +1,7 @@
 """The trials of a search: which process trains which one, and what came of it.
 
-A process that trains a trial holds a lock, which its training inherits: a trial whose process has
-gone is free once its training has gone too, and whoever finds it goes on with it.
+A process that trains a trial holds a lock, which its training inherits. When both have ended, the
+trial is free, and the next process that finds it continues it.
 """
 
 import concurrent.futures

@@ -74,7 +74,7 @@ def kernel_drawings(predictor, images):
 def draw(run, step, drawings):
     """Draw the figures of a run into `figures/`, and write them as images for TensorBoard.
 
-    Each file tells its step, as the remark `step`.
+    Each file has its step as the remark `step`.
 
     Args:
         run: a `RunDirectory`.

@@ -72,7 +72,7 @@ def evaluate_run(settings, task, reporter_class=None):
             time.sleep(settings.poll_seconds)
     if settings.follow and run.completed_step() < step:
         _logger.info(
-            "Nobody trains in %s any more, at step %d of %d.", run.path, step, config.max_steps
+            "The training in %s has stopped at step %d of %d.", run.path, step, config.max_steps
         )
     if settings.figures or settings.projector:
         averaging.put_average(model)
@@ -119,7 +119,9 @@ def _wait_for_checkpoint(run, seconds):
         if checkpoints.list_steps(run.checkpoints):
             return
         if not training:
-            raise UserError(f"--follow: {run.path} has no checkpoint, and nobody trains there")
+            raise UserError(
+                f"--follow: {run.path} has no checkpoint, and no training is running there"
+            )
         if not told:
             told = True
             _logger.info("Waiting for a checkpoint in %s ...", run.path)

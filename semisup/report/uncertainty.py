@@ -1,7 +1,7 @@
 """The uncertainty of a network with dropout, by Monte Carlo dropout (Gal and Ghahramani 2016).
 
-Each image passes a number of times through the network, with dropout active and all else as in an
-evaluation. How much the passes differ tells what the network does not know.
+Each image passes through the network several times, with dropout active and everything else as in
+an evaluation. The differences between the passes show what the network does not know.
 """
 
 import contextlib
@@ -48,8 +48,8 @@ def mutual_information(probabilities):
 class DropoutPredictor(keras.Model):
     """Class probabilities of an `EmbeddingClassifier` from passes with dropout.
 
-    Keras' dropout layers are active, in nested models too, but not those within other layers. Batch
-    normalisation uses its moving statistics, and nothing augments.
+    Keras' dropout layers are active, also in nested models, but not within other layers. Batch
+    normalisation uses its moving statistics, and images are not augmented.
 
     Args:
         model: an `EmbeddingClassifier`.
@@ -131,7 +131,7 @@ def summary(passes, entropy, wrong=None):
     Args:
         passes: how often each image has passed.
         entropy: (n,) entropies of the averaged predictions.
-        wrong: (n,) bool, whether these are wrong; None if nobody knows.
+        wrong: (n,) bool, whether these are wrong; None if the classes are unknown.
 
     Returns:
         Dictionary ready for JSON with `passes`, `mean_entropy`, `error` (fraction of wrong

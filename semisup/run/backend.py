@@ -78,8 +78,8 @@ def check_compilation(config):
 def shared_batches(config):
     """Build the models of a block on several devices, each of which takes a part of every batch.
 
-    The weights are the same on all. A loss that compares all images of a batch with each other, as
-    associations do, is computed over the devices, not for each part.
+    All devices have the same weights. A loss that compares all images of a batch, as associations
+    do, is computed over the whole batch, not over each part.
 
     Args:
         config: a `TrainConfig`, of which `devices` says how many; nothing is done for one.

@@ -2,9 +2,8 @@
 
 A checkpoint is a NumPy archive `step_NNNNNNNN.npz` with an entry for each variable: the weights,
 the step, the states of the seed generators, and the optimizer's. Dtypes that NumPy lacks, such as
-bfloat16, are stored as bits, and named in an entry of their own. An archive is written under a
-temporary name, flushed to the disk and renamed, so a file with the final name is whole; its
-checksums tell one that was damaged later.
+bfloat16, are stored as bits, and named in an entry of their own. A file with the final name is
+whole: see `writing.replacing`. Its checksums reveal later damage.
 """
 
 import os
@@ -33,8 +32,8 @@ def named_variables(model):
     """Name the variables of a model and its optimizer, the same way in every process.
 
     Keras numbers layers and seed generators by a counter of the process (`dropout_3`). The numbers
-    are left out here, and variables that then share a name are numbered in the model's own order.
-    What model and optimizer call their `transient_variables` is left out too.
+    are dropped, and variables that then share a name are numbered in the model's own order. The
+    `transient_variables` of model and optimizer are left out.
 
     Args:
         model: a compiled model; its optimizer's variables are created if they don't exist yet.
@@ -69,7 +68,7 @@ def save(model, folder, step, keep):
         model: a compiled model.
         folder: folder of the checkpoints, created if need be.
         step: training step.
-        keep: number of newest checkpoints to keep, at least 1; the very first is kept besides, to
+        keep: number of newest checkpoints to keep, at least 1; the very first is kept too, to
             show what training began with.
 
     Returns:
@@ -177,7 +176,7 @@ def restore(model, folder, step, to_evaluate=False):
     extra = sorted(arrays.keys() - variables.keys())
     if missing or extra:
         raise CheckpointDamaged(
-            f"{path} does not fit the model: it lacks {missing[:3]} and has {extra[:3]} besides"
+            f"{path} does not fit the model: it lacks {missing[:3]}, and {extra[:3]} are left over"
         )
     for name, variable in variables.items():
         if arrays[name].shape != tuple(variable.shape):

@@ -2,12 +2,12 @@
 
 config.json       every setting, versions (that of the sampler too), git commit
 data.json         what the data was: labelled indices, classes, fingerprints
-metrics.jsonl     one line an entry: the step and its values; appended to, and cut back to the
-                  checkpoint's step on a resume
+metrics.jsonl     one entry a line, with the step and its values; cut back to the checkpoint's step
+                  on a resume
 results.json      metrics at the last step, time, hardware
 evaluation.json   what the latest evaluation measured
 predictions.csv   the predicted class of each evaluated image
-assignments.csv   the cluster of each image, of a clustering
+assignments.csv   the cluster of each image, in a clustering
 uncertainty.csv   how sure the network is of each image, from the last evaluation with --mc_dropout
 report.html       all of this as one page, from the last evaluation with --report
 model.keras       the trained model, for export

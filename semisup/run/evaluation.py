@@ -35,7 +35,7 @@ def image_batches(images, batch_size, multiple=1):
 class Predictor(keras.Model):
     """Logits and embeddings of an `EmbeddingClassifier`, by a function that is traced once.
 
-    It has its own compilation: under the model's `steps_per_execution`, Keras would put as many
+    It is compiled on its own: under the model's `steps_per_execution`, Keras would put as many
     forward passes into one graph.
 
     Args:

@@ -1,7 +1,7 @@
 """What the JSON files of a run hold, as types that are checked when they are read.
 
-Each file may hold more than its type names: what a task records and measures of its own, and what
-later versions add. What earlier versions did not write yet is `NotRequired`.
+Each file may hold more than its type names: what a task records and measures itself, and what later
+versions add. Fields that earlier versions did not write are `NotRequired`.
 """
 
 from typing import Annotated, NotRequired, TypedDict

@@ -1,8 +1,8 @@
 """A look into the layers of a running training (thesis section 2.2): gradients, weights, units.
 
-Norms are taken where they cost next to nothing: those of the gradients by the optimizer in every
-step, which are watched whenever the log is written, all else from the weights and the optimizer's
-averages at the interval.
+Norms are taken where they cost next to nothing. The optimizer computes those of the gradients in
+every step, and they are checked whenever the log is written. Everything else comes from the weights
+and the optimizer's averages, at the interval.
 """
 
 import contextlib
@@ -32,18 +32,17 @@ _LATE = 2**30
 class Inspection(StepCallback):
     """A callback that records norms and dead units of each layer, and warns of bad gradients.
 
-    The numbers of a layer, in the log and as scalars:
+    It records these numbers of a layer, in the log and as scalars:
 
-    - `gradient_norm/LAYER`, of the latest step, before the gradient's length is limited;
+    - `gradient_norm/LAYER`, of the latest step, before the gradient is clipped;
     - `weight_norm/LAYER`;
-    - `update_ratio/LAYER`, length of the latest step's update by that of the weights;
+    - `update_ratio/LAYER`, norm of the latest step's update divided by that of the weights;
     - `dead_units/LAYER`, the share of units (of a convolution: channels) that are not positive on
       any of the probed images, for layers with a nonlinear activation.
 
-    A gradient vanishes where the root of its mean square is below the optimizer's epsilon, so that
-    the weights hardly move. It explodes where its norm is not finite or 100 times the median of
-    those that were watched before, with the same weights of the losses; what happens in the steps
-    between is not seen.
+    A gradient vanishes if the root of its mean square is below the optimizer's epsilon, so that the
+    weights hardly move. It explodes if its norm is not finite, or more than 100 times the median of
+    earlier norms under the same loss weights. Steps between two checks are not seen.
 
     Args:
         recorder: a `monitoring.Recorder`.

@@ -1,8 +1,8 @@
 """Settings of a running training that a small file may change (thesis section 2.2).
 
-The file is TOML, a line a setting: `learning_rate = 5e-4`, `visit_weight = 0.2`,
-`eval_interval = 100`, `stop = true`. It says how the training should differ from its flags: a line
-that is taken away brings the flag's value back.
+The file is TOML, with one line for each setting: `learning_rate = 5e-4`, `visit_weight = 0.2`,
+`eval_interval = 100`, `stop = true`. It says how the training should differ from its flags; when a
+line is removed, the flag's value returns.
 """
 
 import dataclasses
@@ -105,9 +105,9 @@ def applied(entries, config, steered):
 class Steering(StepCallback):
     """A callback that applies the file of live settings when the log is written, if it has changed.
 
-    Learning rate and loss weights are changed by the scales that multiply their schedules, which
-    are weights and so part of each checkpoint. What the file may not say is refused with a line on
-    the screen, and the training goes on as before.
+    Scales multiply the schedules of learning rate and loss weights; they are weights, and so part
+    of each checkpoint. A setting that is not allowed is refused with a line on the screen, and the
+    training goes on as before.
 
     Args:
         config: the configuration of the training.

@@ -1,7 +1,7 @@
 """The visible side of a running training: log, TensorBoard, progress bar.
 
-The log `metrics.jsonl` is the source: TensorBoard's scalars are written from its entries, and
-written anew from them when a run is resumed.
+TensorBoard's scalars are written from the entries of the log, `metrics.jsonl`, and are written anew
+when a run is resumed.
 """
 
 import shutil
@@ -15,7 +15,7 @@ import numpy as np
 class StepCallback(keras.callbacks.Callback):
     """A callback that knows the training step.
 
-    It counts, since reading the step from the model would synchronise the JAX backend's state.
+    It counts the steps, since reading them from the model would synchronise JAX' state.
 
     Args:
         step: steps taken before the training goes on.
@@ -176,8 +176,8 @@ class ProgressBar(StepCallback):
 def write_model_graph(writer, network):
     """Write the layers of a functional network for TensorBoard's graph page.
 
-    The nodes are Keras layers, not a backend's operations, so the page is the same on all backends
-    and readable. (TensorBoard's own reading of Keras models does not understand Keras 3.)
+    The nodes are Keras layers, not a backend's operations, so that the page is readable and alike
+    on all backends. (TensorBoard itself does not understand models of Keras 3.)
 
     Args:
         writer: a TensorFlow summary writer.

@@ -1,7 +1,7 @@
 """Readers of JSON and TOML that a run or a user wrote: typed, and bounded in size and depth.
 
-Nothing that a file holds can hang, exhaust or surprise the code that asked for it: whatever is not
-as expected is a `UserError` that names the file and the field.
+No content can hang, exhaust or surprise the caller: whatever is unexpected raises a `UserError`
+that names the file and the field.
 """
 
 import json

@@ -6,7 +6,7 @@ import signal
 class StopSignals:
     """A context that notes SIGINT and SIGTERM, so that a training can save before it stops.
 
-    A second signal of the same kind acts as it would have without this.
+    A second signal of the same kind has its usual effect.
 
     Attributes:
         received: number of the signal, or 0.

@@ -2,8 +2,8 @@
 
 Every function takes NumPy arrays and returns a `matplotlib.figure.Figure` of its own: pyplot and
 its global state stay out, so figures can be drawn in threads, in notebooks and without a display.
-Write one with `save`, or hand `to_image` to TensorBoard. The module `excitation` alone takes a
-Keras model: it finds what `excitation_figure` draws.
+Write one with `save`, or give the result of `to_image` to TensorBoard. Only the module `excitation`
+takes a Keras model: it finds what `excitation_figure` draws.
 """
 
 from semisup.report.figures.associations import (

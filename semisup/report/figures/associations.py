@@ -93,8 +93,8 @@ def association_graph(
 def association_graphs(panels: Sequence[AssociationPanel], scale: float | None = None) -> Figure:
     """Draw associations at several moments of training, one below the other (figure 3.2).
 
-    In each panel the labelled images stand at the top and, once more, at the bottom, the unlabelled
-    ones between them: a walk leads from top to bottom. The darkness of a line grows with the
+    Each panel has the labelled images at the top and again at the bottom, and the unlabelled ones
+    between them: a walk leads from top to bottom. The darkness of a line grows with the
     square root of the probability, so that the faint associations of an untrained network stay
     visible beside the strong ones of a trained one. Panels share one scale, and lines below a
     hundredth of it are left out.

@@ -44,9 +44,9 @@ def clusters_figure(
 ) -> Figure:
     """Draw the most probable images of each cluster in a row (figures 5.3 and 5.4).
 
-    An image belongs to its most probable cluster alone, so none is shown twice. Beside its row
-    stands how many images a cluster has. More than 25 clusters are set in several columns, to be
-    read downwards.
+    An image belongs only to its most probable cluster, so none is shown twice. The size of each
+    cluster is written beside its row. More than 25 clusters are set in several columns, to be read
+    downwards.
 
     Args:
         images: uint8 (n, h, w, 1 or 3).
@@ -121,8 +121,8 @@ def cluster_sizes_figure(
 ) -> Figure:
     """Draw the clusters' shares of the images over the training, stacked.
 
-    A cluster that swallows others, or starves, is seen at once. Each band is named at its right
-    end, with its last size; ten colours take turns.
+    The figure shows at once if a cluster swallows others or starves. Each band is named at its
+    right end, with its last size; ten colours take turns.
 
     Args:
         steps: (t,) int, ascending; at least two.

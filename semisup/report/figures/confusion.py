@@ -43,9 +43,9 @@ def confusion_figure(
 ) -> Figure:
     """Draw the labelled set, misclassified examples and the confusion matrix (figure 3.3).
 
-    Colour marks mistakes alone, on a square-root scale, so that a single one stays visible beside a
-    dominating diagonal. Where there is more to show than fits, the figure says how much of it is
-    shown: up to ten labelled images of each class, and mistakes picked evenly from all kinds.
+    Colour marks only mistakes, on a square-root scale, so that a single one stays visible beside a
+    dominating diagonal. If not everything fits, the figure says how much is shown: at most ten
+    labelled images of each class, and mistakes picked evenly from all kinds.
 
     Args:
         confusion: (c, c) counts; row the true class, column the predicted one. The error in the
@@ -238,7 +238,7 @@ def _draw_labelled_set(
     """Draw a row of images for each class, with rows side by side where that makes images larger.
 
     Returns:
-        Where the next part of the column begins, in inches from the top.
+        The top of the next part of the column, in inches from the top of the page.
     """
     images, labels = as_rgb(images, "labelled_images"), np.asarray(labels)
     if labels.shape != (len(images),) or np.any((labels < 0) | (labels >= classes)):

@@ -99,7 +99,7 @@ def as_rgb(images: np.ndarray, name: str = "images") -> np.ndarray:
 def drawn(drawings: Mapping[str, Callable[[], Figure]]) -> dict[str, Figure]:
     """Draw figures, and log which are left out and why.
 
-    One figure that cannot be drawn, for too few images say, keeps no other from being drawn.
+    A figure that cannot be drawn, for lack of images say, does not keep others from being drawn.
 
     Args:
         drawings: Functions that draw a figure by its name, and raise ValueError where they cannot.
@@ -174,7 +174,7 @@ def abbreviate(text: str, length: int) -> str:
         length: How many characters it may have.
 
     Returns:
-        What Matplotlib shows as that text.
+        A text that Matplotlib shows as that name.
     """
     text = fonts.drawable(printable(str(text)))
     text = text if len(text) <= length else text[: length - 1].rstrip() + "…"

@@ -1,7 +1,7 @@
 """What excites the kernels of a network: Zeiler and Fergus' question (thesis section 2.4).
 
-In place of their deconvolution stand integrated gradients (Sundararajan et al. 2017, "Axiomatic
-attribution for deep networks"), whose attributions add up to the activation. Unlike the modules of
+Integrated gradients (Sundararajan et al. 2017, "Axiomatic attribution for deep networks"), whose
+attributions add up to the activation, replace their deconvolution. Unlike the other modules of
 figures, this one needs Keras, and is imported by itself.
 """
 
@@ -68,13 +68,13 @@ def excited_layers(
 ):
     """Find the images that excite kernels most, and the pixels that do so.
 
-    Of the convolutions, the first, the last and some at even distances between them are looked at,
-    and of their kernels, at even distances too, some of those that are positive anywhere. What a
-    kernel gives is taken with the layer's own activation function. It is excited by an image as
-    much as at the place of the image where it gives most.
+    The function looks at the first convolution, the last, and some at even distances between them,
+    and likewise at some of their kernels that are positive anywhere. A kernel's output is taken
+    after the layer's own activation function. Its greatest output on an image says how much the
+    image excites it.
 
-    Pixels are attributed to as they come out of the layers that normalise them, channels added up.
-    The baseline is 0 there: black, mid-grey or the mean colour, whatever is normalised to 0.
+    The attributions are to pixels after the layers that normalise them, summed over channels. The
+    baseline is 0 there: black, mid-grey or the mean colour, whichever is normalised to 0.
 
     Args:
         model: an `EmbeddingClassifier` with a functional network.
@@ -132,9 +132,8 @@ def excited_layers(
 def receptive_field(source, calls, number, start=-1):
     """Compute what the units of a layer see, from the layers before it.
 
-    Layers that keep height and width are taken to act on each pixel alone, also those that
-    normalise an image as a whole; what is broadcast to all pixels, as in squeeze-and-excitation,
-    does not count.
+    Layers that keep height and width count as acting on each pixel alone, even if they normalise an
+    image as a whole. What is broadcast to all pixels, as in squeeze-and-excitation, does not count.
 
     Args:
         source: symbolic input of a network: see `layer_calls.trace`.

@@ -60,8 +60,8 @@ class ExcitedLayer:
 def kernels_figure(kernels: np.ndarray, name: str = "") -> Figure:
     """Draw the kernels of a first layer, each on a scale of its own with 0 in the middle.
 
-    Those for grey images are red where they are positive and blue where they are negative; those
-    for RGB images are drawn in colour.
+    Kernels for grey images are red where they are positive and blue where they are negative.
+    Kernels for RGB images are drawn in colour.
 
     Args:
         kernels: (h, w, 1 or 3, n) float.
@@ -104,10 +104,10 @@ def kernels_figure(kernels: np.ndarray, name: str = "") -> Figure:
 def excitation_figure(layers: Sequence[ExcitedLayer], title: str = "") -> Figure:
     """Draw what excites kernels: a column for each layer, and in it a row for each kernel.
 
-    A row holds pairs of a patch of an image and of the attributions to its pixels, the most
-    exciting image first. In front of it stand the kernel's number and what it gives for that image.
-    Attributions are red where a pixel raises and blue where it lowers what the kernel gives, each
-    patch on a scale of its own; grey is what lies beyond the image.
+    A row shows patches of images beside the attributions to their pixels, the most exciting image
+    first. It begins with the kernel's number and its output for that image. Attributions are red
+    where a pixel raises the output and blue where it lowers it, with a scale for each patch; what
+    lies beyond the image is grey.
 
     Args:
         layers: At least one.

@@ -33,13 +33,13 @@ def marginal_figure(
 ) -> Figure:
     """Draw how a metric depends on each setting of many runs (figure 5.5).
 
-    A panel holds one setting, whatever the others were: each run as a faint dot, and over the runs
-    with equal values the mean and, as an error bar, the standard deviation of the sample. A number
-    with more than 12 values, as in a random search, is grouped into about ten bins of equally
-    many runs, drawn at the mean of their values. The axis is logarithmic where values are positive
-    and span more than two decades, of many values the outermost twentieths aside. Values that are
-    not all numbers are categories. A run that lacks a setting, or has None for a number, is left
-    out of its panel. Dots of equal values are spread a little sideways.
+    A panel shows one setting, whatever the others were: each run as a faint dot, the mean of the
+    runs with equal values and, as an error bar, their standard deviation. A number with more than
+    12 values, as in a random search, is grouped into about ten bins of equally many runs, drawn at
+    the mean of their values. The axis is logarithmic if values are positive and span more than two
+    decades, not counting the outermost twentieths of many values. Values that are not all numbers
+    are categories. A run that lacks a setting, or has None for a number, is left out of its panel.
+    Dots of equal values are spread a little sideways.
 
     Args:
         runs: Settings and metric of each run, at least two.
@@ -177,8 +177,8 @@ class _Marginal:
     def summary(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the mean value, the mean metric and the metric's standard deviation of each group.
 
-        Values are averaged as the axis shows them: geometrically on a logarithmic one. A single
-        run has no standard deviation: NaN, which draws no error bar.
+        Values are averaged as the axis shows them: geometrically on a logarithmic one. The standard
+        deviation of a single run is NaN, which draws no error bar.
         """
         groups, scaled = self.groups(), self._scaled()
         return (

@@ -19,7 +19,7 @@ def nearest_neighbours(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the nearest neighbours by cosine similarity.
 
-    An embedding of length zero is similar to nothing: its similarities are 0.
+    The similarities of an embedding of length zero are 0.
 
     Args:
         queries: (q, d) float embeddings.

@@ -47,8 +47,8 @@ def tsne(embeddings: np.ndarray, seed: int, perplexity: float = 35.0) -> np.ndar
     """Project embeddings to two dimensions by t-SNE.
 
     With few points the perplexity is reduced to `effective_perplexity`, and a warning is logged.
-    Distances between far clusters, and the sizes of clusters, mean little in the result. One
-    thread computes it: with several, the order of summation would vary, and with it the picture.
+    Distances between far clusters, and the sizes of clusters, mean little in the result. It is
+    computed by one thread, since the order of summation, and so the picture, varies with several.
 
     Args:
         embeddings: (n, d) float, n ≥ 3 and d ≥ 2; a few thousand points take some seconds to a
@@ -94,7 +94,7 @@ def tsne_figure(
 ) -> Figure:
     """Draw projected embeddings, coloured by class, and the centroids among them.
 
-    Ten colours serve for the first ten classes; further classes repeat them with other markers.
+    The first ten classes have a colour each; further classes repeat them with other markers.
 
     Args:
         points: (n, 2) float, for example from `tsne`.

@@ -1,7 +1,7 @@
 """The report on a run as one HTML page that needs no other file: `write`.
 
-Made from the run's directory alone, so also of a training that goes on or was never evaluated. The
-same directory gives the same bytes.
+The page is made from the run's directory alone, even while the training goes on or if it was never
+evaluated. The same directory gives the same bytes.
 """
 
 NAME = "report.html"

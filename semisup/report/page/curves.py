@@ -1,7 +1,7 @@
 """The curves of a run's log: read, sorted into charts, thinned.
 
-Tags stand together by what they begin with; a chart has few curves, and of very many tags that
-begin alike, a chart shows the distribution.
+Tags that begin alike are grouped, with a few curves in each chart. If a group has very many tags,
+a single chart shows their distribution.
 """
 
 import math

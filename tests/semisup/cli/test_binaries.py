@@ -163,7 +163,7 @@ def test_following_a_folder_that_is_no_run_exits_2_at_once(tmp_path):
     settings = running.config(tmp_path, "run").to_dict()
     content = {"task": "semisup", "settings": settings, "backend": "tensorflow"}
     run.write_json("config.json", content)
-    follow(run.path, "has no checkpoint, and nobody trains there")
+    follow(run.path, "has no checkpoint, and no training is running there")
     run.write_json("config.json", {**content, "task": "clustering"})
     follow(run.path, "holds a run of clustering, not of semisup")
 
@@ -457,7 +457,7 @@ def test_following_ends_when_nobody_trains_any_more(tmp_path):
         "eval", f"--logdir={run.path}", "--follow", "--poll_seconds=0.1"
     )
     assert status == 0, err
-    assert "Nobody trains" in out
+    assert "has stopped at step" in out
 
 
 def test_averaged_weights_are_evaluated_and_exported_while_training_goes_on(tmp_path):
