@@ -1,11 +1,11 @@
-"""The tables of measured results: Markdown in the README files, CSV and LaTeX beside them.
+"""Writes the tables of measured results: Markdown into the README files, CSV and LaTeX beside them.
 
     python -m scripts.tables
 
 Every published number that a recipe reproduces gets a row for each folder of results that measured
-it: the published value, ours, their difference with its 95 % confidence interval, and the cost of
-our runs. The interval is Student's, over our seeds, and given only for means; the published value
-is taken as exact.
+it: the published value, ours, their difference with its 95 % confidence interval, and what our runs
+took. The interval is Student's, over our seeds, and given for means alone; the published value is
+taken as exact.
 """
 
 import argparse
@@ -49,7 +49,7 @@ class Table:
         return pandas.DataFrame(self.lines)
 
     def marked(self, kind, text):
-        """Return what the first column says of a remark: its kind and its number."""
+        """What the first column says of a remark: its kind and its number below the table."""
         if not text:
             return ""
         if text not in self.notes:
@@ -57,7 +57,7 @@ class Table:
         return f", {kind} [{self.notes.index(text) + 1}]"
 
     def without(self, names):
-        """Return the table without the columns of these names."""
+        """The table without the columns of these names."""
         frame = self.frame.drop(columns=list(names), errors="ignore")
         return dataclasses.replace(self, lines=frame.to_dict("records"))
 
@@ -221,7 +221,7 @@ def _mean(values, form, unit=""):
 
 
 def every(folders, rows, link):
-    """Return all tables that have a line.
+    """All tables that have a line.
 
     Args:
         folders: pairs of a folder and its results: see `results.rows`.
@@ -239,7 +239,7 @@ def linking(root):
 
 
 def markdown(shown):
-    """Format tables in Markdown."""
+    """Tables in Markdown."""
     parts = []
     for table in shown:
         names = list(table.lines[0])
@@ -251,7 +251,7 @@ def markdown(shown):
 
 
 def latex(folders, rows):
-    """Format all tables in LaTeX (booktabs): see `every`."""
+    """All tables in LaTeX (booktabs): see `every`."""
     parts = ["% Made by python -m scripts.tables; needs the package booktabs."]
     for table in every(folders, rows, lambda text, folder: text):
         parts += [
@@ -313,7 +313,7 @@ def _number(value):
 
 
 def foremost(rows):
-    """Return the first row of each published number, and of each recipe that reproduces none.
+    """The first row of each published number, and of each recipe that reproduces none.
 
     Args:
         rows: see `rows.collected`.
@@ -325,10 +325,10 @@ def foremost(rows):
 
 
 def files():
-    """Return the files that tables are written to, and their contents.
+    """The files that tables are written to, and what stands in them.
 
-    The README shows the foremost rows of the papers' tables without details, and
-    `results/README.md` shows all rows.
+    The README shows the foremost rows of the papers' tables, and no details; `results/README.md`
+    shows all.
     """
     root = results.RESULTS.parent
     folders = list(results.rows())
