@@ -14,7 +14,7 @@ _LOGGERS = ("semisup", "domain_adaptation", "clustering", "scripts")
 
 
 class _Screen(logging.Handler):
-    """Prints what the library logs: warnings to standard error, all else to standard output."""
+    """A handler that prints warnings to standard error, and all else to standard output."""
 
     def emit(self, record):
         # Looked up now: whoever captures the output puts another stream in its place.

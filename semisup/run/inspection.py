@@ -6,6 +6,7 @@ and the optimizer's averages, at the interval.
 """
 
 import contextlib
+import logging
 import math
 import statistics
 
@@ -27,6 +28,8 @@ _EXPLOSION = 100.0
 _EARLIER = 3
 # At this step, every loss has its final weight.
 _LATE = 2**30
+
+_logger = logging.getLogger(__name__)
 
 
 class Inspection(StepCallback):
@@ -149,10 +152,13 @@ class Inspection(StepCallback):
             told.discard(layer)
         elif layer not in told:
             told.add(layer)
-            print(
-                f"\nstep {self.step}: the gradient of layer {layer} {trouble}. A lower learning "
-                "rate, fewer layers or batch normalisation may help.",
-                flush=True,
+            # On a line of its own, below a progress bar.
+            _logger.warning(
+                "\nstep %d: the gradient of layer %s %s. A lower learning rate, fewer layers or "
+                "batch normalisation may help.",
+                self.step,
+                layer,
+                trouble,
             )
 
     def _write_pictures(self, model):

@@ -6,6 +6,7 @@ line is removed, the flag's value returns.
 """
 
 import dataclasses
+import logging
 
 from semisup.cli import options
 from semisup.errors import UserError, shown
@@ -17,6 +18,9 @@ PREFIX = "live/"
 
 _BY_NAME = ("learning_rate", "eval_interval")
 _STOP = "stop"
+
+# What it logs begins on a line of its own, below a progress bar.
+_logger = logging.getLogger(__name__)
 
 
 def read(path, config, steered, loss_names):
@@ -171,7 +175,7 @@ class Steering(StepCallback):
         except UserError as error:
             if str(error) != self._refused:
                 self._refused = str(error)
-                print(f"\nstep {self.step}: refused, and nothing changed: {error}", flush=True)
+                _logger.warning("\nstep %d: refused, and nothing changed: %s", self.step, error)
             return
         self._refused = None
         if wanted is None:
@@ -194,7 +198,7 @@ class Steering(StepCallback):
 
     def _apply(self, model, changed):
         for name, value in changed.items():
-            print(f"\nstep {self.step}: {name} = {value} (was {self._value(name)})", flush=True)
+            _logger.info("\nstep %d: %s = %s (was %s)", self.step, name, value, self._value(name))
         self._applied.update(changed)
         self._scale(model)
         self.recorder.record(
