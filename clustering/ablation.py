@@ -9,7 +9,7 @@ from clustering.config import TrainConfig
 from semisup.cli.settings import file_name
 from semisup.errors import UserError
 from semisup.report import figures
-from semisup.run.directory import RunDirectory
+from semisup.run.directory import find_runs
 
 # Settings that may differ within a run say nothing about the method, and neither do these.
 _LEFT_OUT = {"seed", "initial_run"} | {
@@ -32,18 +32,13 @@ def read(folder):
         UserError: if a file of a run is damaged.
     """
     found = []
-    for path in sorted(Path(folder).rglob("evaluation.json")):
-        run = RunDirectory(path.parent)
-        config = run.read_config()
-        # Another program may use a file of this name.
-        if config is None or config["task"] != task.NAME:
-            continue
+    for run, _ in find_runs(folder, "evaluation.json", [task.NAME]):
         measured = run.read_json("evaluation.json")
         if "accuracy" not in measured:
             continue
         if measured.get("step") != run.completed_step():
             _logger.info(
-                "%s is left out: it was not evaluated at the end of its training", path.parent
+                "%s is left out: it was not evaluated at the end of its training", run.path
             )
             continue
         settings = run.read_settings(TrainConfig).to_dict()

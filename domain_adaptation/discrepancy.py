@@ -102,8 +102,22 @@ def coral_distance(x, y):
     return ops.sum(ops.square(difference)) / (4.0 * x.shape[1] ** 2)
 
 
+class _SingleLoss(SimilarityTerm):
+    """A term with one loss, whose weight is the argument `weight` of its constructor."""
+
+    def get_config(self):
+        """Return the arguments of the constructor, with the schedule serialised."""
+        return {**super().get_config(), "weight": keras.saving.serialize_keras_object(self.weight)}
+
+    @classmethod
+    def from_config(cls, config):
+        """Create the term from what `get_config` returned."""
+        weight = keras.saving.deserialize_keras_object(config["weight"])
+        return cls(**{**config, "weight": weight})
+
+
 @keras.saving.register_keras_serializable(package="domain_adaptation")
-class MaximumMeanDiscrepancy(SimilarityTerm):
+class MaximumMeanDiscrepancy(_SingleLoss):
     """The MMD of two batches' embeddings, as a similarity term of an `AssociativeModel`.
 
     Args:
@@ -159,21 +173,14 @@ class MaximumMeanDiscrepancy(SimilarityTerm):
         """Return the arguments of the constructor, with the schedule serialised."""
         return {
             **super().get_config(),
-            "weight": keras.saving.serialize_keras_object(self.weight),
             "estimator": self.estimator,
             "bandwidths": list(self.bandwidths),
             "seed": self.seed,
         }
 
-    @classmethod
-    def from_config(cls, config):
-        """Create the term from what `get_config` returned."""
-        weight = keras.saving.deserialize_keras_object(config["weight"])
-        return cls(**{**config, "weight": weight})
-
 
 @keras.saving.register_keras_serializable(package="domain_adaptation")
-class CorrelationAlignment(SimilarityTerm):
+class CorrelationAlignment(_SingleLoss):
     """CORAL of two batches' embeddings, as a similarity term of an `AssociativeModel`.
 
     Deep CORAL, as published, compares the logits; this term compares embeddings, as the others do.
@@ -201,16 +208,6 @@ class CorrelationAlignment(SimilarityTerm):
             A dictionary with the `coral_loss`, a float32 scalar, and an empty one.
         """
         return {"coral_loss": coral_distance(a, b)}, {}
-
-    def get_config(self):
-        """Return the arguments of the constructor, with the schedule serialised."""
-        return {**super().get_config(), "weight": keras.saving.serialize_keras_object(self.weight)}
-
-    @classmethod
-    def from_config(cls, config):
-        """Create the term from what `get_config` returned."""
-        weight = keras.saving.deserialize_keras_object(config["weight"])
-        return cls(**{**config, "weight": weight})
 
 
 def _mixture(squared_distances, bandwidths):

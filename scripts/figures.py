@@ -11,7 +11,7 @@ from semisup.cli import flags
 from semisup.cli.options import check, option
 from semisup.errors import UserError
 from semisup.run import writing
-from semisup.run.directory import RunDirectory
+from semisup.run.directory import find_runs
 
 ROOT = Path(__file__).resolve().parent.parent
 SUMMARY = (
@@ -108,16 +108,15 @@ def complete_runs(folder):
     Raises:
         UserError: if a file of a run is damaged.
     """
-    found = []
-    for path in sorted(Path(folder).rglob("results.json")):
-        run = RunDirectory(path.parent)
-        config = run.read_config()
-        # Another program may use a file of this name.
-        if config is None or config["task"] not in published.TASKS:
-            continue
-        settings = run.read_settings(published.TASKS[config["task"]]).to_dict()
-        found.append(Run(path.parent, config["task"], settings, run.completed_step()))
-    return found
+    return [
+        Run(
+            Path(run.path),
+            task,
+            run.read_settings(published.TASKS[task]).to_dict(),
+            run.completed_step(),
+        )
+        for run, task in find_runs(folder, "results.json", published.TASKS)
+    ]
 
 
 def choose(figure, runs):

@@ -9,11 +9,11 @@ from matplotlib import pyplot
 
 from scripts.search.trials import complete
 from semisup.report import figures as analysis
+from semisup.report.figures import drawing
 
 # Optuna draws with pyplot, which would otherwise look for a screen.
 matplotlib.use("agg")
 
-_DPI = 150
 _LEAST_FOR_IMPORTANCE = 4
 _METRIC = "validation error in %"
 _TREES_SEED = 0
@@ -93,6 +93,6 @@ def _plot(name, study, title, **options):
         )
         figure = np.ravel(axes)[0].figure
         pyplot.close(figure)
-        figure.set_dpi(_DPI)
+        figure.set_dpi(drawing.DPI)
         figure.suptitle(title)
         return figure

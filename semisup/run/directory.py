@@ -25,6 +25,7 @@ import json
 import os
 import shutil
 import time
+from pathlib import Path
 
 from semisup.data import sampling
 from semisup.errors import UserError, shown
@@ -61,6 +62,26 @@ _TYPES = {
 }
 _LOCK = ".lock"
 _LOCK_PATIENCE_SECONDS = 1.0
+
+
+def find_runs(folder, file, tasks):
+    """Find the runs of some tasks below a folder.
+
+    Args:
+        folder: folder that holds run directories at any depth.
+        file: name of a file that the runs have.
+        tasks: names of the tasks.
+
+    Returns:
+        List of pairs of a `RunDirectory` and the name of its task, sorted by path.
+
+    Raises:
+        UserError: if a `config.json` is damaged.
+    """
+    runs = [RunDirectory(path.parent) for path in sorted(Path(folder).rglob(file))]
+    # Another program may use a file of this name.
+    named = [(run, (run.read_config() or {}).get("task")) for run in runs]
+    return [(run, task) for run, task in named if task in tasks]
 
 
 class RunDirectory:
