@@ -92,7 +92,9 @@ def collect(recipe, run, note="", comparable=True):
             f"{run} was steered by --live_config: its settings are not those of a recipe"
         )
     if result.get("evaluated_on") == "validation images":
-        raise UserError(f"{run} was measured on validation images: a result is of test images")
+        raise UserError(
+            f"{run} was measured on validation images: a result has to be on test images"
+        )
     settings = result["settings"]
     own = published.settings(recipe).to_dict()
     beginning = _beginning(run, settings)
@@ -124,8 +126,8 @@ def collect(recipe, run, note="", comparable=True):
         found = reading.read_json(other, Result)
         if (found["note"], found.get("comparable", True)) != (note, comparable):
             raise UserError(
-                f"{other} is of other data by its note, {found['note']!r}, not {note!r}, or one of "
-                "them is not comparable: a row of the tables is of one"
+                f"{other} is of other data by its note, {found['note']!r}, not {note!r}, or just "
+                "one of them is comparable: all results of a row have to be on the same data"
             )
     target.parent.mkdir(parents=True, exist_ok=True)
     writing.write_json(target, result)
@@ -157,7 +159,7 @@ def _beginning(run, settings):
         return None
     other = _whole(RunDirectory(initial_run))
     if other is None:
-        raise UserError(f"{run} went on from {initial_run}, which holds no results.json any more")
+        raise UserError(f"{run} went on from {initial_run}, which no longer holds a results.json")
     kept = {name: value for name, value in other["settings"].items() if name not in PATHS}
     return {"step": other["step"], "settings": kept}
 

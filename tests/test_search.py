@@ -157,7 +157,7 @@ def states(folder):
         ("learning_rate = {log = [1e-3]}", r"give \[low, high\]"),
         ("learning_rate = {log = 1e-3}", r"give \[low, high\]"),
         ("augmentation = {choice = ['none']}", "give a list of two values or more"),
-        ("augmentation = {choice = ['none', 'none']}", "stands there twice"),
+        ("augmentation = {choice = ['none', 'none']}", "occurs twice"),
         ("learning_rate = {log = [1e-2, 1e-4]}", "least value comes first"),
         ("visit_weight = {linear = [1, 1]}", "least value comes first"),
         ("visit_weight = {log = [0, 1]}", "begins above 0"),

@@ -85,7 +85,7 @@ class SearchConfig:
     def __post_init__(self):
         if self.task == "clustering":
             raise UserError(
-                "--task=clustering: it has no labels while it trains, and so no error to choose by"
+                "--task=clustering: it trains without labels, and so has no error to choose by"
             )
         check(self)
         if not self.folder:
@@ -151,7 +151,7 @@ def _search(config, fixed, options):
     if config.prune and example.eval_interval >= example.max_steps:
         raise UserError(
             f"--eval_interval={example.eval_interval} is not before "
-            f"--max_steps={example.max_steps}: --prune would have nothing to go by; lower it"
+            f"--max_steps={example.max_steps}: --prune would have no error to decide by; lower it"
         )
     folder = folders.SearchFolder(config.folder, config.storage)
     description = folder.begin(config.task, space, fixed, example)

@@ -173,9 +173,9 @@ def _dimension(name, line, config_class):
     dimension = Dimension(name, kind, tuple(values))
     if kind == "choice":
         if len(set(dimension.values)) < len(values):
-            raise UserError(f"{dimension}: a value stands there twice")
+            raise UserError(f"{dimension}: a value occurs twice")
     elif dimension.values[0] >= dimension.values[1]:
-        raise UserError(f"{dimension}: the least value comes first, and is less than the other")
+        raise UserError(f"{dimension}: give the lower bound first, and a greater upper bound")
     elif kind == "log" and dimension.values[0] <= 0:
         raise UserError(f"{dimension}: an exponential range begins above 0")
     return dimension

@@ -62,8 +62,8 @@ def _checked(values, config, steered, allowed):
     for name, value in known.items():
         if name in steered and getattr(config, name) == 0 != value:
             raise UserError(
-                f"--{name}={value}: it was 0 when the training began, and what is not there cannot "
-                "be scaled"
+                f"--{name}={value}: it was 0 when the training began, and nothing can scale a loss "
+                "that is not computed"
             )
     # The configuration checks them against each other and against all other settings.
     dataclasses.replace(config, **known)

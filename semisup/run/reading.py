@@ -143,7 +143,7 @@ def _object(pairs):
     content = {}
     for name, value in pairs:
         if name in content:
-            raise ValueError(f"{shown(name)} stands there twice")
+            raise ValueError(f"{shown(name)} occurs twice")
         content[name] = value
     return content
 

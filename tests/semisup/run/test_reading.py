@@ -94,7 +94,7 @@ def test_a_field_of_a_wrong_type_is_named_with_its_file(tmp_path, name, field):
         (b"", "cannot be read"),
         (b"{", "cannot be read"),
         (b'{"a": "\xff"}', "cannot be read: 'utf-8'"),
-        (b'{"a": 1, "b": 2, "a": 3}', "a stands there twice"),
+        (b'{"a": 1, "b": 2, "a": 3}', "a occurs twice"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a": ' * 100_000, "nested too deeply"),
         (b'{"a": ' + b"[" * 100 + b"]" * 100 + b"}", r"damaged: a\[0\]"),
