@@ -639,7 +639,7 @@ def test_figures_are_within_the_page_with_captions(tmp_path):
     with open(run.file("figures", "broken.png"), "w") as file:
         file.write("no picture")
     figures = part(parse(write(run)), "figures")
-    images = list(illustration.iter("img"))
+    images = list(figures.iter("img"))
     assert [(image.get("alt"), image.get("width")) for image in images] == [
         ("My own.", "10"),
         ("Embeddings by t-SNE.", "10"),
