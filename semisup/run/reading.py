@@ -151,7 +151,9 @@ def _object(pairs):
 def _checked(content, type, rest, where):
     if not isinstance(content, dict):
         raise UserError(f"{where} is damaged: it holds no object")
-    if text := _mistake(content, type):
+    # The type knows nothing of other fields, whose names need not be valid Unicode.
+    known = getattr(type, "__annotations__", content)
+    if text := _mistake({name: content[name] for name in content if name in known}, type):
         raise UserError(f"{where} is damaged: {text}")
     for name, part in content.items():
         if text := _mistake(part, rest, name):
@@ -171,6 +173,8 @@ def _mistake(content, type, name=""):
         if dots and field in content:
             place = f"{field}.{_wrong_key(content, type, field)}{deeper}"
         return f"{shown(place.removeprefix('.'))}: {reason}" if place else reason
+    except UnicodeEncodeError as error:
+        return f"{shown(error.object)} is not valid Unicode"
     return None
 
 

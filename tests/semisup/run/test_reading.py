@@ -112,6 +112,16 @@ def test_what_is_no_json_object_is_refused_in_one_line(tmp_path, content, messag
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_names_that_are_no_valid_unicode_are_read_or_refused_in_one_line(tmp_path):
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps({"caf\udce9": 1, "per_class_accuracy": {"caf\udce9": 0.5}}))
+    assert reading.read_json(path, run_files.Evaluation)["caf\udce9"] == 1
+    path.write_text(json.dumps({"source": {"error": 0.5, "caf\udce9": 1}}))
+    with pytest.raises(UserError, match="not valid Unicode") as caught:
+        reading.read_json(path, run_files.Evaluation)
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_a_missing_file_is_none_and_what_is_no_file_is_refused_at_once(tmp_path):
     assert reading.read_json(tmp_path / "none.json", dict) is None
     os.mkfifo(tmp_path / "pipe")
