@@ -164,7 +164,7 @@ def similarity_gradients(term, labels, unlabelled, width):
         width: width of the embeddings.
 
     Returns:
-        Function that computes the gradients so many times.
+        Function that takes a number of times, and computes the gradients as often.
     """
     import keras
     from keras import ops
@@ -280,7 +280,7 @@ def step_flops(model, labelled, unlabelled):
         unlabelled: unlabelled images in a batch.
 
     Returns:
-        A number.
+        The number of operations.
     """
     flops = 0
     for layer in _leaves(model.network):

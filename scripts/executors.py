@@ -24,7 +24,7 @@ def run_commands(commands, log, cwd):
         cwd: folder to run them in.
 
     Returns:
-        Exit status of the last one. Interrupted, it has the running one save and stop first.
+        Exit status of the last one. On an interruption, the running one first saves and stops.
     """
     os.makedirs(os.path.dirname(log), exist_ok=True)
     for command in commands:

@@ -20,10 +20,10 @@ class _Running:
 
     Attributes:
         handle: the executor's.
-        log_size: of its log before; what grows it is the training.
+        log_size: size of its log before the training wrote to it.
         started: the time when it began, or None while it waits for room on a cluster.
         training: the cell that is trained now: itself, or what it goes on from.
-        steps: that this had taken at first.
+        steps: number of steps that this had already taken.
         since: the time when this began.
     """
 
@@ -47,7 +47,7 @@ class Reproduction:
         todo: the `Cell`s to run.
         every: all `Cell`s, those that are complete included.
         executor: see `executors`.
-        screen: stream to show what is going on; by default the standard output.
+        screen: stream for the progress; by default the standard output.
     """
 
     def __init__(self, config, todo, every, executor, screen=None):

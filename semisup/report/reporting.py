@@ -305,8 +305,8 @@ def table(content):
     """Format metrics as a table for the screen.
 
     Args:
-        content: what `evaluation.metrics` returned; its confusion matrix may have further columns,
-            which stand for no class.
+        content: what `evaluation.metrics` returned; its confusion matrix may have further columns
+            that belong to no class.
 
     Returns:
         Lines of text: the error, and for each class its accuracy and its row of the confusion

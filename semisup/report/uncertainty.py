@@ -136,8 +136,8 @@ def summary(passes, entropy, wrong=None):
     Returns:
         Dictionary ready for JSON with `passes`, `mean_entropy`, `error` (fraction of wrong
         predictions), `mean_entropy_right`, `mean_entropy_wrong` and `auroc`, the area under the
-        receiver operating characteristic when the entropy is to detect the wrong ones. None stands
-        where there are none of a kind.
+        receiver operating characteristic when the entropy is to detect the wrong ones. A value is
+        None where there are no such predictions.
     """
     from sklearn.metrics import roc_auc_score
 

@@ -15,8 +15,8 @@ def set_up(config):
     """Share out the accelerators between backend and input pipeline, and make them repeatable.
 
     Args:
-        config: a `TrainConfig`; with `deterministic`, only kernels are taken that give the same
-            bits every time. Processors do so anyway.
+        config: a `TrainConfig`; with `deterministic`, only kernels that give the same bits every
+            time are used. Processors always give the same bits.
     """
     import tensorflow as tf
 
@@ -57,8 +57,8 @@ def check_compilation(config):
         config: a `TrainConfig`.
 
     Raises:
-        UserError: if XLA on a GPU is to give the same bits every time: under TensorFlow, it has no
-            such kernel for max pooling.
+        UserError: if XLA on a GPU is to give the same bits every time, since under TensorFlow it
+            has no such kernel for max pooling.
     """
     import tensorflow as tf
 
@@ -82,7 +82,7 @@ def shared_batches(config):
     do, is computed over the whole batch, not over each part.
 
     Args:
-        config: a `TrainConfig`, of which `devices` says how many; nothing is done for one.
+        config: a `TrainConfig`, whose `devices` is the number of devices; 1 changes nothing.
 
     Raises:
         UserError: if the backend cannot do so, or there are fewer devices.

@@ -153,8 +153,8 @@ def restore(model, folder, step, to_evaluate=False):
     Raises:
         CheckpointDamaged: if the file cannot be read, or an entry is missing, left over or of
             another shape; the model is then as it was.
-        UserError: if an entry is of another dtype, or the checkpoint of an earlier version whose
-            trainings this one cannot go on with.
+        UserError: if an entry is of another dtype, or the checkpoint is of an earlier version
+            whose trainings cannot be continued.
     """
     path = os.path.join(folder, f"step_{step:08d}.npz")
     try:

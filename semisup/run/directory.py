@@ -150,7 +150,7 @@ class RunDirectory:
 
         Args:
             name: name of the file.
-            type: type of the object, by default the one that `run_files` has for the file.
+            type: type of the object, by default the one that `files` has for it.
 
         Returns:
             The object as a dictionary, or None if there is no such file.
@@ -171,7 +171,7 @@ class RunDirectory:
             config_class: class of the configurations of its task.
 
         Raises:
-            UserError: if a setting is unknown or not allowed, as that of another version.
+            UserError: if a setting is unknown or not allowed, as one of another version may be.
         """
         try:
             return config_class.from_dict(self.read_config()["settings"])
@@ -304,8 +304,8 @@ class RunDirectory:
             config: the run's configuration.
 
         Returns:
-            A configuration with the copy of the network, and without other initial weights: the
-            checkpoint's replace them.
+            A configuration with the copy of the network, and without other initial weights, since
+            the checkpoint's replace them.
         """
         changes = {"pretrained": False, "initial_run": ""}
         if os.path.exists(self.file(NETWORK)):

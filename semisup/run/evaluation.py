@@ -15,7 +15,8 @@ def image_batches(images, batch_size, multiple=1):
     Args:
         images: (n, height, width, channels) uint8, in memory or memory-mapped.
         batch_size: images in a batch.
-        multiple: the last image is repeated until there are a multiple of so many, as in a batch.
+        multiple: the last image is repeated until the number of images, like that in a batch, is
+            a multiple of this.
 
     Returns:
         A finite `tf.data.Dataset`.
@@ -88,7 +89,7 @@ def confusion_matrix(labels, predicted, num_classes, num_predicted=None):
         labels: (n,) true classes.
         predicted: (n,) predicted classes, or clusters.
         num_classes: number of classes.
-        num_predicted: number of what can be predicted, if that is not the classes.
+        num_predicted: number of values that can be predicted, if it is not that of the classes.
 
     Returns:
         (num_classes, num_predicted) int64.

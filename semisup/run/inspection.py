@@ -50,7 +50,7 @@ class Inspection(StepCallback):
     Args:
         recorder: a `monitoring.Recorder`.
         folder: TensorBoard folder for images and histograms, made at the first look.
-        interval: steps between two looks; 0 never looks nor watches.
+        interval: steps between two looks; with 0, nothing is looked at or watched.
         watch_interval: steps between two comparisons of the gradients with earlier ones.
         histograms: whether to write histograms of the weights and of their averaged gradients.
         images: function that returns the images to probe with, (n, height, width, channels), as
@@ -266,7 +266,7 @@ def vanishing(norm, size, epsilon):
         epsilon: that of Adam.
 
     Returns:
-        A text that goes on from "the gradient", or None if it does not.
+        A text that continues "the gradient …", or None if it does not.
     """
     root = norm / math.sqrt(size)
     return f"vanishes: the root of its mean square is {root:.1e}" if root < epsilon else None
@@ -280,7 +280,7 @@ def explosion(norm, earlier):
         earlier: lengths of the same layer's earlier gradients.
 
     Returns:
-        A text that goes on from "the gradient", or None if it does not.
+        A text that continues "the gradient …", or None if it does not.
     """
     if not math.isfinite(norm):
         return "explodes: it is not finite"
@@ -295,7 +295,7 @@ class ActivationProbe(keras.Model):
     """A model that tells which units of a network do nothing.
 
     Args:
-        network: a Keras model; of one that is not functional, no unit is known.
+        network: a Keras model; if it is not functional, no units are known.
     """
 
     def __init__(self, network):

@@ -4,6 +4,7 @@ TensorBoard's scalars are written from the entries of the log, `metrics.jsonl`, 
 when a run is resumed.
 """
 
+import contextlib
 import shutil
 import sys
 import time
@@ -227,15 +228,18 @@ def write_input_images(writer, model, batch, step, count=16):
             tf.summary.image(f"inputs/{name}", shown, step=step, max_outputs=count)
 
 
-class kept_states:
-    """A context at whose end the variables of a layer are put back as they were."""
+@contextlib.contextmanager
+def kept_states(layer):
+    """Put the variables of a layer back as they were at the end of a block.
 
-    def __init__(self, layer):
-        self.layer = layer
+    Looking at a layer must not change a training.
 
-    def __enter__(self):
-        self.values = [keras.ops.convert_to_numpy(variable) for variable in self.layer.variables]
-
-    def __exit__(self, *error):
-        for variable, value in zip(self.layer.variables, self.values, strict=True):
+    Args:
+        layer: a built Keras layer.
+    """
+    values = [keras.ops.convert_to_numpy(variable) for variable in layer.variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(layer.variables, values, strict=True):
             variable.assign(value)

@@ -65,31 +65,6 @@ class AssociationPanel:
                 raise ValueError(f"{name} must hold probabilities, in [0, 1]")
 
 
-def association_graph(
-    p_ab: np.ndarray,
-    p_ba: np.ndarray,
-    labelled_images: np.ndarray,
-    unlabelled_images: np.ndarray,
-    title: str = "",
-    scale: float | None = None,
-) -> Figure:
-    """Draw the associations of one batch: `association_graphs` with a single panel.
-
-    Args:
-        p_ab: (n, m) probabilities of stepping from a labelled to an unlabelled image.
-        p_ba: (m, n) probabilities of stepping from an unlabelled to a labelled image.
-        labelled_images: uint8 (n, h, w, 1 or 3).
-        unlabelled_images: uint8 (m, h, w, 1 or 3).
-        title: Written above the panel.
-        scale: The probability drawn in black; by default the largest.
-
-    Returns:
-        The figure.
-    """
-    panel = AssociationPanel(p_ab, p_ba, labelled_images, unlabelled_images, title)
-    return association_graphs([panel], scale=scale)
-
-
 def association_graphs(panels: Sequence[AssociationPanel], scale: float | None = None) -> Figure:
     """Draw associations at several moments of training, one below the other (figure 3.2).
 

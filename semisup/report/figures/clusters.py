@@ -50,7 +50,7 @@ def clusters_figure(
 
     Args:
         images: uint8 (n, h, w, 1 or 3).
-        probabilities: (n, k) float, of each image to belong to each cluster.
+        probabilities: (n, k) float, the probability that each image belongs to each cluster.
         names: k names of the clusters; None numbers them from 0.
         per_cluster: How many images a row shows at most.
         title: Written above the rows.
@@ -135,7 +135,7 @@ def cluster_sizes_figure(
         The figure.
 
     Raises:
-        ValueError: If shapes do not fit, steps do not ascend, or sizes are no counts.
+        ValueError: If shapes do not fit, steps do not ascend, or sizes are not counts.
     """
     steps, sizes = np.asarray(steps), np.asarray(sizes)
     if steps.ndim != 1 or len(steps) < 2 or np.any(np.diff(steps) <= 0):

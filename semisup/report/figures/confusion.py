@@ -51,12 +51,12 @@ def confusion_figure(
         confusion: (c, c) counts; row the true class, column the predicted one. The error in the
             figure's title is taken from it.
         class_names: c names.
-        mistake_images: uint8 (k, h, w, 1 or 3), misclassified examples, all of them or some.
+        mistake_images: uint8 (k, h, w, 1 or 3), all or some of the misclassified examples.
         mistake_labels: (k,) int, their true classes.
         mistake_predictions: (k,) int, the predicted classes.
         labelled_images: uint8 (n, h, w, 1 or 3), the labelled training set; None leaves it out.
         labelled_labels: (n,) int, its classes.
-        labelled_total: Size of the labelled set, where only some of it is given.
+        labelled_total: Size of the labelled set, if only a part of it is given.
         title: What the title calls the error.
 
     Returns:

@@ -86,7 +86,7 @@ def as_rgb(images: np.ndarray, name: str = "images") -> np.ndarray:
         uint8 array (n, h, w, 3).
 
     Raises:
-        ValueError: If shape or dtype are others.
+        ValueError: If shape or dtype differ from these.
     """
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.dtype != np.uint8:
@@ -202,7 +202,7 @@ def save(figure: Figure, path: str | os.PathLike, **remarks: str) -> Path:
     Args:
         figure: Any figure; its own resolution counts.
         path: Where to; ends in `.png`. Missing folders are made.
-        **remarks: What the file says of itself beside the picture, by keyword.
+        **remarks: Texts that the file holds beside the picture, by keyword.
 
     Returns:
         The path.

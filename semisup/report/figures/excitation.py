@@ -86,7 +86,7 @@ def excited_layers(
         batch_size: images in a batch.
 
     Returns:
-        List of `ExcitedLayer` in the order of the network, without those of no positive kernel.
+        List of `ExcitedLayer` in the order of the network, without layers that no image excites.
 
     Raises:
         ValueError: if the network is not functional or has no convolution, if what one sees is
@@ -170,9 +170,9 @@ def integrated_gradients(gradients_at, image, baseline, steps=32):
         gradients_at: function from (steps, height, width, channels) images to the gradients of
             their numbers, of the same shape.
         image: (height, width, channels) float.
-        baseline: image that nothing is attributed to.
-        steps: points between the two; the more, the nearer is the attributions' sum to the
-            difference of their numbers.
+        baseline: image without attributions, from which the others are measured.
+        steps: points between the two; with more of them, the sum of the attributions comes closer
+            to the difference of the two numbers.
 
     Returns:
         (height, width, channels) float.
@@ -189,7 +189,7 @@ def cut(image, first, size, beyond):
         image: (height, width, ...) array.
         first: (2,) int, its first row and column; may be negative.
         size: (2,) int, its height and width.
-        beyond: value of what is not part of the image.
+        beyond: value outside the image.
 
     Returns:
         (*size, ...) array.

@@ -43,10 +43,9 @@ class ExcitedLayer:
         name: Name of the layer.
         count: How many kernels it has.
         kernels: (k,) int, the numbers of those that are shown.
-        activations: (k, m) float, what each kernel gives for its images, the greatest first.
+        activations: (k, m) float, each kernel's outputs for its images, the greatest first.
         patches: uint8 (k, m, h, w, 1 or 3), what the kernel sees of the images.
-        attributions: (k, m, h, w) float, what each pixel contributes; not a number where there is
-            no pixel.
+        attributions: (k, m, h, w) float, what each pixel contributes; NaN where there is no pixel.
     """
 
     name: str
@@ -71,7 +70,7 @@ def kernels_figure(kernels: np.ndarray, name: str = "") -> Figure:
         The figure.
 
     Raises:
-        ValueError: If the shape is another, or a value is not finite.
+        ValueError: If the shape is wrong, or a value is not finite.
     """
     kernels = np.asarray(kernels, np.float64)
     if kernels.ndim != 4 or kernels.shape[2] not in (1, 3) or not kernels.size:

@@ -24,9 +24,9 @@ def nearest_neighbours(
     Args:
         queries: (q, d) float embeddings.
         embeddings: (n, d) float embeddings to search in.
-        k: How many neighbours.
-        exclude: (q,) int, for each query the one row of `embeddings` not to be found: its own,
-            where queries are taken from the embeddings. None excludes nothing.
+        k: Number of neighbours.
+        exclude: (q,) int, for each query a row of `embeddings` to leave out: its own, if queries
+            are taken from the embeddings. None leaves out nothing.
 
     Returns:
         indices: (q, k) int rows of `embeddings`, the most similar first.

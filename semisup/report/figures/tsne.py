@@ -53,7 +53,7 @@ def tsne(embeddings: np.ndarray, seed: int, perplexity: float = 35.0) -> np.ndar
     Args:
         embeddings: (n, d) float, n ≥ 3 and d ≥ 2; a few thousand points take some seconds to a
             minute.
-        seed: Same seed, same points.
+        seed: The same seed gives the same points.
         perplexity: About the number of neighbours that a point keeps close.
 
     Returns:
@@ -215,7 +215,7 @@ def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
     """Put points into axes, coloured by class.
 
     Args:
-        axes: The axes; a frame is left of them.
+        axes: The axes, of which only the frame stays.
         points: (n, 2) float.
         labels: (n,) int.
     """

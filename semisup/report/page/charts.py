@@ -160,11 +160,11 @@ def _svg(name, title, description, curves, steps, kind, note=""):
     Args:
         name: identifier within the page.
         title: title for a screen reader.
-        description: what the picture says, in words.
+        description: what the picture shows, in words.
         curves: `Curve`s.
         steps: the least and the greatest step of all charts.
         kind: "linear" or "log", the axis.
-        note: what stands in the corner.
+        note: text in the corner.
 
     Returns:
         The text of an `svg` element, in the colours of the page.

@@ -274,7 +274,7 @@ def _picture(path):
     """Read a PNG file, and reduce its colours if it is large.
 
     Returns:
-        Its bytes, width and height in pixels, and the step that it shows, or None if it tells none.
+        Its bytes, width and height in pixels, and the step that it shows, or None if it names none.
     """
     with open(path, "rb") as file:
         content = file.read()
