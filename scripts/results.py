@@ -126,8 +126,8 @@ def collect(recipe, run, note="", comparable=True):
         found = reading.read_json(other, Result)
         if (found["note"], found.get("comparable", True)) != (note, comparable):
             raise UserError(
-                f"{other} is of other data by its note, {found['note']!r}, not {note!r}, or just "
-                "one of them is comparable: all results of a row have to be on the same data"
+                f"{other} is of other data by its note, {found['note']!r}, not {note!r}, or one of "
+                "them is not comparable: all results of a row have to be on the same data"
             )
     target.parent.mkdir(parents=True, exist_ok=True)
     writing.write_json(target, result)
