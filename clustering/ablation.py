@@ -1,6 +1,7 @@
-"""What each setting does to the accuracy, over a folder of runs (thesis figure 5.5)."""
+"""The effect of each setting on the accuracy, over a folder of runs (thesis figure 5.5)."""
 
 import dataclasses
+import logging
 from pathlib import Path
 
 from clustering.config import TrainConfig
@@ -8,16 +9,18 @@ from clustering.task import TASK
 from semisup.cli.settings import file_name
 from semisup.errors import UserError
 from semisup.report import figures
-from semisup.run.directory import RunDirectory
+from semisup.run.directory import find_runs
 
-# What may differ within a run says nothing of the method, and neither do these.
+# Settings that may differ within a run say nothing about the method, and neither do these.
 _LEFT_OUT = {"seed", "initial_run"} | {
     field.name for field in dataclasses.fields(TrainConfig) if field.metadata["resume"]
 } - {"max_steps"}
 
+_logger = logging.getLogger(__name__)
+
 
 def read(folder):
-    """Settings and accuracy of the runs below a folder that are evaluated at their last step.
+    """Read settings and accuracy of the runs below a folder that are evaluated at their last step.
 
     Args:
         folder: folder that holds run directories at any depth.
@@ -29,17 +32,14 @@ def read(folder):
         UserError: if a file of a run is damaged.
     """
     found = []
-    for path in sorted(Path(folder).rglob("evaluation.json")):
-        run = RunDirectory(path.parent)
-        config = run.read_config()
-        # Another program's folder may hold a file of this name.
-        if config is None or config["task"] != TASK.name:
-            continue
+    for run, _ in find_runs(folder, "evaluation.json", [TASK.name]):
         measured = run.read_json("evaluation.json")
         if "accuracy" not in measured:
             continue
         if measured.get("step") != run.completed_step():
-            print(f"{path.parent} is left out: it was not evaluated at the end of its training")
+            _logger.info(
+                "%s is left out: it was not evaluated at the end of its training", run.path
+            )
             continue
         settings = run.read_settings(TrainConfig).to_dict()
         settings = {key: value for key, value in settings.items() if key not in _LEFT_OUT}
@@ -48,7 +48,7 @@ def read(folder):
 
 
 def draw(folder):
-    """Draws `ablation_DATASET.png` in a folder of runs, for each data set that allows it.
+    """Draw `ablation_DATASET.png` in a folder of runs, for each data set that allows it.
 
     Args:
         folder: see `read`.
@@ -73,7 +73,7 @@ def draw(folder):
         else:
             path = folder / f"ablation_{file_name(dataset)}.png"
             if path in paths:
-                # Two folders of images may have one name.
+                # Two folders of images may have the same name.
                 path = folder / f"ablation_{file_name(dataset)}_{len(paths) + 1}.png"
             paths.append(figures.save(figure, path))
     if not paths:
@@ -83,5 +83,5 @@ def draw(folder):
             "--logdir=RUN evaluates one)"
         )
     for reason in reasons:
-        print(f"left out, {reason}")
+        _logger.info("left out, %s", reason)
     return paths

@@ -1,4 +1,4 @@
-"""Metrics of a clustering that need no labels: how sure it is, and how even its clusters are."""
+"""Metrics of a clustering that need no labels: its confidence, and how even its clusters are."""
 
 import keras
 from keras import ops

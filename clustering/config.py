@@ -23,7 +23,7 @@ class TrainConfig(RunConfig):
         RunConfig,
         "dataset",
         "mnist_5k",
-        help="Data set, whose labels are not read: mnist_5k (embedded, needs no download), a TFDS "
+        help="Data set; its labels are not read: mnist_5k (embedded, needs no download), a TFDS "
         "name (mnist, svhn_cropped, cifar10, stl10, frgc, ...), or folder:PATH with images at any "
         "depth, or with PATH/train/CLASS/* and PATH/test/CLASS/*.",
     )
@@ -39,7 +39,7 @@ class TrainConfig(RunConfig):
     extra_split: str = option(
         "",
         "Data",
-        "Another split to train on besides (extra for svhn_cropped, unlabelled for stl10).",
+        "Another split to train on as well (extra for svhn_cropped, unlabelled for stl10).",
     )
     num_unlabeled_images: int = option(
         -1, "Data", "Images of --extra_split to use, drawn by --seed; -1: all.", least=-1
@@ -72,8 +72,8 @@ class TrainConfig(RunConfig):
     reg_warmup_steps: int = option(
         400,
         "Loss",
-        "Steps with the associations of augmented copies alone; after them, the centroids are "
-        "placed and the losses that concern clusters are switched on.",
+        "Steps with only the associations of augmented copies; then the centroids are placed "
+        "and the losses of the clusters are switched on.",
         least=0,
     )
     init_with_kmeans: bool = option(
@@ -85,7 +85,7 @@ class TrainConfig(RunConfig):
     centroid_noise: float = option(
         0.1,
         "Loss",
-        "Largest distance, along each axis, of a centroid from where k-means places its cluster.",
+        "Largest distance of a centroid, along each axis, from where k-means places its cluster.",
         least=0,
     )
     cluster_association_weight: float = loss_weight(
@@ -115,7 +115,7 @@ class TrainConfig(RunConfig):
     cluster_ramp_steps: int = option(
         1,
         "Loss",
-        "Steps in which the losses that concern clusters grow to their full weight.",
+        "Steps in which the losses of the clusters grow to their full weight.",
         least=1,
     )
 
@@ -127,8 +127,8 @@ class TrainConfig(RunConfig):
         RunConfig,
         "average_decay",
         0.99,
-        help="Decay of a moving average of the weights, which k-means sees, the training then goes "
-        "on from, and is evaluated and exported in place of the weights; 0: no average.",
+        help="Decay of a moving average of the weights. k-means uses it, the training then goes on "
+        "from it, and it is evaluated and exported in place of the weights; 0: no average.",
     )
     max_steps: int = redefault(RunConfig, "max_steps", 1000)
 
@@ -145,7 +145,7 @@ class TrainConfig(RunConfig):
         if together and self.centroid_noise == 0:
             raise UserError(
                 f"--centroid_noise=0: the {self.virtual_embeddings_per_class} centroids of a "
-                "cluster would stay on one point for ever; give more, or "
+                "cluster would stay on the same point for ever; give more than 0, or "
                 "--virtual_embeddings_per_class=1"
             )
         noise = type(self).__dataclass_fields__["centroid_noise"].default

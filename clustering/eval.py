@@ -1,4 +1,4 @@
-"""Evaluates a clustering, finished or running: `clustering-eval --help`."""
+"""The evaluation of a clustering, finished or running: `clustering-eval --help`."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ class EvalConfig(semi_supervised.EvalConfig):
         semi_supervised.EvalConfig,
         "logdir",
         "",
-        help="Folder of the run (required, but with --ablation).",
+        help="Folder of the run (required without --ablation).",
     )
     figures: bool = redefault(
         semi_supervised.EvalConfig,
@@ -49,7 +49,7 @@ class EvalConfig(semi_supervised.EvalConfig):
 
 
 def main():
-    """Entry point of the binary."""
+    """Run the command."""
     flags.run(_eval, EvalConfig, program="clustering-eval", summary=SUMMARY)
 
 

@@ -11,7 +11,7 @@ from semisup.run import evaluation
 
 
 def drawings(run, config, data, predictor, class_names, labels):
-    """The figures of a clustering.
+    """Return functions that draw the figures of a clustering.
 
     Args:
         run: a `RunDirectory`.
@@ -43,7 +43,7 @@ def drawings(run, config, data, predictor, class_names, labels):
 
 
 def _cluster_names(probabilities, class_names, labels):
-    """Clusters by their number and, where there are labels, the class that each is matched with."""
+    """Name clusters by their number and, where there are labels, by the class matched with them."""
     count = probabilities.shape[1]
     if labels is None:
         return [str(cluster) for cluster in range(count)]
@@ -68,7 +68,7 @@ def _sizes(run, config, data):
 
 
 def _tsne(config, model, clusters, embeddings, names):
-    """t-SNE of embeddings and centroids together, by cluster."""
+    """Draw t-SNE of embeddings and centroids together, by cluster."""
     centroids = keras.ops.convert_to_numpy(model.centroids)
     points = analysis.tsne(np.concatenate([embeddings, centroids]), seed=config.seed)
     perplexity = analysis.effective_perplexity(len(points))

@@ -11,8 +11,8 @@ from semisup.types import Tensor
 def norm_loss(embeddings: Tensor, target: float = 1.0) -> Tensor:
     """Sum up the squared distances of the embeddings' lengths from a target (eq. 7).
 
-    The thesis does not say whether it means sum or mean; the authors' code, where its weight of
-    1e-5 to 2e-4 comes from, sums. The strength of the regularisation grows with the batch.
+    The thesis does not say whether it means sum or mean. The authors' code, from which its weights
+    of 1e-5 to 2e-4 come, sums, so the regularisation grows with the batch.
 
     Args:
         embeddings: (n, d) float embeddings or centroids.
@@ -40,9 +40,9 @@ def transformation_loss(
 
         |1 - f(x_i) . f(t(x_j)) - cross_entropy(o_i, o_j)|
 
-    where the cross-entropy is between the cluster distributions that the logits o stand for. The
-    thesis has the images themselves among the transformed ones, too; the authors' code, and
-    `ClusteringModel`, one transformed copy of each alone.
+    where the cross-entropy is between the cluster distributions of the logits o. In the thesis, the
+    images themselves are among the transformed ones; the authors' code and `ClusteringModel` take
+    only one transformed copy of each.
 
     Args:
         plain: (n, d) float embeddings of images.

@@ -1,4 +1,4 @@
-"""How well clusters agree with classes that no training saw (thesis chapter 5, section 3.4)."""
+"""The agreement of clusters with classes that no training saw (thesis chapter 5, section 3.4)."""
 
 import numpy as np
 

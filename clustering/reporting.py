@@ -8,9 +8,9 @@ from semisup.run import evaluation
 
 
 class ClusteringReporter(Reporter):
-    """Measures a clustering: see `semisup.report.reporting.Reporter`.
+    """The report on a clustering: see `semisup.report.reporting.Reporter`.
 
-    It alone reads labels, to compare clusters with them; no training sees what it finds.
+    Only this class reads labels, to compare clusters with them; no training sees its results.
     """
 
     def __init__(self, settings, run, config, task, data, model):
@@ -18,11 +18,11 @@ class ClusteringReporter(Reporter):
         self.class_names, self.labels = load_classes(config)
 
     def evaluated(self):
-        """Data set and split of the evaluated images: see `semisup.report.reporting.Reporter`."""
+        """Return data set and split of the evaluated images: see `Reporter.evaluated`."""
         return self.config.dataset, evaluated_split(self.config)
 
     def mistakes(self, predicted):
-        """Which images are in a cluster that is not matched with their class."""
+        """Return which images are in a cluster that is not matched with their class."""
         if self.labels is None:
             return None
         matrix = evaluation.confusion_matrix(
@@ -31,7 +31,7 @@ class ClusteringReporter(Reporter):
         return metrics.match_clusters(matrix)[predicted] != self.labels
 
     def measure(self):
-        """Sizes and confidence, and agreement with the classes if there are any."""
+        """Measure sizes and confidence, and the agreement with the classes if there are any."""
         logits, embeddings = self.predictor.outputs(self.data.evaluation.images)
         probabilities = evaluation.probabilities(logits)
         clusters = probabilities.argmax(axis=1)
@@ -50,7 +50,7 @@ class ClusteringReporter(Reporter):
         return content
 
     def _write_assignments(self, probabilities):
-        """Writes `assignments.csv`: each image with its cluster and how probable that is."""
+        """Write `assignments.csv`: each image with its cluster and how probable that is."""
         self.run.write_table(
             "assignments.csv",
             ["image", "cluster", "probability"],
@@ -61,7 +61,7 @@ class ClusteringReporter(Reporter):
         )
 
     def scalars(self, content):
-        """Numbers for TensorBoard by their tags: see `semisup.report.reporting.Reporter`."""
+        """Return numbers for TensorBoard by their tags: see `Reporter.scalars`."""
         names = ("confidence", "size_entropy", "accuracy", "nmi", "ari", "k_means_accuracy")
         result = {name: content[name] for name in names if name in content}
         per_class = content.get("per_class_accuracy", {}).items()
@@ -71,7 +71,7 @@ class ClusteringReporter(Reporter):
         return result
 
     def text(self, content):
-        """What is printed: see `semisup.report.reporting.Reporter`."""
+        """Return the text to print: see `Reporter.text`."""
         sizes = content["cluster_sizes"]
         lines = [
             f"step {content['step']}: {content['images']:,} {self.data.evaluated_on} in "
@@ -91,7 +91,7 @@ class ClusteringReporter(Reporter):
         return "\n".join(lines)
 
     def drawings(self):
-        """Functions that draw the run's figures, by their names: see `figures.drawings`."""
+        """Return functions that draw the run's figures, by name: see `Reporter.drawings`."""
         from clustering import figures
 
         return figures.drawings(

@@ -1,7 +1,7 @@
 """The settings of a domain adaptation: those of `semisup`, and what concerns the two domains.
 
-The defaults are the thesis' fixed parameters (chapter 4, table 2) but for the learning rate and the
-growth of the association, which fit small batches. Nothing here imports Keras.
+The defaults are the thesis' fixed parameters (chapter 4, table 2), except for the learning rate and
+the growth of the association, which suit small batches. Nothing here imports Keras.
 """
 
 import dataclasses
@@ -154,7 +154,7 @@ class TrainConfig(_Base):
             )
 
     def _check_that_its_settings_do(self):
-        # Source only may be asked for by one flag more, beside those of what it is compared with.
+        # Training on the source only may keep the flags of the run that it is compared with.
         without_effect = {
             "association": ("discrepancy_weight",),
             "mmd": ("similarity_measure", "temperature"),

@@ -1,7 +1,7 @@
-"""How far apart two domains' embeddings lie: maximum mean discrepancy (MMD) and CORAL.
+"""Distances between two domains' embeddings: maximum mean discrepancy (MMD) and CORAL.
 
-Both are baselines for the association: similarity terms that make the embeddings of source and
-target alike without looking at a label (thesis chapter 4, sections 1.2 and 3.2.2).
+Both are baselines for the association: similarity terms that align the embeddings of source and
+target without labels (thesis chapter 4, sections 1.2 and 3.2.2).
 
 Everything is computed in float32, whatever the embeddings' type.
 """
@@ -77,9 +77,9 @@ def squared_mmd(x: Tensor, y: Tensor, bandwidths: Sequence[float] = BANDWIDTHS) 
 def linear_squared_mmd(x: Tensor, y: Tensor, bandwidths: Sequence[float] = BANDWIDTHS) -> Tensor:
     """Estimate the squared MMD of two samples, without bias, in linear time.
 
-    Averages over pairs of neighbouring examples of each sample, so that the examples of a sample
-    have to be in random order. Of samples of different sizes, the rest of the larger one is unused,
-    and so is an odd last example.
+    The estimate averages over pairs of neighbouring examples of each sample, which have to be in
+    random order. If the samples differ in size, the rest of the larger one is unused, as is an odd
+    last example.
 
     Args:
         x: (n, d) float embeddings of one domain, in random order, n at least 2.
@@ -102,7 +102,7 @@ def linear_squared_mmd(x: Tensor, y: Tensor, bandwidths: Sequence[float] = BANDW
     """
     x, y = embedding_matrices(x, y)
     sizes = (x.shape[0], y.shape[0])
-    # JAX slices by Python's integers alone.
+    # JAX slices only by Python's integers.
     pairs = (ops.minimum(*map(_count, (x, y))) if None in sizes else min(sizes)) // 2
     (x1, x2), (y1, y2) = ((z[: 2 * pairs : 2], z[1 : 2 * pairs : 2]) for z in (x, y))
 
@@ -142,8 +142,16 @@ def coral_distance(x: Tensor, y: Tensor) -> Tensor:
     return ops.sum(ops.square(difference)) / (4.0 * x.shape[1] ** 2)
 
 
+class _SingleLoss(SimilarityTerm):
+    """A term with one loss, whose weight is the argument `weight` of its constructor."""
+
+    def get_config(self):
+        """Return the arguments of the constructor, with the schedule serialised."""
+        return {**super().get_config(), "weight": keras.saving.serialize_keras_object(self.weight)}
+
+
 @keras.saving.register_keras_serializable(package="domain_adaptation")
-class MaximumMeanDiscrepancy(SimilarityTerm):
+class MaximumMeanDiscrepancy(_SingleLoss):
     """The MMD of two batches' embeddings, as a similarity term of an `AssociativeModel`.
 
     Args:
@@ -187,7 +195,7 @@ class MaximumMeanDiscrepancy(SimilarityTerm):
             self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, a, b, labels=None):
-        """Compute the loss of one pair of batches.
+        """Compute losses and statistics of one pair of batches.
 
         Args:
             a: (n, d) float embeddings of source images, in any order.
@@ -199,8 +207,8 @@ class MaximumMeanDiscrepancy(SimilarityTerm):
         """
         if self.estimator == "quadratic":
             return {"mmd_loss": squared_mmd(a, b, self.bandwidths)}, {}
-        # A labelled batch is ordered by class: its neighbours are no random pairs. Numbers of rows
-        # are shuffled, for of a matrix Keras on JAX shuffles each column by itself.
+        # A labelled batch is ordered by class, so that neighbours are no random pairs. Shuffle row
+        # numbers, since Keras on JAX shuffles each column of a matrix by itself.
         a, b = (
             ops.take(z, keras.random.shuffle(ops.arange(_count(z)), seed=self.seed_generator), 0)
             for z in (a, b)
@@ -208,10 +216,9 @@ class MaximumMeanDiscrepancy(SimilarityTerm):
         return {"mmd_loss": linear_squared_mmd(a, b, self.bandwidths)}, {}
 
     def get_config(self):
-        """Return the arguments of the constructor, the schedule serialised."""
+        """Return the arguments of the constructor, with the schedule serialised."""
         return {
             **super().get_config(),
-            "weight": keras.saving.serialize_keras_object(self.weight),
             "estimator": self.estimator,
             "bandwidths": list(self.bandwidths),
             "seed": self.seed,
@@ -219,10 +226,10 @@ class MaximumMeanDiscrepancy(SimilarityTerm):
 
 
 @keras.saving.register_keras_serializable(package="domain_adaptation")
-class CorrelationAlignment(SimilarityTerm):
+class CorrelationAlignment(_SingleLoss):
     """CORAL of two batches' embeddings, as a similarity term of an `AssociativeModel`.
 
-    Deep CORAL, as published, compares the logits; here it takes what the other terms take.
+    Deep CORAL, as published, compares the logits; this term compares embeddings, as the others do.
 
     Args:
         weight: weight of the loss: a number, or a schedule of the step.
@@ -241,7 +248,7 @@ class CorrelationAlignment(SimilarityTerm):
         super().__init__({"coral_loss": weight}, **kwargs)
 
     def call(self, a, b, labels=None):
-        """Compute the loss of one pair of batches.
+        """Compute losses and statistics of one pair of batches.
 
         Args:
             a: (n, d) float embeddings of source images.
@@ -252,10 +259,6 @@ class CorrelationAlignment(SimilarityTerm):
             A dictionary with the `coral_loss`, a float32 scalar, and an empty one.
         """
         return {"coral_loss": coral_distance(a, b)}, {}
-
-    def get_config(self):
-        """Return the arguments of the constructor, the schedule serialised."""
-        return {**super().get_config(), "weight": keras.saving.serialize_keras_object(self.weight)}
 
 
 def _mixture(squared_distances, bandwidths):

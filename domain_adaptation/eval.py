@@ -1,4 +1,4 @@
-"""Evaluates an adaptation, finished or running: `domain-adaptation-eval --help`."""
+"""The evaluation of an adaptation, finished or running: `domain-adaptation-eval --help`."""
 
 import dataclasses
 import os
@@ -24,7 +24,7 @@ class EvalConfig(semi_supervised.EvalConfig):
         semi_supervised.EvalConfig,
         "data_dir",
         "",
-        help="Folder of TFDS data sets, where it is not that of the training any more.",
+        help="Folder of TFDS data sets, if it has moved since the training.",
     )
     figures: bool = redefault(
         semi_supervised.EvalConfig,
@@ -33,9 +33,9 @@ class EvalConfig(semi_supervised.EvalConfig):
         help="Draw both domains' embeddings, associations, confusion matrix, nearest neighbours, "
         "t-SNE, first kernels and what excites kernels into figures/.",
     )
-    dataset: str = option("", "Run", "Source data set as folder:PATH, where its folder has moved.")
+    dataset: str = option("", "Run", "Source data set as folder:PATH, if its folder has moved.")
     target_dataset: str = option(
-        "", "Run", "Target data set as folder:PATH, where its folder has moved."
+        "", "Run", "Target data set as folder:PATH, if its folder has moved."
     )
     source_only: str = option(
         "",
@@ -51,7 +51,7 @@ class EvalConfig(semi_supervised.EvalConfig):
     compare: str = option(
         "",
         "Comparison",
-        f"Folders of further runs, with {os.pathsep!r} between, to show beside this one in the "
+        f"Folders of further runs, separated by {os.pathsep!r}, to show beside this one in the "
         "figure of both domains' embeddings.",
     )
 
@@ -82,13 +82,13 @@ class EvalConfig(semi_supervised.EvalConfig):
         return list(dict.fromkeys([*self.bound_logdirs.values(), *self.compared_logdirs]))
 
     def relocated(self, config):
-        """The configuration of a run whose data may have moved, with the data where it is now."""
+        """Return a run's configuration with the data where it lies now."""
         moved = {name: getattr(self, name) for name in ("data_dir", "dataset", "target_dataset")}
         return dataclasses.replace(config, **{name: path for name, path in moved.items() if path})
 
 
 def main():
-    """Entry point of the binary."""
+    """Run the command."""
     flags.run(_eval, EvalConfig, program="domain-adaptation-eval", summary=SUMMARY)
 
 

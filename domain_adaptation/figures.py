@@ -12,7 +12,7 @@ PERPLEXITY = 35.0
 
 
 def domains(panels, data, seed):
-    """Draws t-SNE of both domains' test embeddings, by domain and by class, for several models.
+    """Draw t-SNE of both domains' test embeddings, by domain and by class, for several models.
 
     Args:
         panels: pairs of a title and a `Predictor`.

@@ -24,7 +24,7 @@ class OtherRun(NamedTuple):
 
 
 class AdaptationReporter(Reporter):
-    """Measures an adapted model on both domains: see `semisup.report.reporting.Reporter`."""
+    """The report on an adapted model in both domains: see `semisup.report.reporting.Reporter`."""
 
     def __init__(self, settings, run, config, task, data, model):
         super().__init__(settings, run, config, task, data, model)
@@ -42,7 +42,7 @@ class AdaptationReporter(Reporter):
 
     @staticmethod
     def check(settings, config):
-        """Makes sure that the runs to compare with are complete, and of the same pair."""
+        """Check that the runs to compare with are complete, and of the same pair."""
         for logdir in settings.other_logdirs:
             run, other, _ = loading.open_run(logdir, TASK)
             for name in ("dataset", "target_dataset"):
@@ -57,7 +57,7 @@ class AdaptationReporter(Reporter):
                 raise UserError(f"--{name}={logdir} is a run of another kind: {title(other)}")
 
     def evaluated(self):
-        """Data set and split of the evaluated images: see `semisup.report.reporting.Reporter`."""
+        """Return data set and split of the evaluated images: see `Reporter.evaluated`."""
         return self.config.target_dataset, None if self.config.validation_samples else "test"
 
     def _target_error(self, predictor):
@@ -65,7 +65,7 @@ class AdaptationReporter(Reporter):
         return float(np.mean(predictor.labels(test.images) != test.labels))
 
     def measure(self):
-        """Error on the evaluation images and on both test sets, MMD and coverage."""
+        """Measure the errors on the evaluation images and test sets, the MMD and the coverage."""
         data = self.data
         measured = super().measure()
         content = {"target_dataset": self.config.target_dataset, **measured}
@@ -88,7 +88,7 @@ class AdaptationReporter(Reporter):
         return content
 
     def scalars(self, content):
-        """Numbers for TensorBoard by their tags: see `semisup.report.reporting.Reporter`."""
+        """Return numbers for TensorBoard by their tags: see `Reporter.scalars`."""
         result = super().scalars(content)
         for domain in ("source", "target"):
             if domain in content:
@@ -100,7 +100,7 @@ class AdaptationReporter(Reporter):
         return result
 
     def text(self, content):
-        """What is printed: see `semisup.report.reporting.Reporter`."""
+        """Return the text to print: see `Reporter.text`."""
         lines = [f"step {content['step']}, {self.config.dataset} to {self.config.target_dataset}"]
         for domain in ("source", "target"):
             if domain in content:
@@ -121,7 +121,7 @@ class AdaptationReporter(Reporter):
         return "\n".join([*lines, self.where()])
 
     def drawings(self):
-        """Functions that draw the run's figures, by their names: see `figures.drawings`."""
+        """Return functions that draw the run's figures, by name: see `Reporter.drawings`."""
         from domain_adaptation import figures
 
         result = super().drawings()
@@ -130,7 +130,7 @@ class AdaptationReporter(Reporter):
         return result
 
     def _panels(self):
-        """Titles and predictors of the runs to show side by side."""
+        """Return titles and predictors of the runs to show side by side."""
         own = OtherRun(self.config, self.predictor)
         first = [self.others[self.settings.source_only]] if self.settings.source_only else []
         shown = [*first, own, *(self.others[path] for path in self.settings.compared_logdirs)]
@@ -138,7 +138,7 @@ class AdaptationReporter(Reporter):
 
 
 def title(config):
-    """What kind of training a configuration stands for, in two words at most."""
+    """Say in two words at most what kind of training a configuration stands for."""
     if config.target_only:
         return "target only"
     return {
@@ -150,7 +150,7 @@ def title(config):
 
 
 def coverage(error, source_only, target_only):
-    """Share of the gap between two bounds that an adaptation closes (thesis ch. 4, section 3.3).
+    """Compute the share of a gap that an adaptation closes (thesis ch. 4, section 3.3).
 
     Args:
         error: error on the target after adaptation, a fraction.
@@ -166,9 +166,9 @@ def coverage(error, source_only, target_only):
 
 
 def domain_discrepancy(source, target, seed, shuffles=5):
-    """Squared MMD between two domains' embeddings, and what it would be without a difference.
+    """Estimate the squared MMD between two domains, and what it would be without a difference.
 
-    The estimate is biased, as the authors' is: above 0 for two samples of one distribution.
+    Like the authors' estimate, it is biased: above 0 even for two samples of one distribution.
 
     Args:
         source: (n, d) float embeddings.

@@ -1,23 +1,22 @@
-"""Measures how fast the training is, against what the machine can do.
+"""Measurement of the training's speed, compared with what the machine can do.
 
     python scripts/benchmark.py --precision=bfloat16 --output=benchmark.json
     python scripts/benchmark.py --recipe=svhn_1000 --data_dir=DIR
 
 The training of `semisup-train`, with its pipeline, metrics, log and checkpoints, takes turns with a
-bare step, with `Model.fit` on a constant batch, with the pipeline alone and with matrix products:
-where others use the machine too, single timings mean little, and ratios within a round do.
+bare step, with `Model.fit` on a constant batch, with the pipeline alone and with matrix products.
+On a machine that others use too, single timings mean little, but ratios within a round are steady.
 """
 
 import dataclasses
 import functools
-import json
 import os
 import sys
 import tempfile
 
 import numpy as np
 
-# What is measured is the source tree of this script, installed or not.
+# Measure the source tree of this script, whether it is installed or not.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from contestants import (
@@ -34,16 +33,18 @@ from contestants import (
     unwatched_adam,
 )
 
+import semisup
 from semisup.cli import flags
 from semisup.cli.options import option
 from semisup.config import TrainConfig
 from semisup.errors import UserError
+from semisup.run import writing
 
 SUMMARY = (
     "Measures training steps a second, beside a bare step, the pipeline alone and the machine's\n"
-    "peak. Takes the flags of semisup-train, for a step depends on most of them; but trains in a\n"
-    "temporary folder, for as long as --rounds and --steps say. Without any flag: the step of the\n"
-    "MNIST recipes, on digits that need no download."
+    "peak. It takes the flags of semisup-train, since a step depends on most of them, but trains\n"
+    "in a temporary folder, for as long as --rounds and --steps say. Without flags, it measures\n"
+    "the step of the MNIST recipes, on digits that need no download."
 )
 
 TRAINING = "training"
@@ -59,7 +60,7 @@ LOOK = "looks into the layers"
 # A batch takes the pipeline far less time than a step takes, and a few wait in its buffer.
 _BATCHES_A_STEP = 20
 _LOOKS = 3
-# What the matrix products of a turn take, about.
+# About how long the matrix products of a turn take.
 _PRODUCT_SECONDS = 1.0
 _PATHS = ("logdir", "data_dir", "cache_dir")
 
@@ -107,7 +108,7 @@ class BenchmarkConfig(TrainConfig):
             raise UserError("--inspection has nothing to measure with --inspect_interval=0")
 
     def training_config(self, logdir):
-        """The `TrainConfig` of a training in a folder, with a round to an evaluation interval."""
+        """Return the `TrainConfig` of a training in a folder; a round is an evaluation interval."""
         names = [field.name for field in dataclasses.fields(TrainConfig)]
         settings = {
             **{name: getattr(self, name) for name in names},
@@ -125,7 +126,7 @@ def main():
         BenchmarkConfig,
         program="benchmark",
         summary=SUMMARY,
-        recipes=os.path.join(os.path.dirname(flags.__file__), "recipes"),
+        recipes=os.path.join(os.path.dirname(semisup.__file__), "recipes"),
     )
 
 
@@ -144,9 +145,7 @@ def _benchmark(config):
     report = benchmark.report()
     print(describe(report))
     if config.output:
-        with open(config.output, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=1)
-            file.write("\n")
+        writing.write_json(config.output, report)
 
 
 class Benchmark:
@@ -165,7 +164,7 @@ class Benchmark:
         self._others = {}
 
     def run(self):
-        """Measures all rounds."""
+        """Measure all rounds."""
         import keras
 
         from semisup.run import backend, callbacks, directory, inspection, training
@@ -173,7 +172,7 @@ class Benchmark:
         from semisup.task import TASK as task
 
         config = self.training_config
-        # What `training.train` does for a new run, less the evaluations and the results.
+        # Do what `training.train` does for a new run, without evaluations and results.
         run = directory.RunDirectory(config.logdir)
         backend.set_up(config)
         keras.utils.set_random_seed(config.seed)
@@ -204,7 +203,7 @@ class Benchmark:
         return task.build_model(config, data.record, data)
 
     def _finish_round(self, seconds):
-        """Called when the training has had its turn in a round."""
+        """Give the other contestants their turns, once the training has had its own in a round."""
         if not self._others:
             self.memory["training alone"] = memory_in_use()
             self._others = self._prepare_others()
@@ -220,7 +219,7 @@ class Benchmark:
         self.rates.setdefault(name, []).append(rate)
 
     def _prepare_others(self):
-        """Functions by the contestants' names; each takes a turn and returns its rate."""
+        """Return functions by the contestants' names; each takes a turn and returns its rate."""
         import keras
 
         from semisup.run.building import compile_model
@@ -265,10 +264,10 @@ class Benchmark:
             self._inspection.look(self.model, {})
 
     def report(self):
-        """Everything measured, ready for JSON."""
+        """Return everything measured, ready for JSON."""
         import keras
 
-        from semisup.run import directory
+        from semisup.run import environment
 
         config = self.training_config
         labelled = config.sup_per_batch * len(self.data.class_names)
@@ -306,14 +305,14 @@ class Benchmark:
             "ratios": {name: _summary(values) for name, values in ratios.items()},
             "memory_mib": self.memory,
             "backend": keras.backend.backend(),
-            "versions": directory.versions(),
-            "hardware": directory.hardware(),
-            "git_commit": directory.git_commit(),
+            "versions": environment.versions(),
+            "hardware": environment.hardware(),
+            "git_commit": environment.git_commit(),
         }
 
 
 def _similarity_terms():
-    """Similarity terms by their names, forward and backward pass of which are measured."""
+    """Return the similarity terms to measure, forward and backward, by their names."""
     from domain_adaptation.discrepancy import CorrelationAlignment, MaximumMeanDiscrepancy
     from semisup.association import Association
 
@@ -336,7 +335,7 @@ def _summary(values):
 
 
 def describe(report):
-    """The report as a table for the screen."""
+    """Format the report as a table for the screen."""
     settings, flops, hardware = (report[name] for name in ("settings", "flop_per_step", "hardware"))
     lines = [
         f"\n{settings['architecture']}, {' + '.join(map(str, report['images_per_step']))} images, "

@@ -1,4 +1,4 @@
-"""Cells of the papers' tables as trainings: what is missing, how it is run, what it will cost."""
+"""The cells of the papers' tables as trainings: what is missing, how to run it, what it costs."""
 
 import contextlib
 import dataclasses
@@ -15,7 +15,7 @@ from semisup.errors import UserError
 from semisup.run.directory import RunDirectory
 from semisup.run.files import Entry
 
-# What the evaluation of an adaptation is compared with: other runs of the same pair and seed.
+# The evaluation of an adaptation is compared with these: runs of the same pair and seed.
 _BOUNDS = ("source_only", "target_only")
 
 
@@ -102,11 +102,11 @@ class Cell:
         return bool(begun) and not self._has(begun)
 
     def _read(self, name):
-        """What a JSON file of its run holds; nothing where there is none."""
+        """Return what a JSON file of the run holds; nothing if there is none."""
         return RunDirectory(self.run).read_json(name) or {}
 
     def _has(self, content):
-        """Whether a file of a run names this cell's settings, but for what it went on from."""
+        """Return whether a file of a run has this cell's settings, save what it went on from."""
         if "settings" not in content:
             return False
         settings = {**content["settings"], "max_steps": self.config.max_steps}
@@ -148,7 +148,7 @@ class Cell:
         return [self]
 
     def commands(self, bounds=()):
-        """What is left to be run: the training, and where results need it the evaluation.
+        """Return the commands left to run: the training and, where results need it, the evaluation.
 
         Args:
             bounds: flags of the evaluation that name other runs.
@@ -165,7 +165,7 @@ class Cell:
 
 
 def seconds_per_step(cells):
-    """Estimates from results that were measured on processors, or from what recipes say of it.
+    """Estimate the seconds per step from results on processors, or from the recipes' comments.
 
     Args:
         cells: `Cell`s.
@@ -188,14 +188,14 @@ def seconds_per_step(cells):
         if training.kind in rates:
             estimates[training.kind] = 1 / statistics.median(rates[training.kind])
         else:
-            # What a recipe says of its time holds for all cells of its grid.
+            # The time that a recipe's comment gives holds for all cells of its grid.
             others = results.without(changes, published.flag_names(training.own))
             estimates[training.kind] = None if others else _promised(recipe)
     return estimates
 
 
 def _promised(recipe):
-    """Seconds a step that a recipe's comment speaks of, or None."""
+    """Return the seconds per step that a recipe's comment promises, or None."""
     path = published.recipes(published.task_of(recipe)) / f"{recipe}.flags"
     text = path.read_text(encoding="utf-8")
     found = re.search(r"# Run time: (?:about|estimated) ([\d.]+) (minutes|hours)", text)
@@ -206,7 +206,7 @@ def _promised(recipe):
 
 
 def of_table(numbers, folder, seeds, further, note=""):
-    """The cells of published numbers, each once, in their order.
+    """Return the cells of published numbers, each once, in their order.
 
     Args:
         numbers: published `Number`s; those without a recipe are passed over.
@@ -236,7 +236,7 @@ def of_table(numbers, folder, seeds, further, note=""):
 
 
 def with_bounds(cells):
-    """The adaptations among cells whose coverage can be measured, and the flags that do so.
+    """Return the adaptations whose coverage can be measured, and the flags that do so.
 
     Args:
         cells: `Cell`s.
@@ -257,7 +257,7 @@ def with_bounds(cells):
 
 
 def _last_entry(path, tail=20_000):
-    """The last whole entry of a log, or None."""
+    """Return the last whole entry of a log, or None."""
     try:
         with open(path, "rb") as file:
             file.seek(0, 2)

@@ -8,14 +8,14 @@ import numpy as np
 
 
 def rate(function, count):
-    """How many of something a second, for a function that takes how many to do."""
+    """Return how many times a second a function does what it is told to do `count` times."""
     started = time.perf_counter()
     function(count)
     return count / (time.perf_counter() - started)
 
 
 def epoch_timer(report_seconds):
-    """Callback that calls a function with the time that each epoch took, in seconds."""
+    """Return a callback that calls a function with the time that each epoch took, in seconds."""
     import keras
 
     began = []
@@ -26,7 +26,7 @@ def epoch_timer(report_seconds):
 
 
 def fit_rate(model, batch, steps):
-    """Steps a second of `Model.fit` on a constant batch, less what the call itself takes."""
+    """Measure the steps a second of `Model.fit` on a constant batch, less the call's overhead."""
     import tensorflow as tf
 
     seconds = []
@@ -41,7 +41,7 @@ def fit_rate(model, batch, steps):
 
 
 def unwatched_adam():
-    """`SteerableAdam` as a class that does not measure the gradients."""
+    """Return a subclass of `SteerableAdam` that does not measure the gradients."""
     import keras
 
     from semisup.models.optimizers import SteerableAdam
@@ -54,7 +54,7 @@ def unwatched_adam():
 
 
 def bare_steps(model, config, batch):
-    """The same step without `fit`, metrics and statistics, loss weights at their full values.
+    """Return the same step without `fit`, metrics and statistics, with full loss weights.
 
     Args:
         model: a compiled `AssociativeModel`, which is trained.
@@ -73,7 +73,7 @@ def bare_steps(model, config, batch):
     def take(count):
         for _ in range(count):
             loss = step(inputs, labels)
-        # An accelerator works on after the call returned: wait for the last step.
+        # An accelerator goes on after the call has returned: wait for the last step.
         return float(keras.ops.convert_to_numpy(loss))
 
     return take
@@ -155,7 +155,7 @@ def _bare_jax_step(model, total_loss):
 
 
 def similarity_gradients(term, labels, unlabelled, width):
-    """Forward and backward pass of a similarity term, from the embeddings to their gradients.
+    """Return a function that computes a similarity term and its gradients at the embeddings.
 
     Args:
         term: a similarity term, see `semisup.Association`.
@@ -164,7 +164,7 @@ def similarity_gradients(term, labels, unlabelled, width):
         width: width of the embeddings.
 
     Returns:
-        Function that computes the gradients so many times.
+        Function that takes a number of times, and computes the gradients as often.
     """
     import keras
     from keras import ops
@@ -192,7 +192,7 @@ def similarity_gradients(term, labels, unlabelled, width):
             with tf.GradientTape() as tape:
                 tape.watch((a, b))
                 value = loss(a, b)
-            # That of a gather is sparse.
+            # The gradient of a gather is sparse.
             return [tf.convert_to_tensor(slope) for slope in tape.gradient(value, (a, b))]
 
     def compute(count):
@@ -205,10 +205,10 @@ def similarity_gradients(term, labels, unlabelled, width):
 
 
 def generators():
-    """Functions that generate so many images, by names; with the start of their processes.
+    """Return functions that generate so many images, by name; starting processes is included.
 
-    Encoding and writing are not in them. Those of signs and of MNIST-M blend with noise, which
-    takes as long as photographs.
+    Encoding and writing are left out. Signs and MNIST-M are blended with noise, which takes as long
+    as photographs.
     """
     from semisup.data.builders import mnist_m_generated
     from semisup.data.rendering import digits, parallel, signs
@@ -230,11 +230,11 @@ def generators():
 
 
 def product_rate(dtype, size, count):
-    """FLOP a second of products of square matrices, each with the result of the one before."""
+    """Measure the FLOP a second of a chain of products of square matrices."""
     from keras import ops
 
     random = np.random.default_rng(0).standard_normal((size, size), "float32")
-    # Of this scale, a product is about as large as its other factor.
+    # At this scale, a product is about as large as its other factor.
     factor = ops.convert_to_tensor(random / math.sqrt(size), dtype)
 
     def multiply(count):
@@ -248,7 +248,7 @@ def product_rate(dtype, size, count):
 
 
 def fastest_products(dtype, seconds):
-    """Size, a power of 2, at which square matrices are multiplied at the highest rate.
+    """Find the size, a power of 2, at which square matrices are multiplied at the highest rate.
 
     Args:
         dtype: type of the matrices.
@@ -268,10 +268,11 @@ def fastest_products(dtype, seconds):
 
 
 def step_flops(model, labelled, unlabelled):
-    """Floating-point operations of a training step, counting those of matrix products alone.
+    """Count the floating-point operations of a training step, those of matrix products alone.
 
-    That is, of convolutions and dense layers, forward and for the gradients of kernels and inputs
-    (save the pixels), and of the association; an addition or a multiplication is one.
+    These are the products of convolutions and dense layers, forward and for the gradients of
+    kernels and inputs (except the pixels), and of the association. An addition or a multiplication
+    is one.
 
     Args:
         model: a built `AssociativeModel`.
@@ -279,7 +280,7 @@ def step_flops(model, labelled, unlabelled):
         unlabelled: unlabelled images in a batch.
 
     Returns:
-        A number.
+        The number of operations.
     """
     flops = 0
     for layer in _leaves(model.network):
@@ -290,13 +291,13 @@ def step_flops(model, labelled, unlabelled):
             flops += (labelled + unlabelled) * forward * (3 if flops else 2)
     embedding_size, num_classes = model.classifier.kernel.shape
     flops += 3 * 2 * labelled * embedding_size * num_classes
-    # Similarities, and round trips.
+    # Similarities and round trips.
     flops += 3 * 2 * labelled * unlabelled * (embedding_size + labelled)
     return flops
 
 
 def _leaves(model):
-    """Layers of a model and of the models in it, in their order."""
+    """Yield the layers of a model and of the models in it, in their order."""
     for layer in model.layers:
         if hasattr(layer, "layers"):
             yield from _leaves(layer)
@@ -305,7 +306,7 @@ def _leaves(model):
 
 
 def memory_in_use():
-    """Memory of this process in MiB, where the system tells: peak and current, and unshared."""
+    """Return the memory of this process in MiB, where the system tells: peak, current, unshared."""
     names = {"VmHWM": "peak", "VmRSS": "resident", "RssAnon": "anonymous"}
     try:
         with open("/proc/self/status", encoding="utf-8") as file:

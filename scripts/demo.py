@@ -12,7 +12,7 @@ from semisup.errors import UserError
 
 FOLDER = os.path.join("runs", "demo")
 
-# Both trainings together, on the machine at hand; evaluations, figures and start-up come besides.
+# The time of both trainings on this machine, without evaluations, figures and start-up.
 TRAINING_SECONDS = 250
 MOST_STEPS = 1500
 STEPS_IN_A_TRIAL = 30
@@ -30,7 +30,7 @@ LABELS_ALONE = {
 
 
 def main():
-    """Times both precisions, trains twice, draws the figures."""
+    """Time both precisions, train twice, and draw the figures."""
     if len(sys.argv) > 1:
         raise UserError(f"unexpected argument {sys.argv[1]!r}: the demo takes none")
     from semisup.cli import terminal
@@ -83,7 +83,7 @@ def _train(logdir, **settings):
 
 
 def _speed(precision):
-    """Steps per second of the association's training."""
+    """Return the steps per second of the association's training."""
     from semisup.run import training
     from semisup.run.directory import RunDirectory
     from semisup.task import TASK as task
@@ -97,7 +97,7 @@ def _speed(precision):
             log_interval=10,
             progress=False,
         )
-        # What it learns in so few steps is nothing to show.
+        # So few steps teach it nothing worth showing.
         with contextlib.redirect_stdout(io.StringIO()):
             status = training.train(config, task)
         if status:

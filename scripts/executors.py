@@ -1,4 +1,4 @@
-"""Where commands run: as processes of this machine, or as tasks on a Ray cluster."""
+"""Executors of commands: as processes of this machine, or as tasks on a Ray cluster."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ _POLL_SECONDS = 0.1
 
 
 def run_commands(commands, log, cwd):
-    """Runs commands one after the other, until one fails.
+    """Run commands one after the other, until one fails.
 
     Args:
         commands: lists of a program and its arguments.
@@ -24,17 +24,17 @@ def run_commands(commands, log, cwd):
         cwd: folder to run them in.
 
     Returns:
-        Exit status of the last one. Interrupted, it has the running one save and stop first.
+        Exit status of the last one. On an interruption, the running one first saves and stops.
     """
     os.makedirs(os.path.dirname(log), exist_ok=True)
     for command in commands:
         with open(log, "ab") as output:
-            # A session of its own: a Ctrl-C at the terminal is ours to pass on.
+            # In a session of its own, so that Ctrl-C at the terminal reaches it only through us.
             process = subprocess.Popen(
                 command, stdout=output, stderr=output, cwd=cwd, start_new_session=True
             )
             try:
-                # In pieces, since an interruption by Ray does not end a wait.
+                # Wait in short pieces, since an interruption by Ray does not end a wait.
                 while (status := process.poll()) is None:
                     time.sleep(_POLL_SECONDS)
             except BaseException:
@@ -46,7 +46,7 @@ def run_commands(commands, log, cwd):
 
 
 def _stop(process):
-    """Lets a training save before it ends."""
+    """Let a training save before it ends."""
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_PATIENCE_SECONDS)
@@ -54,7 +54,7 @@ def _stop(process):
 
 
 def last_line(path, start=0):
-    """The last line of a log that says something, or a note that there is none.
+    """Return the last line of a log that says something, or a note that there is none.
 
     Args:
         path: the file.
@@ -70,10 +70,10 @@ def last_line(path, start=0):
 
 
 class LocalExecutor:
-    """Runs commands as processes of this machine."""
+    """An executor that runs commands as processes of this machine."""
 
     def submit(self, commands, log, cwd):
-        """Starts commands.
+        """Start commands.
 
         Args:
             commands: see `run_commands`.
@@ -94,20 +94,20 @@ class LocalExecutor:
             start_new_session=True,
             text=True,
         )
-        # It stays open: its end tells what was started that nobody waits for it any more.
+        # The pipe stays open: when it closes, the process knows that nobody waits for it any more.
         process.stdin.write(json.dumps([commands, log, cwd]) + "\n")
         process.stdin.flush()
         return process
 
     def status(self, handle):
-        """Exit status of what was started, or None while it runs."""
+        """Return the exit status of what was started, or None while it runs."""
         status = handle.poll()
         if status is not None:
             handle.stdin.close()
         return status
 
     def stop(self, handles):
-        """Stops all that runs, after it has saved."""
+        """Stop all that runs, after it has saved."""
         for process in handles:
             process.send_signal(signal.SIGTERM)
         for process in handles:
@@ -115,17 +115,17 @@ class LocalExecutor:
             process.stdin.close()
 
     def close(self):
-        """Nothing is left to close."""
+        """Do nothing: nothing is left to close."""
 
 
 def main(commands, log, cwd):
-    """Runs commands as a process of its own, which SIGTERM stops, or the end of who started it."""
+    """Run commands as a process of their own that ends at SIGTERM or with its parent."""
 
     def end(number, frame):
         raise SystemExit(128 + number)
 
     def end_with_parent():
-        # Not by `sys.stdin`, whose lock would be held when this process ends first.
+        # Not through `sys.stdin`: its lock would be held if this process ends first.
         os.read(0, 1)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -135,7 +135,7 @@ def main(commands, log, cwd):
 
 
 class RayExecutor:
-    """Runs commands as tasks on Ray; the machines share the folders of project, data and runs.
+    """An executor that runs commands on Ray; all machines share project, data and runs.
 
     Args:
         address: address of the cluster, or empty to start one on this machine.
@@ -156,16 +156,16 @@ class RayExecutor:
             ray.init(address=address or "local", log_to_driver=False, configure_logging=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise UserError(f"--address={address}: {first_line(error)}") from None
-        # By value, since a worker need not find this module.
+        # Pickle by value, since a worker may not find this module.
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
         self._remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(run_commands)
 
     def submit(self, commands, log, cwd):
-        """Starts commands when the cluster has room: see `LocalExecutor.submit`."""
+        """Start commands when the cluster has room: see `LocalExecutor.submit`."""
         return self._remote.remote(commands, log, cwd)
 
     def status(self, handle):
-        """Exit status of a task, or None while it waits or runs."""
+        """Return the exit status of a task, or None while it waits or runs."""
         done, _ = self._ray.wait([handle], timeout=0)
         if not done:
             return None
@@ -176,7 +176,7 @@ class RayExecutor:
             return 1
 
     def stop(self, handles):
-        """Stops all that waits or runs, after it has saved."""
+        """Stop all that waits or runs, after it has saved."""
         for handle in handles:
             self._ray.cancel(handle)
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -184,5 +184,5 @@ class RayExecutor:
             _, handles = self._ray.wait(handles, num_returns=len(handles), timeout=1)
 
     def close(self):
-        """Leaves the cluster."""
+        """Leave the cluster."""
         self._ray.shutdown()

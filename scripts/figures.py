@@ -1,8 +1,7 @@
-"""Draws the thesis' figures of chapters 3 to 5 that are made from runs: see `--help`."""
+"""The figures of the thesis' chapters 3 to 5 that are made from runs: see `--help`."""
 
 import dataclasses
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,14 +10,15 @@ from scripts import published
 from semisup.cli import flags
 from semisup.cli.options import check, option
 from semisup.errors import UserError
-from semisup.run.directory import RunDirectory
+from semisup.run import writing
+from semisup.run.directory import find_runs
 
 ROOT = Path(__file__).resolve().parent.parent
 SUMMARY = (
     "Draws the figures of the thesis' chapters 3 to 5 that are made from runs, from the complete\n"
-    "run directories in a folder. Where several runs fit a figure, that on the figure's own data\n"
-    "is taken, then that of most steps, then that of the lowest seed. A figure without a run is\n"
-    "named, with the recipe that would make one."
+    "run directories in a folder. If several runs fit a figure, it takes the one on the figure's\n"
+    "own data, then the one with most steps, then the one with the lowest seed. It names the\n"
+    "figures without a run, with a recipe that makes one."
 )
 
 
@@ -29,7 +29,7 @@ class FiguresConfig:
     folder: str = option("runs", "Figures", "Folder that holds run directories at any depth.")
     output: str = option("figures", "Figures", "Folder for the figures.")
     data_dir: str = option(
-        "", "Figures", "Folder of TFDS data sets, where it is not that of the training any more."
+        "", "Figures", "Folder of TFDS data sets, if it has moved since the training."
     )
 
     def __post_init__(self):
@@ -103,25 +103,24 @@ class Run:
 
 
 def complete_runs(folder):
-    """The complete runs below a folder, by their paths.
+    """Return the complete runs below a folder, by their paths.
 
     Raises:
         UserError: if a file of a run is damaged.
     """
-    found = []
-    for path in sorted(Path(folder).rglob("results.json")):
-        run = RunDirectory(path.parent)
-        config = run.read_config()
-        # Another program's folder may hold a file of this name.
-        if config is None or config["task"] not in published.TASKS:
-            continue
-        settings = run.read_settings(published.TASKS[config["task"]]).to_dict()
-        found.append(Run(path.parent, config["task"], settings, run.completed_step()))
-    return found
+    return [
+        Run(
+            Path(run.path),
+            task,
+            run.read_settings(published.TASKS[task]).to_dict(),
+            run.completed_step(),
+        )
+        for run, task in find_runs(folder, "results.json", published.TASKS)
+    ]
 
 
 def choose(figure, runs):
-    """The run that a figure shows, and flags of the evaluation that name others, or None.
+    """Choose the run that a figure shows, and flags of the evaluation that name others, or None.
 
     Args:
         figure: a `Figure`.
@@ -138,13 +137,13 @@ def choose(figure, runs):
 
 
 def _others(best, runs):
-    """Flags of an adaptation's evaluation that name the runs to show beside it."""
+    """Return flags of an adaptation's evaluation that name the runs to show beside it."""
     kinds = ("source_only", "target_only", "mmd")
     found = {kind: run for kind in kinds if (run := _beside(best, kind, runs)) is not None}
     paths = {kind: str(run.path.absolute()) for kind, run in found.items()}
     flags = []
     bounds = [found.get(kind) for kind in ("source_only", "target_only")]
-    # The evaluation measures a coverage by them, which others would make a wrong one.
+    # The evaluation computes the coverage from them, which runs of other lengths would falsify.
     if all(run and _is_alike(run, best) for run in bounds):
         flags = [f"--{kind}={paths.pop(kind)}" for kind in ("source_only", "target_only")]
     else:
@@ -159,7 +158,7 @@ def _is_alike(run, other):
 def _fits(figure, run):
     settings = run.settings
     if figure.task == "clustering":
-        # Two figures differ in nothing but the data.
+        # Two of the figures differ only in the data.
         return settings["dataset"].partition("/")[0] == figure.dataset
     return settings["similarity"] == "association"
 
@@ -173,9 +172,9 @@ def _is_own(figure, run):
 
 
 def _beside(run, kind, runs):
-    """Another run of the same pair to show beside an adaptation, or None.
+    """Return another run of the same pair to show beside an adaptation, or None.
 
-    Where there are several, that of the same steps and seed, then that of most steps.
+    If there are several, prefer the same steps and seed, then the most steps.
     """
     similarity = "mmd" if kind == "mmd" else "none"
     names = ("dataset", "target_dataset")
@@ -191,7 +190,7 @@ def _beside(run, kind, runs):
 
 
 def draw(config, call=subprocess.run):
-    """Draws all figures that there are runs for.
+    """Draw all figures that there are runs for.
 
     Args:
         config: a `FiguresConfig`.
@@ -230,7 +229,7 @@ def draw(config, call=subprocess.run):
 
 
 def _draw_ablation(config, runs, call):
-    """Draws figure 5.5 and returns its path, or says why there is none."""
+    """Draw figure 5.5 and return its path, or say why there is none."""
     source = Path(config.folder) / f"ablation_{_ABLATION_DATASET}.png"
     source.unlink(missing_ok=True)
     shown = [
@@ -255,7 +254,7 @@ def _draw_ablation(config, runs, call):
 
 
 def _call(call, task, *arguments):
-    """Evaluates; says in a line what went wrong, if anything did, and returns whether it went."""
+    """Evaluate; print a line if it fails, and return whether it succeeded."""
     command = [sys.executable, "-m", f"{task}.eval", *arguments]
     result = call(command, capture_output=True, text=True, cwd=ROOT)
     if result.returncode:
@@ -266,12 +265,12 @@ def _call(call, task, *arguments):
 
 def _copy(source, target):
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    writing.copy(source, target)
     return target
 
 
 def main():
-    """Entry point of the script."""
+    """Run the command."""
 
     def run(config):
         draw(config)

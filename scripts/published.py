@@ -1,9 +1,8 @@
-"""The numbers that the papers published, and which recipe is to reproduce each of them.
+"""The numbers that the papers published, and the recipe that reproduces each of them.
 
-`results/published.csv` holds them: a line a number, with its paper, table, and what stands in the
-table's row and column; the recipe is empty where the number is that of another method.
-`results/further.csv` has, in the same columns, what is measured besides and no paper has: there,
-the values are empty.
+`results/published.csv` has one line for each number, with its paper, table, row and column. The
+recipe is empty if the number belongs to another method. `results/further.csv` lists, in the same
+columns, what is measured but not in any paper; its values are empty.
 """
 
 import csv
@@ -74,7 +73,7 @@ class Number:
 
 
 def numbers():
-    """All numbers, in the order of the papers; those that no paper has come last."""
+    """Return all numbers, in the order of the papers; those that no paper has come last."""
     found = []
     for path in FILES:
         with open(path, encoding="utf-8", newline="") as file:
@@ -83,13 +82,13 @@ def numbers():
 
 
 def _number(row):
-    """A `Number` from a line of a file."""
+    """Make a `Number` of a line of a file."""
     values = {name: float(row[name]) if row[name] else None for name in ("value", "std")}
     return Number(**{**row, **values, "flags": tuple(row["flags"].split())})
 
 
 def task_of(recipe):
-    """Name of the package that a recipe belongs to.
+    """Return the name of the package that a recipe belongs to.
 
     Raises:
         UserError: if there is no such recipe.
@@ -101,12 +100,12 @@ def task_of(recipe):
 
 
 def recipes(task):
-    """Folder of a task's recipes."""
+    """Return the folder of a task's recipes."""
     return ROOT / task / "recipes"
 
 
 def settings(recipe, further=()):
-    """Configuration of a recipe and further flags, as the binary would read them.
+    """Return the configuration of a recipe and further flags, as the command would read them.
 
     Raises:
         UserError: if there is no such recipe, or a flag is wrong.
@@ -117,19 +116,19 @@ def settings(recipe, further=()):
 
 
 def beginning(recipe):
-    """Name of the recipe whose run a recipe goes on from, or None."""
+    """Return the name of the recipe whose run a recipe goes on from, or None."""
     initial_run = settings(recipe).to_dict().get("initial_run")
     return Path(initial_run).name if initial_run else None
 
 
 def headline(recipe):
-    """First line of a recipe: what it reproduces."""
+    """Return the first line of a recipe: what it reproduces."""
     path = recipes(task_of(recipe)) / f"{recipe}.flags"
     return path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
 
 
 def flag_names(arguments):
-    """Names of the settings that flags set: `--noprogress` and `--progress` set the same."""
+    """Return the settings that flags set; `--noprogress` and `--progress` set the same one."""
     names = [argument.lstrip("-").partition("=")[0] for argument in arguments]
     known = {name for config in TASKS.values() for name in config.__dataclass_fields__}
     return [name if name in known else name.removeprefix("no") for name in names]

@@ -1,8 +1,8 @@
-"""Reproduces the tables of the papers: runs what is missing of them, and collects the results.
+"""The reproduction of the papers' tables: run the missing parts and collect the results.
 
     python -m scripts.reproduce --table=cvpr17/1 --seeds=0:3 -- --precision=bfloat16
 
-What follows `--` are flags of every training.
+The flags after `--` are given to every training.
 """
 
 import dataclasses
@@ -37,21 +37,23 @@ class ReproduceConfig:
     max_steps: int = option(
         0,
         "Cells",
-        "Steps of each training, another budget than the recipes'; the tables say so. 0: theirs.",
+        "Steps of each training instead of the recipes'; the tables say so. 0: the recipes'.",
         least=0,
     )
     folder: str = option("runs/reproduce", "Runs", "Folder of the run directories.")
     jobs: int = option(1, "Runs", "Trainings at a time.", least=1)
-    dry_run: bool = option(False, "Runs", "List the cells with what they will cost; run nothing.")
+    dry_run: bool = option(False, "Runs", "List the cells and their cost; run nothing.")
     collect: bool = option(
         True,
         "Runs",
-        "Copy results into results/ as they come in, and skip what is there already; --nocollect "
-        "trains all, and leaves results/ alone.",
+        "Copy results into results/ as they come in, and skip what is already there; --nocollect "
+        "trains all and leaves results/ alone.",
     )
-    note: str = option("", "Runs", "What the rows of the tables say of the data.")
+    note: str = option("", "Runs", "What the rows of the tables say about the data.")
     not_comparable: bool = option(
-        False, "Runs", "Leave the published numbers out of the rows: they are of other data."
+        False,
+        "Runs",
+        "Leave the published numbers out of the rows, since they were measured on other data.",
     )
     executor: str = option("local", "Cluster", "Where trainings run.", one_of=("local", "ray"))
     address: str = option("", "Cluster", "Address of a Ray cluster; default: start one here.")
@@ -74,7 +76,7 @@ class ReproduceConfig:
         self.chosen_seeds()
 
     def chosen_seeds(self):
-        """The seeds, ascending.
+        """Return the seeds, ascending.
 
         Raises:
             UserError: if they cannot be read.
@@ -91,7 +93,7 @@ class ReproduceConfig:
 
 
 def chosen_numbers(config):
-    """The published numbers that a reproduction is about.
+    """Return the published numbers that a reproduction is about.
 
     Raises:
         UserError: if there is no such table or row.
@@ -110,7 +112,7 @@ def chosen_numbers(config):
 
 
 def listing():
-    """All tables with the recipes and flags of their cells, as text."""
+    """List all tables with the recipes and flags of their cells, as text."""
     cells_of = {}
     for number in published.numbers():
         if number.recipe:
@@ -123,7 +125,7 @@ def listing():
 
 
 def plan(config, further):
-    """All cells of a reproduction.
+    """Plan all cells of a reproduction.
 
     Args:
         config: a `ReproduceConfig`.
@@ -156,7 +158,7 @@ def plan(config, further):
 
 
 def describe(planned, todo):
-    """The cells and what they will cost, as text."""
+    """Describe the cells and what they will cost, as text."""
     lines, total, unknown = [], 0.0, 0
     width = max(len(cell.name) for cell in planned)
     estimates = cells.seconds_per_step(todo)
@@ -186,7 +188,7 @@ def describe(planned, todo):
 
 
 def reproduce(config, further=(), executor=None):
-    """Runs what is missing.
+    """Run what is missing.
 
     Args:
         config: a `ReproduceConfig`.
@@ -224,7 +226,7 @@ def reproduce(config, further=(), executor=None):
     run = Reproduction(config, todo, planned, executor)
     for cell in planned:
         if cell.is_complete and not cell.result.is_file():
-            # Trained by an earlier call, which was stopped before it collected, or did not.
+            # An earlier call trained it, and was stopped or told not to collect.
             run.collect(cell)
     try:
         run.run()
@@ -237,7 +239,7 @@ def reproduce(config, further=(), executor=None):
 
 
 def main():
-    """Entry point of the script."""
+    """Run the command."""
     own, further = flags.split(sys.argv)
 
     def run(config):

@@ -1,4 +1,4 @@
-"""Cells while they are run: what is started, how far it is, and what became of it."""
+"""Cells while they run: what is started, how far it has come, and how it ended."""
 
 import dataclasses
 import math
@@ -20,10 +20,10 @@ class _Running:
 
     Attributes:
         handle: the executor's.
-        log_size: of its log before; what grows it is the training.
+        log_size: size of its log before the training wrote to it.
         started: the time when it began, or None while it waits for room on a cluster.
         training: the cell that is trained now: itself, or what it goes on from.
-        steps: that this had taken at first.
+        steps: number of steps that this had already taken.
         since: the time when this began.
     """
 
@@ -35,7 +35,7 @@ class _Running:
     since: float = 0.0
 
     def turn_to(self, cell):
-        """Notes what is trained from now on."""
+        """Note what is trained from now on."""
         self.training, self.steps, self.since = cell, cell.steps, time.monotonic()
 
 
@@ -47,7 +47,7 @@ class Reproduction:
         todo: the `Cell`s to run.
         every: all `Cell`s, those that are complete included.
         executor: see `executors`.
-        screen: stream to show what is going on; by default the standard output.
+        screen: stream for the progress; by default the standard output.
     """
 
     def __init__(self, config, todo, every, executor, screen=None):
@@ -64,12 +64,12 @@ class Reproduction:
         self._spoken = time.monotonic()
 
     def run(self):
-        """Runs all, and stops those that run where it is interrupted."""
+        """Run all cells, and stop the running ones on an interruption."""
         try:
             with StopSignals() as signals:
                 while self.waiting or self.running:
                     if signals.received:
-                        # SIGTERM too: nobody else would stop the trainings.
+                        # On SIGTERM too, since nobody else would stop the trainings.
                         raise KeyboardInterrupt
                     self._look()
         except KeyboardInterrupt:
@@ -79,8 +79,8 @@ class Reproduction:
         self._measure_coverage()
 
     def _look(self):
-        """Starts what there is room for, and notes what has ended."""
-        # Ray queues by itself, and knows how many fit.
+        """Start what there is room for, and note what has ended."""
+        # Ray has a queue of its own, and knows how many fit.
         room = self.config.jobs if self.config.executor == "local" else math.inf
         while self.waiting and len(self.running) < room:
             self._start(self.waiting.pop(0))
@@ -120,7 +120,7 @@ class Reproduction:
             self._say(f"FAILED {cell.name}, status {status}: {executors.last_line(cell.log)}")
 
     def collect(self, cell):
-        """Copies the result of a complete run into `results/`."""
+        """Copy the result of a complete run into `results/`."""
         if not self.config.collect:
             return
         try:
@@ -131,7 +131,7 @@ class Reproduction:
             self._say(f"wrote {path}")
 
     def _measure_coverage(self):
-        """Evaluates adaptations whose bounds are complete by now, for their coverage."""
+        """Evaluate the adaptations whose bounds are complete by now, for their coverage."""
         for cell, bounds in cells.with_bounds(self.every).items():
             if results.evaluated(cell.run, cell.config.max_steps).get("coverage") is None:
                 self._say(f"coverage of {cell.name} ...")
@@ -141,7 +141,7 @@ class Reproduction:
                     self.collect(cell)
 
     def _wait_for(self, commands, log):
-        """Runs commands where trainings run, and returns their exit status."""
+        """Run commands where trainings run, and return their exit status."""
         handle = self.executor.submit(commands, str(log), str(published.ROOT))
         try:
             while (status := self.executor.status(handle)) is None:
@@ -156,7 +156,7 @@ class Reproduction:
         print(text, file=self.screen, flush=True)
 
     def _show(self):
-        """What runs, and how long all will take: redrawn on a terminal, else a line a minute."""
+        """Show what runs and how long it will take, redrawn on a terminal, else once a minute."""
         if self.screen.isatty():
             self._clear()
             size = os.get_terminal_size(self.screen.fileno())
@@ -171,7 +171,7 @@ class Reproduction:
                 print(line, file=self.screen, flush=True)
 
     def _lines(self, most=math.inf):
-        """A line for each cell that runs, and one for all."""
+        """Return a line for each cell that runs, and one for all."""
         lines = [self._progress(cell) for cell in self._begun()]
         if len(lines) > most:
             hidden = len(lines) - most + 1
@@ -179,7 +179,7 @@ class Reproduction:
         return [*lines, self._summary()]
 
     def _begun(self):
-        """The cells that run: what waits for room on a cluster does not."""
+        """Return the cells that run; what waits for room on a cluster does not run."""
         return [cell for cell, state in self.running.items() if state.started is not None]
 
     def _clear(self):
@@ -210,7 +210,7 @@ class Reproduction:
         return text + (f" and {unknown} of unknown cost" if unknown else "")
 
     def _seconds_left(self, cell):
-        """Estimate from the run's own speed, else from what is known of its recipe."""
+        """Estimate the seconds left from the run's own speed, or else from its recipe."""
         state, total = self.running.get(cell), 0.0
         for training in cell.trainings:
             seconds, steps = self._estimates[training.kind], training.steps
@@ -223,7 +223,7 @@ class Reproduction:
 
 
 def _size(path):
-    """Bytes of a file, or -1 where there is none."""
+    """Return the size of a file in bytes, or -1 if there is none."""
     try:
         return path.stat().st_size
     except OSError:
@@ -231,7 +231,7 @@ def _size(path):
 
 
 def duration(seconds):
-    """A time for the screen."""
+    """Format a time for the screen."""
     if seconds < 90:
         return f"{seconds:.0f} seconds"
     if seconds < 90 * 60:

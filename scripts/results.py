@@ -1,20 +1,19 @@
-"""Collects results of runs into results/, from which `scripts.tables` makes tables.
+"""The collection of results of runs in results/, from which `scripts.tables` makes tables.
 
     python -m scripts.results --recipe=mnist_100 RUN_DIRECTORY [RUN_DIRECTORY ...]
 
 It copies `results.json` of complete runs, less the paths in it, to `results/RECIPE/seedN.json`.
-Settings that are not the recipe's own (the open flags of a grid, say) become a folder of their own,
-and part of the table's row; so does what `--note` says of the data. Where it is other data than the
-published number's, `--not_comparable` keeps it out of the row. What an evaluation of the last step
-measured besides (of an adaptation: the source's error, the discrepancy, the coverage; of a
-clustering: its agreement with the classes) is kept too, and so are the least error of all
-evaluations while it was trained, which one table of the papers shows, and steps and settings of the
-run that it went on from, if there was one.
+Settings that are not the recipe's own, such as the open flags of a grid, get a folder of their own
+and appear in the table's row, as does what `--note` says about the data. `--not_comparable` keeps
+the published number out of the row if it was measured on other data. The file also keeps what an
+evaluation of the last step measured (in an adaptation the source's error, the discrepancy and the
+coverage; in a clustering the agreement with the classes), the least error of all evaluations during
+the training, which one table of the papers shows, and steps and settings of the run that it went on
+from, if any.
 """
 
 import argparse
 import dataclasses
-import json
 import re
 import shlex
 from pathlib import Path
@@ -25,7 +24,7 @@ from semisup.cli import flags
 from semisup.cli.settings import flags_for
 from semisup.errors import UserError
 from semisup.run import files as run_files
-from semisup.run import reading
+from semisup.run import reading, writing
 from semisup.run.directory import RunDirectory
 
 _SUMMARY = "Collects results of complete runs into results/."
@@ -33,16 +32,16 @@ RESULTS = published.ROOT / "results"
 PATHS = ("data_dir", "cache_dir", "logdir", "initial_run", "live_config")
 MEASURED = ("source_error", "squared_mmd", "source_only_error", "target_only_error", "coverage")
 MEASURED += ("accuracy", "nmi", "ari", "k_means_accuracy")
-# What a run is the same without.
+# Settings that do not change what a run is.
 RUN_ALONE = ("overwrite", "progress", "projector")
-# What may differ between the runs of a row: the table shows the precision in a column of its own.
+# Settings that may differ within a row; the table shows the precision in a column of its own.
 FREE = (*PATHS, *RUN_ALONE, "seed", "precision", "jit_compile", "steps_per_execution")
 FREE += ("deterministic", "devices", "max_checkpoints", "log_interval", "eval_interval")
 FREE += ("eval_batch_size", "checkpoint_interval", "inspect_interval", "histograms")
 
 
 class WentOnFrom(TypedDict):
-    """What a run was that another one went on from."""
+    """The run that another one went on from."""
 
     step: run_files.Count
     settings: run_files.Settings
@@ -73,7 +72,7 @@ class Result(run_files.Results):
 
 
 def collect(recipe, run, note="", comparable=True):
-    """Writes the result of a run below `results/RECIPE` and returns the path.
+    """Write the result of a run below `results/RECIPE` and return the path.
 
     Args:
         recipe: name of the recipe that was run.
@@ -93,7 +92,9 @@ def collect(recipe, run, note="", comparable=True):
             f"{run} was steered by --live_config: its settings are not those of a recipe"
         )
     if result.get("evaluated_on") == "validation images":
-        raise UserError(f"{run} was measured on validation images: a result is of test images")
+        raise UserError(
+            f"{run} was measured on validation images: a result has to be on test images"
+        )
     settings = result["settings"]
     own = published.settings(recipe).to_dict()
     beginning = _beginning(run, settings)
@@ -126,15 +127,15 @@ def collect(recipe, run, note="", comparable=True):
         if (found["note"], found.get("comparable", True)) != (note, comparable):
             raise UserError(
                 f"{other} is of other data by its note, {found['note']!r}, not {note!r}, or one of "
-                "them is not comparable: a row of the tables is of one"
+                "them is not comparable: all results of a row have to be on the same data"
             )
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    writing.write_json(target, result)
     return target
 
 
 def _whole(directory):
-    """The results of a run with its settings, or None if there are none."""
+    """Return the results of a run with its settings, or None if there are none."""
     result = directory.read_json("results.json")
     if result is not None and "settings" not in result:
         raise UserError(f"{directory.file('results.json')} is damaged: it lacks settings")
@@ -142,7 +143,7 @@ def _whole(directory):
 
 
 def _least_error(directory, recipe):
-    """The least test error of a classifier's evaluations, and how many they are."""
+    """Return the least test error of a classifier's evaluations, and how many there are."""
     if published.task_of(recipe) != "semisup":
         return {}
     errors = [entry["test_error"] for entry in directory.read_metrics() if "test_error" in entry]
@@ -152,28 +153,28 @@ def _least_error(directory, recipe):
 
 
 def _beginning(run, settings):
-    """What the run was that another one went on from: its steps and settings; None without one."""
+    """Return steps and settings of the run that another one went on from, or None."""
     initial_run = settings.get("initial_run")
     if not initial_run:
         return None
     other = _whole(RunDirectory(initial_run))
     if other is None:
-        raise UserError(f"{run} went on from {initial_run}, which holds no results.json any more")
+        raise UserError(f"{run} went on from {initial_run}, which no longer holds a results.json")
     kept = {name: value for name, value in other["settings"].items() if name not in PATHS}
     return {"step": other["step"], "settings": kept}
 
 
 def _lacks_evaluation(result):
-    """Whether a result is one of an adaptation, of which an evaluation is to measure more."""
+    """Return whether a result is one of an adaptation that an evaluation has to complete."""
     return "target_dataset" in result["settings"] and "squared_mmd" not in result
 
 
 def changes(recipe, settings):
-    """What of a run's settings is not its recipe's own, as a sorted list of `name=value`.
+    """List how a run's settings differ from its recipe's, as sorted `name=value`.
 
-    What may differ between the runs of a row, such as seed and precision, is left out. A setting
-    that did not exist yet when the run was trained had its default, which means what was done
-    before.
+    Settings that may differ between the runs of a row, such as seed and precision, are left out. A
+    setting that did not exist yet when the run was trained counts as its default, which means what
+    was done before.
 
     Args:
         recipe: name of the recipe.
@@ -189,7 +190,7 @@ def changes(recipe, settings):
 
 
 def beginning_changes(recipe, settings):
-    """Changes of the run that a run went on from: see `changes`.
+    """List the changes of the run that a run went on from: see `changes`.
 
     Args:
         recipe: name of the recipe of the run that went on.
@@ -206,17 +207,17 @@ def beginning_changes(recipe, settings):
 
 
 def without(changed, names):
-    """Changes but for those of some settings: see `changes`."""
+    """Return changes without those of some settings: see `changes`."""
     return tuple(text for text in changed if text.partition("=")[0] not in names)
 
 
 def without_budget(changed):
-    """Changes but for the number of steps: see `changes`."""
+    """Return changes without that of the number of steps: see `changes`."""
     return without(changed, ["max_steps"])
 
 
 def place(recipe, changed, note=""):
-    """Path of a row's folder below that of all results.
+    """Return the path of a row's folder below that of all results.
 
     Args:
         recipe: name of the recipe.
@@ -228,7 +229,7 @@ def place(recipe, changed, note=""):
 
 
 def evaluated(run, step):
-    """What an evaluation of a run's last step measured beside its error."""
+    """Return what an evaluation of a run's last step measured besides its error."""
     content = RunDirectory(run).read_json("evaluation.json") or {}
     if content.get("step") != step:
         return {}
@@ -238,14 +239,14 @@ def evaluated(run, step):
 
 
 def rows():
-    """The rows of results: pairs of a folder and its results, by seed."""
+    """Yield the rows of results: pairs of a folder and its results, by seed."""
     for folder in sorted({path.parent for path in RESULTS.rglob("seed*.json")}):
         files = sorted(folder.glob("seed*.json"), key=lambda path: int(path.stem[4:]))
         yield folder, [reading.read_json(file, Result) for file in files]
 
 
 def main():
-    """Parses the command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m scripts.results", description=_SUMMARY)
     parser.add_argument("--recipe", required=True)
     parser.add_argument("--note", default="", help="what the row says of the data")

@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 
 from scripts import published, results
-from semisup.run.directory import devices_text
+from semisup.run.environment import devices_text
 
 CONFIDENCE = 0.95
 ERRORS = ("test_error", "least_test_error")
@@ -45,7 +45,7 @@ class Row:
         return self.over_runs(self.values)
 
     def over_runs(self, values):
-        """The published number's own statistic of values, one of each run."""
+        """Compute the published number's own statistic over values, one for each run."""
         kind = self.number.statistic if self.number else "mean"
         function = {
             "mean": statistics.mean,
@@ -102,7 +102,7 @@ class Row:
 
 
 def measured(run, metric):
-    """What a result measured, in the metric's unit, or None."""
+    """Return what a result measured, in the metric's unit, or None."""
     if metric == "mmd":
         return run["squared_mmd"]["domains"] if "squared_mmd" in run else None
     if metric == "accuracy" and metric not in run and "test_error" in run:
@@ -111,7 +111,7 @@ def measured(run, metric):
 
 
 def collected(folders):
-    """The rows of all tables, in the order of the papers; what is in none of them comes last.
+    """Collect the rows of all tables in the order of the papers; the rest comes last.
 
     Args:
         folders: pairs of a folder and its results: see `results.rows`.
@@ -119,7 +119,7 @@ def collected(folders):
     rows, used = [], set()
     known = {runs[0]["recipe"] for _, runs in folders}
     numbers = [number for number in published.numbers() if number.recipe in known]
-    # What one cell of a grid leaves open, another may name.
+    # One cell of a grid may name what another one leaves open.
     telling = {recipe: set() for recipe in known}
     for number in numbers:
         telling[number.recipe].update(published.flag_names(number.flags))
@@ -128,7 +128,7 @@ def collected(folders):
         named = published.flag_names(number.flags)
         found = []
         for folder, runs in folders:
-            # Where the cell's flags are the recipe's own, results do not tell them.
+            # If the cell's flags are the recipe's own, results do not name them.
             if runs[0]["recipe"] != number.recipe or any(
                 _setting(runs[0], name) != cell[name] for name in telling[number.recipe]
             ):
@@ -146,13 +146,13 @@ def collected(folders):
 
 
 def _setting(run, name):
-    """A setting of a result; its default where it did not exist yet."""
+    """Return a setting of a result, or its default where it did not exist yet."""
     config_class = published.TASKS[published.task_of(run["recipe"])]
     return run["settings"].get(name, config_class.__dataclass_fields__[name].default)
 
 
 def _distance(row):
-    """Orders the rows of a number: the recipe's own settings first, and the most steps."""
+    """Return the sort key of a number's rows: the recipe's own settings first, then most steps."""
     return len(results.without_budget(row.changes)), -row.runs[0]["step"]
 
 

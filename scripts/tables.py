@@ -16,6 +16,7 @@ import pandas
 
 from scripts import published, results
 from scripts.rows import ERRORS, collected, measured
+from semisup.run import writing
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 PERCENT = (*ERRORS, "accuracy", "k_means_accuracy")
@@ -66,7 +67,7 @@ DETAILS = ("difference", "each", "time a run", "on", "shuffled")
 
 
 def tables(rows, link):
-    """The tables of some rows, one for each table of the papers.
+    """Return the tables of some rows, one for each table of the papers.
 
     Args:
         rows: see `rows.collected`.
@@ -112,13 +113,13 @@ def _line(row, table, link):
 
 
 def _kind(row):
-    """What stands before a statistic that is no mean."""
+    """Return what stands before a statistic other than a mean."""
     number = row.number
     return "" if number is None or number.statistic == "mean" else f"{number.statistic} "
 
 
 def _evaluations(row):
-    """Of how many evaluations a least error is."""
+    """Return how many evaluations a least error is taken from."""
     if row.metric != "least_test_error":
         return ""
     counts = sorted({run["evaluations"] for run in row.runs})
@@ -126,7 +127,7 @@ def _evaluations(row):
 
 
 def _what(name, changes, runs, folder, table, link):
-    """The first cell of a line: what was run, where its results are, and what there is to know."""
+    """Return the first cell of a line: what was run, links to its results, and remarks."""
     # The steps have a column of their own.
     flags = [f"`--{change}`" for change in results.without_budget(changes)]
     data = table.marked("**other data**", runs[0]["note"])
@@ -134,13 +135,13 @@ def _what(name, changes, runs, folder, table, link):
 
 
 def _steps(run):
-    """Steps of a run, and how many the recipe has if these are others."""
+    """Return the steps of a run, and how many the recipe has if they differ."""
     full = published.settings(run["recipe"]).max_steps
     return f"{run['step']:,}" + (f" of {full:,}" if run["step"] != full else "")
 
 
 def least_errors_table(rows, link):
-    """What the last step measured where a table of the papers has the least error: see `every`."""
+    """Return the last errors where a table of the papers has the least error: see `every`."""
     table = Table("Least errors of runs, and those of their last steps")
     for row in rows:
         if row.metric == "least_test_error":
@@ -158,7 +159,7 @@ def least_errors_table(rows, link):
 
 
 def domains_table(folders, link):
-    """What was measured of both domains after adaptations: see `every`."""
+    """Return what adaptations measured in both domains: see `every`."""
     table = Table("Both domains after adaptations")
     for folder, runs in folders:
         if not all("squared_mmd" in run for run in runs):
@@ -179,7 +180,7 @@ def domains_table(folders, link):
 
 
 def clusters_table(folders, link):
-    """How clusters agree with classes: see `every`."""
+    """Return how clusters agree with classes: see `every`."""
     shown = {
         "accuracy": ("accuracy", ".2f"),
         "accuracy of k-means": ("k_means_accuracy", ".2f"),
@@ -207,12 +208,12 @@ def _recipe(runs):
 
 
 def _share(values, runs):
-    """Says of how many seeds a mean is, where it is not of all."""
+    """Return how many seeds a mean is taken over, unless it is all of them."""
     return f" ({len(values)} of {len(runs)} seeds)" if 0 < len(values) < len(runs) else ""
 
 
 def _mean(values, form, unit=""):
-    """Mean of some values, with their standard deviation where there are several."""
+    """Format the mean of some values, with their standard deviation if there are several."""
     if not values:
         return "-"
     spread = f" ± {statistics.stdev(values):{form}}" if len(values) > 1 else ""
@@ -233,7 +234,7 @@ def every(folders, rows, link):
 
 
 def linking(root):
-    """What links to folders of results in Markdown, from the folder `root`: see `tables`."""
+    """Return a function that links to folders of results in Markdown: see `tables`."""
     return lambda text, folder: f"[{text}]({folder.relative_to(root).as_posix()})"
 
 
@@ -276,12 +277,12 @@ def _escaped(text):
 
 
 def as_csv(rows):
-    """Rows as numbers, for a spreadsheet or a program."""
+    """Format rows as numbers, for a spreadsheet or a program."""
     return pandas.DataFrame(map(_record, rows)).to_csv(index=False, lineterminator="\n")
 
 
 def _record(row):
-    """A row's cells of the spreadsheet by their columns' names."""
+    """Return a row's cells of the spreadsheet by the names of their columns."""
     number = dataclasses.asdict(row.number) if row.number else {}
     low, high = row.interval or (None, None)
     return {
@@ -350,14 +351,14 @@ def files():
 
 
 def main():
-    """Writes the files."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.tables",
         description="Writes the tables of measured results, in Markdown, CSV and LaTeX.",
     )
     parser.parse_args()
     for path, text in files().items():
-        path.write_text(text, encoding="utf-8")
+        writing.write_text(path, text)
         print(f"wrote {path}")
 
 

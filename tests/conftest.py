@@ -10,6 +10,11 @@ if os.environ.get("KERAS_BACKEND") == "jax":
 
 import pytest
 
+from semisup.cli import terminal
+
+# Tests see what the commands print.
+terminal.show_messages()
+
 
 @pytest.fixture
 def data_dir():

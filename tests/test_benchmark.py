@@ -80,12 +80,13 @@ def test_bare_steps_train_as_fit_does(benchmark, similarity):
     bare.set_weights(model.get_weights())
     history = model.fit(
         tf.data.Dataset.from_tensors((inputs, LABELS)).repeat(),
-        steps_per_epoch=3,
+        steps_per_epoch=1,
+        epochs=3,
         shuffle=False,
         verbose=0,
     )
     loss = benchmark.bare_steps(bare, config, (inputs, LABELS))(3)
-    assert loss == pytest.approx(history.history["total_loss"][0], rel=1e-4)
+    assert loss == pytest.approx(history.history["total_loss"][-1], rel=1e-4)
 
 
 def test_product_rate_is_of_finite_products(benchmark):

@@ -157,7 +157,7 @@ def states(folder):
         ("learning_rate = {log = [1e-3]}", r"give \[low, high\]"),
         ("learning_rate = {log = 1e-3}", r"give \[low, high\]"),
         ("augmentation = {choice = ['none']}", "give a list of two values or more"),
-        ("augmentation = {choice = ['none', 'none']}", "stands there twice"),
+        ("augmentation = {choice = ['none', 'none']}", "occurs twice"),
         ("learning_rate = {log = [1e-2, 1e-4]}", "least value comes first"),
         ("visit_weight = {linear = [1, 1]}", "least value comes first"),
         ("visit_weight = {log = [0, 1]}", "begins above 0"),
@@ -629,7 +629,7 @@ def test_no_module_is_imported_because_a_file_names_it(searching, folder, tmp_pa
     monkeypatch.syspath_prepend(tmp_path)
     path = Path(folder.file("search.json"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "task": "strange"}))
-    message = "the task of a search is one of semisup, domain_adaptation, clustering, not 'strange'"
+    message = "search.json is damaged: task: Invalid enum value 'strange'"
     with pytest.raises(UserError, match=message):
         command.search(command.SearchConfig(folder=folder.path, report=True), [])
     with pytest.raises(UserError, match=message):
@@ -710,13 +710,13 @@ def test_figures_of_a_search_are_drawn(searching, folder, draw):
     [(1, "it needs 4 complete trials, there are 1"), (4, "the errors are equal")],
 )
 def test_figures_that_cannot_be_drawn_are_left_out_with_the_reason(
-    searching, folder, draw, capsys, count, reason
+    searching, folder, draw, caplog, count, reason
 ):
     study = searched(searching, folder, Trainer(lambda config, step: 0.1), count)
     names = [os.path.basename(path) for path in draw(folder, study)]
     assert "slices.png" in names
     assert "importance.png" not in names
-    assert f"figure importance is left out: {reason}" in capsys.readouterr().out
+    assert f"figure importance is left out: {reason}" in caplog.text
 
 
 def test_importance_finds_the_parameter_that_matters(searching, folder):

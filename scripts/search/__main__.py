@@ -1,4 +1,4 @@
-"""Runs the command: `python -m scripts.search`."""
+"""The command `python -m scripts.search`."""
 
 from scripts.search.command import main
 

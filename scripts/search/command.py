@@ -85,7 +85,7 @@ class SearchConfig:
     def __post_init__(self):
         if self.task == "clustering":
             raise UserError(
-                "--task=clustering: it has no labels while it trains, and so no error to choose by"
+                "--task=clustering: it trains without labels, and so has no error to choose by"
             )
         check(self)
         if not self.folder:
@@ -100,7 +100,7 @@ class SearchConfig:
 
 
 def main(argv=None):
-    """Entry point of the script.
+    """Run the command.
 
     Args:
         argv: command line, by default that of the process.
@@ -118,7 +118,7 @@ def main(argv=None):
 
 
 def search(config, fixed, **options):
-    """Searches, or goes on searching, and reports.
+    """Search, or go on searching, and report.
 
     Args:
         config: a `SearchConfig`.
@@ -151,7 +151,7 @@ def _search(config, fixed, options):
     if config.prune and example.eval_interval >= example.max_steps:
         raise UserError(
             f"--eval_interval={example.eval_interval} is not before "
-            f"--max_steps={example.max_steps}: --prune would have nothing to go by; lower it"
+            f"--max_steps={example.max_steps}: --prune would have no error to decide by; lower it"
         )
     folder = folders.SearchFolder(config.folder, config.storage)
     description = folder.begin(config.task, space, fixed, example)

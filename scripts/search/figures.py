@@ -9,18 +9,18 @@ from matplotlib import pyplot
 
 from scripts.search.trials import complete
 from semisup.report import figures as analysis
+from semisup.report.figures import drawing
 
-# Optuna draws by pyplot, which would otherwise look for a screen.
+# Optuna draws with pyplot, which would otherwise look for a screen.
 matplotlib.use("agg")
 
-_DPI = 150
 _LEAST_FOR_IMPORTANCE = 4
 _METRIC = "validation error in %"
 _TREES_SEED = 0
 
 
 def draw(folder, study):
-    """Draw the figures of a search into its folder, and say which are left out, and why.
+    """Draw the figures of a search into its folder, and log which are left out and why.
 
     Args:
         folder: a `SearchFolder`.
@@ -83,16 +83,16 @@ def slices_figure(study, title=""):
 
 
 def _plot(name, study, title, **options):
-    """One of Optuna's plots of the error in per cent."""
-    # Its plots set a style for whatever is drawn after them.
+    """Draw one of Optuna's plots of the error in per cent."""
+    # Optuna's plots set a style that would apply to everything drawn later.
     with warnings.catch_warnings(), matplotlib.rc_context({"figure.constrained_layout.use": True}):
-        # They count as experimental, and of equal values their axes have no width.
+        # Optuna warns that plots are experimental, Matplotlib of axes without width.
         warnings.simplefilter("ignore")
         axes = getattr(optuna.visualization.matplotlib, name)(
             study, target=lambda trial: 100 * trial.value, target_name=_METRIC, **options
         )
         figure = np.ravel(axes)[0].figure
         pyplot.close(figure)
-        figure.set_dpi(_DPI)
+        figure.set_dpi(drawing.DPI)
         figure.suptitle(title)
         return figure

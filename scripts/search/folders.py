@@ -25,7 +25,7 @@ from semisup.run.reading import Scalar
 BACKEND = "KERAS_BACKEND"
 _JOURNAL = "trials.journal"
 
-# Optuna would warn of each failed trial, with a traceback; the search says it in a line.
+# Optuna would log a traceback for each failed trial; the search says it in one line.
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
@@ -53,15 +53,15 @@ class SearchFolder:
         self.storage = storage
 
     def file(self, name):
-        """Path of a file or folder of the search."""
+        """Return the path of a file or folder of the search."""
         return os.path.join(self.path, name)
 
     def trial(self, number, suffix=""):
-        """Path of the run directory of a trial, or of a file beside it."""
+        """Return the path of the run directory of a trial, or of a file beside it."""
         return self.file(f"trial_{number:04d}{suffix}")
 
     def description(self):
-        """What is searched, or None if there is no search in this folder.
+        """Return what is searched, or None if there is no search in this folder.
 
         Raises:
             UserError: if the file is damaged.
@@ -69,7 +69,7 @@ class SearchFolder:
         return RunDirectory(self.path).read_json("search.json", Description)
 
     def begin(self, task, space, fixed, config):
-        """Begins a search, or joins the one that is there.
+        """Begin a search, or join the one that is there.
 
         Args:
             task: name of the task's package.
@@ -88,7 +88,7 @@ class SearchFolder:
             names = os.listdir(self.path)
         except OSError as error:
             raise UserError(f"--folder={self.path}: {error.strerror}") from None
-        # The journal may be there: it is made before the description.
+        # The journal may exist already, since it is made before the description.
         strangers = sorted(name for name in names if not name.startswith((".", _JOURNAL)))
         if strangers and "search.json" not in names:
             raise UserError(
@@ -114,7 +114,7 @@ class SearchFolder:
             return description
 
     def study(self, description, load=optuna.load_study, **options):
-        """The Optuna study of this folder.
+        """Return the Optuna study of this folder.
 
         Args:
             description: content of `search.json`.
@@ -143,7 +143,7 @@ class SearchFolder:
             _cut_torn_line(path, lock)
             return optuna.storages.JournalStorage(journal.JournalFileBackend(path, lock))
         except Exception as error:
-            # Of a driver that is missing, a server that does not answer, a URL that is none.
+            # A missing driver, a silent server and an invalid URL raise different errors.
             name = "--storage" if self.storage else path
             raise UserError(f"{name} cannot be used: {first_line(error)}") from None
 
@@ -170,13 +170,13 @@ class SearchFolder:
 
     @contextlib.contextmanager
     def lock(self):
-        """Keeps other processes from beginning trials; held for moments only."""
+        """Keep other processes from beginning trials; hold it for moments only."""
         with open(self.file(".search.lock"), "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def lock_trial(self, number):
-        """Keeps other processes from training a trial, for as long as the file is open anywhere.
+        """Keep other processes from training a trial, for as long as the file is open anywhere.
 
         Args:
             number: the trial's.
@@ -193,21 +193,21 @@ class SearchFolder:
         return file
 
     def is_free(self, number):
-        """Whether no process trains a trial, for those who hold the search's lock."""
+        """Return whether no process trains a trial; the caller holds the search's lock."""
         lock = self.lock_trial(number)
         if lock is not None:
             lock.close()
         return lock is not None
 
     def is_training(self, number):
-        """Whether a process trains a trial."""
-        # Nobody else looks for a trial meanwhile, who would find this one locked.
+        """Return whether a process is training a trial."""
+        # With the lock held, nobody who looks for a trial finds this one locked by mistake.
         with self.lock():
             return not self.is_free(number)
 
 
 def _cut_torn_line(path, lock):
-    """Cuts off a line that was half written when the disk was full, say: Optuna refuses more."""
+    """Cut off a half-written line, as of a full disk: Optuna refuses to read more."""
     lock.acquire()
     try:
         with open(path, "a+b") as file:

@@ -1,6 +1,5 @@
 """What came of a search: a table, `trials.csv`, figures, and the best trial's command line."""
 
-import os
 import shlex
 
 import pandas
@@ -9,6 +8,7 @@ from optuna.trial import TrialState
 from scripts.search import figures, spaces
 from scripts.search.folders import BACKEND
 from scripts.search.trials import FAILURE, SECONDS, shown
+from semisup.run import writing
 
 _ROWS = 10
 _CUT_OFF = "cut off"
@@ -45,9 +45,7 @@ def write(folder, study, description):
     if _CUT_OFF in counts:
         print("The command of the search goes on with what was cut off.")
     path = folder.file("trials.csv")
-    temporary = f"{path}.{os.getpid()}.tmp"
-    trials.to_csv(temporary, index=False)
-    os.replace(temporary, path)
+    writing.write_table(path, trials.columns, trials.itertuples(index=False))
     print("\n".join(["", *(f"wrote {path}" for path in (path, *figures.draw(folder, study)))]))
     if len(complete):
         print(
@@ -57,7 +55,7 @@ def write(folder, study, description):
 
 
 def _table(folder, trials, names):
-    """A data frame with a line a trial, as in `trials.csv`."""
+    """Return a data frame with a line for each trial, as in `trials.csv`."""
     rows = [
         (
             trial.number,
@@ -70,7 +68,7 @@ def _table(folder, trials, names):
         for trial in trials
     ]
     columns = ["trial", "state", "validation_error", "step", *names, SECONDS, FAILURE]
-    # As objects, whole numbers stay so beside missing ones.
+    # As objects, whole numbers beside missing ones do not become floats.
     return pandas.DataFrame(rows, columns=columns, dtype=object)
 
 
@@ -80,7 +78,7 @@ def _state(folder, trial):
 
 
 def command(folder, trial, description):
-    """Command line that trains with a trial's parameters and without validation images.
+    """Return the command line that trains with a trial's values and without validation images.
 
     Args:
         folder: a `SearchFolder`.
@@ -91,7 +89,7 @@ def command(folder, trial, description):
     values = {name: trial.params[name] for name in description["space"]}
     arguments = [*fixed, *spaces.as_flags(values)]
     if spaces.training_config(task, arguments).validation_samples:
-        # A recipe's or a flagfile's.
+        # A recipe or a flagfile has set it.
         arguments.append("--validation_samples=0")
     command = ["python", "-m", f"{task}.train", *arguments, f"--logdir={folder.file('best')}"]
     backend = shlex.quote(description["backend"])
@@ -99,11 +97,11 @@ def command(folder, trial, description):
 
 
 def _without(arguments, name):
-    """Flags without those of a name."""
+    """Return flags without those of a name."""
     kept, arguments = [], iter(arguments)
     for argument in arguments:
         if argument in (f"-{name}", f"--{name}"):
-            # Its value is an argument of its own.
+            # Skip the value, which is an argument of its own.
             next(arguments)
         elif argument.split("=")[0].lstrip("-") != name:
             kept.append(argument)

@@ -1,11 +1,11 @@
-"""What a search varies: a small TOML file, a line a flag, checked before anything is trained.
+"""The space of a search: a small TOML file, one line for each flag, checked before any training.
 
     learning_rate = {log = [1e-4, 1e-2]}
     visit_weight = {linear = [0, 1]}
     emb_size = {integer = [32, 256]}
     augmentation = {choice = ["none", "affine"]}
 
-`log` samples a range exponentially, whole numbers too where the flag takes them.
+`log` samples a range exponentially; it takes whole numbers if the flag does.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ _TYPE_NAMES = {bool: "true or false", str: "texts", int: "whole numbers", float:
 _OTHER_IMAGES = "errors on different images do not compare"
 _OWN_FOLDER = "each trial has a folder of its own"
 _LOSES_TRIALS = "it would delete what a cut-off trial has trained"
-_STEERS = "it would change settings of trials that nobody records"
+_STEERS = "it would change settings of trials without a record"
 _NOT_VARIED = {
     "max_steps": "errors after different numbers of steps do not compare",
     "dataset": _OTHER_IMAGES,
@@ -79,7 +79,7 @@ class Dimension:
 
 
 def training_config(task, arguments):
-    """The configuration that flags of a training stand for.
+    """Return the configuration that flags of a training stand for.
 
     Args:
         task: name of the task's package.
@@ -93,7 +93,7 @@ def training_config(task, arguments):
 
 
 def _config_class(task):
-    """Configuration of a task's trainings; of no other package, whatever a file names."""
+    """Return the configuration class of a known task, and of no other package a file may name."""
     if task not in published.TASKS:
         raise UserError(
             f"the task of a search is one of {', '.join(published.TASKS)}, not {task!r}"
@@ -102,12 +102,12 @@ def _config_class(task):
 
 
 def as_flags(values):
-    """Values by name as flags of a training."""
+    """Return values by name as flags of a training."""
     return [f"--{name}={value}" for name, value in values.items()]
 
 
 def read(path, task):
-    """Reads the space of a search.
+    """Read the space of a search.
 
     Args:
         path: the TOML file.
@@ -129,7 +129,7 @@ def read(path, task):
 
 
 def parse(lines, task):
-    """The space that the lines of a file describe.
+    """Parse the space that the lines of a file describe.
 
     Args:
         lines: dictionary from flags to dictionaries of one kind and its list, as TOML has them.
@@ -173,9 +173,9 @@ def _dimension(name, line, config_class):
     dimension = Dimension(name, kind, tuple(values))
     if kind == "choice":
         if len(set(dimension.values)) < len(values):
-            raise UserError(f"{dimension}: a value stands there twice")
+            raise UserError(f"{dimension}: a value occurs twice")
     elif dimension.values[0] >= dimension.values[1]:
-        raise UserError(f"{dimension}: the least value comes first, and is less than the other")
+        raise UserError(f"{dimension}: give the lower bound first, and a greater upper bound")
     elif kind == "log" and dimension.values[0] <= 0:
         raise UserError(f"{dimension}: an exponential range begins above 0")
     return dimension
@@ -199,10 +199,10 @@ def _why_not_varied(field):
 
 
 def check(space, fixed, task):
-    """Makes sure that every training of a search has flags that its binary accepts.
+    """Check that every training of a search has flags that its command accepts.
 
-    The settings know what they allow. They are asked about both ends of every range, and, since
-    some contradict each other, about those of every two ranges together.
+    The settings check themselves: at both ends of every range and, since some settings contradict
+    each other, at the ends of every two ranges together.
 
     Args:
         space: tuple of `Dimension`s.
@@ -240,7 +240,7 @@ def check(space, fixed, task):
 
 
 def _corners(space):
-    """Values by name: the first of all dimensions, and all ends of every two dimensions."""
+    """Yield values by name: the first of all dimensions, and all ends of every two dimensions."""
     first = {dimension.name: dimension.values[0] for dimension in space}
     yield first
     for dimension in space:

@@ -1,7 +1,7 @@
 """The trials of a search: which process trains which one, and what came of it.
 
-A process that trains a trial holds a lock, which its training inherits: a trial whose process has
-gone is free once its training has gone too, and whoever finds it goes on with it.
+A process that trains a trial holds a lock, which its training inherits. When both have ended, the
+trial is free, and the next process that finds it continues it.
 """
 
 import concurrent.futures
@@ -33,15 +33,15 @@ _POLL_SECONDS = 0.5
 
 
 class _NoTrialLeft(Exception):
-    """Raised when a search has as many trials as it was asked for."""
+    """A search has as many trials as were requested."""
 
 
 class _Failed(Exception):
-    """Raised when a training ended without a result."""
+    """A training ended without a result."""
 
 
 class _CutOff(BaseException):
-    """Raised when a trial is left to be gone on with. (An `Exception` Optuna records as failure.)
+    """A trial is left to be continued. (Optuna would record an `Exception` as a failure.)
 
     Its cause, if it has one, is an error that is not the training's.
     """
@@ -92,7 +92,7 @@ class SharedStudy(optuna.Study):
         self._shared = storage
         self._folder = folder
         self._config = config
-        # By name, so that the order of the lines of the space does not matter.
+        # Sorted by name, so that the order of the lines of the space does not matter.
         self._distributions = {
             dimension.name: dimension.distribution
             for dimension in sorted(space, key=lambda dimension: dimension.name)
@@ -115,7 +115,7 @@ class SharedStudy(optuna.Study):
         return trial
 
     def _next(self):
-        """Number of the trial that Optuna will give: what waits comes before what is new."""
+        """Return the number of the trial that Optuna gives next: waiting ones come first."""
         trials = self.get_trials(deepcopy=False)
         for trial in trials:
             if trial.state == TrialState.WAITING:
@@ -134,7 +134,7 @@ class SharedStudy(optuna.Study):
 
 
 class Searcher:
-    """One process' share of a search.
+    """The share of a search that one process does.
 
     Args:
         folder: a `SearchFolder`.
@@ -168,13 +168,13 @@ class Searcher:
                 for share in concurrent.futures.as_completed(shares):
                     share.result()
             except BaseException:
-                # An error, or a second Ctrl-C: the trainings save, but nobody waits for them.
+                # After an error or a second Ctrl-C, the trainings save, but nobody waits for them.
                 self._abandons = True
                 raise
         return self._signals.received
 
     def _work(self):
-        """Trains one trial after the other."""
+        """Train one trial after the other."""
         while not (self._signals.received or self._abandons):
             try:
                 self.study.optimize(self._objective, catch=(_Failed,), callbacks=[self._conclude])
@@ -185,7 +185,7 @@ class Searcher:
                     raise cut.__cause__ from None
 
     def _objective(self, trial):
-        """The error of a trial: what Optuna minimizes."""
+        """Return the error of a trial, which Optuna minimizes."""
         try:
             return self._train(trial, self.study.locks[trial.number])
         except (_Failed, optuna.TrialPruned):
@@ -221,12 +221,12 @@ class Searcher:
         raise _Failed
 
     def _follow(self, trial, run, process):
-        """Reports the errors of a training until it ends; returns whether it was pruned."""
+        """Report the errors of a training until it ends; return whether it was pruned."""
         reported = set(self.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
         is_pruned = is_told = has_ended = False
         try:
             while not has_ended:
-                # Asked first: it may log and end between two looks.
+                # Ask first, since it may log and end between the two looks.
                 has_ended = process.poll() is not None
                 for step, error in _errors(run):
                     if step not in reported:
@@ -245,13 +245,13 @@ class Searcher:
                     process.terminate()
                 time.sleep(_POLL_SECONDS)
         finally:
-            # Once, since it would not live through a second.
+            # Only once, since a second signal would kill it.
             if not (has_ended or is_told):
                 process.terminate()
         return is_pruned
 
     def _conclude(self, study, trial):
-        """Says what came of a trial, and gives it out of hand, after Optuna has recorded it."""
+        """Say what came of a trial, and release it, after Optuna has recorded it."""
         self.study.locks.pop(trial.number).close()
         if trial.state == TrialState.COMPLETE:
             best = study.best_trial.number
@@ -267,17 +267,17 @@ class Searcher:
 
 
 def _errors(run):
-    """Pairs of step and error that a training has measured so far."""
+    """Return the pairs of step and error that a training has measured so far."""
     return [(entry["step"], entry[ERROR]) for entry in run.read_metrics() if ERROR in entry]
 
 
 def complete(study):
-    """The trials that were trained to the end."""
+    """Return the trials that were trained to the end."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 def shown(value):
-    """A value as tables and messages show it."""
+    """Format a value for tables and messages."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -294,6 +294,6 @@ def sampler(kind, seed, number):
     if kind == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():
-        # That values close to those of running trials are avoided counts as experimental.
+        # Optuna warns that avoiding values close to those of running trials is experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(seed=seed, constant_liar=True)

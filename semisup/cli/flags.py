@@ -57,6 +57,7 @@ def guard(main, program):
         program: name to print before a message.
     """
     terminal.show_everything()
+    terminal.show_messages()
     try:
         status = main()
         sys.stdout.flush()

@@ -3,11 +3,35 @@
 import codecs
 import contextlib
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
 
 from semisup.errors import UserError
+
+_LOGGERS = ("semisup", "domain_adaptation", "clustering", "scripts")
+
+
+class _Screen(logging.Handler):
+    """A handler that prints warnings to standard error, and all else to standard output."""
+
+    def emit(self, record):
+        # Looked up now: whoever captures the output puts another stream in its place.
+        stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
+        print(self.format(record), file=stream, flush=True)
+
+
+_screen = _Screen()
+
+
+def show_messages():
+    """Print what the modules of this project log, which are silent otherwise."""
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        # A second time, nothing is added.
+        logger.addHandler(_screen)
 
 
 def show_everything():

@@ -1,1 +1,1 @@
-"""What came of a run: what is measured, figures, and the page that shows it all."""
+"""The report on a run: what is measured, figures, and a page that shows it all."""

@@ -18,7 +18,7 @@ POINTS = 1000
 
 
 def drawings(run, config, task, data, predictor):
-    """The figures that every run has.
+    """Return functions that draw the figures that every run has.
 
     Args:
         run: a `RunDirectory`.
@@ -45,7 +45,7 @@ def drawings(run, config, task, data, predictor):
 
 
 def kernel_drawings(predictor, images):
-    """The figures of a network's kernels: the first ones themselves, and what excites some.
+    """Return functions that draw the first kernels of a network, and what excites some kernels.
 
     Args:
         predictor: a `Predictor` of the model.
@@ -72,9 +72,9 @@ def kernel_drawings(predictor, images):
 
 
 def draw(run, step, drawings):
-    """Draws figures of a run into `figures/`, and as images for TensorBoard.
+    """Draw the figures of a run into `figures/`, and write them as images for TensorBoard.
 
-    Each file tells its step, as the remark `step`.
+    Each file has its step as the remark `step`.
 
     Args:
         run: a `RunDirectory`.
@@ -114,7 +114,7 @@ def _confusion(data, predictor):
 
 
 def _labelled(data, per_class):
-    """Images and classes of up to so many labelled images of each class."""
+    """Return images and classes of the labelled images, at most `per_class` of each class."""
     indices = np.concatenate([pool[:per_class] for pool in data.class_pools])
     return {
         "labelled_images": data.train.images[indices],
@@ -123,7 +123,7 @@ def _labelled(data, per_class):
 
 
 def neighbours(images, embeddings):
-    """The first images with those whose embeddings are most similar: see `analysis`.
+    """Draw the first images beside those with the most similar embeddings.
 
     Args:
         images: (n, height, width, channels) uint8, at least two.
@@ -146,7 +146,7 @@ def _tsne(config, data, embeddings, labels):
 
 
 def _associations(run, config, task, data, predictor):
-    """Associations at the run's first checkpoint and at that of the model."""
+    """Draw the associations at the run's first checkpoint and at the model's step."""
     step = loading.step_of(predictor.model)
     first = checkpoints.list_steps(run.checkpoints)[0]
     moments = [(step, predictor)]

@@ -1,6 +1,7 @@
 """The report on a run: metrics of its checkpoints on the screen, as JSON and in TensorBoard."""
 
 import functools
+import logging
 import os
 import time
 
@@ -14,9 +15,11 @@ from semisup.report import page, uncertainty
 from semisup.run import backend, checkpoints, evaluation, loading, projector
 from semisup.run.directory import RunDirectory
 
+_logger = logging.getLogger(__name__)
+
 
 def evaluate_run(settings, task):
-    """Evaluates one checkpoint of a run, or each new one until its training is complete.
+    """Evaluate one checkpoint of a run, or each new one until its training is complete.
 
     Args:
         settings: the binary's configuration, an `EvalConfig`.
@@ -31,7 +34,7 @@ def evaluate_run(settings, task):
     if settings.follow:
         _wait_for_checkpoint(run, settings.poll_seconds)
     reporter_class = task.reporter_class()
-    # Before anything takes long: data and models of the same task may be large.
+    # Check before loading, since data and models may be large.
     reporter_class.check(settings, config)
     config = settings.relocated(config)
     backend.set_up(config)
@@ -39,11 +42,11 @@ def evaluate_run(settings, task):
     model = loading.restore_model(run, config, task, first)
     data = task.load_data(config, run.sampler)
     for note in data.notes:
-        print(note)
+        _logger.info(note)
     record = run.read_record(task.record_type)
     for name, split in data.measured.items():
         recorded = record.get(f"{name}_fingerprint")
-        # Images that there were none of, such as a target's test images, may have come since.
+        # Test images that did not exist at the training may have been added since.
         if recorded is not None and fingerprint(split) != recorded:
             raise UserError(
                 f"the {name.replace('_', ' ')} images are not those of the training in {run.path}"
@@ -52,14 +55,14 @@ def evaluate_run(settings, task):
     step = loading.step_of(model)
     reporter.write(step)
     while settings.follow:
-        # Asked first: a checkpoint may appear between the two looks.
+        # Ask first, since a checkpoint may appear between the two looks.
         training = run.is_training()
         steps = [new for new in checkpoints.list_steps(run.checkpoints) if new > step]
         for step in steps:
             try:
                 checkpoints.restore(model, run.checkpoints, step, to_evaluate=True)
             except checkpoints.CheckpointDamaged:
-                # Deleted by the trainer while it was read.
+                # The trainer has deleted it meanwhile.
                 continue
             reporter.write(step)
         if not steps:
@@ -67,31 +70,34 @@ def evaluate_run(settings, task):
                 break
             time.sleep(settings.poll_seconds)
     if settings.follow and run.completed_step() < step:
-        print(f"Nobody trains in {run.path} any more, at step {step} of {config.max_steps}.")
+        _logger.info(
+            "The training in %s has stopped at step %d of %d.", run.path, step, config.max_steps
+        )
     if settings.figures or settings.projector:
         averaging.put_average(model)
     if settings.projector:
         projector.project(run.file("eval"), task, data, reporter.predictor)
-        print(f"wrote {run.file('eval', 'projector_config.pbtxt')}: see tensorboard's projector")
+        path = run.file("eval", "projector_config.pbtxt")
+        _logger.info("wrote %s: see tensorboard's projector", path)
     if settings.figures:
-        # Only here: matplotlib takes a second to import.
+        # Imported here, since Matplotlib takes a second.
         from semisup.report import illustration
 
         for path in illustration.draw(run, step, reporter.drawings()):
-            print(f"wrote {path}")
+            _logger.info("wrote %s", path)
     if settings.report:
-        # After the figures, which it shows.
-        print(f"wrote {page.write(run, task)}")
+        # After the figures, since the page shows them.
+        _logger.info("wrote %s", page.write(run, task))
 
 
 def _wait_for_run(run, seconds):
-    """Waits for a training to begin in a folder that is there for it."""
+    """Wait for a training to begin in a folder that exists for it."""
     told = False
     while not run.is_begun():
         if not os.path.isdir(run.path):
             raise UserError(f"--logdir={run.path}: there is no such folder")
         strangers = run.strangers()
-        # Asked last: a training may have begun between the two looks.
+        # Ask last, since a training may have begun between the two looks.
         if strangers and not run.is_begun():
             raise UserError(
                 f"--follow: {run.path} holds no run, and none can begin there: it holds "
@@ -99,28 +105,30 @@ def _wait_for_run(run, seconds):
             )
         if not told:
             told = True
-            print(f"Waiting for a training to begin in {run.path} ...", flush=True)
+            _logger.info("Waiting for a training to begin in %s ...", run.path)
         time.sleep(seconds)
 
 
 def _wait_for_checkpoint(run, seconds):
-    """Waits for the first checkpoint of a run that is being trained."""
+    """Wait for the first checkpoint of a run that is being trained."""
     told = False
     while True:
-        # Asked first: the training may end between the two looks, with a checkpoint.
+        # Ask first, since the training may save and end between the two looks.
         training = run.is_training()
         if checkpoints.list_steps(run.checkpoints):
             return
         if not training:
-            raise UserError(f"--follow: {run.path} has no checkpoint, and nobody trains there")
+            raise UserError(
+                f"--follow: {run.path} has no checkpoint, and no training is running there"
+            )
         if not told:
             told = True
-            print(f"Waiting for a checkpoint in {run.path} ...", flush=True)
+            _logger.info("Waiting for a checkpoint in %s ...", run.path)
         time.sleep(seconds)
 
 
 class Reporter:
-    """Measures the model of a run, and reports what it measures.
+    """The evaluation of a run's model, and the report on it.
 
     Args:
         settings: the binary's configuration.
@@ -150,7 +158,7 @@ class Reporter:
 
     @staticmethod
     def check(settings, config):
-        """Looks at what the settings name besides the run, before data and model are loaded.
+        """Check what the settings name besides the run, before data and model are loaded.
 
         Args:
             settings: the binary's configuration.
@@ -161,7 +169,7 @@ class Reporter:
         """
 
     def write(self, step):
-        """Evaluates the model, which is at a step, and reports its metrics."""
+        """Evaluate the model, which is at a step, and report its metrics."""
         import tensorflow as tf
 
         with averaging.averaged_weights(self.predictor.model):
@@ -178,15 +186,15 @@ class Reporter:
             for name, value in self.scalars(content).items():
                 tf.summary.scalar(name, value, step=step)
         self.writer.flush()
-        print(self.text(content), flush=True)
+        _logger.info(self.text(content))
         if "mc_dropout" in content:
-            print(uncertainty.text(content["mc_dropout"]))
-            print(f"how sure of each image: {self.run.file('uncertainty.csv')}", flush=True)
+            _logger.info(uncertainty.text(content["mc_dropout"]))
+            _logger.info("how sure of each image: %s", self.run.file("uncertainty.csv"))
         if self.settings.report and self.settings.follow:
             page.write(self.run, self.task)
 
     def _measure_uncertainty(self):
-        """Writes `uncertainty.csv`, and returns what there is to say of all images."""
+        """Write `uncertainty.csv`, and return a summary over all images."""
         probabilities, entropy, information = self.dropout_predictor.measure(
             self.data.evaluation.images
         )
@@ -210,13 +218,13 @@ class Reporter:
         return uncertainty.summary(self.dropout_predictor.passes, entropy, self.mistakes(predicted))
 
     def _label_names(self):
-        """The classes of the evaluated images by their names; empty where nobody knows."""
+        """Return the class name of each evaluated image; empty if no labels are known."""
         if self.labels is None:
             return [""] * len(self.data.evaluation.images)
         return [self.class_names[label] for label in self.labels]
 
     def evaluated(self):
-        """Data set and split of the evaluated images; None for a split that is held out."""
+        """Return data set and split of the evaluated images; None for a held-out split."""
         return self.config.dataset, None if self.config.validation_samples else "test"
 
     @functools.cached_property
@@ -228,7 +236,7 @@ class Reporter:
         return range(len(self.data.evaluation.images))
 
     def mistakes(self, predicted):
-        """Which images are given a wrong class.
+        """Return which images are given a wrong class.
 
         Args:
             predicted: (n,) int, places in the data's `class_names`, for the evaluated images.
@@ -239,7 +247,7 @@ class Reporter:
         return predicted != self.labels
 
     def measure(self):
-        """Metrics of the model, ready for JSON; writes `predictions.csv` besides."""
+        """Measure the model's metrics, ready for JSON, and write `predictions.csv`."""
         evaluated, names = self.data.evaluation, self.data.class_names
         logits, _ = self.predictor.outputs(evaluated.images)
         predicted = logits.argmax(axis=1)
@@ -257,12 +265,12 @@ class Reporter:
         return evaluation.metrics(evaluated.labels, predicted, names)
 
     def metrics_on(self, split):
-        """`evaluation.metrics` of the model on a labelled split."""
+        """Return `evaluation.metrics` of the model on a labelled split."""
         predicted = self.predictor.labels(split.images)
         return evaluation.metrics(split.labels, predicted, self.data.class_names)
 
     def scalars(self, content):
-        """Numbers for TensorBoard by their tags.
+        """Return numbers for TensorBoard by their tags.
 
         Args:
             content: the metrics with the `step`.
@@ -278,26 +286,26 @@ class Reporter:
         }
 
     def text(self, content):
-        """What is printed: see `scalars`."""
+        """Return the text to print: see `scalars`."""
         return f"step {content['step']}: {table(content)}\n{self.where()}"
 
     def where(self):
-        """Says where the prediction of each image is."""
+        """Return a line that says where the prediction of each image is."""
         return f"\nthe prediction of each image: {self.run.file('predictions.csv')}"
 
     def drawings(self):
-        """Functions that draw the run's figures, by their names: see `figures.drawings`."""
+        """Return functions that draw the run's figures, by name: see `illustration.drawings`."""
         from semisup.report import illustration
 
         return illustration.drawings(self.run, self.config, self.task, self.data, self.predictor)
 
 
 def table(content):
-    """Metrics as a table for the screen.
+    """Format metrics as a table for the screen.
 
     Args:
-        content: what `evaluation.metrics` returned; its confusion matrix may have further columns,
-            which stand for no class.
+        content: what `evaluation.metrics` returned; its confusion matrix may have further columns
+            that belong to no class.
 
     Returns:
         Lines of text: the error, and for each class its accuracy and its row of the confusion

@@ -1,7 +1,7 @@
-"""How sure a network with dropout is, by Monte Carlo dropout (Gal and Ghahramani 2016).
+"""The uncertainty of a network with dropout, by Monte Carlo dropout (Gal and Ghahramani 2016).
 
-Each image passes a number of times through the network, with dropout active and all else as in an
-evaluation. How much the passes differ tells what the network does not know.
+Each image passes through the network several times, with dropout active and everything else as in
+an evaluation. The differences between the passes show what the network does not know.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _DROPOUTS = (keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.Al
 
 
 def predictive_entropy(probabilities):
-    """Entropy of distributions over classes.
+    """Compute the entropy of distributions over classes.
 
     Args:
         probabilities: (..., classes) float.
@@ -31,7 +31,7 @@ def predictive_entropy(probabilities):
 
 
 def mutual_information(probabilities):
-    """Mutual information of the class and of what dropout leaves of the network (BALD).
+    """Compute the mutual information of the class and of what dropout leaves of the network (BALD).
 
     Args:
         probabilities: (passes, ..., classes) float.
@@ -41,15 +41,15 @@ def mutual_information(probabilities):
         entropies. 0 where all passes agree, however uncertain each is.
     """
     of_mean = predictive_entropy(probabilities.mean(axis=0))
-    # Rounding may leave a little less than nothing.
+    # Rounding may make it slightly negative.
     return np.maximum(of_mean - predictive_entropy(probabilities).mean(axis=0), 0)
 
 
 class DropoutPredictor(keras.Model):
     """Class probabilities of an `EmbeddingClassifier` from passes with dropout.
 
-    Keras' dropout layers are active, in nested models too, but not those within other layers. Batch
-    normalisation uses its moving statistics, and nothing augments.
+    Keras' dropout layers are active, also in nested models, but not within other layers. Batch
+    normalisation uses its moving statistics, and images are not augmented.
 
     Args:
         model: an `EmbeddingClassifier`.
@@ -77,7 +77,7 @@ class DropoutPredictor(keras.Model):
         self.compile(jit_compile=keras.backend.backend() == "jax")
 
     def call(self, images):
-        """Float32 probabilities (n, classes) of images in one pass."""
+        """Compute float32 probabilities (n, classes) of images in one pass."""
 
         def call(layer, arguments, options):
             return layer_calls.infer(layer, arguments, options, isinstance(layer, _DROPOUTS))
@@ -86,7 +86,7 @@ class DropoutPredictor(keras.Model):
         return keras.ops.softmax(self.model.classify(embeddings))
 
     def measure(self, images):
-        """Averages the passes, and measures how they differ; the model stays as it is.
+        """Average the passes, and measure how they differ; the model stays as it is.
 
         Args:
             images: (n, height, width, channels) uint8, in memory or memory-mapped.
@@ -110,12 +110,12 @@ class DropoutPredictor(keras.Model):
 
     def _seeds(self):
         sequence = np.random.SeedSequence([self.seed, 0xD509])
-        # Positive numbers of 31 bits, which both backends can hold.
+        # Both backends can hold positive numbers of 31 bits.
         return [int(seed) for seed in sequence.generate_state(len(self._dropouts)) >> 1]
 
 
 def _active_dropouts(network):
-    """The dropout layers that drop anything; none of a network whose layers are not known."""
+    """Return the dropout layers with a rate above 0; none if the network's layers are not known."""
     if not layer_calls.is_functional(network):
         return []
     _, calls = layer_calls.trace(network)
@@ -126,18 +126,18 @@ def _active_dropouts(network):
 
 
 def summary(passes, entropy, wrong=None):
-    """How well the uncertainty tells wrong predictions from right ones.
+    """Summarize how well the uncertainty tells wrong predictions from right ones.
 
     Args:
         passes: how often each image has passed.
         entropy: (n,) entropies of the averaged predictions.
-        wrong: (n,) bool, whether these are wrong; None if nobody knows.
+        wrong: (n,) bool, whether these are wrong; None if the classes are unknown.
 
     Returns:
         Dictionary ready for JSON with `passes`, `mean_entropy`, `error` (fraction of wrong
         predictions), `mean_entropy_right`, `mean_entropy_wrong` and `auroc`, the area under the
-        receiver operating characteristic when the entropy is to detect the wrong ones. None stands
-        where there are none of a kind.
+        receiver operating characteristic when the entropy is to detect the wrong ones. A value is
+        None where there are no such predictions.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -155,7 +155,7 @@ def summary(passes, entropy, wrong=None):
 
 
 def text(content):
-    """A `summary` as a line for the screen."""
+    """Format a `summary` as a line for the screen."""
     error, area = content["error"], content["auroc"]
     entropies = [f"entropy {content['mean_entropy']:.3f} nats"]
     for kind in ("right", "wrong"):

@@ -1,4 +1,4 @@
-"""Preparing Keras' backend and the accelerators before the first computation."""
+"""The preparation of Keras' backend and of accelerators before the first computation."""
 
 import contextlib
 import os
@@ -6,28 +6,28 @@ import os
 import keras
 
 from semisup.errors import UserError
-from semisup.run.directory import devices_text
+from semisup.run.environment import devices_text
 
 _NVIDIA = "/dev/nvidia0"
 
 
 def set_up(config):
-    """Shares out the accelerators between backend and input pipeline, and makes them repeatable.
+    """Share out the accelerators between backend and input pipeline, and make them repeatable.
 
     Args:
-        config: a `TrainConfig`; with `deterministic`, only kernels are taken that give the same
-            bits every time. Processors do so anyway.
+        config: a `TrainConfig`; with `deterministic`, only kernels that give the same bits every
+            time are used. Processors always give the same bits.
     """
     import tensorflow as tf
 
     if keras.backend.backend() == "tensorflow":
         for gpu in tf.config.list_physical_devices("GPU"):
-            # So that a training and its evaluation fit on one GPU.
+            # Let a training and its evaluation fit on one GPU.
             tf.config.experimental.set_memory_growth(gpu, True)
             if config.deterministic:
                 tf.config.experimental.enable_op_determinism()
         return
-    # TensorFlow only feeds: it must not take the accelerator's memory.
+    # TensorFlow only feeds the data, and must not take the accelerator's memory.
     tf.config.set_visible_devices([], "GPU")
     # JAX would take three quarters of a GPU, and leave no room for an evaluation beside a training.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -37,10 +37,10 @@ def set_up(config):
 
 
 def describe(hardware):
-    """What a training computes on, in a few words, and what keeps it from a GPU that is there.
+    """Describe what a training computes on, and what keeps it from a GPU that is there.
 
     Args:
-        hardware: what `run_directory.hardware` returned.
+        hardware: what `environment.hardware` returned.
     """
     text = devices_text(hardware)
     is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
@@ -51,14 +51,14 @@ def describe(hardware):
 
 
 def check_compilation(config):
-    """Makes sure that a training can be compiled as it is asked for.
+    """Check that a training can be compiled as requested.
 
     Args:
         config: a `TrainConfig`.
 
     Raises:
-        UserError: if XLA on a GPU is to give the same bits every time: under TensorFlow, it has no
-            such kernel for max pooling.
+        UserError: if XLA on a GPU is to give the same bits every time, since under TensorFlow it
+            has no such kernel for max pooling.
     """
     import tensorflow as tf
 
@@ -76,13 +76,13 @@ def check_compilation(config):
 
 @contextlib.contextmanager
 def shared_batches(config):
-    """While it lasts, models are built on several devices, of which each takes a part of a batch.
+    """Build the models of a block on several devices, each of which takes a part of every batch.
 
-    The weights are the same on all. A loss that compares all images of a batch with each other, as
-    associations do, is computed over the devices, not for each part.
+    All devices have the same weights. A loss that compares all images of a batch, as associations
+    do, is computed over the whole batch, not over each part.
 
     Args:
-        config: a `TrainConfig`, of which `devices` says how many; nothing is done for one.
+        config: a `TrainConfig`, whose `devices` is the number of devices; 1 changes nothing.
 
     Raises:
         UserError: if the backend cannot do so, or there are fewer devices.
@@ -106,13 +106,13 @@ def shared_batches(config):
 
 
 def sharing_devices():
-    """Number of devices that share batches at present: see `shared_batches`."""
+    """Return the number of devices that share batches at present: see `shared_batches`."""
     distribution = keras.distribution.distribution()
     return 1 if distribution is None else distribution.device_mesh.devices.size
 
 
 def check_batch(named_images):
-    """Makes sure that the devices can share a batch evenly.
+    """Check that the devices can share a batch evenly.
 
     Args:
         named_images: the images of a batch by their kind.

@@ -1,4 +1,4 @@
-"""What ends or interrupts the steps of a training: bad losses, checkpoints, evaluations."""
+"""The callbacks that end or interrupt a training: bad losses, checkpoints, evaluations."""
 
 import math
 
@@ -10,14 +10,14 @@ from semisup.run.monitoring import StepCallback
 
 
 class StopWhenNotFinite(StepCallback):
-    """Stops with a `TrainingError` when a loss is NaN or infinite."""
+    """A callback that raises a `TrainingError` when a loss is NaN or infinite."""
 
     def __init__(self, run, step, steps_per_execution):
         super().__init__(step, steps_per_execution)
         self.run = run
 
     def on_step(self, logs):
-        """Raises if a loss of the latest step is not finite."""
+        """Raise `TrainingError` if a loss of the latest step is not finite."""
         if math.isfinite(logs["total_loss"]):
             return
         model = self.model
@@ -34,7 +34,7 @@ class StopWhenNotFinite(StepCallback):
 
 
 class Checkpointing(StepCallback):
-    """Saves every so many steps, early on, at the last step, and when a signal asks to stop."""
+    """A callback that saves at intervals, early on, at the end, and when a signal asks it to."""
 
     def __init__(self, run, config, signals, step, steps_per_execution):
         super().__init__(step, steps_per_execution)
@@ -43,7 +43,7 @@ class Checkpointing(StepCallback):
         self.signals = signals
 
     def on_step(self, logs):
-        """Saves if it is time."""
+        """Save a checkpoint if it is time."""
         config = self.config
         due = self.step % config.checkpoint_interval == 0
         first_or_last = self.step in (config.log_interval, config.max_steps)
@@ -54,13 +54,13 @@ class Checkpointing(StepCallback):
 
 
 class Evaluation(StepCallback):
-    """Measures what the task measures at the end of each epoch."""
+    """A callback that evaluates at the end of each epoch."""
 
     def __init__(self, evaluate, step, steps_per_execution):
         super().__init__(step, steps_per_execution)
         self.evaluate = evaluate
 
     def on_epoch_end(self, epoch, logs=None):
-        """Evaluates, unless the epoch was cut short."""
+        """Evaluate, unless the epoch was cut short."""
         if not self.model.stop_training:
             logs.update(self.evaluate(self.step))

@@ -2,12 +2,10 @@
 
 A checkpoint is a NumPy archive `step_NNNNNNNN.npz` with an entry for each variable: the weights,
 the step, the states of the seed generators, and the optimizer's. Dtypes that NumPy lacks, such as
-bfloat16, are stored as bits, and named in an entry of their own. An archive is written under a
-temporary name, flushed to the disk and renamed, so a file with the final name is whole; its
-checksums tell one that was damaged later.
+bfloat16, are stored as bits, and named in an entry of their own. A file with the final name is
+whole: see `writing.replacing`. Its checksums reveal later damage.
 """
 
-import contextlib
 import os
 import re
 import warnings
@@ -17,11 +15,12 @@ import ml_dtypes
 import numpy as np
 
 from semisup.errors import TrainingError, UserError
+from semisup.run import writing
 
 _NAME = re.compile(r"step_(\d{8,})\.npz")
-# Before models kept the average of their weights, their optimizers did.
-# No variable is called so: their names begin with that of their owner.
+# No variable has this name: their names begin with that of their owner.
 _DTYPES = "dtypes"
+# In earlier versions, optimizers kept the averages of the weights.
 _EARLIER_AVERAGE = re.compile(r"optimizer/.*_average(#\d+)?")
 
 
@@ -30,11 +29,11 @@ class CheckpointDamaged(Exception):
 
 
 def named_variables(model):
-    """Variables of a model and its optimizer, by names that are the same in every process.
+    """Name the variables of a model and its optimizer, the same way in every process.
 
     Keras numbers layers and seed generators by a counter of the process (`dropout_3`). The numbers
-    are left out here, and variables that then share a name are numbered in the model's own order.
-    What model and optimizer call their `transient_variables` is left out too.
+    are dropped, and variables that then share a name are numbered in the model's own order. The
+    `transient_variables` of model and optimizer are left out.
 
     Args:
         model: a compiled model; its optimizer's variables are created if they don't exist yet.
@@ -63,13 +62,13 @@ def named_variables(model):
 
 
 def save(model, folder, step, keep):
-    """Writes a checkpoint and removes the oldest ones.
+    """Write a checkpoint and remove the oldest ones.
 
     Args:
         model: a compiled model.
         folder: folder of the checkpoints, created if need be.
         step: training step.
-        keep: number of newest checkpoints to keep, at least 1; the very first is kept besides, to
+        keep: number of newest checkpoints to keep, at least 1; the very first is kept too, to
             show what training began with.
 
     Returns:
@@ -87,22 +86,14 @@ def save(model, folder, step, keep):
             raise TrainingError(f"at step {step}, {name} is not finite; no checkpoint is written")
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"step_{step:08d}.npz")
-    temporary = f"{path}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **_as_bits(arrays))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
-        raise
+    # Left by trainings that were killed: nobody else writes here.
+    writing.remove_temporary(folder)
     if os.path.isdir(path):
         _set_aside(folder, step)
-    os.replace(temporary, path)
-    _flush_folder(folder)
+    with writing.replacing(path) as temporary:
+        np.savez(temporary, **_as_bits(arrays))
     for later in (other for other in list_steps(folder) if other > step):
-        # Training came back here because it could not be restored.
+        # The training restarted from an earlier step because this one could not be restored.
         _set_aside(folder, later)
     for old in list_steps(folder)[1:-keep]:
         old_path = os.path.join(folder, f"step_{old:08d}.npz")
@@ -114,8 +105,8 @@ def save(model, folder, step, keep):
 
 
 def _as_bits(arrays):
-    """Entries of an archive; `_from_bits` is the inverse."""
-    # NumPy would write their bits as well, but forget what they mean.
+    """Return the entries of an archive; `_from_bits` is the inverse."""
+    # NumPy would write the bits, but lose the dtype.
     foreign = {name: array for name, array in arrays.items() if array.dtype.isbuiltin != 1}
     bits = {name: array.view(f"u{array.itemsize}") for name, array in foreign.items()}
     dtypes = [[name, array.dtype.name] for name, array in foreign.items()]
@@ -123,7 +114,7 @@ def _as_bits(arrays):
 
 
 def _from_bits(entries):
-    """Arrays of an archive by their names."""
+    """Return the arrays of an archive by their names."""
     arrays = dict(entries)
     for name, dtype in arrays.pop(_DTYPES, ()):
         arrays[str(name)] = arrays[str(name)].view(getattr(ml_dtypes, str(dtype)))
@@ -131,7 +122,7 @@ def _from_bits(entries):
 
 
 def _set_aside(folder, step):
-    """Renames what stands where a checkpoint should, so that nothing is lost."""
+    """Rename what stands where a checkpoint should, so that nothing is lost."""
     path = os.path.join(folder, f"step_{step:08d}.npz")
     aside, number = f"{path}.damaged", 1
     while os.path.isdir(aside):
@@ -141,7 +132,7 @@ def _set_aside(folder, step):
 
 
 def list_steps(folder):
-    """Steps of the checkpoints in a folder, ascending; empty if there is none."""
+    """Return the steps of the checkpoints in a folder, ascending; empty if there are none."""
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
@@ -150,7 +141,7 @@ def list_steps(folder):
 
 
 def restore(model, folder, step, to_evaluate=False):
-    """Sets the variables of a model and its optimizer to those of a checkpoint.
+    """Set the variables of a model and its optimizer to those of a checkpoint.
 
     Args:
         model: a compiled and built model.
@@ -162,12 +153,12 @@ def restore(model, folder, step, to_evaluate=False):
     Raises:
         CheckpointDamaged: if the file cannot be read, or an entry is missing, left over or of
             another shape; the model is then as it was.
-        UserError: if an entry is of another dtype, or the checkpoint of an earlier version whose
-            trainings this one cannot go on with.
+        UserError: if an entry is of another dtype, or the checkpoint is of an earlier version
+            whose trainings cannot be continued.
     """
     path = os.path.join(folder, f"step_{step:08d}.npz")
     try:
-        # Opened here, since NumPy leaves a damaged file open.
+        # Open the file here, since NumPy leaves a damaged one open.
         with open(path, "rb") as file, np.load(file) as archive:
             arrays = _from_bits({name: archive[name] for name in archive.files})
     except Exception as error:
@@ -185,7 +176,7 @@ def restore(model, folder, step, to_evaluate=False):
     extra = sorted(arrays.keys() - variables.keys())
     if missing or extra:
         raise CheckpointDamaged(
-            f"{path} does not fit the model: it lacks {missing[:3]} and has {extra[:3]} besides"
+            f"{path} does not fit the model: it lacks {missing[:3]}, and {extra[:3]} are left over"
         )
     for name, variable in variables.items():
         if arrays[name].shape != tuple(variable.shape):
@@ -193,7 +184,7 @@ def restore(model, folder, step, to_evaluate=False):
                 f"{path} does not fit the model: {name} has shape {arrays[name].shape}, "
                 f"not {tuple(variable.shape)}"
             )
-        # Not what Keras calls it: JAX has no integers of 64 bits by default.
+        # Ask the value, not Keras: by default, JAX has no integers of 64 bits.
         dtype = keras.backend.standardize_dtype(variable.value.dtype)
         if arrays[name].dtype.name != dtype:
             raise UserError(
@@ -205,7 +196,7 @@ def restore(model, folder, step, to_evaluate=False):
 
 
 def _with_earlier_average(arrays, model, variables):
-    """Entries in which averages that the optimizer kept are the weights, as they were evaluated."""
+    """Return entries whose weights are the averages that the optimizer kept, as evaluated then."""
     names = {id(variable): name for name, variable in variables.items()}
     averages = [
         name for name in arrays if name not in variables and _EARLIER_AVERAGE.fullmatch(name)
@@ -213,7 +204,7 @@ def _with_earlier_average(arrays, model, variables):
     if len(averages) != len(model.trainable_variables):
         return arrays
     kept = {name: array for name, array in arrays.items() if name not in averages}
-    # An optimizer made them in the order of the weights.
+    # The optimizer made them in the order of the weights.
     for variable, average in zip(model.trainable_variables, averages, strict=True):
         kept[names[id(variable)]] = arrays[average]
     if model.average is not None:
@@ -223,7 +214,7 @@ def _with_earlier_average(arrays, model, variables):
 
 
 def restore_latest(model, folder, to_evaluate=False):
-    """Restores the newest checkpoint that is whole, warning of those that aren't.
+    """Restore the newest checkpoint that is whole, and warn of those that aren't.
 
     Args:
         model: a compiled and built model.
@@ -249,12 +240,3 @@ def restore_latest(model, folder, to_evaluate=False):
     if damage is not None:
         raise UserError(f"no checkpoint can be restored: {damage}; start again with --overwrite")
     return 0
-
-
-def _flush_folder(folder):
-    """Makes a rename in a folder survive a crash of the machine."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,7 @@ _FORMULA = tuple("=+-@＝＋－＠")
 def write_csv(file, header, rows):
     """Write a table as CSV.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe in front; names are
+    A text that a spreadsheet would take for a formula is prefixed with an apostrophe. Names are
     written as `names.printable` shows them.
 
     Args:

@@ -2,12 +2,12 @@
 
 config.json       every setting, versions (that of the sampler too), git commit
 data.json         what the data was: labelled indices, classes, fingerprints
-metrics.jsonl     one line an entry: the step and its values; appended to, and cut back to the
-                  checkpoint's step on a resume
+metrics.jsonl     one entry a line, with the step and its values; cut back to the checkpoint's step
+                  on a resume
 results.json      metrics at the last step, time, hardware
-evaluation.json   what an evaluation measured last
+evaluation.json   what the latest evaluation measured
 predictions.csv   the predicted class of each evaluated image
-assignments.csv   the cluster of each image, of a clustering
+assignments.csv   the cluster of each image, in a clustering
 uncertainty.csv   how sure the network is of each image, from the last evaluation with --mc_dropout
 report.html       all of this as one page, from the last evaluation with --report
 model.keras       the trained model, for export
@@ -23,16 +23,13 @@ import dataclasses
 import fcntl
 import json
 import os
-import platform
 import shutil
-import subprocess
 import time
-from importlib import metadata
+from pathlib import Path
 
 from semisup.data import sampling
 from semisup.errors import UserError, shown
-from semisup.run import files, reading
-from semisup.run.csv_files import write_csv
+from semisup.run import environment, files, reading, writing
 
 OUTCOMES = (
     "results.json",
@@ -43,7 +40,7 @@ OUTCOMES = (
     "report.html",
     "model.keras",
 )
-# The configuration last: as long as it is there, what is left is known to be a run.
+# The configuration comes last: as long as it exists, the rest is known to be a run.
 PARTS = (
     *OUTCOMES,
     "metrics.jsonl",
@@ -65,7 +62,26 @@ _TYPES = {
 }
 _LOCK = ".lock"
 _LOCK_PATIENCE_SECONDS = 1.0
-_PACKAGES = ("semisup", "tensorflow", "keras", "jax", "numpy", "tensorflow-datasets")
+
+
+def find_runs(folder, file, tasks):
+    """Find the runs of some tasks below a folder.
+
+    Args:
+        folder: folder that holds run directories at any depth.
+        file: name of a file that the runs have.
+        tasks: names of the tasks.
+
+    Returns:
+        List of pairs of a `RunDirectory` and the name of its task, sorted by path.
+
+    Raises:
+        UserError: if a `config.json` is damaged.
+    """
+    runs = [RunDirectory(path.parent) for path in sorted(Path(folder).rglob(file))]
+    # Another program may use a file of this name.
+    named = [(run, (run.read_config() or {}).get("task")) for run in runs]
+    return [(run, task) for run, task in named if task in tasks]
 
 
 class RunDirectory:
@@ -79,7 +95,7 @@ class RunDirectory:
         self.path = os.path.abspath(os.path.expanduser(path))
 
     def file(self, *parts):
-        """Path of a file or folder of the run."""
+        """Return the path of a file or folder of the run."""
         return os.path.join(self.path, *parts)
 
     @property
@@ -89,7 +105,7 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def lock(self):
-        """Keeps a second trainer out for as long as this process lives.
+        """Keep a second trainer out for as long as the block lasts.
 
         Raises:
             UserError: if another process trains in this directory, or it cannot be made.
@@ -102,7 +118,7 @@ class RunDirectory:
         with file:
             deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
             while not _take(file, fcntl.LOCK_EX):
-                # An evaluation that asks whether somebody trains holds the lock for an instant.
+                # An evaluation that looks for a training holds the lock for an instant.
                 if time.monotonic() > deadline:
                     raise UserError(
                         f"another process is training in {self.path}; wait for it, or give another "
@@ -112,7 +128,7 @@ class RunDirectory:
             yield
 
     def is_training(self):
-        """Whether a process trains in this directory."""
+        """Return whether a process is training in this directory."""
         try:
             with open(self.file(_LOCK)) as file:
                 return not _take(file, fcntl.LOCK_SH)
@@ -120,19 +136,21 @@ class RunDirectory:
             return False
 
     def is_begun(self):
-        """Whether a training has begun in this directory, or had."""
+        """Return whether a training has ever begun in this directory."""
         return os.path.exists(self.file("config.json"))
 
     def strangers(self):
-        """Names in this directory that keep a training from beginning in it, sorted."""
-        return sorted(set(os.listdir(self.path)) - {_LOCK, "config.json.tmp"})
+        """Return the names in this directory that keep a training from beginning in it, sorted."""
+        # Earlier versions wrote under that last name.
+        names = set(os.listdir(self.path)) - {_LOCK, "config.json.tmp"}
+        return sorted(name for name in names if not writing.is_temporary(name))
 
     def read_json(self, name, type=dict):
         """Read a JSON file with an object.
 
         Args:
             name: name of the file.
-            type: type of the object, by default the one that `run_files` has for the file.
+            type: type of the object, by default the one that `files` has for it.
 
         Returns:
             The object as a dictionary, or None if there is no such file.
@@ -143,17 +161,17 @@ class RunDirectory:
         return reading.read_json(self.file(name), _TYPES.get(name, type))
 
     def read_config(self):
-        """Content of `config.json`, or None if it does not exist."""
+        """Return the content of `config.json`, or None if it does not exist."""
         return self.read_json("config.json")
 
     def read_settings(self, config_class):
-        """The configuration of the run.
+        """Return the configuration of the run.
 
         Args:
             config_class: class of the configurations of its task.
 
         Raises:
-            UserError: if a setting is unknown or not allowed, as that of another version.
+            UserError: if a setting is unknown or not allowed, as one of another version may be.
         """
         try:
             return config_class.from_dict(self.read_config()["settings"])
@@ -175,11 +193,11 @@ class RunDirectory:
         return reading.read_json(self.file("data.json"), type)
 
     def completed_step(self):
-        """Step of the results, or 0 if there are none."""
+        """Return the step of the results, or 0 if there are none."""
         return (self.read_results() or {"step": 0})["step"]
 
     def read_results(self):
-        """Content of `results.json`, or None if it does not exist."""
+        """Return the content of `results.json`, or None if it does not exist."""
         results = self.read_json("results.json")
         held_out = results is not None and results.get("evaluated_on") == "validation images"
         return _with_validation_error(results) if held_out else results
@@ -190,27 +208,25 @@ class RunDirectory:
         return (self.read_config() or {}).get("sampler", 1)
 
     def write_json(self, name, content):
-        """Writes a JSON file under a temporary name and renames it."""
+        """Write a JSON file; the directory is created if need be."""
         os.makedirs(self.path, exist_ok=True)
-        self.write_text(name, json.dumps(content, indent=1) + "\n")
+        writing.write_json(self.file(name), content)
 
     def write_text(self, name, text):
-        """Writes a file of text under a temporary name and renames it."""
-        temporary = self.file(f"{name}.tmp")
-        # A name of a file, as a class may have it, need not be valid Unicode.
-        with open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-        os.replace(temporary, self.file(name))
+        """Write a file of text: see `writing.write_text`."""
+        writing.write_text(self.file(name), text)
 
     def write_table(self, name, header, rows):
-        """Write a CSV file under a temporary name and rename it: see `tables.write_csv`."""
-        temporary = self.file(f"{name}.tmp")
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            write_csv(file, header, rows)
-        os.replace(temporary, self.file(name))
+        """Write a CSV file: see `writing.write_table`."""
+        writing.write_table(self.file(name), header, rows)
+
+    def write_model(self, model):
+        """Write a Keras model as `model.keras`."""
+        with writing.replacing(self.file("model.keras")) as temporary:
+            model.save(temporary)
 
     def check(self, config, task_name, overwrite=False):
-        """Makes sure that the directory is free for a configuration, or holds a run of it.
+        """Check that the directory is free for a configuration, or holds a run of it.
 
         Args:
             config: the configuration.
@@ -237,9 +253,9 @@ class RunDirectory:
             )
         self.read_settings(type(config))
         differences = config.differences(saved["settings"])
-        if saved["backend"] != _backend():
+        if saved["backend"] != environment.backend():
             differences.append(
-                f"KERAS_BACKEND={_backend()} (the run has {shown(saved['backend'])})"
+                f"KERAS_BACKEND={environment.backend()} (the run has {shown(saved['backend'])})"
             )
         if differences:
             raise UserError(
@@ -248,7 +264,7 @@ class RunDirectory:
             )
 
     def begin(self, config, task_name, overwrite):
-        """Writes the configuration of a run that begins or goes on, and removes old results.
+        """Write the configuration of a run that begins or goes on, and remove old results.
 
         Args:
             config: the configuration.
@@ -256,20 +272,22 @@ class RunDirectory:
             overwrite: whether to delete an earlier run first.
         """
         self._remove(PARTS if overwrite else OUTCOMES)
+        if overwrite:
+            writing.remove_temporary(self.path)
         self.write_json(
             "config.json",
             {
                 "task": task_name,
                 "settings": config.to_dict(),
-                "backend": _backend(),
+                "backend": environment.backend(),
                 "sampler": sampling.VERSION,
-                "versions": versions(),
-                "git_commit": git_commit(),
+                "versions": environment.versions(),
+                "git_commit": environment.git_commit(),
             },
         )
 
     def check_sampler(self):
-        """Make sure that a training which goes on sees the batches that it would have seen.
+        """Check that a training which goes on will see the batches it would have seen.
 
         Raises:
             UserError: if the run was begun with a version of the sampler that draws others.
@@ -281,24 +299,23 @@ class RunDirectory:
             )
 
     def keep_network(self, config):
-        """Copies a network that is read from a file, so that the run does not depend on the file.
+        """Copy a network that is read from a file, so that the run does not depend on the file.
 
         Args:
             config: the configuration of a run that begins.
         """
         if config.architecture.endswith(".keras"):
-            shutil.copyfile(config.architecture, self.file(f"{NETWORK}.tmp"))
-            os.replace(self.file(f"{NETWORK}.tmp"), self.file(NETWORK))
+            writing.copy(config.architecture, self.file(NETWORK))
 
     def self_contained(self, config):
-        """Configuration that rebuilds the run's model from this directory alone.
+        """Return a configuration that rebuilds the run's model from this directory alone.
 
         Args:
             config: the run's configuration.
 
         Returns:
-            A configuration with the copy of the network, and without other initial weights: the
-            checkpoint's replace them.
+            A configuration with the copy of the network, and without other initial weights, since
+            the checkpoint's replace them.
         """
         changes = {"pretrained": False, "initial_run": ""}
         if os.path.exists(self.file(NETWORK)):
@@ -314,12 +331,12 @@ class RunDirectory:
                 os.remove(path)
 
     def append_metrics(self, entry):
-        """Appends an entry, a dictionary with a `step`, to the log."""
+        """Append an entry, a dictionary with a `step`, to the log."""
         with open(self.file("metrics.jsonl"), "a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
     def read_metrics(self):
-        """Entries of the log; a line that a kill left unfinished is not one.
+        """Return the entries of the log, without a line that a kill left unfinished.
 
         Raises:
             UserError: if a line is damaged in another way.
@@ -330,16 +347,13 @@ class RunDirectory:
         return list(map(_with_validation_error, entries)) if held_out else entries
 
     def cut_metrics(self, step):
-        """Removes the entries after a step, which a resumed training writes again."""
+        """Remove the entries after a step; a resumed training writes them again."""
         kept = [entry for entry in self.read_metrics() if entry["step"] <= step]
-        temporary = self.file("metrics.jsonl.tmp")
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(entry) + "\n" for entry in kept)
-        os.replace(temporary, self.file("metrics.jsonl"))
+        self.write_text("metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in kept))
 
 
 def _with_validation_error(values):
-    """What was measured on held-out images: earlier versions called that error a test error."""
+    """Rename the error measured on held-out images, which earlier versions called a test error."""
     return {
         "validation_error" if name == "test_error" else name: value
         for name, value in values.items()
@@ -352,84 +366,3 @@ def _take(file, kind):
     except BlockingIOError:
         return False
     return True
-
-
-def _backend():
-    import keras
-
-    return keras.backend.backend()
-
-
-def versions():
-    """Versions of Python and of the libraries that a result depends on."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
-
-
-def git_commit():
-    """Commit of the source tree, with `-dirty` where it was changed; None outside a repository."""
-    file = os.path.abspath(__file__)
-
-    def git(*arguments):
-        return subprocess.run(
-            ["git", "-C", os.path.dirname(file), *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        ).stdout.strip()
-
-    try:
-        # An installed copy may lie inside a repository that has nothing to do with it.
-        git("ls-files", "--error-unmatch", file)
-        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def hardware(devices=1):
-    """Processor and cores that this process may use, and the accelerators that Keras computes on.
-
-    Args:
-        devices: number of devices that share batches.
-    """
-    import joblib
-
-    name = platform.processor()
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
-        name = next((line.split(": ")[1] for line in file if line.startswith("model name")), name)
-    return {
-        "processor": name.strip(),
-        "cores": joblib.cpu_count(),
-        "accelerators": _accelerators(devices),
-    }
-
-
-def devices_text(hardware):
-    """The devices that were computed on, in a few words.
-
-    Args:
-        hardware: what `hardware` returned.
-    """
-    names, cores = hardware["accelerators"], hardware["cores"]
-    if names:
-        return f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
-    return f"{cores} CPU core{'s' * (cores > 1)}"
-
-
-def _accelerators(devices):
-    """Names of the devices that models run on, the first ones, unless they are processors."""
-    if _backend() == "jax":
-        import jax
-
-        used = jax.devices()[:devices]
-        return [device.device_kind for device in used if device.platform != "cpu"]
-    import tensorflow as tf
-
-    return [
-        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-        for gpu in tf.config.get_visible_devices("GPU")[:1]
-    ]

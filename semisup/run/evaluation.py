@@ -10,12 +10,13 @@ from semisup.run import backend
 
 
 def image_batches(images, batch_size, multiple=1):
-    """All images of an array in order, in batches of which the last may be smaller.
+    """Return all images of an array in order, in batches of which the last may be smaller.
 
     Args:
         images: (n, height, width, channels) uint8, in memory or memory-mapped.
         batch_size: images in a batch.
-        multiple: the last image is repeated until there are a multiple of so many, as in a batch.
+        multiple: the last image is repeated until the number of images, like that in a batch, is
+            a multiple of this.
 
     Returns:
         A finite `tf.data.Dataset`.
@@ -35,7 +36,7 @@ def image_batches(images, batch_size, multiple=1):
 class Predictor(keras.Model):
     """Logits and embeddings of an `EmbeddingClassifier`, by a function that is traced once.
 
-    It has its own compilation: under the model's `steps_per_execution`, Keras would put as many
+    It is compiled on its own: under the model's `steps_per_execution`, Keras would put as many
     forward passes into one graph.
 
     Args:
@@ -51,21 +52,21 @@ class Predictor(keras.Model):
         self.compile(jit_compile=keras.backend.backend() == "jax")
 
     def call(self, images):
-        """Float32 logits (n, classes) and embeddings (n, d) of images."""
+        """Compute float32 logits (n, classes) and embeddings (n, d) of images."""
         embeddings = self.model.embed(images, training=False)
         return self.model.classify(embeddings), keras.ops.cast(embeddings, "float32")
 
     def labels(self, images):
-        """Predicted classes (n,), int64, of uint8 images (n, height, width, channels)."""
+        """Predict classes (n,), int64, of uint8 images (n, height, width, channels)."""
         return np.argmax(self.outputs(images)[0], axis=1)
 
     def embeddings(self, images):
-        """Embeddings (n, d), float32, of uint8 images (n, height, width, channels)."""
+        """Compute embeddings (n, d), float32, of uint8 images (n, height, width, channels)."""
         return self.outputs(images)[1]
 
     def outputs(self, images):
-        """Logits (n, classes) and embeddings (n, d), float32, of uint8 images."""
-        # One that has seen two shapes of images would take any, and not know their channels.
+        """Compute logits (n, classes) and embeddings (n, d), float32, of uint8 images."""
+        # A function that has seen two shapes of images would take any, without known channels.
         shape = tuple(images.shape[1:])
         self.predict_function = self._functions.get(shape)
         batches = image_batches(images, self.batch_size, backend.sharing_devices())
@@ -75,20 +76,20 @@ class Predictor(keras.Model):
 
 
 def probabilities(logits):
-    """Softmax of (n, classes) logits as a float64 array."""
+    """Compute the softmax of (n, classes) logits as a float64 array."""
     from scipy.special import softmax
 
     return softmax(np.asarray(logits, "float64"), axis=1)
 
 
 def confusion_matrix(labels, predicted, num_classes, num_predicted=None):
-    """Counts of true class (row) against predicted class (column).
+    """Count the true classes (rows) against the predicted classes (columns).
 
     Args:
         labels: (n,) true classes.
         predicted: (n,) predicted classes, or clusters.
         num_classes: number of classes.
-        num_predicted: number of what can be predicted, if that is not the classes.
+        num_predicted: number of values that can be predicted, if it is not that of the classes.
 
     Returns:
         (num_classes, num_predicted) int64.
@@ -102,7 +103,7 @@ def confusion_matrix(labels, predicted, num_classes, num_predicted=None):
 
 
 def metrics(labels, predicted, class_names):
-    """Error, accuracy of each class and confusion matrix, ready for JSON.
+    """Compute error, accuracy of each class and confusion matrix, ready for JSON.
 
     Args:
         labels: (n,) true classes.
@@ -123,7 +124,7 @@ def metrics(labels, predicted, class_names):
 
 
 def per_class_accuracy(matrix, class_names):
-    """Share of each class on the diagonal of a confusion matrix.
+    """Return the share of each class that lies on the diagonal of a confusion matrix.
 
     Args:
         matrix: (classes, at least classes) counts.

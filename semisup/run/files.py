@@ -1,7 +1,7 @@
 """What the JSON files of a run hold, as types that are checked when they are read.
 
-Each file may hold more than its type names: what a task records and measures of its own, and what
-later versions add. What earlier versions did not write yet is `NotRequired`.
+Each file may hold more than its type names: what a task records and measures itself, and what later
+versions add. Fields that earlier versions did not write are `NotRequired`.
 """
 
 from typing import Annotated, NotRequired, TypedDict
@@ -86,7 +86,7 @@ class Results(TypedDict):
 
 
 class DomainError(TypedDict):
-    """What an evaluation of an adaptation measures in a domain."""
+    """The metrics of an adaptation in one domain."""
 
     error: Fraction
 
@@ -116,7 +116,7 @@ class Evaluation(TypedDict):
 
 
 class Entry(TypedDict):
-    """A line of `metrics.jsonl`; what was measured are numbers by their names."""
+    """A line of `metrics.jsonl`: besides these fields, measured numbers by name."""
 
     step: Count
     seconds: Positive

@@ -1,11 +1,12 @@
 """A look into the layers of a running training (thesis section 2.2): gradients, weights, units.
 
-Norms are taken where they cost next to nothing: those of the gradients by the optimizer in every
-step, which are watched whenever the log is written, all else from the weights and the optimizer's
-averages at the interval.
+Norms are taken where they cost next to nothing. The optimizer computes those of the gradients in
+every step, and they are checked whenever the log is written. Everything else comes from the weights
+and the optimizer's averages, at the interval.
 """
 
 import contextlib
+import logging
 import math
 import statistics
 
@@ -25,30 +26,31 @@ PROBED = 100
 
 _EXPLOSION = 100.0
 _EARLIER = 3
-# A step at which every loss has the weight that it ends with.
+# At this step, every loss has its final weight.
 _LATE = 2**30
+
+_logger = logging.getLogger(__name__)
 
 
 class Inspection(StepCallback):
-    """Records norms and dead units of each layer, and warns of gradients that vanish or explode.
+    """A callback that records norms and dead units of each layer, and warns of bad gradients.
 
-    The numbers of a layer, in the log and as scalars:
+    It records these numbers of a layer, in the log and as scalars:
 
-    - `gradient_norm/LAYER`, of the latest step, before the gradient's length is limited;
+    - `gradient_norm/LAYER`, of the latest step, before the gradient is clipped;
     - `weight_norm/LAYER`;
-    - `update_ratio/LAYER`, length of the latest step's update by that of the weights;
+    - `update_ratio/LAYER`, norm of the latest step's update divided by that of the weights;
     - `dead_units/LAYER`, the share of units (of a convolution: channels) that are not positive on
       any of the probed images, for layers with a nonlinear activation.
 
-    A gradient vanishes where the root of its mean square is below the optimizer's epsilon, so that
-    the weights hardly move. It explodes where its norm is not finite or 100 times the median of
-    those that were watched before, with the same weights of the losses; what happens in the steps
-    between is not seen.
+    A gradient vanishes if the root of its mean square is below the optimizer's epsilon, so that the
+    weights hardly move. It explodes if its norm is not finite, or more than 100 times the median of
+    earlier norms under the same loss weights. Steps between two checks are not seen.
 
     Args:
         recorder: a `monitoring.Recorder`.
         folder: TensorBoard folder for images and histograms, made at the first look.
-        interval: steps between two looks; 0 never looks nor watches.
+        interval: steps between two looks; with 0, nothing is looked at or watched.
         watch_interval: steps between two comparisons of the gradients with earlier ones.
         histograms: whether to write histograms of the weights and of their averaged gradients.
         images: function that returns the images to probe with, (n, height, width, channels), as
@@ -85,7 +87,7 @@ class Inspection(StepCallback):
         self._exploded = set()
 
     def on_step(self, logs):
-        """Watches and looks if it is time."""
+        """Watch the gradients and look into the layers if it is time."""
         if not self.interval:
             return
         if self.step % self.watch_interval == 0:
@@ -94,7 +96,7 @@ class Inspection(StepCallback):
             self.look(self.model, logs)
 
     def watch(self, model, logs):
-        """Warns of gradients that explode.
+        """Warn of gradients that explode.
 
         Args:
             model: the model that is trained.
@@ -102,7 +104,7 @@ class Inspection(StepCallback):
         """
         weights = [logs.get(f"{name}_weight") for name in model.loss_weights]
         if weights != self._loss_weights:
-            # A loss that is switched on may well have other gradients.
+            # A loss that has just been switched on may have quite different gradients.
             self._loss_weights = weights
             self._earlier.clear()
         for layer, norm in gradient_norms(model).items():
@@ -112,7 +114,7 @@ class Inspection(StepCallback):
                 earlier.append(norm)
 
     def look(self, model, logs):
-        """Records what there is to see of a model now.
+        """Record what there is to see of a model now.
 
         Args:
             model: the model that is trained.
@@ -124,7 +126,7 @@ class Inspection(StepCallback):
             self._probed = self.images()
         if self._probe is None and self._probed is not None:
             self._probe = ActivationProbe(model.network)
-            # A network whose first kernels cannot be seen has no picture of them.
+            # Some networks have no first kernels that can be drawn.
             with contextlib.suppress(ValueError):
                 self._first_convolution = layer_calls.first_convolution(model.network)
         if self._probe is not None:
@@ -141,23 +143,26 @@ class Inspection(StepCallback):
             norm = numbers[f"{GRADIENT}{layer}"]
             size = sum(math.prod(variable.shape) for variable in variables)
             trouble = vanishing(norm, size, model.optimizer.epsilon)
-            # A loss whose time has not come gives no gradient. Outside the network, what is left is
-            # that of a decay.
+            # A loss that is not switched on yet gives no gradient; outside the network, only weight
+            # decay may be left.
             is_apart = not any(id(variable) in embedding for variable in variables)
             if waits and (norm == 0 or is_apart):
                 trouble = None
             self._tell(layer, trouble, self._vanished)
 
     def _tell(self, layer, trouble, told):
-        """Names a layer that is in trouble, once for as long as it is."""
+        """Name a layer that is in trouble, once for as long as it is."""
         if trouble is None:
             told.discard(layer)
         elif layer not in told:
             told.add(layer)
-            print(
-                f"\nstep {self.step}: the gradient of layer {layer} {trouble}. A lower learning "
-                "rate, fewer layers or batch normalisation may help.",
-                flush=True,
+            # On a line of its own, below a progress bar.
+            _logger.warning(
+                "\nstep %d: the gradient of layer %s %s. A lower learning rate, fewer layers or "
+                "batch normalisation may help.",
+                self.step,
+                layer,
+                trouble,
             )
 
     def _write_pictures(self, model):
@@ -171,8 +176,8 @@ class Inspection(StepCallback):
                 picture = kernel_images.grid(kernels)
                 tf.summary.image("kernels", picture[None], step=self.step)
             if self.histograms:
-                momentums = model.optimizer._momentums
-                for variable, average in zip(model.trainable_variables, momentums, strict=True):
+                averages = averaged_gradients(model.optimizer)
+                for variable, average in zip(model.trainable_variables, averages, strict=True):
                     name = variable.path.removeprefix("model/")
                     for kind, values in (("weights", variable), ("averaged_gradient", average)):
                         values = ops.convert_to_numpy(values)
@@ -180,8 +185,17 @@ class Inspection(StepCallback):
         self._writer.flush()
 
 
+def averaged_gradients(optimizer):
+    """Return Adam's moving averages of the gradients, in the order of the weights.
+
+    Args:
+        optimizer: a built `keras.optimizers.Adam`.
+    """
+    return [variable for variable in optimizer.variables if variable.name.endswith("_momentum")]
+
+
 def _waits(model, step):
-    """Whether a loss has no weight at a step, and will have one."""
+    """Return whether a loss has no weight at a step, and will have one later."""
     return any(
         float(model.weight_at(name, step)) == 0 and float(model.weight_at(name, _LATE)) > 0
         for name in model.loss_weights
@@ -189,7 +203,7 @@ def _waits(model, step):
 
 
 def layers_of(model):
-    """The trainable variables of each layer.
+    """Return the trainable variables of each layer.
 
     Args:
         model: an `EmbeddingClassifier`.
@@ -206,7 +220,7 @@ def layers_of(model):
 
 
 def gradient_norms(model):
-    """Length of the latest step's gradient of each layer, before the limit.
+    """Return the norm of each layer's gradient at the latest step, before it is limited.
 
     Args:
         model: an `EmbeddingClassifier` that has taken a step, compiled with a `SteerableAdam`.
@@ -218,7 +232,7 @@ def gradient_norms(model):
 
 
 def layer_norms(model):
-    """Norms of gradients and weights, and the ratio of update and weights, of each layer.
+    """Return each layer's norms of gradient and weights, and the ratio of update to weights.
 
     Args:
         model: an `EmbeddingClassifier` that has taken a step, compiled with a `SteerableAdam`.
@@ -239,7 +253,7 @@ def layer_norms(model):
 
 
 def _by_layer(model, norms):
-    """Norms of layers from those of their variables, which come in the model's order."""
+    """Compute norms of layers from those of their variables, which come in the model's order."""
     places = {id(variable): place for place, variable in enumerate(model.trainable_variables)}
     return {
         layer: _norm([norms[places[id(variable)]] for variable in members])
@@ -248,7 +262,7 @@ def _by_layer(model, norms):
 
 
 def vanishing(norm, size, epsilon):
-    """Whether a gradient vanishes: see `Inspection`.
+    """Describe how a gradient vanishes, if it does: see `Inspection`.
 
     Args:
         norm: its length.
@@ -256,21 +270,21 @@ def vanishing(norm, size, epsilon):
         epsilon: that of Adam.
 
     Returns:
-        A text that goes on from "the gradient", or None if it does not.
+        A text that continues "the gradient …", or None if it does not.
     """
     root = norm / math.sqrt(size)
     return f"vanishes: the root of its mean square is {root:.1e}" if root < epsilon else None
 
 
 def explosion(norm, earlier):
-    """Whether a gradient explodes: see `Inspection`.
+    """Describe how a gradient explodes, if it does: see `Inspection`.
 
     Args:
         norm: its length.
         earlier: lengths of the same layer's earlier gradients.
 
     Returns:
-        A text that goes on from "the gradient", or None if it does not.
+        A text that continues "the gradient …", or None if it does not.
     """
     if not math.isfinite(norm):
         return "explodes: it is not finite"
@@ -282,10 +296,10 @@ def explosion(norm, earlier):
 
 
 class ActivationProbe(keras.Model):
-    """Tells which units of a network do nothing.
+    """A model that tells which units of a network do nothing.
 
     Args:
-        network: a Keras model; of one that is not functional, no unit is known.
+        network: a Keras model; if it is not functional, no units are known.
     """
 
     def __init__(self, network):
@@ -297,7 +311,7 @@ class ActivationProbe(keras.Model):
         self.compile(jit_compile=keras.backend.backend() == "jax")
 
     def call(self, images):
-        """What each unit gives at most, (units,) float32 by the layers' names."""
+        """Return the greatest output of each unit, (units,) float32, by the layers' names."""
         greatest = {}
 
         def call(layer, arguments, options):
@@ -311,7 +325,7 @@ class ActivationProbe(keras.Model):
         return greatest
 
     def dead_units(self, images):
-        """Share of units that are not positive on any image.
+        """Return the share of units that are not positive on any image.
 
         Args:
             images: (n, height, width, channels), as the network takes them.

@@ -34,7 +34,7 @@ def grid(kernels, columns=None, pixels=32):
     Args:
         kernels: (h, w, 1 or 3, n) float, finite.
         columns: kernels in a row; by default the grid is about square.
-        pixels: length of a kernel's longer side in the picture, about.
+        pixels: approximate length of a kernel's longer side in the picture.
 
     Returns:
         (height, width, 3) uint8, on white ground.

@@ -1,11 +1,12 @@
 """Settings of a running training that a small file may change (thesis section 2.2).
 
-The file is TOML, a line a setting: `learning_rate = 5e-4`, `visit_weight = 0.2`,
-`eval_interval = 100`, `stop = true`. It says how the training should differ from its flags: a line
-that is taken away brings the flag's value back.
+The file is TOML, with one line for each setting: `learning_rate = 5e-4`, `visit_weight = 0.2`,
+`eval_interval = 100`, `stop = true`. It says how the training should differ from its flags; when a
+line is removed, the flag's value returns.
 """
 
 import dataclasses
+import logging
 
 from semisup.cli import options
 from semisup.errors import UserError, shown
@@ -18,9 +19,12 @@ PREFIX = "live/"
 _BY_NAME = ("learning_rate", "eval_interval")
 _STOP = "stop"
 
+# What it logs begins on a line of its own, below a progress bar.
+_logger = logging.getLogger(__name__)
+
 
 def read(path, config, steered, loss_names):
-    """Reads and checks a file of live settings.
+    """Read and check a file of live settings.
 
     Args:
         path: the file.
@@ -49,7 +53,7 @@ def read(path, config, steered, loss_names):
 
 
 def _checked(values, config, steered, allowed):
-    """Values of settings, of the types and in the ranges of their flags."""
+    """Return the values of settings, of the types and in the ranges of their flags."""
     for name, value in values.items():
         if name not in allowed:
             raise UserError(f"{shown(name)}={shown(value)}: only {', '.join(allowed)} can change")
@@ -58,16 +62,16 @@ def _checked(values, config, steered, allowed):
     for name, value in known.items():
         if name in steered and getattr(config, name) == 0 != value:
             raise UserError(
-                f"--{name}={value}: it was 0 when the training began, and what is not there cannot "
-                "be scaled"
+                f"--{name}={value}: it was 0 when the training began, and nothing can scale a loss "
+                "that is not computed"
             )
-    # What they contradict, of the settings and of each other, the configuration knows.
+    # The configuration checks them against each other and against all other settings.
     dataclasses.replace(config, **known)
     return known
 
 
 def changes(entries):
-    """What was changed when: a dictionary with step and seconds for each entry of a log that did.
+    """List what was changed when: step, seconds and new values of each change.
 
     Args:
         entries: entries of the log of a run.
@@ -81,7 +85,7 @@ def changes(entries):
 
 
 def applied(entries, config, steered):
-    """The settings that were changed, by name, as they were last.
+    """Return the settings that were changed, by name, with their latest values.
 
     Args:
         entries: entries of the log of a run.
@@ -103,11 +107,11 @@ def applied(entries, config, steered):
 
 
 class Steering(StepCallback):
-    """Applies the file of live settings whenever the log is written, if it has changed.
+    """A callback that applies the file of live settings when the log is written, if it has changed.
 
-    Learning rate and loss weights are changed by the scales that multiply their schedules, which
-    are weights and so part of each checkpoint. What the file may not say is refused with a line on
-    the screen, and the training goes on as before.
+    Scales multiply the schedules of learning rate and loss weights; they are weights, and so part
+    of each checkpoint. A setting that is not allowed is refused with a line on the screen, and the
+    training goes on as before.
 
     Args:
         config: the configuration of the training.
@@ -138,27 +142,27 @@ class Steering(StepCallback):
         return int(self._value("eval_interval"))
 
     def begin(self, model):
-        """Brings back what was changed before a training was resumed, and looks into the file.
+        """Restore what was changed before a training was resumed, and look into the file.
 
         Args:
             model: the model that is trained.
         """
         if self._applied:
-            # The log may say more than the checkpoint, whose step it may have been changed at.
+            # A change at the checkpoint's own step is in the log, but not in the checkpoint.
             self._scale(model)
         interval = self.config.eval_interval
         if interval != self._earlier_interval and interval != self.eval_interval:
-            # The flag is newer than what was changed live.
+            # The flag is newer than the live change.
             self._apply(model, {"eval_interval": interval})
         self.look(model)
 
     def on_step(self, logs):
-        """Looks into the file if it is time."""
+        """Look into the file if it is time."""
         if self.step % self.config.log_interval == 0:
             self.look(self.model)
 
     def look(self, model):
-        """Applies what the file says now.
+        """Apply what the file says now.
 
         Args:
             model: the model that is trained.
@@ -171,11 +175,11 @@ class Steering(StepCallback):
         except UserError as error:
             if str(error) != self._refused:
                 self._refused = str(error)
-                print(f"\nstep {self.step}: refused, and nothing changed: {error}", flush=True)
+                _logger.warning("\nstep %d: refused, and nothing changed: %s", self.step, error)
             return
         self._refused = None
         if wanted is None:
-            # Not there yet, or being written anew: it asks for no change.
+            # The file does not exist yet, or is being rewritten: change nothing.
             return
         self.stops = wanted.pop(_STOP, False)
         changed = {
@@ -194,7 +198,7 @@ class Steering(StepCallback):
 
     def _apply(self, model, changed):
         for name, value in changed.items():
-            print(f"\nstep {self.step}: {name} = {value} (was {self._value(name)})", flush=True)
+            _logger.info("\nstep %d: %s = %s (was %s)", self.step, name, value, self._value(name))
         self._applied.update(changed)
         self._scale(model)
         self.recorder.record(
@@ -211,6 +215,6 @@ class Steering(StepCallback):
             scale.assign(factor)
 
     def _factor(self, name):
-        """What a setting's value at the beginning is multiplied by."""
+        """Return the factor by which a setting's initial value is multiplied."""
         before = getattr(self.config, name)
         return self._value(name) / before if before else 1.0

@@ -1,9 +1,10 @@
-"""What is seen of a training while it runs: log, TensorBoard, progress bar.
+"""The visible side of a running training: log, TensorBoard, progress bar.
 
-The log `metrics.jsonl` is the source: TensorBoard's scalars are written from its entries, and
-written anew from them when a run is resumed.
+TensorBoard's scalars are written from the entries of the log, `metrics.jsonl`, and are written anew
+when a run is resumed.
 """
 
+import contextlib
 import shutil
 import sys
 import time
@@ -15,7 +16,7 @@ import numpy as np
 class StepCallback(keras.callbacks.Callback):
     """A callback that knows the training step.
 
-    It counts, since reading the step from the model would synchronise the JAX backend's state.
+    It counts the steps, since reading them from the model would synchronise JAX' state.
 
     Args:
         step: steps taken before the training goes on.
@@ -28,16 +29,16 @@ class StepCallback(keras.callbacks.Callback):
         self.steps_per_execution = steps_per_execution
 
     def on_train_batch_end(self, batch, logs=None):
-        """Counts the steps, and calls `on_step`."""
+        """Count the steps, and call `on_step`."""
         self.step += self.steps_per_execution
         self.on_step(logs)
 
     def on_step(self, logs):
-        """Called after `self.step` steps with the values of the latest one."""
+        """Handle the values of the latest step; `self.step` steps have been taken."""
 
 
 class Recorder:
-    """Writes entries to the log of a run and to TensorBoard.
+    """A writer of entries to the log of a run and to TensorBoard.
 
     Args:
         run: the `RunDirectory`.
@@ -49,7 +50,7 @@ class Recorder:
         self._run = run
         self._started = time.monotonic()
         self._earlier_seconds = 0.0
-        # The scalars of a run that was killed reach beyond its checkpoint: write them anew.
+        # The scalars of a killed run reach beyond its checkpoint: write them anew.
         shutil.rmtree(run.file("train"), ignore_errors=True)
         self.writer = tf.summary.create_file_writer(run.file("train"))
         for entry in run.read_metrics():
@@ -62,7 +63,7 @@ class Recorder:
         return self._earlier_seconds + time.monotonic() - self._started
 
     def record(self, step, values):
-        """Adds an entry.
+        """Add an entry.
 
         Args:
             step: training step.
@@ -81,12 +82,12 @@ class Recorder:
                     tf.summary.scalar(name, value, step=entry["step"])
 
     def close(self):
-        """Writes what is buffered."""
+        """Write what is buffered."""
         self.writer.close()
 
 
 class Logging(StepCallback):
-    """Records the losses, their weights, the learning rate and the speed every so many steps."""
+    """A callback that records losses, their weights, learning rate and speed at intervals."""
 
     def __init__(self, recorder, interval, step, steps_per_execution):
         super().__init__(step, steps_per_execution)
@@ -95,13 +96,13 @@ class Logging(StepCallback):
         self._mark = None
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Forgets the time spent in an evaluation."""
+        """Forget the time spent in an evaluation."""
         self._mark = None
 
     def on_step(self, logs):
-        """Records an entry if it is time."""
+        """Record an entry if it is time."""
         if self.step % self.interval == 0:
-            # Reading the model synchronises the backend's state; `self.model` does that on JAX.
+            # On JAX, access to `self.model` brings its variables up to date.
             latest = self.model.latest_values.read()
             values = {tag(name): latest[name] for name in logs if name in latest}
             values["learning_rate"] = self.model.optimizer.learning_rate_at(self.step - 1)
@@ -117,7 +118,7 @@ class Logging(StepCallback):
 
 
 def tag(name):
-    """TensorBoard tag of a value, so that losses, weights and statistics stand together."""
+    """Return the TensorBoard tag of a value, which groups losses, weights and statistics."""
     if name.endswith("_weight"):
         return f"weights/{name.removesuffix('_weight')}"
     if name.endswith(("_loss", "_above_floor")):
@@ -126,7 +127,7 @@ def tag(name):
 
 
 class ProgressBar(StepCallback):
-    """One bar over all steps of a training; where nobody watches, a line for every evaluation.
+    """One bar over all steps of a training, or without a terminal a line for every evaluation.
 
     Args:
         max_steps: steps in all.
@@ -152,13 +153,13 @@ class ProgressBar(StepCallback):
         return name.removesuffix("_loss")
 
     def on_step(self, logs):
-        """Moves the bar."""
-        # The bar's last update ends its line, and belongs to the evaluation.
+        """Move the bar."""
+        # The last update ends the bar's line: leave it to the evaluation.
         if self._bar is not None and self.step < self.max_steps:
             self._bar.update(self.step, self._shown(logs))
 
     def on_epoch_end(self, epoch, logs=None):
-        """Shows what was measured."""
+        """Show what was measured."""
         measured = [(name, logs[name]) for name in self.measured_names if name in (logs or {})]
         if not measured:
             return
@@ -174,10 +175,10 @@ class ProgressBar(StepCallback):
 
 
 def write_model_graph(writer, network):
-    """Writes the layers of a functional network for TensorBoard's graph page.
+    """Write the layers of a functional network for TensorBoard's graph page.
 
-    The nodes are Keras layers, not a backend's operations, so the page is the same on all backends
-    and readable. (TensorBoard's own reading of Keras models does not understand Keras 3.)
+    The nodes are Keras layers, not a backend's operations, so that the page is readable and alike
+    on all backends. (TensorBoard itself does not understand models of Keras 3.)
 
     Args:
         writer: a TensorFlow summary writer.
@@ -191,7 +192,7 @@ def write_model_graph(writer, network):
     for depth in sorted(by_depth, reverse=True):
         for call in by_depth[depth]:
             name = call.operation.name
-            # A layer that is called twice is two nodes.
+            # A layer that is called twice has two nodes.
             repeats = sum(used.split("_call")[0] == name for used in names.values())
             names[id(call)] = f"{name}_call{repeats + 1}" if repeats else name
             node = graph.node.add(name=names[id(call)], op=type(call.operation).__name__)
@@ -204,7 +205,7 @@ def write_model_graph(writer, network):
 
 
 def write_input_images(writer, model, batch, step, count=16):
-    """Writes training images as the network sees them, after augmentation and before scaling.
+    """Write training images as the network sees them, after augmentation and before scaling.
 
     Args:
         writer: a TensorFlow summary writer.
@@ -228,15 +229,18 @@ def write_input_images(writer, model, batch, step, count=16):
             tf.summary.image(f"inputs/{name}", shown, step=step, max_outputs=count)
 
 
-class kept_states:
-    """Puts back the variables of a layer at the end: looking at it must not change a training."""
+@contextlib.contextmanager
+def kept_states(layer):
+    """Put the variables of a layer back as they were at the end of a block.
 
-    def __init__(self, layer):
-        self.layer = layer
+    Looking at a layer must not change a training.
 
-    def __enter__(self):
-        self.values = [keras.ops.convert_to_numpy(variable) for variable in self.layer.variables]
-
-    def __exit__(self, *error):
-        for variable, value in zip(self.layer.variables, self.values, strict=True):
+    Args:
+        layer: a built Keras layer.
+    """
+    values = [keras.ops.convert_to_numpy(variable) for variable in layer.variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(layer.variables, values, strict=True):
             variable.assign(value)

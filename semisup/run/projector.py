@@ -6,6 +6,7 @@ import os
 import numpy as np
 
 from semisup.names import printable
+from semisup.run import writing
 
 SHOWN = 1000
 """Images, at most, whose embeddings are written."""
@@ -41,11 +42,13 @@ def write(folder, embeddings, labels, class_names, images):
     from tensorboard.plugins import projector
 
     os.makedirs(folder, exist_ok=True)
-    np.savetxt(os.path.join(folder, "embeddings.tsv"), embeddings, fmt="%.6g", delimiter="\t")
-    with open(os.path.join(folder, "classes.tsv"), "w", encoding="utf-8") as file:
-        file.writelines(f"{printable(class_names[label])}\n" for label in labels)
+    with writing.replacing(os.path.join(folder, "embeddings.tsv")) as temporary:
+        np.savetxt(temporary, embeddings, fmt="%.6g", delimiter="\t")
+    names = "".join(f"{printable(class_names[label])}\n" for label in labels)
+    writing.write_text(os.path.join(folder, "classes.tsv"), names)
     picture, size = sprite(images)
-    picture.save(os.path.join(folder, "sprite.png"))
+    with writing.replacing(os.path.join(folder, "sprite.png")) as temporary:
+        picture.save(temporary)
     config = projector.ProjectorConfig()
     entry = config.embeddings.add()
     entry.tensor_name = "test_embeddings"
@@ -53,7 +56,8 @@ def write(folder, embeddings, labels, class_names, images):
     entry.metadata_path = "classes.tsv"
     entry.sprite.image_path = "sprite.png"
     entry.sprite.single_image_dim.extend(size)
-    projector.visualize_embeddings(folder, config)
+    # As `projector.visualize_embeddings` does, but the file is never half written.
+    writing.write_text(os.path.join(folder, "projector_config.pbtxt"), str(config))
 
 
 def sprite(images):

@@ -1,7 +1,7 @@
-"""Reading JSON and TOML that a run or a user wrote: of known types, and bounded in size and depth.
+"""Readers of JSON and TOML that a run or a user wrote: typed, and bounded in size and depth.
 
-Nothing that a file holds can hang, exhaust or surprise the code that asked for it: whatever is not
-as expected is a `UserError` that names the file and the field.
+No content can hang, exhaust or surprise the caller: whatever is unexpected raises a `UserError`
+that names the file and the field.
 """
 
 import json
@@ -29,7 +29,7 @@ for _ in range(_DEPTH):
 
 _JSON_BYTES = 256 * 2**20
 _LOG_BYTES = 2**30
-# The time to read a dotted key grows with the square of its length: a second, at this size.
+# The time to read a dotted key grows with the square of its length: one second at this size.
 _TOML_BYTES = 2**14
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
 
@@ -99,9 +99,9 @@ def read_toml(path):
 
 
 def _bytes(path, most):
-    """The content of a regular file, or None if there is none."""
+    """Return the content of a regular file, or None if there is none."""
     try:
-        # A named pipe would make it wait for somebody who writes.
+        # Opening a named pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
@@ -131,7 +131,7 @@ def _decoded(path, content, decode):
 
 
 def _json(content):
-    # The standard library's, because names of files need not be valid Unicode.
+    # The standard library accepts names of files that are not valid Unicode.
     return json.loads(content.decode("utf-8"), object_pairs_hook=_object)
 
 
@@ -143,7 +143,7 @@ def _object(pairs):
     content = {}
     for name, value in pairs:
         if name in content:
-            raise ValueError(f"{shown(name)} stands there twice")
+            raise ValueError(f"{shown(name)} occurs twice")
         content[name] = value
     return content
 
@@ -151,7 +151,9 @@ def _object(pairs):
 def _checked(content, type, rest, where):
     if not isinstance(content, dict):
         raise UserError(f"{where} is damaged: it holds no object")
-    if text := _mistake(content, type):
+    # The type knows nothing of other fields, whose names need not be valid Unicode.
+    known = getattr(type, "__annotations__", content)
+    if text := _mistake({name: content[name] for name in content if name in known}, type):
         raise UserError(f"{where} is damaged: {text}")
     for name, part in content.items():
         if text := _mistake(part, rest, name):
@@ -160,7 +162,7 @@ def _checked(content, type, rest, where):
 
 
 def _mistake(content, type, name=""):
-    """What is wrong with a content, and where; None if nothing is."""
+    """Describe what is wrong with a content, and where; return None if nothing is."""
     try:
         msgspec.convert(content, type)
     except msgspec.ValidationError as error:
@@ -171,11 +173,13 @@ def _mistake(content, type, name=""):
         if dots and field in content:
             place = f"{field}.{_wrong_key(content, type, field)}{deeper}"
         return f"{shown(place.removeprefix('.'))}: {reason}" if place else reason
+    except UnicodeEncodeError as error:
+        return f"{shown(error.object)} is not valid Unicode"
     return None
 
 
 def _wrong_key(content, type, field):
-    """The key at which a dictionary in a field is wrong, which msgspec does not tell."""
+    """Return the key at which a dictionary in a field is wrong, which msgspec does not tell."""
     for key, part in content[field].items():
         try:
             msgspec.convert({**content, field: {key: part}}, type)

@@ -1,12 +1,12 @@
-"""Noting the signals that ask a process to stop. Nothing here imports Keras."""
+"""The signals that ask a process to stop. Nothing here imports Keras."""
 
 import signal
 
 
 class StopSignals:
-    """Notes SIGINT and SIGTERM, so that a training can save before it stops.
+    """A context that notes SIGINT and SIGTERM, so that a training can save before it stops.
 
-    A second signal of the same kind acts as it would have without this.
+    A second signal of the same kind has its usual effect.
 
     Attributes:
         received: number of the signal, or 0.

@@ -17,6 +17,7 @@ from semisup.run import (
     callbacks,
     checkpoints,
     directory,
+    environment,
     inspection,
     live_settings,
     loading,
@@ -93,7 +94,7 @@ def _train(config, task, run):
         run.keep_network(config)
     run.write_json("data.json", record)
     run.cut_metrics(step)
-    print(f"Training on {backend.describe(directory.hardware(config.devices))}.", flush=True)
+    print(f"Training on {backend.describe(environment.hardware(config.devices))}.", flush=True)
     # Only now: what comes before has nothing to save, and stops at once.
     with StopSignals() as signals:
         session = Session(config, task, run, data, model, step, signals, before)
@@ -296,7 +297,7 @@ class Session:
         config, run = self.config, self.run
         measured = self._measured(config.max_steps) or self.evaluate(config.max_steps)
         averaging.put_average(self.model)
-        self.model.save(run.file("model.keras"))
+        run.write_model(self.model)
         if config.projector:
             projector.project(run.file("train"), self.task, self.data, self.predictor)
         entries = run.read_metrics()
@@ -312,10 +313,10 @@ class Session:
                 "live_changes": live_settings.changes(entries),
                 "wall_time_seconds": round(self.recorder.seconds, 1),
                 "median_steps_per_second": float(np.median(speeds)) if speeds else None,
-                "git_commit": directory.git_commit(),
+                "git_commit": environment.git_commit(),
                 "backend": keras.backend.backend(),
-                "versions": directory.versions(),
-                "hardware": directory.hardware(config.devices),
+                "versions": environment.versions(),
+                "hardware": environment.hardware(config.devices),
             },
         )
         self.recorder.close()

@@ -2,15 +2,11 @@
 
 Every function takes NumPy arrays and returns a `matplotlib.figure.Figure` of its own: pyplot and
 its global state stay out, so figures can be drawn in threads, in notebooks and without a display.
-Write one with `save`, or hand `to_image` to TensorBoard. The module `excitation` alone takes a
-Keras model: it finds what `excitation_figure` draws.
+Write one with `save`, or give the result of `to_image` to TensorBoard. Only the module `excitation`
+takes a Keras model: it finds what `excitation_figure` draws.
 """
 
-from semisup.report.figures.associations import (
-    AssociationPanel,
-    association_graph,
-    association_graphs,
-)
+from semisup.report.figures.associations import AssociationPanel, association_graphs
 from semisup.report.figures.clusters import cluster_sizes_figure, clusters_figure
 from semisup.report.figures.confusion import confusion_figure
 from semisup.report.figures.drawing import drawn, save, to_image
@@ -22,7 +18,6 @@ from semisup.report.figures.tsne import effective_perplexity, tsne, tsne_figure,
 __all__ = [
     "AssociationPanel",
     "ExcitedLayer",
-    "association_graph",
     "association_graphs",
     "cluster_sizes_figure",
     "clusters_figure",

@@ -1,4 +1,4 @@
-"""Association graphs: who is associated with whom, thesis figure 3.2."""
+"""Association graphs: which images are associated with which (thesis figure 3.2)."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -65,36 +65,11 @@ class AssociationPanel:
                 raise ValueError(f"{name} must hold probabilities, in [0, 1]")
 
 
-def association_graph(
-    p_ab: np.ndarray,
-    p_ba: np.ndarray,
-    labelled_images: np.ndarray,
-    unlabelled_images: np.ndarray,
-    title: str = "",
-    scale: float | None = None,
-) -> Figure:
-    """Draws the associations of one batch; `association_graphs` with a single panel.
-
-    Args:
-        p_ab: (n, m) probabilities of stepping from a labelled to an unlabelled image.
-        p_ba: (m, n) probabilities of stepping from an unlabelled to a labelled image.
-        labelled_images: uint8 (n, h, w, 1 or 3).
-        unlabelled_images: uint8 (m, h, w, 1 or 3).
-        title: Written above the panel.
-        scale: The probability drawn in black; by default the largest.
-
-    Returns:
-        The figure.
-    """
-    panel = AssociationPanel(p_ab, p_ba, labelled_images, unlabelled_images, title)
-    return association_graphs([panel], scale=scale)
-
-
 def association_graphs(panels: Sequence[AssociationPanel], scale: float | None = None) -> Figure:
-    """Draws associations at several moments of training, one below the other (figure 3.2).
+    """Draw associations at several moments of training, one below the other (figure 3.2).
 
-    In each panel the labelled images stand at the top and, once more, at the bottom, the unlabelled
-    ones between them: a walk leads from top to bottom. The darkness of a line grows with the
+    Each panel has the labelled images at the top and again at the bottom, and the unlabelled ones
+    between them: a walk leads from top to bottom. The darkness of a line grows with the
     square root of the probability, so that the faint associations of an untrained network stay
     visible beside the strong ones of a trained one. Panels share one scale, and lines below a
     hundredth of it are left out.
@@ -187,7 +162,7 @@ def _draw_lines(axes: Axes, probabilities: np.ndarray, start, end, scale: float)
     (start_x, _, start_y), (end_x, end_y, _) = start, end
     sources, targets = np.nonzero(probabilities >= 0.01 * scale)
     values = probabilities[sources, targets]
-    # Opaque lines, the dark ones last: what is faint never adds up to look strong.
+    # Opaque lines, the dark ones last, so that faint ones never add up to look strong.
     order = np.argsort(values, kind="stable")
     segments = [
         ((start_x[source], start_y), (end_x[target], end_y))

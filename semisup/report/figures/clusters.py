@@ -1,4 +1,4 @@
-"""What was found without labels: typical images of clusters, thesis figures 5.3 and 5.4."""
+"""Clusters found without labels: their typical images (thesis figures 5.3 and 5.4), their sizes."""
 
 from collections.abc import Sequence
 
@@ -42,15 +42,15 @@ def clusters_figure(
     per_cluster: int = 10,
     title: str = "",
 ) -> Figure:
-    """Draws the most probable images of each cluster in a row (figures 5.3 and 5.4).
+    """Draw the most probable images of each cluster in a row (figures 5.3 and 5.4).
 
-    An image belongs to its most probable cluster alone, so none is shown twice. Beside its row
-    stands how many images a cluster has. More than 25 clusters are set in several columns, to be
-    read downwards.
+    An image belongs only to its most probable cluster, so none is shown twice. The size of each
+    cluster is written beside its row. More than 25 clusters are set in several columns, to be read
+    downwards.
 
     Args:
         images: uint8 (n, h, w, 1 or 3).
-        probabilities: (n, k) float, of each image to belong to each cluster.
+        probabilities: (n, k) float, the probability that each image belongs to each cluster.
         names: k names of the clusters; None numbers them from 0.
         per_cluster: How many images a row shows at most.
         title: Written above the rows.
@@ -119,10 +119,10 @@ def _size_text(size: int) -> str:
 def cluster_sizes_figure(
     steps: np.ndarray, sizes: np.ndarray, title: str = "", placed_at: int | None = None
 ) -> Figure:
-    """Draws the clusters' shares of the images over the training, stacked.
+    """Draw the clusters' shares of the images over the training, stacked.
 
-    A cluster that swallows others, or starves, is seen at once. Each band is named at its right
-    end, with its last size; ten colours take turns.
+    The figure shows at once if a cluster swallows others or starves. Each band is named at its
+    right end, with its last size; ten colours take turns.
 
     Args:
         steps: (t,) int, ascending; at least two.
@@ -135,7 +135,7 @@ def cluster_sizes_figure(
         The figure.
 
     Raises:
-        ValueError: If shapes do not fit, steps do not ascend, or sizes are no counts.
+        ValueError: If shapes do not fit, steps do not ascend, or sizes are not counts.
     """
     steps, sizes = np.asarray(steps), np.asarray(sizes)
     if steps.ndim != 1 or len(steps) < 2 or np.any(np.diff(steps) <= 0):
@@ -195,7 +195,7 @@ def _draw_end_labels(
     colours: Sequence[str],
     spacing: float,
 ) -> None:
-    """Names the bands right of the plot, moved apart where they are thin.
+    """Name the bands on the right of the plot; names of thin bands are moved apart.
 
     Args:
         axes: Axes with a share, from 0 to 100, as y.
@@ -205,7 +205,7 @@ def _draw_end_labels(
         spacing: The least distance between two names, in units of the share.
     """
     middles = np.cumsum(shares) - shares / 2
-    # Half way between names pushed up by those below and names pushed down by those above.
+    # Half way between where names below would push it up and names above would push it down.
     offsets = spacing * np.arange(len(shares))
     wanted = middles - offsets
     up, down = np.maximum.accumulate(wanted), np.minimum.accumulate(wanted[::-1])[::-1]
@@ -233,7 +233,7 @@ def _draw_end_labels(
 
 
 def _draw_moment(axes: Axes, step: int, fraction: float) -> None:
-    """Marks a step by a line, named above it; `fraction` is its place on the x axis in [0, 1]."""
+    """Mark a step by a line with a name; `fraction` is its place on the x axis, in [0, 1]."""
     axes.axvline(step, color="black", lw=1.2, ls=(0, (4, 2)), clip_on=False)
     axes.annotate(
         f"k-means, step {step:,}",

@@ -41,22 +41,22 @@ def confusion_figure(
     labelled_total: int | None = None,
     title: str = "Test error",
 ) -> Figure:
-    """Draws the labelled set, misclassified examples and the confusion matrix (figure 3.3).
+    """Draw the labelled set, misclassified examples and the confusion matrix (figure 3.3).
 
-    Colour marks mistakes alone, on a square-root scale, so that a single one stays visible beside a
-    dominating diagonal. Where there is more to show than fits, the figure says how much of it is
-    shown: up to ten labelled images of each class, and mistakes picked evenly from all kinds.
+    Colour marks only mistakes, on a square-root scale, so that a single one stays visible beside a
+    dominating diagonal. If not everything fits, the figure says how much is shown: at most ten
+    labelled images of each class, and mistakes picked evenly from all kinds.
 
     Args:
         confusion: (c, c) counts; row the true class, column the predicted one. The error in the
             figure's title is taken from it.
         class_names: c names.
-        mistake_images: uint8 (k, h, w, 1 or 3), misclassified examples, all of them or some.
+        mistake_images: uint8 (k, h, w, 1 or 3), all or some of the misclassified examples.
         mistake_labels: (k,) int, their true classes.
         mistake_predictions: (k,) int, the predicted classes.
         labelled_images: uint8 (n, h, w, 1 or 3), the labelled training set; None leaves it out.
         labelled_labels: (n,) int, its classes.
-        labelled_total: Size of the labelled set, where only some of it is given.
+        labelled_total: Size of the labelled set, if only a part of it is given.
         title: What the title calls the error.
 
     Returns:
@@ -150,7 +150,7 @@ def _checked_confusion(confusion, class_names) -> np.ndarray:
 
 
 def _checked_mistakes(images, labels, predictions, confusion):
-    """Returns images, labels and predictions, checked and sorted by kind of mistake."""
+    """Return images, labels and predictions, checked and sorted by kind of mistake."""
     images = as_rgb(images, "mistake_images")
     labels, predictions = np.asarray(labels, np.int64), np.asarray(predictions, np.int64)
     if labels.shape != (len(images),) or predictions.shape != (len(images),):
@@ -235,10 +235,10 @@ def _draw_labelled_set(
     width: float,
     height: float,
 ) -> float:
-    """Draws a row of images for each class, rows side by side where that makes images larger.
+    """Draw a row of images for each class, with rows side by side where that makes images larger.
 
     Returns:
-        Where the next part of the column begins, in inches from the top.
+        The top of the next part of the column, in inches from the top of the page.
     """
     images, labels = as_rgb(images, "labelled_images"), np.asarray(labels)
     if labels.shape != (len(images),) or np.any((labels < 0) | (labels >= classes)):
@@ -260,7 +260,7 @@ def _draw_labelled_set(
         by_width = width / (columns * (longest + 0.5) - 0.5)
         return min(by_width, height / (-(-len(rows) // columns) * aspect), 0.4)
 
-    # Of the arrangements with about the largest images, the one that leaves most room below.
+    # Among the arrangements with about the largest images, take the one with most room below.
     widest = max(map(cell_width, range(1, len(rows) + 1)))
     columns = max(c for c in range(1, len(rows) + 1) if cell_width(c) >= 0.85 * widest)
     cell = cell_width(columns)
@@ -313,6 +313,6 @@ def _draw_mistakes(
 
 
 def _caption(true: str, predicted: str, in_one_line: bool) -> str:
-    # So that names written from right to left do not change places.
+    # Isolated, so that names written from right to left do not change places.
     mark = "" if f"{true}{predicted}".isascii() else "\u200e"
     return f"{mark}{true}→{mark}{predicted}" if in_one_line else f"{true}\n{mark}→{predicted}"

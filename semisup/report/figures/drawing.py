@@ -1,6 +1,7 @@
-"""What all figures share: a page measured in inches, images on it, and the way to a file."""
+"""Drawing for all figures: a page measured in inches, images on it, and saving to a file."""
 
 import functools
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,12 +17,15 @@ from matplotlib.textpath import TextPath
 
 from semisup.names import printable
 from semisup.report.figures import fonts
+from semisup.run import writing
 
 DPI = 150
 FONT_SIZE = 9
 MARGIN = 0.12
 """Free space around a figure's content, in inches."""
 TITLE_HEIGHT = 0.36
+
+_logger = logging.getLogger(__name__)
 
 
 class _Page(Figure):
@@ -72,7 +76,7 @@ def new_page(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def as_rgb(images: np.ndarray, name: str = "images") -> np.ndarray:
-    """Checks images for display and brings grey ones to three channels.
+    """Check images for display and bring grey ones to three channels.
 
     Args:
         images: uint8 array (n, h, w, 1) or (n, h, w, 3).
@@ -82,7 +86,7 @@ def as_rgb(images: np.ndarray, name: str = "images") -> np.ndarray:
         uint8 array (n, h, w, 3).
 
     Raises:
-        ValueError: If shape or dtype are others.
+        ValueError: If shape or dtype differ from these.
     """
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.dtype != np.uint8:
@@ -93,9 +97,9 @@ def as_rgb(images: np.ndarray, name: str = "images") -> np.ndarray:
 
 
 def drawn(drawings: Mapping[str, Callable[[], Figure]]) -> dict[str, Figure]:
-    """Draws figures, and says which are left out, and why.
+    """Draw figures, and log which are left out and why.
 
-    Too few images for a figure, say, is no reason to draw no other.
+    A figure that cannot be drawn, for lack of images say, does not keep others from being drawn.
 
     Args:
         drawings: Functions that draw a figure by its name, and raise ValueError where they cannot.
@@ -108,12 +112,12 @@ def drawn(drawings: Mapping[str, Callable[[], Figure]]) -> dict[str, Figure]:
         try:
             figures[name] = draw()
         except ValueError as error:
-            print(f"figure {name} is left out: {error}")
+            _logger.warning("figure %s is left out: %s", name, error)
     return figures
 
 
 def draw_image(axes: Axes, image: np.ndarray, left: float, top: float, width: float) -> None:
-    """Puts an image on a page.
+    """Put an image on a page.
 
     Args:
         axes: The page's axes.
@@ -147,7 +151,7 @@ def row_label_width(texts: Sequence[str], notes: Sequence[str]) -> float:
 
 def wide(texts: Sequence[str], size: float) -> float:
     """Return a width in which the widest of some texts fits: see `text_width`."""
-    # Small letters, fitted to pixels, come out a little wider than their outlines.
+    # Small letters are a little wider than their outlines once they are fitted to pixels.
     return 1.08 * text_width(texts, size)
 
 
@@ -170,16 +174,16 @@ def abbreviate(text: str, length: int) -> str:
         length: How many characters it may have.
 
     Returns:
-        What Matplotlib shows as that text.
+        A text that Matplotlib shows as that name.
     """
     text = fonts.drawable(printable(str(text)))
     text = text if len(text) <= length else text[: length - 1].rstrip() + "…"
-    # A dollar begins a formula, unless it is escaped.
+    # An unescaped dollar sign begins a formula.
     return text.replace("$", r"\$")
 
 
 def to_image(figure: Figure) -> np.ndarray:
-    """Renders a figure, for TensorBoard for example.
+    """Render a figure, for TensorBoard for example.
 
     Args:
         figure: Any figure; its own resolution counts.
@@ -193,12 +197,12 @@ def to_image(figure: Figure) -> np.ndarray:
 
 
 def save(figure: Figure, path: str | os.PathLike, **remarks: str) -> Path:
-    """Writes a figure as a PNG file. A reader sees the former file or the new one, never a part.
+    """Write a figure as a PNG file.
 
     Args:
         figure: Any figure; its own resolution counts.
         path: Where to; ends in `.png`. Missing folders are made.
-        **remarks: What the file says of itself beside the picture, by keyword.
+        **remarks: Texts that the file holds beside the picture, by keyword.
 
     Returns:
         The path.
@@ -210,11 +214,6 @@ def save(figure: Figure, path: str | os.PathLike, **remarks: str) -> Path:
     if path.suffix != ".png":
         raise ValueError(f"figures are saved as .png, got {path.name!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            FigureCanvasAgg(figure).print_png(file, metadata=remarks)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing.replacing(path) as temporary:
+        FigureCanvasAgg(figure).print_png(temporary, metadata=remarks)
     return path

@@ -1,7 +1,7 @@
 """What excites the kernels of a network: Zeiler and Fergus' question (thesis section 2.4).
 
-In place of their deconvolution stand integrated gradients (Sundararajan et al. 2017, "Axiomatic
-attribution for deep networks"), whose attributions add up to the activation. Unlike the modules of
+Integrated gradients (Sundararajan et al. 2017, "Axiomatic attribution for deep networks"), whose
+attributions add up to the activation, replace their deconvolution. Unlike the other modules of
 figures, this one needs Keras, and is imported by itself.
 """
 
@@ -40,7 +40,7 @@ class ReceptiveField(NamedTuple):
     size: np.ndarray
 
     def window(self, place, limits):
-        """The pixels that a unit sees; along an axis of which it sees all, exactly the image's.
+        """Return the pixels that a unit sees; where it sees a whole axis, exactly the image's.
 
         Args:
             place: (2,) int, row and column of the unit.
@@ -66,15 +66,15 @@ class _Convolution(NamedTuple):
 def excited_layers(
     model, images, num_layers=3, num_kernels=8, per_kernel=4, steps=32, batch_size=500
 ):
-    """Finds the images that excite kernels most, and the pixels of them that do.
+    """Find the images that excite kernels most, and the pixels that do so.
 
-    Of the convolutions, the first, the last and some at even distances between them are looked at,
-    and of their kernels, at even distances too, some of those that are positive anywhere. What a
-    kernel gives is taken with the layer's own activation function. It is excited by an image as
-    much as at the place of the image where it gives most.
+    The function looks at the first convolution, the last, and some at even distances between them,
+    and likewise at some of their kernels that are positive anywhere. A kernel's output is taken
+    after the layer's own activation function. Its greatest output on an image says how much the
+    image excites it.
 
-    Pixels are attributed to as they come out of the layers that normalise them, channels added up.
-    The baseline is 0 there: black, mid-grey or the mean colour, whatever is normalised to 0.
+    The attributions are to pixels after the layers that normalise them, summed over channels. The
+    baseline is 0 there: black, mid-grey or the mean colour, whichever is normalised to 0.
 
     Args:
         model: an `EmbeddingClassifier` with a functional network.
@@ -86,7 +86,7 @@ def excited_layers(
         batch_size: images in a batch.
 
     Returns:
-        List of `ExcitedLayer` in the order of the network, without those of no positive kernel.
+        List of `ExcitedLayer` in the order of the network, without layers that no image excites.
 
     Raises:
         ValueError: if the network is not functional or has no convolution, if what one sees is
@@ -107,7 +107,7 @@ def excited_layers(
         kernels = _evenly(np.flatnonzero(activations.max(axis=0) > 0), num_kernels)
         if not len(kernels):
             continue
-        # A row for each kernel, in which the most exciting image comes first.
+        # Each kernel has a row, with the most exciting image first.
         order = np.argsort(-activations[:, kernels], axis=0, kind="stable")[:per_kernel].T
         attribution = _Attribution(model, start, convolution, steps)
         seen = [
@@ -130,11 +130,10 @@ def excited_layers(
 
 
 def receptive_field(source, calls, number, start=-1):
-    """What the units of a layer see, by the sizes, strides and paddings of the layers before it.
+    """Compute what the units of a layer see, from the layers before it.
 
-    Layers that keep height and width are taken to act on each pixel alone, also those that
-    normalise an image as a whole; what is broadcast to all pixels, as in squeeze-and-excitation,
-    does not count.
+    Layers that keep height and width count as acting on each pixel alone, even if they normalise an
+    image as a whole. What is broadcast to all pixels, as in squeeze-and-excitation, does not count.
 
     Args:
         source: symbolic input of a network: see `layer_calls.trace`.
@@ -165,15 +164,15 @@ def receptive_field(source, calls, number, start=-1):
 
 
 def integrated_gradients(gradients_at, image, baseline, steps=32):
-    """Attributes a number, which depends on an image, to the image's values.
+    """Attribute a number that depends on an image to the image's values.
 
     Args:
         gradients_at: function from (steps, height, width, channels) images to the gradients of
             their numbers, of the same shape.
         image: (height, width, channels) float.
-        baseline: image that nothing is attributed to.
-        steps: points between the two; the more, the nearer is the attributions' sum to the
-            difference of their numbers.
+        baseline: image without attributions, from which the others are measured.
+        steps: points between the two; with more of them, the sum of the attributions comes closer
+            to the difference of the two numbers.
 
     Returns:
         (height, width, channels) float.
@@ -184,13 +183,13 @@ def integrated_gradients(gradients_at, image, baseline, steps=32):
 
 
 def cut(image, first, size, beyond):
-    """A window of an image, or of an array of numbers for its pixels.
+    """Cut a window out of an image, or out of an array with numbers for its pixels.
 
     Args:
         image: (height, width, ...) array.
         first: (2,) int, its first row and column; may be negative.
         size: (2,) int, its height and width.
-        beyond: value of what is not part of the image.
+        beyond: value outside the image.
 
     Returns:
         (*size, ...) array.
@@ -205,7 +204,7 @@ def cut(image, first, size, beyond):
 
 
 class _Probe(keras.Model):
-    """For each of some convolutions, what each kernel gives at most, and at which unit."""
+    """A model that returns each kernel's greatest output and its unit, for some convolutions."""
 
     def __init__(self, model, numbers):
         super().__init__(name="probe")
@@ -214,7 +213,7 @@ class _Probe(keras.Model):
         self.compile(jit_compile=keras.backend.backend() == "jax")
 
     def call(self, images):
-        """Pairs of float32 (n, kernels) and int32 (n, kernels) for uint8 images."""
+        """Return pairs of float32 (n, kernels) and int32 (n, kernels) for uint8 images."""
         numbers, found = itertools.count(), {}
 
         def call(layer, arguments, options):
@@ -232,7 +231,7 @@ class _Probe(keras.Model):
 
 
 class _Attribution:
-    """Attributes what the kernels of a convolution give to pixels."""
+    """Attributions of the outputs of a convolution's kernels to pixels."""
 
     def __init__(self, model, start, convolution, steps):
         self.model = model
@@ -246,7 +245,7 @@ class _Attribution:
         )
 
     def seen(self, image, unit, kernel):
-        """What a unit sees of a uint8 image, and the attributions to it, summed over channels."""
+        """Return what a unit sees of a uint8 image, and the attributions summed over channels."""
         output_shape = self.convolution.call.outputs[0].shape[1:]
         prepared = self.model.prepare(image[None])
         values = prepared if self._normalize is None else self._normalize(prepared)
@@ -263,7 +262,7 @@ class _Attribution:
 
 
 def _convolutions(network, calls):
-    """Numbers of the calls that are convolutions, at least one."""
+    """Return the numbers of the calls that are convolutions; there is at least one."""
     numbers = [i for i, call in enumerate(calls) if isinstance(call.layer, CONVOLUTIONS)]
     if not numbers:
         raise ValueError(f"the network {network.name} has no convolution")
@@ -271,14 +270,14 @@ def _convolutions(network, calls):
 
 
 def _evenly(values, count):
-    """Some of many values at even distances, the first and the last among them, as an array."""
+    """Pick some of many values at even distances, with the first and the last, as an array."""
     values = np.asarray(values)
     chosen = np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)
     return values[chosen]
 
 
 def _last_normalization(source, calls):
-    """Number of the last of the layers that alone change the pixels at first, or -1."""
+    """Return the number of the last layer that still acts on single pixels only, or -1."""
     number, seen = -1, source
     while True:
         users = [i for i, call in enumerate(calls) if any(t is seen for t in call.inputs)]
@@ -298,7 +297,7 @@ def _is_pixelwise(call):
 
 
 def _field_before(call, tensor, field):
-    """What units see of the input of a layer, if they see `field` of its output; None: nothing."""
+    """Return what units see of a layer's input if they see `field` of its output, or None."""
     layer, output = call.layer, call.outputs[0]
     if len(tensor.shape) != 4 or len(output.shape) != 4:
         return None
@@ -330,7 +329,7 @@ def _field_before(call, tensor, field):
 
 
 def _union(one, other):
-    """What is seen by two ways."""
+    """Return what is seen along either of two ways."""
     first = np.minimum(one.offset, other.offset)
     end = np.maximum(one.offset + one.size, other.offset + other.size)
     return ReceptiveField(np.maximum(one.stride, other.stride), first, end - first)

@@ -10,7 +10,7 @@ from matplotlib import font_manager, rcParams
 _MISSING = "□"
 _MARKS = ("Cf", "Me", "Mn")
 _NAMED = 8
-# The first that has a character draws it; any other font of the machine comes after these.
+# The first that has a character draws it; the machine's other fonts come after these.
 _PREFERRED = (
     "Noto Sans CJK SC",
     "Source Han Sans SC",
@@ -30,7 +30,7 @@ _PREFERRED = (
     "Arial Unicode MS",
     "FreeSans",
 )
-# They have every character, and draw all of them as boxes or blanks.
+# These claim every character, and draw all of them as boxes or blanks.
 _EMPTY = ("last resort", "lastresort", "adobe blank", "notdef")
 
 _logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def stack(text: str) -> list[str]:
 def drawable(text: str) -> str:
     """Return a text with □ for each character that no font has; a warning is logged once."""
     missing = {character for character in _foreign(text) if not _family(character)}
-    # What only changes how its neighbours look is left out.
+    # Leave out characters that only change how their neighbours look.
     marks = {character: "" for character in missing if unicodedata.category(character) in _MARKS}
     missing -= marks.keys()
     if missing:
@@ -76,7 +76,7 @@ def drawable(text: str) -> str:
 
 
 def _foreign(text):
-    """The characters that the default font lacks."""
+    """Return the characters that the default font lacks."""
     if text.isascii():
         return set()
     return set(text) - _characters(font_manager.findfont(font_manager.FontProperties())) - {"\n"}
@@ -84,15 +84,15 @@ def _foreign(text):
 
 @functools.cache
 def _family(character):
-    """The first family that has a character, or None."""
+    """Return the first font family that has a character, or None."""
     return next((name for name, path in _regular() if character in _characters(path)), None)
 
 
 @functools.cache
 def _regular():
-    """Name and path of the regular fonts of all families, the preferred families first."""
+    """Return name and path of the regular font of each family, preferred families first."""
     known = {font.fname for font in font_manager.fontManager.ttflist}
-    # Matplotlib's list is of the day of its first import.
+    # Matplotlib keeps its list from the day of its first import.
     for path in sorted(set(font_manager.findSystemFonts()) - known):
         with contextlib.suppress(Exception):
             font_manager.fontManager.addfont(path)
@@ -110,7 +110,7 @@ def _regular():
 
 @functools.cache
 def _characters(path):
-    """The characters that a font has; none of one that cannot be read."""
+    """Return the characters that a font has; none if the font cannot be read."""
     try:
         return frozenset(map(chr, font_manager.get_font(path).get_charmap()))
     except (OSError, RuntimeError):

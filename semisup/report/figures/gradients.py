@@ -1,10 +1,10 @@
-"""Gradients with regard to images, which `keras.ops` lacks, on either backend."""
+"""Gradients with respect to images, which `keras.ops` lacks, on either backend."""
 
 import keras
 
 
 def input_gradients(model):
-    """The gradient of a weighted sum of a model's outputs with regard to its inputs.
+    """Return a function that computes the gradient of a model's outputs at its inputs.
 
     Args:
         model: a Keras model from one tensor to one tensor; it runs in inference mode.

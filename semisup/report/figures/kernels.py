@@ -43,10 +43,9 @@ class ExcitedLayer:
         name: Name of the layer.
         count: How many kernels it has.
         kernels: (k,) int, the numbers of those that are shown.
-        activations: (k, m) float, what each kernel gives for its images, the greatest first.
+        activations: (k, m) float, each kernel's outputs for its images, the greatest first.
         patches: uint8 (k, m, h, w, 1 or 3), what the kernel sees of the images.
-        attributions: (k, m, h, w) float, what each pixel contributes; not a number where there is
-            no pixel.
+        attributions: (k, m, h, w) float, what each pixel contributes; NaN where there is no pixel.
     """
 
     name: str
@@ -58,10 +57,10 @@ class ExcitedLayer:
 
 
 def kernels_figure(kernels: np.ndarray, name: str = "") -> Figure:
-    """Draws the kernels of a first layer, each on a scale of its own, on which 0 is the middle.
+    """Draw the kernels of a first layer, each on a scale of its own with 0 in the middle.
 
-    Those for grey images are red where they are positive and blue where they are negative; those
-    for RGB images are drawn in colour.
+    Kernels for grey images are red where they are positive and blue where they are negative.
+    Kernels for RGB images are drawn in colour.
 
     Args:
         kernels: (h, w, 1 or 3, n) float.
@@ -71,7 +70,7 @@ def kernels_figure(kernels: np.ndarray, name: str = "") -> Figure:
         The figure.
 
     Raises:
-        ValueError: If the shape is another, or a value is not finite.
+        ValueError: If the shape is wrong, or a value is not finite.
     """
     kernels = np.asarray(kernels, np.float64)
     if kernels.ndim != 4 or kernels.shape[2] not in (1, 3) or not kernels.size:
@@ -102,12 +101,12 @@ def kernels_figure(kernels: np.ndarray, name: str = "") -> Figure:
 
 
 def excitation_figure(layers: Sequence[ExcitedLayer], title: str = "") -> Figure:
-    """Draws what excites kernels: a column for each layer, and in it a row for each kernel.
+    """Draw what excites kernels: a column for each layer, and in it a row for each kernel.
 
-    A row holds pairs of a patch of an image and of the attributions to its pixels, the most
-    exciting image first. In front of it stand the kernel's number and what it gives for that image.
-    Attributions are red where a pixel raises and blue where it lowers what the kernel gives, each
-    patch on a scale of its own; grey is what lies beyond the image.
+    A row shows patches of images beside the attributions to their pixels, the most exciting image
+    first. It begins with the kernel's number and its output for that image. Attributions are red
+    where a pixel raises the output and blue where it lowers it, with a scale for each patch; what
+    lies beyond the image is grey.
 
     Args:
         layers: At least one.
@@ -163,7 +162,7 @@ class _Block:
         self.height = _HEADING + k * self.row_step - _GAP
 
     def draw(self, axes: Axes, left: float, top: float) -> None:
-        """Draws the block at a place in inches."""
+        """Draw the block at a place given in inches."""
         _draw_heading(axes, left, top, self.name, self.note)
         right = left + self.label_width
         for row, patches in enumerate(self.layer.patches):

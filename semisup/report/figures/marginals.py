@@ -1,4 +1,4 @@
-"""What each setting does to a result, averaged over all others: thesis figure 5.5."""
+"""The effect of each setting on a result, averaged over all others (thesis figure 5.5)."""
 
 import dataclasses
 import numbers
@@ -31,15 +31,15 @@ def marginal_figure(
     parameters: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
-    """Draws how a metric depends on each setting of many runs (figure 5.5).
+    """Draw how a metric depends on each setting of many runs (figure 5.5).
 
-    A panel holds one setting, whatever the others were: each run as a faint dot, and over the runs
-    with equal values the mean and, as an error bar, the standard deviation of the sample. A number
-    with more than 12 values, as in a random search, is grouped into about ten bins of equally
-    many runs, drawn at the mean of their values. The axis is logarithmic where values are positive
-    and span more than two decades, of many values the outermost twentieths aside. Values that are
-    not all numbers are categories. A run that lacks a setting, or has None for a number, is left
-    out of its panel. Dots of equal values are spread a little sideways.
+    A panel shows one setting, whatever the others were: each run as a faint dot, the mean of the
+    runs with equal values and, as an error bar, their standard deviation. A number with more than
+    12 values, as in a random search, is grouped into about ten bins of equally many runs, drawn at
+    the mean of their values. The axis is logarithmic if values are positive and span more than two
+    decades, not counting the outermost twentieths of many values. Values that are not all numbers
+    are categories. A run that lacks a setting, or has None for a number, is left out of its panel.
+    Dots of equal values are spread a little sideways.
 
     Args:
         runs: Settings and metric of each run, at least two.
@@ -131,7 +131,7 @@ class _Marginal:
 
     @classmethod
     def of(cls, runs, name: str) -> "_Marginal":
-        """Collects a setting from runs: a number, if all its values but None are."""
+        """Collect a setting from runs; it is a number if all its values other than None are."""
         found = [(settings[name], metric) for settings, metric in runs if name in settings]
         is_number = [_is_number(value) for value, _ in found if value is not None]
         if any(is_number) and all(is_number):
@@ -156,7 +156,7 @@ class _Marginal:
     def is_logarithmic(self) -> bool:
         if self.categories is not None or self.values.min() <= 0:
             return False
-        # A few of many numbers drawn evenly from [0, 1] lie near 0 and would count as decades.
+        # Some of many numbers drawn evenly from [0, 1] lie near 0, and would seem to span decades.
         distinct = np.unique(self.values)
         low = np.quantile(distinct, 0.05, method="lower")
         high = np.quantile(distinct, 0.95, method="higher")
@@ -167,7 +167,7 @@ class _Marginal:
         return self.categories is None and len(np.unique(self.values)) > _MAX_VALUES
 
     def groups(self) -> list[np.ndarray]:
-        """Indices of the runs that are summarized together, in the order of their values."""
+        """Return the indices of the runs summarized together, in the order of their values."""
         order = np.argsort(self.values, kind="stable")
         if self.is_grouped:
             return np.array_split(order, min(_BINS, max(2, len(order) // _RUNS_PER_BIN)))
@@ -175,10 +175,10 @@ class _Marginal:
         return np.split(order, starts[1:])
 
     def summary(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean value, mean metric and the metric's standard deviation of each group.
+        """Return the mean value, the mean metric and the metric's standard deviation of each group.
 
-        Values are averaged as the axis shows them: geometrically on a logarithmic one. A single
-        run has no standard deviation: NaN, which draws no error bar.
+        Values are averaged as the axis shows them: geometrically on a logarithmic one. The standard
+        deviation of a single run is NaN, which draws no error bar.
         """
         groups, scaled = self.groups(), self._scaled()
         return (
@@ -188,12 +188,12 @@ class _Marginal:
         )
 
     def dots(self) -> np.ndarray:
-        """Where the runs stand on the axis: at their values, those of equal ones side by side."""
+        """Return where the runs stand on the axis: at their values, equal ones side by side."""
         if self.is_grouped:
             return self.values
         scaled = self._scaled()
         width = 0.4 if self.categories is not None else 0.03 * np.ptp(scaled)
-        # Multiples of the golden ratio spread evenly, whichever of them a value gets.
+        # Multiples of the golden ratio are spread evenly, whichever of them a value gets.
         spread = (np.arange(len(scaled)) * 0.618034) % 1 - 0.5
         return self._unscaled(scaled + width * spread)
 
@@ -240,7 +240,7 @@ def _draw_panel(axes: Axes, marginal: _Marginal, total: int) -> None:
             range(len(names)),
             names,
             rotation=90 if _upright_names_height(marginal) else 0,
-            # Labels of ticks are made after fonts are chosen for all other texts.
+            # Matplotlib makes tick labels after the fonts of all other texts have been chosen.
             fontfamily=fonts.stack("".join(names)),
         )
     axes.set_xlabel(abbreviate(marginal.name, 28), size=FONT_SIZE)
@@ -260,7 +260,7 @@ def _category_names(marginal: _Marginal) -> list[str]:
 
 
 def _upright_names_height(marginal: _Marginal) -> float:
-    """Inches that the names of categories need below their panel; 0 where they fit lying down."""
+    """Return the inches that upright category names take below a panel; 0 if none are."""
     names = _category_names(marginal)
     width = text_width(names, FONT_SIZE - 2)
     return width if width * len(names) > 0.7 * _PANEL_WIDTH else 0.0

@@ -17,16 +17,16 @@ def nearest_neighbours(
     k: int = 5,
     exclude: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the nearest neighbours by cosine similarity.
+    """Find the nearest neighbours by cosine similarity.
 
-    An embedding of length zero is similar to nothing: its similarities are 0.
+    The similarities of an embedding of length zero are 0.
 
     Args:
         queries: (q, d) float embeddings.
         embeddings: (n, d) float embeddings to search in.
-        k: How many neighbours.
-        exclude: (q,) int, for each query the one row of `embeddings` not to be found: its own,
-            where queries are taken from the embeddings. None excludes nothing.
+        k: Number of neighbours.
+        exclude: (q,) int, for each query a row of `embeddings` to leave out: its own, if queries
+            are taken from the embeddings. None leaves out nothing.
 
     Returns:
         indices: (q, k) int rows of `embeddings`, the most similar first.
@@ -53,7 +53,7 @@ def nearest_neighbours(
     distances, indices = index.kneighbors(queries, k + (exclude is not None))
     if exclude is not None:
         excluded = indices == np.asarray(exclude)[:, np.newaxis]
-        # Among equals, the excluded one need not be found.
+        # Among equal embeddings, the excluded one may not be found.
         excluded[~excluded.any(axis=1), -1] = True
         distances, indices = distances[~excluded].reshape(-1, k), indices[~excluded].reshape(-1, k)
     return indices, 1 - distances
@@ -69,7 +69,7 @@ def _checked(vectors: np.ndarray, name: str) -> np.ndarray:
 def nearest_neighbours_figure(
     query_images: np.ndarray, neighbour_images: np.ndarray, similarities: np.ndarray
 ) -> Figure:
-    """Draws images beside their nearest neighbours, each with its cosine similarity (figure 3.4).
+    """Draw images beside their nearest neighbours, each with its cosine similarity (figure 3.4).
 
     Args:
         query_images: uint8 (q, h, w, 1 or 3), the column on the left.

@@ -35,7 +35,7 @@ _logger = logging.getLogger(__name__)
 
 
 def effective_perplexity(points: int, perplexity: float = 35.0) -> float:
-    """Returns the perplexity that t-SNE uses on a number of points.
+    """Return the perplexity that t-SNE uses on a number of points.
 
     The perplexity is about the number of neighbours that a point keeps close, and t-SNE looks at
     three times as many: it has to stay at or below a third of the other points.
@@ -44,16 +44,16 @@ def effective_perplexity(points: int, perplexity: float = 35.0) -> float:
 
 
 def tsne(embeddings: np.ndarray, seed: int, perplexity: float = 35.0) -> np.ndarray:
-    """Projects embeddings to two dimensions by t-SNE.
+    """Project embeddings to two dimensions by t-SNE.
 
     With few points the perplexity is reduced to `effective_perplexity`, and a warning is logged.
-    Distances between far clusters, and the sizes of clusters, mean little in the result. One
-    thread computes it: with several, the order of summation would vary, and with it the picture.
+    Distances between far clusters, and the sizes of clusters, mean little in the result. It is
+    computed by one thread, since the order of summation, and so the picture, varies with several.
 
     Args:
         embeddings: (n, d) float, n ≥ 3 and d ≥ 2; a few thousand points take some seconds to a
             minute.
-        seed: Same seed, same points.
+        seed: The same seed gives the same points.
         perplexity: About the number of neighbours that a point keeps close.
 
     Returns:
@@ -92,9 +92,9 @@ def tsne_figure(
     landmarks: np.ndarray | None = None,
     landmark_labels: np.ndarray | None = None,
 ) -> Figure:
-    """Draws projected embeddings, coloured by class, and the centroids among them.
+    """Draw projected embeddings, coloured by class, and the centroids among them.
 
-    Ten colours serve for the first ten classes; further classes repeat them with other markers.
+    The first ten classes have a colour each; further classes repeat them with other markers.
 
     Args:
         points: (n, 2) float, for example from `tsne`.
@@ -147,7 +147,7 @@ def tsne_grid(
     panels: Sequence[tuple[str, np.ndarray]],
     groupings: Mapping[str, tuple[np.ndarray, Sequence[str]]],
 ) -> Figure:
-    """Draws several projections of the same examples side by side, coloured in several ways.
+    """Draw several projections of the same examples side by side, coloured in several ways.
 
     Args:
         panels: For each column, its title and (n, 2) float points, the same examples in each.
@@ -199,7 +199,7 @@ def tsne_grid(
 def _check_points(
     points: np.ndarray, labels: np.ndarray, class_names: Sequence[str], name: str = "points"
 ) -> None:
-    """Raises `ValueError` if shapes do not fit or a label has no name."""
+    """Raise `ValueError` if shapes do not fit or a label has no name."""
     points, labels = np.asarray(points), np.asarray(labels)
     if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
         raise ValueError(
@@ -212,10 +212,10 @@ def _check_points(
 
 
 def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
-    """Puts points into axes, coloured by class.
+    """Put points into axes, coloured by class.
 
     Args:
-        axes: The axes; a frame is left of them.
+        axes: The axes, of which only the frame stays.
         points: (n, 2) float.
         labels: (n,) int.
     """
@@ -224,7 +224,7 @@ def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
     marker_of = labels // len(COLOURS)
     area = float(np.clip(12_000 / len(points), 4, 30))
     axes.spines[:].set_color("0.8")
-    # By marker, not by class: the points of one class do not cover those of all before it.
+    # By marker, not by class, so that one class does not cover all classes before it.
     for marker in np.unique(marker_of):
         chosen = marker_of == marker
         axes.scatter(
@@ -238,7 +238,7 @@ def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
 
 
 def _draw_landmarks(axes: Axes, landmarks: np.ndarray, labels: np.ndarray) -> None:
-    """Puts large outlined markers into axes, in the looks that `_scatter` gives their classes."""
+    """Put large outlined markers into axes, in the colours and shapes that `_scatter` uses."""
     for landmark, label in zip(np.asarray(landmarks), np.asarray(labels), strict=True):
         axes.scatter(
             *landmark,
@@ -252,7 +252,7 @@ def _draw_landmarks(axes: Axes, landmarks: np.ndarray, labels: np.ndarray) -> No
 
 
 def _landmark_handle() -> Line2D:
-    """Entry of a legend for what `_draw_landmarks` draws."""
+    """Return the legend entry for what `_draw_landmarks` draws."""
     return Line2D(
         [],
         [],
@@ -267,7 +267,7 @@ def _landmark_handle() -> Line2D:
 
 
 def _legend_handles(labels: Sequence[int], names: Sequence[str]) -> list[Line2D]:
-    """Entries of a legend for the classes that `_scatter` draws, in the same colours."""
+    """Return legend entries for the classes that `_scatter` draws, in the same colours."""
     return [
         Line2D(
             [],

@@ -1,14 +1,14 @@
-"""The report on a run as one HTML page that needs no other file: `report_page.write`.
+"""The report on a run as one HTML page that needs no other file: `write`.
 
-Made from the run's directory alone, so also of a training that goes on or was never evaluated. The
-same directory gives the same bytes.
+The page is made from the run's directory alone, even while the training goes on or if it was never
+evaluated. The same directory gives the same bytes.
 """
 
 NAME = "report.html"
 
 
 def write(run, task):
-    """Writes the report of a run into its directory.
+    """Write the report on a run into its directory.
 
     Args:
         run: a `RunDirectory`.
@@ -20,7 +20,7 @@ def write(run, task):
     Raises:
         UserError: if the directory holds no run, or a file of it is damaged.
     """
-    # Only here: Matplotlib, for its ticks, takes a while to import.
+    # Imported here, since Matplotlib takes a while.
     from semisup.report.page.document import render
 
     run.write_text(NAME, render(run, task))

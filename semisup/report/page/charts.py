@@ -33,7 +33,7 @@ DASHES = ((), (7, 4), (2, 4), (9, 3, 2, 3), (4, 3), (12, 4))
 _WIDTH, _HEIGHT = 400, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 382, 10, 198
 _MARKED = 12
-# Colours that stand for the style sheet's, which differ between light and dark pages.
+# Stand-ins for the colours of the style sheet, which differ between light and dark pages.
 _VARIABLES = [*(f"c{place}" for place in range(CURVES)), "muted", "rule", "page"]
 _PAINT = {name: f"#0123{place:02x}" for place, name in enumerate(_VARIABLES)}
 _STYLE = {
@@ -132,13 +132,13 @@ def _chart(name, title, curves, steps, most):
 
 
 def _spans_far(curves):
-    """Whether some curves can hardly be read on a linear axis, and all on a logarithmic one."""
+    """Return whether the curves need a logarithmic axis to be read, and fit on one."""
     values = np.concatenate([curve.values for curve in curves.values()])
     return np.all(values > 0) and values.max() > FAR * values.min()
 
 
 def _points(curve):
-    """Steps and values for the script; null where a value is not finite."""
+    """Return steps and values for the script, with null where a value is not finite."""
     values = [float(f"{v:.6g}") if np.isfinite(v) else None for v in curve.values.tolist()]
     return [curve.steps.tolist(), values]
 
@@ -160,11 +160,11 @@ def _svg(name, title, description, curves, steps, kind, note=""):
     Args:
         name: identifier within the page.
         title: title for a screen reader.
-        description: what the picture says, in words.
+        description: what the picture shows, in words.
         curves: `Curve`s.
         steps: the least and the greatest step of all charts.
         kind: "linear" or "log", the axis.
-        note: what stands in the corner.
+        note: text in the corner.
 
     Returns:
         The text of an `svg` element, in the colours of the page.
@@ -233,7 +233,7 @@ def _put_ticks(axes, steps):
 
 
 def _marked(values):
-    """Which points of a curve are marked: all of few, else those that no line leads to."""
+    """Return which points of a curve are marked: all of few, else those that no line leads to."""
     if len(values) <= _MARKED:
         return np.isfinite(values)
     has_no_line = np.isnan(np.concatenate([[np.nan], values, [np.nan]]))
@@ -254,7 +254,7 @@ def _embedded(text, name, title, description, attributes):
         if "d" in node.attrib:
             # Hundredths of a pixel are enough.
             node.set("d", re.sub(r"(\.\d\d)\d+", r"\1", node.get("d")))
-        # It would hold for the whole page.
+        # A style element would apply to the whole page.
         for child in [child for child in node if child.tag.endswith(("}style", "}metadata"))]:
             node.remove(child)
     root.attrib = {

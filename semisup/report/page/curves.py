@@ -1,7 +1,7 @@
 """The curves of a run's log: read, sorted into charts, thinned.
 
-Tags stand together by what they begin with; a chart has few curves, and of very many tags that
-begin alike, a chart shows the distribution.
+Tags that begin alike are grouped, with a few curves in each chart. If a group has very many tags,
+a single chart shows their distribution.
 """
 
 import math
@@ -47,7 +47,7 @@ class Group(NamedTuple):
 
 
 def read(entries):
-    """The curves of a log by tag, in the order in which the tags appear.
+    """Read the curves of a log by tag, in the order in which the tags appear.
 
     Args:
         entries: entries of the log of a run.
@@ -66,7 +66,7 @@ def read(entries):
 
 
 def grouped(curves, first=()):
-    """Groups of charts for all curves of a log.
+    """Group the charts of all curves of a log.
 
     Args:
         curves: see `read`.
@@ -96,7 +96,7 @@ def grouped(curves, first=()):
 
 
 def _group(title, curves):
-    """A group of the curves whose tags begin alike."""
+    """Make a group of the curves whose tags begin alike."""
     if len(curves) > TAGS:
         note = "Quantiles over all of them at each step; each one is in metrics.jsonl."
         return Group(title, len(curves), [(title, _distribution(curves.values()))], note)
@@ -113,7 +113,7 @@ def _group(title, curves):
 
 
 def _distribution(curves):
-    """Quantiles over many curves at each step, as curves by their names."""
+    """Compute quantiles over many curves at each step, as curves by their names."""
     values = {}
     for curve in curves:
         for step, number in zip(curve.steps.tolist(), curve.values.tolist(), strict=True):
@@ -128,7 +128,7 @@ def _distribution(curves):
 
 
 def thinned(curve, most):
-    """A curve with fewer points that looks alike.
+    """Return a curve with fewer points that looks alike.
 
     Args:
         curve: a `Curve`.
@@ -148,7 +148,7 @@ def thinned(curve, most):
             values = curve.values[finite]
             kept |= {int(finite[values.argmin()]), int(finite[values.argmax()])}
         else:
-            # So that the curve is interrupted there.
+            # Interrupt the curve there.
             kept.add(int(stretch[0]))
     places = sorted(kept)
     return Curve(curve.steps[places], curve.values[places])

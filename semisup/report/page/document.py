@@ -92,12 +92,12 @@ def asset(name):
 
 
 def _breakable(text):
-    """A name that may be broken after its underscores and slashes."""
+    """Allow a line break after each underscore and slash of a name."""
     return Markup("<wbr>").join(re.split(r"(?<=[_/])", text))
 
 
 class Report:
-    """Reads what a run left behind, and describes it for the template.
+    """What a run left behind, described for the template.
 
     Args:
         run: a `RunDirectory`.
@@ -109,7 +109,7 @@ class Report:
         self.run = run
         self.task = task
         self.config = _shown(config)
-        # The command line needs them as they are.
+        # Kept as they are, for the command line.
         self.values = config["settings"]
         self.fields = {field.name: field for field in dataclasses.fields(task.config_class)}
         self.record = _shown(run.read_record() or {})
@@ -153,7 +153,7 @@ class Report:
             return [
                 (wording.title(name), value(self.measured[name], name), remark) for name in names
             ]
-        # Not evaluated yet: what the training itself has measured last.
+        # Not evaluated yet: show what the training itself measured last.
         for name in self.task.shown:
             for entry in [self.results, *reversed(self.entries)]:
                 if name in entry:
@@ -236,7 +236,7 @@ class Report:
 
 
 def _shown(content):
-    """The content of a JSON file with all its texts as they can be shown."""
+    """Make all texts in the content of a JSON file printable."""
     if isinstance(content, str):
         return printable(content)
     if isinstance(content, dict):
@@ -245,7 +245,7 @@ def _shown(content):
 
 
 def _dataset(name):
-    """The name of a data set in a title: of a folder, the last part, since all are settings."""
+    """Return the name of a data set for a title: of a folder, only the last part."""
     return (file_name(name) or name) if name.startswith(FOLDER) else name
 
 
@@ -255,7 +255,7 @@ def _setting(setting):
 
 
 def _figure(folder, file):
-    """What the page shows of a figure; without `content` if it cannot be read."""
+    """Return what the page shows of a figure; it has no `content` if it cannot be read."""
     name = printable(file.removesuffix(".png"))
     figure = {
         "file": printable(file),
@@ -271,10 +271,10 @@ def _figure(folder, file):
 
 
 def _picture(path):
-    """A PNG file, in fewer colours if it is large.
+    """Read a PNG file, and reduce its colours if it is large.
 
     Returns:
-        Its bytes, width and height in pixels, and the step that it shows, or None if it tells none.
+        Its bytes, width and height in pixels, and the step that it shows, or None if it names none.
     """
     with open(path, "rb") as file:
         content = file.read()

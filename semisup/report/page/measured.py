@@ -40,7 +40,7 @@ def parts(content):
     }
     if _classifies(content):
         own = {name: rest.pop(name) for name in _CLASSIFICATION}
-        # Of an adaptation, they are those of the target once more.
+        # In an adaptation, they repeat those of the target.
         if not any(own.items() <= domain.items() for domain in domains.values()):
             tables += _classification(own, _cluster_columns(content, own))
     if _has_clusters(content):
@@ -97,7 +97,7 @@ def _matrix(names, columns, matrix):
         return Cell(
             str(count),
             kind="right" if i == j else "wrong",
-            # The root, so that rare confusions can be seen.
+            # A square root makes rare confusions visible.
             share=(count / total) ** 0.5,
             hint=f"{names[i]} taken for {taken_for}: {count:,} of {total:,}",
         )
@@ -130,7 +130,7 @@ def _confusions(names, columns, matrix):
             names[i],
             " ".join(filter(None, columns[j])),
             value(-negative, kind="number"),
-            # Named so that it is written in per cent.
+            # This name makes it a percentage.
             bar(-negative / sum(matrix[i]), -negative / sum(matrix[i]), "error"),
         ]
         for negative, i, j in wrong[:CONFUSIONS]
@@ -154,7 +154,7 @@ def _has_clusters(content):
 
 
 def _cluster_columns(content, tables):
-    """Class and cluster of each column of a matrix of matched clusters; None where there are none.
+    """Return class and cluster of each column of a matrix of matched clusters, or None.
 
     The columns are the clusters in the order of their classes, and then those that are left over.
     """

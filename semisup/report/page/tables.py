@@ -15,11 +15,11 @@ class Cell(NamedTuple):
 
     Attributes:
         text: what it shows.
-        number: the value with all digits; None where it is no number.
+        number: the value with all digits; None if it is not a number.
         kind: CSS class.
         share: in [0, 1], how strong its colour or how long its bar is; None has none.
-        hint: what the pointer tells of it.
-        note: what stands below its text.
+        hint: text shown when the pointer is on it.
+        note: text below its own.
         is_code: whether the text is something to type.
     """
 
@@ -37,12 +37,12 @@ class Table:
     """A table, or where it has no rows a text, with what is written around it.
 
     Attributes:
-        rows: lists of texts and `Cell`s, of which the first heads its row.
+        rows: lists of texts and `Cell`s, each headed by its first.
         caption: what it shows.
         header: headings of the columns, texts or `Cell`s.
         kind: CSS class.
-        note: what stands below.
-        text: what stands in place of rows.
+        note: text below the table.
+        text: text in place of rows.
     """
 
     rows: list
@@ -74,7 +74,7 @@ def described(content, caption=None):
     """Show whatever a JSON object holds.
 
     Args:
-        content: dictionary of anything that JSON can say.
+        content: dictionary of anything that JSON can hold.
         caption: what it describes.
 
     Returns:

@@ -1,4 +1,4 @@
-"""How names and values of JSON files are written for people."""
+"""Names and values of JSON files as people read them."""
 
 import math
 import numbers

@@ -19,7 +19,7 @@ from semisup.config import TrainConfig
 from semisup.data.datasets import load_dataset
 from semisup.errors import TrainingError, UserError
 from semisup.report import reporting
-from semisup.run import backend, directory, loading
+from semisup.run import backend, environment, loading
 from semisup.run.directory import RunDirectory
 from semisup.task import TASK as task
 
@@ -163,7 +163,7 @@ def test_following_a_folder_that_is_no_run_exits_2_at_once(tmp_path):
     settings = running.config(tmp_path, "run").to_dict()
     content = {"task": "semisup", "settings": settings, "backend": "tensorflow"}
     run.write_json("config.json", content)
-    follow(run.path, "has no checkpoint, and nobody trains there")
+    follow(run.path, "has no checkpoint, and no training is running there")
     run.write_json("config.json", {**content, "task": "clustering"})
     follow(run.path, "holds a run of clustering, not of semisup")
 
@@ -429,12 +429,12 @@ def test_xla_that_gives_other_bits_on_a_gpu_is_refused(monkeypatch):
 def test_hardware_is_the_gpu_that_is_used_by_its_name(monkeypatch):
     import tensorflow as tf
 
-    assert directory.hardware()["accelerators"] == []
+    assert environment.hardware()["accelerators"] == []
     gpus = [SimpleNamespace(name="GPU:0"), SimpleNamespace(name="GPU:1")]
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
     names = {"GPU:0": {"device_name": "the first"}, "GPU:1": {"device_name": "the second"}}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: names[gpu.name])
-    assert directory.hardware()["accelerators"] == ["the first"]
+    assert environment.hardware()["accelerators"] == ["the first"]
 
 
 def test_a_training_says_what_it_runs_on_and_that_a_gpu_is_not_used(tmp_path, monkeypatch):
@@ -458,7 +458,7 @@ def test_following_ends_when_nobody_trains_any_more(tmp_path):
         "eval", f"--logdir={run.path}", "--follow", "--poll_seconds=0.1"
     )
     assert status == 0, err
-    assert "Nobody trains" in out
+    assert "has stopped at step" in out
 
 
 def test_averaged_weights_are_evaluated_and_exported_while_training_goes_on(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 SCRIPT = """
 import sys
 sys.path[:0] = {path!r}
-from semisup import flags
+from semisup.cli import flags
 from semisup.errors import TrainingError, UserError
 
 def main():
@@ -62,3 +62,14 @@ def test_a_mistake_is_one_line_whatever_name_it_tells(error, status):
     assert found == status
     assert message.startswith(rb"program: folder \x1b[31m\n\u7fd8\xf6")
     assert message.count(b"\n") == 1
+
+
+def test_what_the_library_logs_is_printed_by_a_command_alone():
+    body = (
+        'import logging; log = logging.getLogger("semisup.report"); log.info("wrote it"); '
+        'log.warning("left out")'
+    )
+    assert run(body) == (0, b"wrote it\n", b"left out\n")
+    imported = 'import logging; logging.getLogger("semisup.report").info("wrote it")'
+    done = subprocess.run([sys.executable, "-c", imported], capture_output=True, timeout=60)
+    assert (done.stdout, done.stderr) == (b"", b"")

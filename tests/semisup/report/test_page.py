@@ -639,7 +639,7 @@ def test_figures_are_within_the_page_with_captions(tmp_path):
     with open(run.file("figures", "broken.png"), "w") as file:
         file.write("no picture")
     figures = part(parse(write(run)), "figures")
-    images = list(illustration.iter("img"))
+    images = list(figures.iter("img"))
     assert [(image.get("alt"), image.get("width")) for image in images] == [
         ("My own.", "10"),
         ("Embeddings by t-SNE.", "10"),
@@ -647,7 +647,7 @@ def test_figures_are_within_the_page_with_captions(tmp_path):
     with open(run.file("figures", "tsne.png"), "rb") as file:
         assert base64.b64decode(images[1].get("src").partition(",")[2]) == file.read()
     assert "Embeddings by t-SNE. figures/tsne.png" in text_of(figures)
-    assert "figures/broken.png is no picture that can be read" in text_of(figures)
+    assert "figures/broken.png cannot be read as a picture" in text_of(figures)
 
 
 @pytest.mark.parametrize("is_large", [False, True])

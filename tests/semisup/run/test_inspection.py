@@ -37,7 +37,8 @@ def test_norms_are_those_of_the_latest_step(tmp_path, monkeypatch, task):
         log(callback, logs)
         if callback.step in (35, 36):
             model = callback.model
-            named = {"weights": model.trainable_variables, "means": model.optimizer._momentums}
+            means = inspection.averaged_gradients(model.optimizer)
+            named = {"weights": model.trainable_variables, "means": means}
             snapshots[callback.step] = {
                 name: [keras.ops.convert_to_numpy(variable) for variable in variables]
                 for name, variables in named.items()
@@ -130,9 +131,9 @@ def test_a_layer_whose_gradient_explodes_in_a_logged_step_is_named(
     monkeypatch.setattr(optimizers.SteerableAdam, "apply", with_an_explosion)
     settings = {"walker_weight_envelope": "none", "walker_weight_envelope_steps": 1}
     running.train(tmp_path, inspect_interval=interval, **settings)
-    out = capsys.readouterr().out
-    assert out.count("explodes: its length is") == (1 if interval else 0)
-    assert ("step 50: the gradient of layer dense" in out) == bool(interval)
+    err = capsys.readouterr().err
+    assert err.count("explodes: its length is") == (1 if interval else 0)
+    assert ("step 50: the gradient of layer dense" in err) == bool(interval)
 
 
 def test_a_loss_that_is_switched_on_is_no_explosion(tmp_path, monkeypatch, capsys):
@@ -141,7 +142,7 @@ def test_a_loss_that_is_switched_on_is_no_explosion(tmp_path, monkeypatch, capsy
     # Its weight differs each time that the gradients are watched.
     settings = {"walker_weight_envelope": "linear", "walker_weight_envelope_steps": 60}
     running.train(tmp_path, inspect_interval=20, **settings)
-    assert "explodes" not in capsys.readouterr().out
+    assert "explodes" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("visit_weight", [1.0, 0.0])
@@ -155,9 +156,9 @@ def test_a_layer_whose_gradient_vanishes_is_named_once(tmp_path, monkeypatch, ca
     # Every weight is there at once, or off for good.
     settings = {"walker_weight_envelope": "none", "walker_weight_envelope_steps": 1}
     running.train(tmp_path, inspect_interval=20, visit_weight=visit_weight, **settings)
-    out = capsys.readouterr().out
-    assert "step 20: the gradient of layer dense" in out
-    assert out.count("vanishes") == 1
+    err = capsys.readouterr().err
+    assert "step 20: the gradient of layer dense" in err
+    assert err.count("vanishes") == 1
 
 
 @pytest.mark.parametrize("decay", [0.0, 1e-12])
@@ -166,7 +167,7 @@ def test_a_loss_whose_time_has_not_come_is_no_reason_to_warn(tmp_path, monkeypat
     monkeypatch.setattr(building, "classifier_regularizer", lambda: keras.regularizers.L2(decay))
     settings = {"logit_weight_envelope": "linear", "logit_weight_envelope_delay": 50}
     running.train(tmp_path, inspect_interval=20, **settings)
-    assert "vanishes" not in capsys.readouterr().out
+    assert "vanishes" not in capsys.readouterr().err
 
 
 def test_a_network_is_traced_for_the_first_look_alone(tmp_path, monkeypatch):

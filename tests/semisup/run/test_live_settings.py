@@ -174,11 +174,11 @@ def test_a_changed_interval_changes_no_weight(train, plain):
 
 def test_a_bad_value_is_refused_once_and_the_job_goes_on(train, capsys):
     status, run = train("run", {10: "learning_rate = 1e-3", 20: "learning_rate = -1"})
-    out = capsys.readouterr().out
+    err = capsys.readouterr().err
     assert status == 0
-    assert out.count("step 20: refused, and nothing changed") == 1
-    assert out.count("nothing changed") == 1
-    assert "learning_rate=-1" in out
+    assert err.count("step 20: refused, and nothing changed") == 1
+    assert err.count("nothing changed") == 1
+    assert "learning_rate=-1" in err
     assert logged(run, "learning_rate")[60] == pytest.approx(1e-3)
 
 

@@ -94,7 +94,7 @@ def test_a_field_of_a_wrong_type_is_named_with_its_file(tmp_path, name, field):
         (b"", "cannot be read"),
         (b"{", "cannot be read"),
         (b'{"a": "\xff"}', "cannot be read: 'utf-8'"),
-        (b'{"a": 1, "b": 2, "a": 3}', "a stands there twice"),
+        (b'{"a": 1, "b": 2, "a": 3}', "a occurs twice"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a": ' * 100_000, "nested too deeply"),
         (b'{"a": ' + b"[" * 100 + b"]" * 100 + b"}", r"damaged: a\[0\]"),
@@ -109,6 +109,16 @@ def test_what_is_no_json_object_is_refused_in_one_line(tmp_path, content, messag
     with pytest.raises(UserError, match=message) as caught:
         reading.read_json(path, dict)
     assert str(path) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_names_that_are_no_valid_unicode_are_read_or_refused_in_one_line(tmp_path):
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps({"caf\udce9": 1, "per_class_accuracy": {"caf\udce9": 0.5}}))
+    assert reading.read_json(path, run_files.Evaluation)["caf\udce9"] == 1
+    path.write_text(json.dumps({"source": {"error": 0.5, "caf\udce9": 1}}))
+    with pytest.raises(UserError, match="not valid Unicode") as caught:
+        reading.read_json(path, run_files.Evaluation)
     assert len(str(caught.value).splitlines()) == 1
 
 

@@ -274,7 +274,7 @@ def test_images_without_labels_are_refused_in_a_line():
 
 def test_what_a_kill_left_of_the_first_file_does_not_bar_a_run(tmp_path):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.json.tmp").write_text("{")
+    (tmp_path / "run" / f".config.json.{'0' * 16}.tmp.json").write_text("{")
     status, _ = running.train(tmp_path, max_steps=10)
     assert status == 0
 

@@ -1,0 +1,91 @@
+"""What a result depends on besides its settings: versions, git commit and hardware."""
+
+import contextlib
+import os
+import platform
+import subprocess
+from importlib import metadata
+
+_PACKAGES = ("semisup", "tensorflow", "keras", "jax", "numpy", "tensorflow-datasets")
+
+
+def backend():
+    """Return the name of Keras' backend."""
+    import keras
+
+    return keras.backend.backend()
+
+
+def versions():
+    """Return the versions of Python and of the libraries that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def git_commit():
+    """Return the commit of the source tree, with `-dirty` if it was changed; None without one."""
+    file = os.path.abspath(__file__)
+
+    def git(*arguments):
+        return subprocess.run(
+            ["git", "-C", os.path.dirname(file), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+
+    try:
+        # An installed copy may lie inside a repository that has nothing to do with it.
+        git("ls-files", "--error-unmatch", file)
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def hardware(devices=1):
+    """Describe the processor and cores of this process, and the accelerators that Keras uses.
+
+    Args:
+        devices: number of devices that share batches.
+    """
+    import joblib
+
+    name = platform.processor()
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        name = next((line.split(": ")[1] for line in file if line.startswith("model name")), name)
+    return {
+        "processor": name.strip(),
+        "cores": joblib.cpu_count(),
+        "accelerators": _accelerators(devices),
+    }
+
+
+def devices_text(hardware):
+    """Describe the devices that were computed on, in a few words.
+
+    Args:
+        hardware: what `hardware` returned.
+    """
+    names, cores = hardware["accelerators"], hardware["cores"]
+    if names:
+        return f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
+    return f"{cores} CPU core{'s' * (cores > 1)}"
+
+
+def _accelerators(devices):
+    """Return the names of the first devices that models run on, unless they are processors."""
+    if backend() == "jax":
+        import jax
+
+        used = jax.devices()[:devices]
+        return [device.device_kind for device in used if device.platform != "cpu"]
+    import tensorflow as tf
+
+    return [
+        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+        for gpu in tf.config.get_visible_devices("GPU")[:1]
+    ]

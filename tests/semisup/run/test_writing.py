@@ -1,0 +1,84 @@
+"""Tests of writing files whole or not at all."""
+
+import os
+import stat
+
+import pytest
+
+from semisup.run import writing
+
+
+def test_a_written_file_replaces_the_former_one_and_leaves_nothing_beside_it(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text("former")
+    writing.write_json(path, {"step": 3})
+    assert path.read_text() == '{\n "step": 3\n}\n'
+    assert os.listdir(tmp_path) == ["results.json"]
+
+
+def test_an_error_while_writing_leaves_the_former_file_and_nothing_beside_it(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text("former")
+
+    def write_half():
+        with writing.replacing(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
+    assert path.read_text() == "former"
+    assert os.listdir(tmp_path) == ["results.json"]
+
+
+def test_two_writers_of_one_file_do_not_share_a_temporary_file(tmp_path):
+    path = tmp_path / "model.keras"
+    with writing.replacing(path) as one, writing.replacing(path) as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert one != other
+    assert one.suffix == other.suffix == ".keras"
+    assert path.read_text() == "one"
+
+
+def test_a_link_is_replaced_and_what_it_points_to_stays_as_it_was(tmp_path):
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "link").symlink_to("precious")
+    writing.write_text(tmp_path / "link", "new")
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert not (tmp_path / "link").is_symlink()
+
+
+def test_a_link_in_place_of_the_temporary_file_is_not_written_through(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing.secrets, "token_hex", lambda size: "0" * 2 * size)
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / f".results.json.{'0' * 16}.tmp.json").symlink_to("precious")
+    with pytest.raises(FileExistsError):
+        writing.write_text(tmp_path / "results.json", "new")
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_a_file_that_is_not_regular_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no regular file"):
+        writing.write_text(tmp_path / "pipe", "text")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_written_files_have_the_permissions_that_the_process_gives(tmp_path):
+    mask = os.umask(0o027)
+    try:
+        writing.write_text(tmp_path / "results.json", "text")
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "results.json").stat().st_mode) == 0o640
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
+    with writing.replacing(tmp_path / "step_00000004.npz") as temporary:
+        left = temporary.name
+    names = ["step_00000004.npz", ".lock", "notes.tmp"]
+    for name in [left, *names]:
+        (tmp_path / name).write_text("")
+    writing.remove_temporary(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted(names)
