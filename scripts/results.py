@@ -56,6 +56,7 @@ class Result(run_files.Results):
     settings: run_files.Settings
     wall_time_seconds: run_files.Positive
     hardware: run_files.Hardware
+    remark: NotRequired[str]
     comparable: NotRequired[bool]
     went_on_from: NotRequired[WentOnFrom]
     least_test_error: NotRequired[run_files.Fraction]

@@ -93,12 +93,28 @@ class Row:
         return self.runs[0]["note"]
 
     @property
+    def remark(self):
+        """What there is to say of how it was measured, where later versions measure otherwise."""
+        return remark_of(self.runs)
+
+    @property
+    def is_full(self):
+        """Whether several runs had the recipe's own settings, steps and data; if not, a trial."""
+        own_data = not self.note and all(run.get("comparable", True) for run in self.runs)
+        return own_data and not self.changes and len(self.runs) > 1
+
+    @property
     def what(self):
         """Setting and method."""
         if self.number:
             method = "" if self.number.method == "ours" else f", {self.number.method}"
             return self.number.setting + method
         return published.headline(self.recipe).partition(": ")[0].partition(", ")[2]
+
+
+def remark_of(runs):
+    """The remarks of some results, each once."""
+    return "; ".join(dict.fromkeys(run["remark"] for run in runs if "remark" in run))
 
 
 def measured(run, metric):

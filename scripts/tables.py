@@ -5,7 +5,8 @@
 Every published number that a recipe reproduces gets a row for each folder of results that measured
 it: the published value, ours, their difference with its 95 % confidence interval, and what our runs
 took. The interval is Student's, over our seeds, and given for means alone; the published value is
-taken as exact.
+taken as exact. Measurements of several seeds with the recipe's own settings, steps and data come
+first, and the README shows these alone; trials follow in tables of their own.
 """
 
 import argparse
@@ -15,11 +16,16 @@ import statistics
 import pandas
 
 from scripts import published, results
-from scripts.rows import ERRORS, collected, measured
+from scripts.rows import ERRORS, collected, measured, remark_of
 from semisup.run import writing
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 PERCENT = (*ERRORS, "accuracy", "k_means_accuracy")
+HEADINGS = {
+    "Full measurements": True,
+    "Trials": False,
+}
+"""Headings of results/README.md, and whether what follows is measured in full: `Row.is_full`."""
 NAMES = {
     "test_error": "test error",
     "least_test_error": "least test error of a run",
@@ -49,21 +55,12 @@ class Table:
         return pandas.DataFrame(self.lines)
 
     def marked(self, kind, text):
-        """What the first column says of a remark: its kind and its number below the table."""
+        """Return what the first column says of a note: its kind and its number below the table."""
         if not text:
             return ""
         if text not in self.notes:
             self.notes.append(text)
         return f", {kind} [{self.notes.index(text) + 1}]"
-
-    def without(self, names):
-        """The table without the columns of these names."""
-        frame = self.frame.drop(columns=list(names), errors="ignore")
-        return dataclasses.replace(self, lines=frame.to_dict("records"))
-
-
-# Columns of results/README.md alone.
-DETAILS = ("difference", "each", "time a run", "on", "shuffled")
 
 
 def tables(rows, link):
@@ -85,15 +82,52 @@ def tables(rows, link):
     return list(found.values())
 
 
-def _line(row, table, link):
-    form = ".2f" if row.metric in PERCENT else ".4f"
-    unit = " %" if row.metric in PERCENT else ""
-    number, kind = row.number, _kind(row)
-    shown = "-"
-    if number and number.value is not None:
-        spread = f" ± {number.std:g}" if number.std is not None else ""
-        shown = f"{kind}{number.value:{form}}{unit}{spread}" if row.comparable else "not comparable"
+def summary(rows, link):
+    """Return one table of rows from several tables of the papers.
+
+    Args:
+        rows: see `rows.collected`.
+        link: see `tables`.
+    """
+    table = Table("")
+    for row in rows:
+        table.lines.append(
+            {
+                "what": _what(row.what, row.changes, row.runs, row.folder, table, link),
+                "measure": NAMES[row.metric],
+                "published": _published(row),
+                "ours": _ours(row),
+                "seeds": str(len(row.values)),
+                "steps": _steps(row.runs[0]),
+            }
+        )
+    return table
+
+
+def _form(row):
+    """Return the format and the unit of a row's numbers."""
+    return (".2f", " %") if row.metric in PERCENT else (".4f", "")
+
+
+def _published(row):
+    number = row.number
+    if number is None or number.value is None:
+        return "-"
+    if not row.comparable:
+        return "not comparable"
+    form, unit = _form(row)
+    spread = f" ± {number.std:g}" if number.std is not None else ""
+    return f"{_kind(row)}{number.value:{form}}{unit}{spread}"
+
+
+def _ours(row):
+    form, unit = _form(row)
     spread = f" ± {row.std:{form}}" if row.std is not None else ""
+    return f"**{_kind(row)}{row.statistic:{form}}{unit}{spread}**"
+
+
+def _line(row, table, link):
+    form, _ = _form(row)
     difference = "-"
     if row.difference is not None:
         difference = f"{row.difference:+{form}}"
@@ -101,8 +135,8 @@ def _line(row, table, link):
         difference += f" ({row.interval[0]:+{form}} to {row.interval[1]:+{form}})"
     return {
         "what": _what(row.what, row.changes, row.runs, row.folder, table, link),
-        "published": shown,
-        "ours": f"**{kind}{row.statistic:{form}}{unit}{spread}**",
+        "published": _published(row),
+        "ours": _ours(row),
         "difference": difference,
         "seeds": str(len(row.values)),
         "each": ", ".join(f"{value:{form}}" for value in row.values),
@@ -131,7 +165,8 @@ def _what(name, changes, runs, folder, table, link):
     # The steps have a column of their own.
     flags = [f"`--{change}`" for change in results.without_budget(changes)]
     data = table.marked("**other data**", runs[0]["note"])
-    return link(name, folder) + data + table.marked("settings", " ".join(flags))
+    settings = table.marked("settings", " ".join(flags))
+    return link(name, folder) + data + settings + table.marked("remark", remark_of(runs))
 
 
 def _steps(run):
@@ -221,16 +256,36 @@ def _mean(values, form, unit=""):
 
 
 def every(folders, rows, link):
-    """All tables that have a line.
+    """All tables that have a line, those of full measurements first: see `parts`.
 
     Args:
         folders: pairs of a folder and its results: see `results.rows`.
         rows: their rows: see `rows.collected`.
         link: see `tables`.
     """
-    found = [*tables(rows, link), least_errors_table(rows, link)]
-    found += [domains_table(folders, link), clusters_table(folders, link)]
-    return [table for table in found if table.lines]
+    return [table for part in parts(folders, rows, link).values() for table in part]
+
+
+def parts(folders, rows, link):
+    """The tables of full measurements and those of trials, each in a part of its own.
+
+    Args:
+        folders: see `every`.
+        rows: see `every`.
+        link: see `every`.
+
+    Returns:
+        Dictionary from headings to lists of tables that have a line.
+    """
+    full = {row.folder for row in rows if row.is_full}
+    found = {}
+    for heading, is_full in HEADINGS.items():
+        own_rows = [row for row in rows if (row.folder in full) == is_full]
+        own_folders = [pair for pair in folders if (pair[0] in full) == is_full]
+        some = [*tables(own_rows, link), least_errors_table(own_rows, link)]
+        some += [domains_table(own_folders, link), clusters_table(own_folders, link)]
+        found[heading] = [table for table in some if table.lines]
+    return found
 
 
 def linking(root):
@@ -240,26 +295,27 @@ def linking(root):
 
 def markdown(shown):
     """Tables in Markdown."""
-    parts = []
+    found = []
     for table in shown:
         names = list(table.lines[0])
         lines = [names, ["---"] * len(names), *(line.values() for line in table.lines)]
-        parts += [f"**{table.title}**\n", *(f"| {' | '.join(line)} |" for line in lines), ""]
-        parts += [f"- [{number}] {note}" for number, note in enumerate(table.notes, 1)]
-        parts += [""] * bool(table.notes)
-    return "\n".join(parts).rstrip()
+        found += [f"**{table.title}**\n"] * bool(table.title)
+        found += [*(f"| {' | '.join(line)} |" for line in lines), ""]
+        found += [f"- [{number}] {note}" for number, note in enumerate(table.notes, 1)]
+        found += [""] * bool(table.notes)
+    return "\n".join(found).rstrip()
 
 
 def latex(folders, rows):
     """All tables in LaTeX (booktabs): see `every`."""
-    parts = ["% Made by python -m scripts.tables; needs the package booktabs."]
+    found = ["% Made by python -m scripts.tables; needs the package booktabs."]
     for table in every(folders, rows, lambda text, folder: text):
-        parts += [
+        found += [
             f"\n% {table.title}",
             table.frame.map(_escaped).to_latex(index=False).rstrip(),
             *(rf"\par[{number}] {_escaped(note)}" for number, note in enumerate(table.notes, 1)),
         ]
-    return "\n".join(parts) + "\n"
+    return "\n".join(found) + "\n"
 
 
 def _escaped(text):
@@ -302,6 +358,8 @@ def _record(row):
         "minutes": f"{row.minutes:.1f}",
         "on": row.machine,
         "note": row.note,
+        "remark": row.remark,
+        "trial": not row.is_full,
         "recipe": row.recipe,
         "changes": " ".join(row.changes),
         "results": row.folder.relative_to(results.RESULTS).as_posix(),
@@ -312,41 +370,31 @@ def _number(value):
     return "" if value is None else f"{value:.6g}"
 
 
-def foremost(rows):
-    """The first row of each published number, and of each recipe that reproduces none.
-
-    Args:
-        rows: see `rows.collected`.
-    """
-    found = {}
-    for row in rows:
-        found.setdefault(row.number or row.recipe, row)
-    return list(found.values())
-
-
 def files():
     """The files that tables are written to, and what stands in them.
 
-    The README shows the foremost rows of the papers' tables, and no details; `results/README.md`
-    shows all.
+    The README shows the full measurements, in one table; `results/README.md` shows all.
     """
     root = results.RESULTS.parent
     folders = list(results.rows())
-    rows = collected(folders)
-    few = [table.without(DETAILS) for table in tables(foremost(rows), linking(root))]
+    rows = sorted(collected(folders), key=lambda row: not row.is_full)
+    few = summary([row for row in rows if row.is_full], linking(root))
+    many = parts(folders, rows, linking(results.RESULTS))
+    shown = {
+        root / "README.md": markdown([few]),
+        results.RESULTS / "README.md": "\n\n".join(
+            f"## {heading}\n\n{markdown(part)}" for heading, part in many.items()
+        ),
+    }
     content = {
         results.RESULTS / "tables.csv": as_csv(rows),
         results.RESULTS / "tables.tex": latex(folders, rows),
     }
-    shown = {
-        root / "README.md": few,
-        results.RESULTS / "README.md": every(folders, rows, linking(results.RESULTS)),
-    }
-    for path, found in shown.items():
-        text = path.read_text(encoding="utf-8")
-        before, _, rest = text.partition(BEGIN)
+    for path, text in shown.items():
+        page = path.read_text(encoding="utf-8")
+        before, _, rest = page.partition(BEGIN)
         _, _, after = rest.partition(END)
-        content[path] = f"{before}{BEGIN}\n{markdown(found)}\n{END}{after}"
+        content[path] = f"{before}{BEGIN}\n{text}\n{END}{after}"
     return content
 
 

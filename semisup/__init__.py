@@ -1,4 +1,4 @@
-"""Learning by association: train image classifiers with few labels, on Keras 3.
+"""Learning by association: train classifiers with few labels or none, on Keras 3.
 
 The losses, the model and the loading of trained runs are available from here, and imported when
 they are first used: `semisup.walker_loss`, `semisup.AssociativeModel`, `semisup.load_run`, ...
@@ -7,7 +7,7 @@ they are first used: `semisup.walker_loss`, `semisup.AssociativeModel`, `semisup
 from semisup import lazy
 from semisup.registration import register
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _EXPORTS = {
     "transition_probabilities": "association",
@@ -19,6 +19,7 @@ _EXPORTS = {
     "association_loss": "association",
     "Association": "association",
     "AssociativeModel": "models.associative",
+    "SimilarityTerm": "similarity",
     "EvaluateAveragedWeights": "models.averaging",
     "averaged_weights": "models.averaging",
     "Envelope": "models.schedules",

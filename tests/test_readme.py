@@ -25,8 +25,31 @@ PAGES = {
 TEXT = "\n".join(PAGES.values())
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL)
+def blocks(language, text=TEXT):
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def test_the_readme_has_at_most_200_lines():
+    assert len(PAGES[ROOT / "README.md"].splitlines()) <= 200
+
+
+@pytest.mark.backend
+def test_the_snippets_of_the_page_for_keras_users_run_and_learn(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    keras.utils.set_random_seed(0)
+    names = {}
+    accuracies = []
+    for snippet in blocks("python", PAGES[ROOT / "docs" / "keras.md"]):
+        exec(snippet, names)
+        printed = re.findall(r"^(0\.\d+|1\.0)$", capfd.readouterr().out, flags=re.MULTILINE)
+        accuracies += map(float, printed)
+    assert len(accuracies) == 2
+    assert min(accuracies) > 0.8
+    assert (tmp_path / "served" / "saved_model.pb").exists()
+    found = clustering.unsupervised_accuracy(
+        names["classes"][names["is_test"]], names["clusters"], 2, 2
+    )
+    assert found > 0.7
 
 
 @pytest.mark.backend
@@ -56,7 +79,7 @@ def test_the_snippets_for_a_keras_model_run_and_learn(tmp_path, monkeypatch):
         "test_labels": test_labels,
         "network": network,
     }
-    training, loss, loading = blocks("python")
+    training, loss, loading = blocks("python", PAGES[ROOT / "README.md"])
     assert len([line for line in training.splitlines() if line.strip()]) <= 12
     exec(training, names)
     accuracy = names["model"].evaluate(

@@ -27,21 +27,20 @@ def results(tmp_path, monkeypatch):
     return script
 
 
-def table_of(title):
-    """The table whose title begins so."""
+def tables_of(title):
+    """The tables whose titles begin so: of full measurements, and of trials."""
 
     def link(text, folder):
         return text
 
     folders = list(script.rows())
     every = tables.every(folders, collected(folders), link)
-    (table,) = [found for found in every if found.title.startswith(title)]
-    return table
+    return [found for found in every if found.title.startswith(title)]
 
 
 def rows(title):
-    """Cells of the table whose title begins so, by the columns' names."""
-    return table_of(title).lines
+    """Cells of the tables whose titles begin so, by the columns' names."""
+    return [line for table in tables_of(title) for line in table.lines]
 
 
 def run_directory(folder, *arguments, error=0.01, earlier=()):
@@ -148,7 +147,8 @@ def test_a_result_on_other_data_stands_beside_no_published_number(results, tmp_p
     assert row["difference"] == "-"
     assert row["ours"] == "**1.00 %**"
     assert row["what"] == "MNIST, 100 labels, **other data** [1]"
-    assert table_of(title).notes == ["half of it"]
+    (table,) = tables_of(title)
+    assert table.notes == ["half of it"]
 
 
 def test_results_on_several_data_sets_are_rows_of_their_own(results, tmp_path):
@@ -233,7 +233,8 @@ def test_rows_say_their_budget_and_the_recipes_own_settings_come_first(results, 
         ("MNIST, 100 labels", "500 of 10,000"),
         ("MNIST, 100 labels, settings [1]", "600 of 10,000"),
     ]
-    assert table_of(title).notes == ["`--learning_rate=0.01`"]
+    (table,) = tables_of(title)
+    assert table.notes == ["`--learning_rate=0.01`"]
 
 
 def test_a_remark_stands_once_below_the_table_that_refers_to_it(results, tmp_path):
@@ -249,14 +250,59 @@ def test_a_remark_stands_once_below_the_table_that_refers_to_it(results, tmp_pat
     assert tables.latex(folders, collected(folders)).count(r"\par[1] half of it") == 1
 
 
-def test_the_first_page_leaves_columns_out(results, tmp_path):
-    results.collect("mnist_100", run_directory(tmp_path / "run", "--recipe=mnist_100", "--seed=3"))
-    table = table_of("Learning by Association (CVPR 2017), table 1").without(tables.DETAILS)
-    (line,) = table.lines
-    assert list(line) == ["what", "published", "ours", "seeds", "steps"]
-    assert list(line.values()) == [
-        *("MNIST, 100 labels", "0.89 % ± 0.08", "**1.00 %**", "1", "10,000")
+def pages(root, monkeypatch):
+    """What the generator writes into the two pages of a project."""
+    monkeypatch.setattr(script, "RESULTS", root / "results")
+    found = [root / "README.md", root / "results" / "README.md"]
+    for page in found:
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(f"before\n{tables.BEGIN}\n{tables.END}\nafter\n")
+    written = tables.files()
+    return [written[page] for page in found]
+
+
+def test_the_first_page_shows_several_seeds_of_the_recipes_own_steps_and_data_alone(
+    results, tmp_path, monkeypatch
+):
+    kinds = [
+        *(("mnist_100", [f"--seed={seed}"], "") for seed in (0, 1)),
+        *(("mnist_1000", ["--max_steps=20", f"--seed={seed}"], "") for seed in (0, 1)),
+        *(("mnist_all", [f"--seed={seed}"], "half of it") for seed in (0, 1)),
+        ("mnist_100_best", [], ""),
     ]
+    for number, (recipe, arguments, note) in enumerate(kinds):
+        run = run_directory(tmp_path / str(number), f"--recipe={recipe}", *arguments)
+        results.collect(recipe, run, note=note)
+    first, every = pages(tmp_path, monkeypatch)
+    lines = [line for line in first.splitlines() if line.startswith("| [")]
+    assert lines == [
+        "| [MNIST, 100 labels](results/mnist_100) | test error | 0.89 % ± 0.08 | "
+        "**1.00 % ± 0.00** | 2 | 10,000 |"
+    ]
+    full, trials = every.split("## Trials")
+    assert "](mnist_100)" in full
+    assert "](mnist_100)" not in trials
+    for folder in ("mnist_1000/max_steps=20", "mnist_all/data=half_of_it", "mnist_100_best"):
+        assert f"]({folder})" in trials
+        assert f"]({folder})" not in full
+    assert first.startswith("before\n")
+    assert first.endswith("\nafter\n")
+
+
+def test_the_remark_of_a_result_stands_beside_its_row_until_it_is_measured_again(
+    results, tmp_path, monkeypatch
+):
+    for seed in (0, 1):
+        run = run_directory(tmp_path / str(seed), "--recipe=mnist_100", f"--seed={seed}")
+        path = results.collect("mnist_100", run)
+        path.write_text(json.dumps({**json.loads(path.read_text()), "remark": "by hand"}))
+    for page in pages(tmp_path, monkeypatch):
+        assert ", remark [1] |" in page
+        assert "- [1] by hand" in page
+    results.collect("mnist_100", tmp_path / "0")
+    assert all("- [1] by hand" in page for page in pages(tmp_path, monkeypatch))
+    results.collect("mnist_100", tmp_path / "1")
+    assert not any("remark" in page for page in pages(tmp_path, monkeypatch))
 
 
 def test_a_median_has_no_interval(results, tmp_path):
