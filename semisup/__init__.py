@@ -23,7 +23,6 @@ _EXPORTS = {
     "EvaluateAveragedWeights": "models.averaging",
     "averaged_weights": "models.averaging",
     "Envelope": "models.schedules",
-    "SimilarityTerm": "similarity",
     "load_model": "run.loading",
     "load_run": "run.loading",
 }
