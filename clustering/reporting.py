@@ -3,12 +3,12 @@
 from clustering import centroids, metrics
 from clustering.task import describe, evaluated_split, load_classes
 from semisup.names import printable
-from semisup.report.reporting import Reporter, table
+from semisup.report.image_reporter import ImageReporter, table
 from semisup.run import evaluation
 
 
-class ClusteringReporter(Reporter):
-    """The report on a clustering: see `semisup.report.reporting.Reporter`.
+class ClusteringReporter(ImageReporter):
+    """The report on a clustering: see `semisup.report.image_reporter.ImageReporter`.
 
     Only this class reads labels, to compare clusters with them; no training sees its results.
     """
@@ -30,7 +30,7 @@ class ClusteringReporter(Reporter):
         )
         return metrics.match_clusters(matrix)[predicted] != self.labels
 
-    def measure(self):
+    def measure_images(self):
         """Measure sizes and confidence, and the agreement with the classes if there are any."""
         logits, embeddings = self.predictor.outputs(self.data.evaluation.images)
         probabilities = evaluation.probabilities(logits)

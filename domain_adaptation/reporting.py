@@ -9,7 +9,7 @@ from domain_adaptation.discrepancy import squared_mmd
 from domain_adaptation.task import TASK
 from semisup.data.datasets import is_labelled, sample
 from semisup.errors import UserError
-from semisup.report.reporting import Reporter, table
+from semisup.report.image_reporter import ImageReporter, table
 from semisup.run import evaluation, loading
 
 MMD_IMAGES = 1000
@@ -23,8 +23,8 @@ class OtherRun(NamedTuple):
     predictor: evaluation.Predictor
 
 
-class AdaptationReporter(Reporter):
-    """The report on an adapted model in both domains: see `semisup.report.reporting.Reporter`."""
+class AdaptationReporter(ImageReporter):
+    """The report on an adapted model in both domains: see `ImageReporter`."""
 
     def __init__(self, settings, run, config, task, data, model):
         super().__init__(settings, run, config, task, data, model)
@@ -64,10 +64,10 @@ class AdaptationReporter(Reporter):
         test = self.data.target_test
         return float(np.mean(predictor.labels(test.images) != test.labels))
 
-    def measure(self):
+    def measure_images(self):
         """Measure the errors on the evaluation images and test sets, the MMD and the coverage."""
         data = self.data
-        measured = super().measure()
+        measured = super().measure_images()
         content = {"target_dataset": self.config.target_dataset, **measured}
         if is_labelled(data.source_test):
             content["source"] = self.metrics_on(data.source_test)

@@ -109,10 +109,10 @@ class SemiSupervised(Task):
         return f"{name.replace('_', ' ').capitalize()} {100 * measured[name]:.2f} %"
 
     def reporter_class(self):
-        """Return the `Reporter`: see `Task`."""
-        from semisup.report.reporting import Reporter
+        """Return the `ImageReporter`: see `Task`."""
+        from semisup.report.image_reporter import ImageReporter
 
-        return Reporter
+        return ImageReporter
 
     def projected_groups(self, predictor, data, images):
         """Return the classes of images: see `Task`."""

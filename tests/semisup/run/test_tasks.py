@@ -13,8 +13,10 @@ from semisup.cli.options import option
 from semisup.cli.settings import RunConfig
 from semisup.data import sampling
 from semisup.errors import UserError
+from semisup.eval import EvalConfig
 from semisup.models.optimizers import SteerableAdam
 from semisup.models.weighted_losses import WeightedLossesModel
+from semisup.report.reporting import Reporter, evaluate_run
 from semisup.run import loading, training
 from semisup.run import task as tasks
 from semisup.run.directory import RunDirectory
@@ -82,7 +84,7 @@ class ToyTask(tasks.Task):
         return f"{self.shown[0]} {measured[self.shown[0]]:.3f}"
 
     def reporter_class(self):
-        return None
+        return Reporter
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -214,6 +216,8 @@ def test_a_task_of_ones_own_is_trained_resumed_and_loaded(task, tmp_path):
     measured = [entry[task.shown[0]] for entry in run.read_metrics() if task.shown[0] in entry]
     assert len(measured) == 3
     assert measured[-1] == results[task.shown[0]] < 0.7
+    evaluate_run(EvalConfig(logdir=run.path, figures=True, report=True), task)
+    assert run.read_json("evaluation.json")[task.shown[0]] == pytest.approx(measured[-1])
     # Cut off at step 30, and resumed: the same bits.
     half = settings(tmp_path, "half", max_steps=30)
     assert training.train(half, task) == 0
