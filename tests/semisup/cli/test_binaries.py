@@ -383,7 +383,7 @@ def test_settings_of_keras_in_the_users_home_are_not_obeyed(tmp_path):
     settings = {"backend": "torch", "image_data_format": "channels_first"}
     (tmp_path / "keras.json").write_text(json.dumps(settings))
     code = (
-        "from semisup import terminal\n"
+        "from semisup.cli import terminal\n"
         "terminal.import_quietly()\n"
         "import keras\n"
         "print(keras.backend.backend(), keras.config.image_data_format())\n"
