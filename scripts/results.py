@@ -160,7 +160,7 @@ def _beginning(run, settings):
         return None
     other = _whole(RunDirectory(initial_run))
     if other is None:
-        raise UserError(f"{run} went on from {initial_run}, which no longer holds a results.json")
+        raise UserError(f"{run} went on from {initial_run}, which holds no results.json any more")
     kept = {name: value for name, value in other["settings"].items() if name not in PATHS}
     return {"step": other["step"], "settings": kept}
 

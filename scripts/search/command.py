@@ -85,7 +85,7 @@ class SearchConfig:
     def __post_init__(self):
         if self.task == "clustering":
             raise UserError(
-                "--task=clustering: it trains without labels, and so has no error to choose by"
+                "--task=clustering: it has no labels while it trains, and so no error to choose by"
             )
         check(self)
         if not self.folder:

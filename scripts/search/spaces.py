@@ -175,7 +175,7 @@ def _dimension(name, line, config_class):
         if len(set(dimension.values)) < len(values):
             raise UserError(f"{dimension}: a value occurs twice")
     elif dimension.values[0] >= dimension.values[1]:
-        raise UserError(f"{dimension}: give the lower bound first, and a greater upper bound")
+        raise UserError(f"{dimension}: the least value comes first, and is less than the other")
     elif kind == "log" and dimension.values[0] <= 0:
         raise UserError(f"{dimension}: an exponential range begins above 0")
     return dimension
