@@ -1,5 +1,7 @@
 """k-means on embeddings: it places the centroids once, and serves as a comparison."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
@@ -54,17 +56,26 @@ class PlaceCentroids(keras.callbacks.Callback):
 
     Raises:
         TrainingError: in training, if an embedding is not finite.
+
+    Example:
+        >>> rows = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+        >>> model = clustering.ClusteringModel(keras.layers.Dense(2), num_clusters=2)
+        >>> model.compile("adam")
+        >>> callback = clustering.PlaceCentroids(rows, step=2)
+        >>> _ = model.fit(rows, batch_size=10, verbose=0, callbacks=[callback])
+        >>> int(model.centroids_placed)
+        1
     """
 
     def __init__(
         self,
-        images,
-        step,
-        noise=0.1,
-        seed=0,
-        batch_size=500,
-        predictor=None,
-        on_placed=None,
+        images: np.ndarray,
+        step: int,
+        noise: float = 0.1,
+        seed: int = 0,
+        batch_size: int = 500,
+        predictor: evaluation.Predictor | None = None,
+        on_placed: Callable[[dict[str, float]], None] | None = None,
     ):
         super().__init__()
         self.images = images

@@ -18,6 +18,7 @@ Any other `keras.Model` keeps one by three lines: create a `WeightAverage` in `_
 """
 
 import contextlib
+from collections.abc import Iterator
 
 import keras
 from keras import ops
@@ -129,13 +130,20 @@ def _younger(decay, age):
 
 
 @contextlib.contextmanager
-def averaged_weights(model):
+def averaged_weights(model: keras.Model) -> Iterator[None]:
     """Put the moving average in place of a model's weights, and take it back at the end.
 
     Does nothing if the model keeps no average.
 
     Args:
         model: a built model with a `WeightAverage` as its attribute `average`, or without one.
+
+    Example:
+        >>> model = semisup.AssociativeModel(keras.layers.Dense(2), 3, average_decay=0.9)
+        >>> model.build((None, 4))
+        >>> with semisup.averaged_weights(model):
+        ...     model.predict(np.zeros((1, 4), "float32"), verbose=0).shape
+        (1, 3)
     """
     average = getattr(model, "average", None)
     if average is None:
@@ -174,9 +182,25 @@ class EvaluateAveragedWeights(keras.callbacks.Callback):
     """Let `evaluate`, `predict` and the validation of `fit` see the averages of the weights.
 
     The training itself goes on with the weights as they are.
+
+    Example:
+        >>> rows, labels = np.eye(4, dtype="float32"), np.array([0, 1, 2, 0])
+        >>> model = semisup.AssociativeModel(
+        ...     keras.layers.Dense(2), 3, similarity=None, average_decay=0.9
+        ... )
+        >>> model.compile("sgd")
+        >>> history = model.fit(
+        ...     rows,
+        ...     labels,
+        ...     validation_data=(rows, labels),
+        ...     callbacks=[semisup.EvaluateAveragedWeights()],
+        ...     verbose=0,
+        ... )
+        >>> "val_loss" in history.history
+        True
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self._averaged = None
 
