@@ -362,7 +362,7 @@ def test_chosen_images_beyond_the_memory_limit_are_refused(tmp_path, monkeypatch
         (["--num_clusters=1"], "--num_clusters=1 is below the least value, 2"),
         (["--num_clusters=5000"], "is more than the 4000 training images"),
         (["--reg_warmup_steps=1000"], "--reg_warmup_steps=1000 is not before --max_steps=1000"),
-        (["--centroid_noise=0"], "centroids of a cluster would stay on one point for ever"),
+        (["--centroid_noise=0"], "centroids of a cluster would stay on the same point for ever"),
         (["--crop_size=29"], "--crop_size=29 is larger than the images of 28 x 28"),
         (["--num_unlabeled_images=10"], "no effect without --extra_split"),
         (["--extra_split=more"], "has no split 'more'"),

@@ -81,7 +81,7 @@ def is_alive(process):
 
 def test_a_script_is_not_run_again_by_the_workers(start, tmp_path):
     process = start(10)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (out, err) == ("begun\n[0 1 2 3 4]\n[5 6 7 8 9]\n", "")
     assert len(workers(tmp_path)) == 2
     assert process.pid not in workers(tmp_path)
@@ -97,7 +97,7 @@ def test_no_worker_outlives_the_script(start, tmp_path, kind):
         os.killpg(process.pid, kind)
     else:
         process.send_signal(kind)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == -kind
     assert err.count("Traceback") == (kind == signal.SIGINT)
     wait_until(lambda: not any(map(is_alive, workers(tmp_path))))

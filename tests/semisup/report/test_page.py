@@ -232,7 +232,7 @@ def test_settings_that_differ_come_first_and_all_are_explained(tree):
     for row in settings.find("details").iter("tr"):
         if len(row[1]) and row[0].find("code") is not None:
             every[text_of(row[0])] = (text_of(row[1]), row[0].get("title"))
-    fields = {field.name: field for field in dataclasses.fields(semisup.Config)}
+    fields = {field.name: field for field in dataclasses.fields(semisup.config_class)}
     assert set(every) == {f"--{name}" for name in fields}
     assert every["--learning_rate"] == ("0.001", fields["learning_rate"].metadata["help"])
 
@@ -786,7 +786,7 @@ def test_an_evaluation_writes_the_page_after_its_figures(tmp_path):
 
 
 def test_a_training_that_goes_on_makes_the_page_outdated(complete):
-    complete.begin(semisup.Config(max_steps=200), semisup.NAME, overwrite=False)
+    complete.begin(semisup.config_class(max_steps=200), semisup.name, overwrite=False)
     assert not os.path.exists(complete.file("report.html"))
 
 
