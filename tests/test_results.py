@@ -190,7 +190,7 @@ def test_a_result_tells_what_its_run_went_on_from(results, tmp_path):
     assert content["went_on_from"]["settings"]["learning_rate"] == 1e-3
     assert str(tmp_path) not in json.dumps(content)
     (first / "results.json").unlink()
-    with pytest.raises(UserError, match=r"which no longer holds a results\.json"):
+    with pytest.raises(UserError, match=r"which holds no results\.json any more"):
         results.collect("mnist_100", run)
     first = run_directory(tmp_path / "other", "--recipe=mnist_100", "--dataset=folder:/photos")
     run = run_directory(tmp_path / "later", "--recipe=mnist_100", f"--initial_run={first}")

@@ -158,8 +158,8 @@ def states(folder):
         ("learning_rate = {log = 1e-3}", r"give \[low, high\]"),
         ("augmentation = {choice = ['none']}", "give a list of two values or more"),
         ("augmentation = {choice = ['none', 'none']}", "occurs twice"),
-        ("learning_rate = {log = [1e-2, 1e-4]}", "give the lower bound first"),
-        ("visit_weight = {linear = [1, 1]}", "give the lower bound first"),
+        ("learning_rate = {log = [1e-2, 1e-4]}", "least value comes first"),
+        ("visit_weight = {linear = [1, 1]}", "least value comes first"),
         ("visit_weight = {log = [0, 1]}", "begins above 0"),
         ("visit_weight = {linear = [-1, 1]}", "--visit_weight=-1 is below the least value"),
         ("visit_weight = {linear = [0, inf]}", "--visit_weight=inf is not a finite number"),
@@ -220,7 +220,7 @@ def test_wrong_flags_of_the_trainings_are_refused(searching, tmp_path, fixed, me
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--task=clustering"], "--task=clustering: it trains without labels"),
+        (["--task=clustering"], "--task=clustering: it has no labels while it trains"),
         (["--folder=a"], "--space: give the TOML file"),
         (["--space=a"], "--folder: give the folder"),
         (
