@@ -148,7 +148,8 @@ def restore(model, folder, step, to_evaluate=False):
         folder: folder of the checkpoints.
         step: step of the checkpoint.
         to_evaluate: whether the model will not be trained further; its weights are then the
-            averages that an earlier version stored with its optimizer, if it did.
+            averages that an earlier version stored with its optimizer, if it did, and integers may
+            have the width of another backend.
 
     Raises:
         CheckpointDamaged: if the file cannot be read, or an entry is missing, left over or of
@@ -186,6 +187,9 @@ def restore(model, folder, step, to_evaluate=False):
             )
         # Ask the value, not Keras: by default, JAX has no integers of 64 bits.
         dtype = keras.backend.standardize_dtype(variable.value.dtype)
+        if to_evaluate and _are_same_integers(arrays[name], dtype):
+            # The backends count steps and seeds with integers of different widths.
+            arrays[name] = arrays[name].astype(dtype)
         if arrays[name].dtype.name != dtype:
             raise UserError(
                 f"{path} does not fit the model: {name} has dtype {arrays[name].dtype.name}, "
@@ -193,6 +197,13 @@ def restore(model, folder, step, to_evaluate=False):
             )
     for name, variable in variables.items():
         variable.assign(arrays[name])
+
+
+def _are_same_integers(array, dtype):
+    """Return whether an array holds integers that a dtype holds, too."""
+    if "int" not in array.dtype.name or "int" not in dtype:
+        return False
+    return np.array_equal(array.astype(dtype).astype(array.dtype), array)
 
 
 def _with_earlier_average(arrays, model, variables):

@@ -126,9 +126,9 @@ class Pairs(ToyTask):
     shown = ("mismatched",)
 
     def examples(self, generator):
-        hidden = generator.normal(size=(50, 2))
-        one = hidden @ generator.normal(size=(2, 3))
-        other = hidden @ generator.normal(size=(2, 5))
+        hidden = generator.normal(size=(50, 4))
+        one = hidden @ generator.normal(size=(4, 3))
+        other = hidden @ generator.normal(size=(4, 5))
         inputs = {"one": one.astype("float32"), "other": other.astype("float32")}
         return inputs, np.arange(50)
 
