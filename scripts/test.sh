@@ -11,7 +11,9 @@ if [ "${1:-}" = --torch ]; then
   shift
   install_project test torch
   echo "== PyTorch =="
-  KERAS_BACKEND=torch "$PYTHON" -m pytest -n auto --maxprocesses=4 -m "backend and not slow" "$@"
+  # Threads of several processes would wait for each other.
+  KERAS_BACKEND=torch OMP_NUM_THREADS=1 "$PYTHON" -m pytest -n auto --maxprocesses=4 \
+    -m "backend and not slow" "$@"
   exit
 fi
 

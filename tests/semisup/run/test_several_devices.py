@@ -17,7 +17,7 @@ from semisup.run.evaluation import Predictor, image_batches
 from semisup.task import TASK as task
 
 JAX = keras.backend.backend() == "jax"
-needs_jax = pytest.mark.skipif(not JAX, reason="TensorFlow computes on one device")
+needs_jax = pytest.mark.skipif(not JAX, reason="only JAX shares batches among devices")
 
 
 def fitted(config):
