@@ -76,7 +76,7 @@ class ClassificationLoss:
         if self.takes_class_numbers and one_hot:
             raise ValueError(
                 f"labels of shape {tuple(y.shape)} look one-hot, and the loss {self.name} takes "
-                "class numbers: give those, or compile with "
+                "class numbers.\nGive those, or compile with "
                 "loss=keras.losses.CategoricalCrossentropy(from_logits=True)"
             )
         if self.takes_class_numbers is False and not one_hot:
