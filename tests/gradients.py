@@ -1,4 +1,4 @@
-"""Gradients of a function of one array, by the backend's own differentiation."""
+"""Gradients, by the backend's own differentiation, and numbers without them."""
 
 import keras
 import numpy as np
@@ -22,3 +22,8 @@ def gradient_of(function, x):
         tape.watch(value)
         result = function(value)
     return tape.gradient(result, value).numpy()
+
+
+def regularization(model):
+    """Return the sum of the losses that a model's layers add, as a float."""
+    return float(keras.ops.convert_to_numpy(sum(model.losses)))
