@@ -22,9 +22,11 @@ def name_process(indices):
 """
 # Without `if __name__ == "__main__"`.
 SCRIPT = """
-import sys
+import signal
 import rendering
 from semisup.data.rendering import parallel
+# Tests in the background of a shell hand on that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print("begun")
 for block in parallel.blocks(rendering.name_process, {count}, block=5, processes=2):
     print(block, flush=True)

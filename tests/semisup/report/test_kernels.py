@@ -165,10 +165,10 @@ def test_the_patch_that_a_kernel_looks_for_is_found_with_its_pixels():
 
 def test_a_pixel_is_attributed_to_behind_what_normalises_the_image():
     images = keras.Input((12, 12, 1))
-    x = layers.Concatenate()([layers.Rescaling(1 / 128, offset=-1)(images)] * 3)
+    x = layers.Concatenate(name="joined")([layers.Rescaling(1 / 128, offset=-1)(images)] * 3)
     x = layers.BatchNormalization()(layers.Conv2D(2, 3)(layers.ZeroPadding2D()(x)))
     source, calls, numbers = places(keras.Model(images, layers.Flatten()(x)))
-    assert excitation._last_normalization(source, calls) == numbers["concatenate"]
+    assert excitation._last_normalization(source, calls) == numbers["joined"]
 
 
 @pytest.mark.parametrize(
