@@ -11,31 +11,14 @@ def is_shape(shapes):
     )
 
 
-def map_shapes(function, shapes):
-    """Apply a function to every shape in a structure of shapes.
-
-    Args:
-        function: from a shape to anything.
-        shapes: a shape, or lists, tuples and dictionaries of shapes.
-
-    Returns:
-        The structure of what the function returned.
-    """
-    if shapes is None or is_shape(shapes):
-        return function(shapes)
-    if isinstance(shapes, dict):
-        return {name: map_shapes(function, part) for name, part in shapes.items()}
-    return [map_shapes(function, part) for part in shapes]
-
-
 def as_shapes(structure):
     """Return a structure of shapes with tuples as shapes, as JSON does not keep them."""
-    return map_shapes(tuple, structure)
+    return keras.tree.map_shape_structure(tuple, structure)
 
 
 def any_batch_size(shapes):
     """Return a structure of shapes with their first axis open."""
-    return map_shapes(lambda shape: (None, *shape[1:]), shapes)
+    return keras.tree.map_shape_structure(lambda shape: (None, *shape[1:]), shapes)
 
 
 def types_of(inputs):
@@ -82,9 +65,12 @@ def symbolic(network, shapes, types=None):
     Returns:
         Structure of `keras.KerasTensor`s.
     """
-    known = [dtype or "float32" for dtype in _network_types(network, _flat(shapes))]
+    tensors = keras.tree.map_shape_structure(keras.KerasTensor, shapes)
+    flat = keras.tree.flatten(tensors)
+    known = [dtype or "float32" for dtype in _network_types(network, len(flat))]
     types = known if types is None else keras.tree.flatten(types)
-    return _packed(shapes, map(keras.KerasTensor, _flat(shapes), types))
+    typed = [keras.KerasTensor(each.shape, dtype) for each, dtype in zip(flat, types, strict=True)]
+    return keras.tree.pack_sequence_as(tensors, typed)
 
 
 def placeholders(network, shapes, types):
@@ -98,39 +84,19 @@ def placeholders(network, shapes, types):
     Returns:
         Structure of `keras.Input`s: numbers as float32 unless the network takes integers.
     """
-    flat = _flat(shapes)
+    tensors = symbolic(network, shapes, types)
+    flat = keras.tree.flatten(tensors)
     names = [tensor.name for tensor in _network_inputs(network, len(flat))]
     if not names:
         names = ["inputs"] if len(flat) == 1 else [f"inputs_{i}" for i in range(len(flat))]
     if isinstance(shapes, dict) and len(shapes) == len(flat):
         names = sorted(shapes)
     inputs = []
-    for shape, dtype, expected, name in zip(
-        flat, keras.tree.flatten(types), _network_types(network, flat), names, strict=True
-    ):
-        is_number = len(shape) == 4 or "float" in dtype
-        inputs.append(
-            keras.Input(shape[1:], dtype=expected or ("float32" if is_number else dtype), name=name)
-        )
-    return _packed(shapes, iter(inputs))
-
-
-def _flat(shapes):
-    """Return the shapes of a structure in Keras' order: dictionaries by their keys."""
-    if shapes is None or is_shape(shapes):
-        return [shapes]
-    parts = [shapes[name] for name in sorted(shapes)] if isinstance(shapes, dict) else shapes
-    return [shape for part in parts for shape in _flat(part)]
-
-
-def _packed(shapes, flat):
-    """Put what an iterator yields in the order of `_flat` into the structure of shapes."""
-    if shapes is None or is_shape(shapes):
-        return next(flat)
-    if isinstance(shapes, dict):
-        packed = {name: _packed(shapes[name], flat) for name in sorted(shapes)}
-        return {name: packed[name] for name in shapes}
-    return [_packed(part, flat) for part in shapes]
+    for tensor, expected, name in zip(flat, _network_types(network, len(flat)), names, strict=True):
+        is_number = len(tensor.shape) == 4 or "float" in tensor.dtype
+        dtype = expected or ("float32" if is_number else tensor.dtype)
+        inputs.append(keras.Input(tensor.shape[1:], dtype=dtype, name=name))
+    return keras.tree.pack_sequence_as(tensors, inputs)
 
 
 def _network_inputs(network, count):
@@ -139,12 +105,10 @@ def _network_inputs(network, count):
     return tensors if len(tensors) == count else ()
 
 
-def _network_types(network, shapes):
-    """Return the dtype of each input of a network, None where it does not say."""
-    tensors = _network_inputs(network, len(shapes))
-    return [keras.backend.standardize_dtype(tensor.dtype) for tensor in tensors] or [
-        None for _ in shapes
-    ]
+def _network_types(network, count):
+    """Return the dtype of each of some inputs of a network, None where it does not say."""
+    tensors = _network_inputs(network, count)
+    return [keras.backend.standardize_dtype(tensor.dtype) for tensor in tensors] or [None] * count
 
 
 def prepare(network, examples, built_shapes=None):
@@ -170,10 +134,11 @@ def prepare(network, examples, built_shapes=None):
     shapes = [tuple(tensor.shape) for tensor in _network_inputs(network, len(tensors))]
     if not shapes and built_shapes is not None:
         # The network does not say what it takes: the ranks are those that it was built with.
-        shapes = [(None,) * len(shape) for shape in _flat(built_shapes)]
+        built = keras.tree.flatten(keras.tree.map_shape_structure(keras.KerasTensor, built_shapes))
+        shapes = [(None,) * len(tensor.shape) for tensor in built]
     if len(shapes) != len(tensors):
         shapes = [None] * len(tensors)
-    types = _network_types(network, shapes)
+    types = _network_types(network, len(tensors))
     prepared = [_prepared(*parts) for parts in zip(tensors, shapes, types, strict=True)]
     return keras.tree.pack_sequence_as(examples, prepared)
 
@@ -188,7 +153,7 @@ def _prepared(tensor, shape, dtype):
             f"shape {shape}: give one example as a batch, example[None]"
         ) from None
     if shape is not None and rank != len(shape):
-        return _of_rank(tensor, shape)
+        return _of_rank(tensor, shape, dtype)
     kind = keras.backend.standardize_dtype(tensor.dtype)
     is_image = rank == 4 and kind != "string"
     if not is_image or (dtype is not None and "float" not in dtype):
@@ -208,13 +173,13 @@ def _prepared(tensor, shape, dtype):
     return images
 
 
-def _of_rank(tensor, shape):
+def _of_rank(tensor, shape, dtype):
     """Return a tensor that lacks a last axis of size 1, or has one too many, as Keras takes it."""
     own = tuple(tensor.shape)
     if shape[-1] == 1 and own[1:] == shape[1:-1] and None not in own[1:]:
-        return _prepared(ops.expand_dims(tensor, -1), shape, None)
+        return _prepared(ops.expand_dims(tensor, -1), shape, dtype)
     if own[-1] == 1 and own[1:-1] == shape[1:] and None not in own[1:]:
-        return _prepared(ops.squeeze(tensor, -1), shape, None)
+        return _prepared(ops.squeeze(tensor, -1), shape, dtype)
     one = len(own) == len(shape) - 1
     raise ValueError(
         f"inputs of shape {own} do not fit the network, which takes a batch of shape {shape}"
