@@ -27,11 +27,11 @@ class ImageReporter(Reporter):
 
     def write(self, step):
         """Evaluate the model, and how sure it is if that was asked for: see `Reporter`."""
-        super().write(step)
+        content = super().write(step)
         if self.dropout_predictor is not None:
-            content = self.run.read_json("evaluation.json")
             _logger.info(uncertainty.text(content["mc_dropout"]))
             _logger.info("how sure of each image: %s", self.run.file("uncertainty.csv"))
+        return content
 
     def measure(self):
         """Measure the model, and how sure it is if that was asked for: see `Reporter`."""

@@ -163,7 +163,7 @@ class Reporter:
         """
 
     def write(self, step):
-        """Evaluate the model, which is at a step, and report its metrics."""
+        """Evaluate the model, which is at a step, report its metrics, and return them."""
         import tensorflow as tf
 
         with averaging.averaged_weights(self.model):
@@ -181,6 +181,7 @@ class Reporter:
         _logger.info(self.text(content))
         if self.settings.report and self.settings.follow:
             page.write(self.run, self.task)
+        return content
 
     def measure(self):
         """Measure the model.
