@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class Clustering(Task):
     config_class = TrainConfig
     shown = ("confidence", "size_entropy")
     record_type = files.ImageRecord
-    steered = {  # noqa: RUF012
+    steered: ClassVar = {
         "cluster_association_weight": ("cluster_walker_loss", "cluster_visit_loss"),
         "visit_weight": ("cluster_visit_loss",),
         "reg_association_weight": ("augmentation_walker_loss", "augmentation_visit_loss"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import ClassVar
 
 from domain_adaptation.config import TrainConfig
 from semisup.data import sampling
@@ -30,7 +31,7 @@ class DomainAdaptation(SemiSupervised):
 
     name = "domain_adaptation"
     config_class = TrainConfig
-    steered = {  # noqa: RUF012
+    steered: ClassVar = {
         **SemiSupervised.steered,
         "discrepancy_weight": ("mmd_loss", "coral_loss"),
     }

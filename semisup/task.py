@@ -1,6 +1,7 @@
 """Semi-supervised classification: the data and the model that a configuration stands for."""
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class SemiSupervised(Task):
     config_class = TrainConfig
     shown = ("test_error", "validation_error")
     record_type = files.ImageRecord
-    steered = {  # noqa: RUF012
+    steered: ClassVar = {
         "walker_weight": ("walker_loss",),
         "visit_weight": ("visit_loss",),
         "logit_weight": ("classification_loss",),

@@ -80,7 +80,7 @@ def open_run(logdir, task=None):
 
 
 def restore_model(run, config, task, step=None):
-    """Builds the model of a run and restores a checkpoint.
+    """Build the model of a run and restore a checkpoint.
 
     Args:
         run: a `RunDirectory`.
@@ -114,12 +114,12 @@ def restore_model(run, config, task, step=None):
 
 
 def step_of(model):
-    """Training steps that a model has taken."""
+    """Return the number of training steps that a model has taken."""
     return int(keras.ops.convert_to_numpy(model.step))
 
 
 def begin_with(model, logdir):
-    """Sets the weights of network and classifier to those that another run ended with.
+    """Set the weights of network and classifier to those that another run ended with.
 
     Args:
         model: an `EmbeddingClassifier`, built.
