@@ -27,7 +27,7 @@ def main():
 
 
 def train(config, task):
-    """Trains as a configuration says, or lists the architectures where it asks for them.
+    """Train as a configuration says, or list the architectures where it asks for them.
 
     Args:
         config: a configuration of the task's class.

@@ -16,7 +16,7 @@ from semisup.errors import rephrased
     dropout="--dropout={value}: {reason}",
 )
 def build_network(config, image_shape, normalization_images=None):
-    """Builds the network of a configuration, under the dtype policy of the moment.
+    """Build the network of a configuration, under the dtype policy of the moment.
 
     Args:
         config: a `RunConfig`.
@@ -48,7 +48,7 @@ def build_network(config, image_shape, normalization_images=None):
 
 
 def classifier_regularizer():
-    """L2 of the classifier in the authors' code, whatever the network's own.
+    """Make the L2 of the classifier in the authors' code, whatever the network's own.
 
     1e-4 times half the sum of squares, which Keras takes without the half.
     """
@@ -58,7 +58,7 @@ def classifier_regularizer():
 
 
 def compile_model(config, model, optimizer_class=None):
-    """Compiles a built model with the optimizer of a configuration.
+    """Compile a built model with the optimizer of a configuration.
 
     Args:
         config: a `RunConfig`.
@@ -98,7 +98,7 @@ def compile_model(config, model, optimizer_class=None):
 
 @contextlib.contextmanager
 def dtype_policy(config):
-    """Sets Keras' dtype policy to a configuration's precision, and puts the old one back.
+    """Set Keras' dtype policy to a configuration's precision, and put the old one back.
 
     Args:
         config: a `RunConfig`.

@@ -28,7 +28,7 @@ from semisup.run.signals import StopSignals
 
 
 def train(config, task):
-    """Trains, or goes on training, the model of a configuration.
+    """Train, or go on training, the model of a configuration.
 
     Args:
         config: a configuration of the task's class.
@@ -117,7 +117,7 @@ def _train(config, task, run):
 
 
 def check_live_settings(config, task, model):
-    """Makes sure that a training does not begin with a file of live settings that it refuses.
+    """Make sure that a training does not begin with a file of live settings that it refuses.
 
     Args:
         config: the configuration.
@@ -137,7 +137,7 @@ def check_live_settings(config, task, model):
 
 
 def first_batch(data, step):
-    """The batch that training at a step begins with, as NumPy arrays.
+    """Return the batch that training at a step begins with, as NumPy arrays.
 
     Args:
         data: what the task's `load_data` returned.
@@ -208,7 +208,7 @@ class Session:
         return self.callbacks[0].step
 
     def fit(self):
-        """Trains to the last step, or until a signal."""
+        """Train to the last step, or until a signal."""
         self._write_start(self.first_step)
         self.steering.begin(self.model)
         while self.step < self.config.max_steps:
@@ -217,7 +217,7 @@ class Session:
                 break
 
     def _fit_segments(self):
-        """Trains until the last step, a stop, or a change of the evaluation interval.
+        """Train until the last step, a stop, or a change of the evaluation interval.
 
         Returns:
             Whether the training ends here.
@@ -279,21 +279,21 @@ class Session:
         writer.flush()
 
     def _measured(self, step):
-        """What an evaluation of a step measured, or nothing."""
+        """Return what an evaluation of a step measured, or nothing."""
         for entry in reversed(self.run.read_metrics()):
             if entry["step"] == step and not entry.keys().isdisjoint(self.task.shown):
                 return {name: entry[name] for name in entry if name not in ("step", "seconds")}
         return {}
 
     def evaluate(self, step):
-        """Measures and records what the task measures, and returns it."""
+        """Measure and record what the task measures, and return it."""
         with averaging.averaged_weights(self.model):
             measured = self.task.measure(self.predictor, self.data)
         self.recorder.record(step, measured)
         return measured
 
     def finish(self):
-        """Writes results, export and projector of the trained model."""
+        """Write results, export and projector of the trained model."""
         config, run = self.config, self.run
         measured = self._measured(config.max_steps) or self.evaluate(config.max_steps)
         averaging.put_average(self.model)
