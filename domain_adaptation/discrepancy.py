@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from domain_adaptation import choices
-from semisup.association import embedding_matrices, squared_distances
+from semisup.measures import embedding_matrices, squared_distances
 from semisup.similarity import SimilarityTerm, loss_weight
 from semisup.types import LossWeight, Tensor
 

@@ -19,95 +19,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from semisup.cli import choices
 from semisup.labels import class_numbers
+from semisup.measures import check_measure, similarities
 from semisup.similarity import SimilarityTerm, loss_weight
 from semisup.types import LossWeight, Tensor
 
 EPSILON = 1e-8
 """Added to a probability before its logarithm, as the authors did; caps a row's loss at 18.4."""
-
-
-def similarities(a: Tensor, b: Tensor, measure: str = "dot", temperature: float = 1.0) -> Tensor:
-    """Compute the similarity of every pair of embeddings (eq. 1), divided by a temperature.
-
-    Args:
-        a: (n, d) float embeddings.
-        b: (m, d) float embeddings.
-        measure: "dot" for the dot product, "cosine" for its cosine, "euclidean" for the negative
-            squared Euclidean distance.
-        temperature: positive number that divides the similarities; smaller makes walks sharper.
-
-    Returns:
-        (n, m) float32 similarities.
-
-    Raises:
-        ValueError: if the measure is unknown, the temperature is not positive, or the embeddings
-            are not matrices of the same width.
-    """
-    check_measure(measure, temperature)
-    if measure == "euclidean":
-        return -squared_distances(a, b) / temperature
-    a, b = embedding_matrices(a, b)
-    if measure == "cosine":
-        a, b = _unit_lengths(a), _unit_lengths(b)
-    return ops.matmul(a, ops.transpose(b)) / temperature
-
-
-def check_measure(measure: str, temperature: float) -> None:
-    """Check the measure and the temperature of similarities.
-
-    Args:
-        measure: see `similarities`.
-        temperature: see `similarities`.
-
-    Raises:
-        ValueError: if the measure is unknown, or the temperature is no finite positive number.
-    """
-    if measure not in choices.SIMILARITY_MEASURES:
-        raise ValueError(f"measure {measure!r} is none of {', '.join(choices.SIMILARITY_MEASURES)}")
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"temperature {temperature} is no finite positive number")
-
-
-def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Compute the squared Euclidean distance of every pair of embeddings.
-
-    Args:
-        a: (n, d) float embeddings.
-        b: (m, d) float embeddings.
-
-    Returns:
-        (n, m) float32, at least 0.
-
-    Raises:
-        ValueError: if the embeddings are not matrices of the same width.
-    """
-    a, b = embedding_matrices(a, b)
-    norms_a = ops.sum(ops.square(a), axis=1)[:, None]
-    norms_b = ops.sum(ops.square(b), axis=1)[None, :]
-    # Rounding may leave a tiny negative distance between equal embeddings.
-    return ops.maximum(norms_a + norms_b - 2.0 * ops.matmul(a, ops.transpose(b)), 0.0)
-
-
-def embedding_matrices(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Return two batches of embeddings as float32 tensors.
-
-    Raises:
-        ValueError: if they are not matrices of the same width.
-    """
-    a, b = ops.convert_to_tensor(a), ops.convert_to_tensor(b)
-    if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[1] != b.shape[1]:
-        raise ValueError(
-            "embeddings must be matrices of the same width, "
-            f"not of shapes {tuple(a.shape)} and {tuple(b.shape)}"
-        )
-    return ops.cast(a, "float32"), ops.cast(b, "float32")
-
-
-def _unit_lengths(x):
-    # `ops.normalize` has no gradient at 0, which the embedding of a black image may be.
-    return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=1, keepdims=True), 1e-12))
 
 
 def transition_probabilities(
@@ -118,14 +36,14 @@ def transition_probabilities(
     Args:
         a: (n, d) float embeddings of labelled examples.
         b: (m, d) float embeddings of unlabelled examples.
-        measure: similarity, see `similarities`.
-        temperature: see `similarities`.
+        measure: similarity, see `measures.similarities`.
+        temperature: see `measures.similarities`.
 
     Returns:
         `p_ab` (n, m) and `p_ba` (m, n), float32; the rows of each sum to 1.
 
     Raises:
-        ValueError: see `similarities`.
+        ValueError: see `measures.similarities`.
 
     Example:
         >>> a, b = [[4.0, 0.0], [0.0, 4.0]], [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
@@ -203,15 +121,15 @@ def walker_loss(
         a: (n, d) float embeddings of labelled examples.
         b: (m, d) float embeddings of unlabelled examples.
         labels: (n,) integer classes of `a`.
-        measure: similarity, see `similarities`.
-        temperature: see `similarities`.
+        measure: similarity, see `measures.similarities`.
+        temperature: see `measures.similarities`.
 
     Returns:
         Scalar float32, at least H(T), the entropy of the target: log 10 with ten examples of
         each class.
 
     Raises:
-        ValueError: if embeddings and labels don't fit together; see `similarities`.
+        ValueError: if embeddings and labels don't fit together; see `measures.similarities`.
 
     Example:
         >>> a, b = [[9.0, 0.0], [0.0, 9.0]], [[1.0, 0.0], [0.0, 1.0]]
@@ -233,14 +151,14 @@ def visit_loss(a: Tensor, b: Tensor, measure: str = "dot", temperature: float = 
     Args:
         a: (n, d) float embeddings of labelled examples.
         b: (m, d) float embeddings of unlabelled examples.
-        measure: similarity, see `similarities`.
-        temperature: see `similarities`.
+        measure: similarity, see `measures.similarities`.
+        temperature: see `measures.similarities`.
 
     Returns:
         Scalar float32, at least log m.
 
     Raises:
-        ValueError: see `similarities`.
+        ValueError: see `measures.similarities`.
 
     Example:
         >>> a = [[9.0, 0.0], [0.0, 9.0]]
@@ -273,14 +191,14 @@ def association_loss(
         walker_weight: weight of the walker loss.
         visit_weight: weight of the visit loss; lower it where the classes of the unlabelled
             examples differ from those of the labelled ones.
-        measure: similarity, see `similarities`.
-        temperature: see `similarities`.
+        measure: similarity, see `measures.similarities`.
+        temperature: see `measures.similarities`.
 
     Returns:
         Scalar float32.
 
     Raises:
-        ValueError: if embeddings and labels don't fit together; see `similarities`.
+        ValueError: if embeddings and labels don't fit together; see `measures.similarities`.
 
     Example:
         >>> generator = np.random.default_rng(0)
@@ -330,12 +248,12 @@ class Association(SimilarityTerm):
     Args:
         walker_weight: weight of the walker loss: a number, or a schedule of the step.
         visit_weight: likewise, of the visit loss.
-        measure: similarity, see `similarities`.
-        temperature: see `similarities`.
+        measure: similarity, see `measures.similarities`.
+        temperature: see `measures.similarities`.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: see `similarities`.
+        ValueError: see `measures.similarities`.
 
     Example:
         >>> term = semisup.Association(visit_weight=semisup.Envelope(0.5, "linear", steps=100))

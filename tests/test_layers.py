@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("semisup.errors", "semisup.names", "semisup.lazy", "semisup.registration", "semisup.types"),
     ("semisup.cli",),
-    ("semisup.labels", "semisup.similarity", "semisup.association"),
+    ("semisup.labels", "semisup.measures", "semisup.similarity", "semisup.association"),
     ("semisup.data", "semisup.augmentation", "semisup.architectures"),
     ("semisup.models",),
     ("semisup.run",),
