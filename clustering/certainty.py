@@ -4,6 +4,23 @@ import keras
 from keras import ops
 
 
+def size_entropy(sizes):
+    """Compute the entropy of shares as a fraction of its greatest value.
+
+    Args:
+        sizes: (k,) numbers of examples, k at least 2.
+
+    Returns:
+        Scalar float32 in [0, 1]: 1 where all sizes are the same, 0 where one has everything.
+    """
+    sizes = ops.cast(sizes, "float32")
+    shares = sizes / ops.maximum(ops.sum(sizes), 1.0)
+    # What is empty adds nothing: 0 log 0 is 0.
+    entropy = -ops.sum(shares * ops.log(ops.maximum(shares, 1e-12)))
+    # Rounding may reach beyond 1.
+    return ops.minimum(entropy / ops.log(float(sizes.shape[0])), 1.0)
+
+
 class Confidence(keras.metrics.Mean):
     """Mean probability of the most probable cluster, in (0, 1]."""
 
@@ -17,9 +34,7 @@ class Confidence(keras.metrics.Mean):
 
 
 class SizeEntropy(keras.metrics.Metric):
-    """Entropy of the clusters' shares of the examples, as a fraction of its greatest value.
-
-    It is 1 where all clusters have the same size, and 0 where one cluster has everything.
+    """Entropy of the clusters' shares of the examples: see `size_entropy`.
 
     Args:
         num_clusters: number of clusters, k.
@@ -37,9 +52,5 @@ class SizeEntropy(keras.metrics.Metric):
         self.sizes.assign(self.sizes + ops.sum(members, axis=0))
 
     def result(self):
-        """Return the entropy of the shares, as a fraction, in [0, 1]."""
-        sizes = ops.convert_to_tensor(self.sizes)
-        shares = sizes / ops.maximum(ops.sum(sizes), 1.0)
-        # A cluster without examples adds nothing: 0 log 0 is 0.
-        entropy = -ops.sum(shares * ops.log(ops.maximum(shares, 1e-12)))
-        return entropy / ops.log(float(self.sizes.shape[0]))
+        """Return the entropy of the shares: see `size_entropy`."""
+        return size_entropy(ops.convert_to_tensor(self.sizes))

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from clustering.certainty import size_entropy
 from clustering.config import TrainConfig
 from semisup.cli.choices import SPLIT_ALIASES
 from semisup.cli.settings import FOLDER
@@ -22,6 +23,7 @@ class Clustering(Task):
     """The clustering of images without labels (thesis chapter 5)."""
 
     name = "clustering"
+    title = "Clustering"
     config_class = TrainConfig
     shown = ("confidence", "size_entropy")
     record_type = files.ImageRecord
@@ -224,11 +226,9 @@ def describe(probabilities):
         which each cluster is the most probable one.
     """
     sizes = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
-    shares = sizes[sizes > 0] / sizes.sum()
-    entropy = -np.sum(shares * np.log(shares)) / np.log(len(sizes))
     numbers = {
         "confidence": float(probabilities.max(axis=1).mean()),
-        "size_entropy": float(entropy),
+        "size_entropy": float(size_entropy(sizes)),
     }
     return numbers, sizes
 

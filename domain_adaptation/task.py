@@ -30,6 +30,7 @@ class DomainAdaptation(SemiSupervised):
     """The adaptation of a classifier from one domain to another (thesis chapter 4)."""
 
     name = "domain_adaptation"
+    title = "Domain adaptation"
     config_class = TrainConfig
     steered: ClassVar = {
         **SemiSupervised.steered,

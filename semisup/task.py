@@ -41,6 +41,7 @@ class SemiSupervised(Task):
     """The classification of images with few labels (thesis chapter 3)."""
 
     name = "semisup"
+    title = "Semi-supervised classification"
     config_class = TrainConfig
     shown = ("test_error", "validation_error")
     record_type = files.ImageRecord

@@ -50,6 +50,7 @@ class Task(abc.ABC):
 
     Attributes:
         name: name of the task, that of its package.
+        title: what the task is, for people.
         config_class: dataclass of its settings, a subclass of `RunConfig`.
         shown: names of measured values that the progress bar shows, of which at least one is always
             measured.
@@ -58,6 +59,7 @@ class Task(abc.ABC):
     """
 
     name: ClassVar[str]
+    title: ClassVar[str]
     config_class: ClassVar[type]
     shown: ClassVar[tuple[str, ...]]
     steered: ClassVar[dict[str, tuple[str, ...]]] = {}

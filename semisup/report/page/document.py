@@ -27,11 +27,6 @@ LARGE = 400_000
 WIDEST = 2400
 """Pixels, at most, of the width of such a figure."""
 
-_TASKS = {
-    "semisup": "Semi-supervised classification",
-    "domain_adaptation": "Domain adaptation",
-    "clustering": "Clustering",
-}
 _TILES = ("accuracy", "error", "nmi", "ari", "coverage")
 _CAPTIONS = {
     "associations": "Associations of labelled with unlabelled images, early and late in the "
@@ -117,7 +112,7 @@ class Report:
         self.measured = _shown(run.read_json("evaluation.json") or {})
         self.entries = run.read_metrics()
         self.name = printable(os.path.basename(run.path))
-        self.task_title = _TASKS.get(config["task"], self.config["task"])
+        self.task_title = task.title
         self.program = self.config["task"].replace("_", "-")
         domains = (self.values.get("dataset"), self.values.get("target_dataset"))
         self.title = printable(" → ".join(_dataset(domain) for domain in domains if domain))

@@ -123,6 +123,7 @@ class Pairs(ToyTask):
     """Pairs of different modalities."""
 
     name = "pairs"
+    title = "Pairs"
     shown = ("mismatched",)
 
     def examples(self, generator):
@@ -179,6 +180,7 @@ class Pixels(ToyTask):
     """A label for each pixel: whether it is bright."""
 
     name = "pixels"
+    title = "Pixels"
     shown = ("pixel_error",)
 
     def examples(self, generator):
