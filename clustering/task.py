@@ -61,16 +61,19 @@ class Clustering(Task):
                 f"--crop_size={config.crop_size} is larger than the images of {image_shape[0]} x "
                 f"{image_shape[1]} pixels; --new_size resizes them first"
             )
-        source = sampling.source(images)
         pool = np.arange(len(images))
         # Without their labels, so that nothing can use them.
         train = Split(images, None)
         evaluation = Split(data.splits[test_name or train_name].images, None)
 
-        def batches(first_step):
+        @functools.cache
+        def source(inputs):
+            return sampling.source(inputs(images))
+
+        def batches(first_step, inputs=sampling.images_themselves):
             return sampling.in_order(
                 sampling.unlabelled_batches(
-                    source, pool, config.unsup_batch_size, config.seed, first_step
+                    source(inputs), pool, config.unsup_batch_size, config.seed, first_step
                 )
             )
 
@@ -96,13 +99,20 @@ class Clustering(Task):
             notes=data.notes,
         )
 
+    def augmentation(self, config, seed):
+        """Build the pipeline of a configuration: see `Task`."""
+        from clustering.augmentation import PIPELINES, resolve
+        from semisup import augmentation
+
+        name = resolve(config.augmentation, config.dataset)
+        return augmentation.build(name, seed, PIPELINES)
+
     def build_model(self, config, record, data=None):
         """Build and compile the `ClusteringModel` of a configuration: see `Task`."""
-        from clustering.augmentation import PIPELINES, resolve
         from clustering.model import ClusteringModel
         from clustering.schedules import Phases
         from semisup.association import Association
-        from semisup.augmentation import RandomWindow, build
+        from semisup.augmentation import RandomWindow
         from semisup.models.optimizers import RestartableAdam
 
         image_shape = tuple(record["image_shape"])
@@ -118,9 +128,7 @@ class Clustering(Task):
             model = ClusteringModel(
                 building.build_network(config, seen, data and data.train.images),
                 len(record["class_names"]),
-                augmentation=build(
-                    resolve(config.augmentation, config.dataset), config.seed, PIPELINES
-                ),
+                augmentation=building.build_augmentation(self, config),
                 cluster_association=Association(later(alpha), later(alpha * config.visit_weight)),
                 augmentation_association=Association(
                     reduced(beta), reduced(beta * config.rvisit_weight)

@@ -10,7 +10,7 @@ from domain_adaptation.task import TASK
 from semisup.data.datasets import is_labelled, sample
 from semisup.errors import UserError
 from semisup.report.image_reporter import ImageReporter, table
-from semisup.run import evaluation, loading
+from semisup.run import evaluation, features, loading
 
 MMD_IMAGES = 1000
 """Images of each domain, at most, between whose embeddings the MMD is measured."""
@@ -33,7 +33,9 @@ class AdaptationReporter(ImageReporter):
         self.others = {}
         for logdir in settings.other_logdirs:
             other, other_config = loading.load_run(logdir, task=TASK)
-            predictor = evaluation.Predictor(other, settings.eval_batch_size)
+            predictor = evaluation.Predictor(
+                other, settings.eval_batch_size, features.of_run(TASK, other_config, other)
+            )
             self.others[logdir] = OtherRun(other_config, predictor)
         self.bounds = {
             name: self._target_error(self.others[logdir].predictor)

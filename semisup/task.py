@@ -1,6 +1,7 @@
 """Semi-supervised classification: the data and the model that a configuration stands for."""
 
 import dataclasses
+import functools
 from typing import ClassVar
 
 import numpy as np
@@ -79,9 +80,14 @@ class SemiSupervised(Task):
         """Make the similarity term of a configuration, or None."""
         return None if config.similarity == "none" else association_of(config)
 
+    def augmentation(self, config, seed):
+        """Build the pipeline of a configuration: see `Task`."""
+        from semisup import augmentation
+
+        return augmentation.build(config.augmentation, seed)
+
     def build_model(self, config, record, data=None):
         """Build and compile the `AssociativeModel` of a configuration: see `Task`."""
-        from semisup import augmentation
         from semisup.models.associative import AssociativeModel
 
         image_shape = tuple(record["image_shape"])
@@ -90,7 +96,7 @@ class SemiSupervised(Task):
                 building.build_network(config, image_shape, data and data.train.images),
                 len(record["class_names"]),
                 similarity=self.similarity_term(config),
-                augmentation=augmentation.build(config.augmentation, config.seed),
+                augmentation=building.build_augmentation(self, config),
                 classification_weight=envelope_of(config, "logit"),
                 classifier_regularizer=building.classifier_regularizer(),
                 joint_batch_statistics=config.joint_batch_statistics,
@@ -183,17 +189,22 @@ def compose(
         train.labels[usable], config.sup_per_class, class_names, config.resolved_sup_seed
     )
     class_pools = [usable[members] for members in chosen]
-    train_source = sampling.source(train.images)
-
-    unlabelled_source = pool = None
+    pool = None
     if unlabelled is not None:
         same = unlabelled is train
-        unlabelled_source = train_source if same else sampling.source(unlabelled.images)
         members = usable if same else np.arange(len(unlabelled.images))
         samples = labelled_subset.choose_pool(len(members), config.unsup_samples, config.seed)
         pool = members[samples]
 
-    def batches(first_step):
+    @functools.cache
+    def sources(inputs):
+        train_source = sampling.source(inputs(train.images))
+        if pool is None or unlabelled is train:
+            return train_source, train_source
+        return train_source, sampling.source(inputs(unlabelled.images))
+
+    def batches(first_step, inputs=sampling.images_themselves):
+        train_source, unlabelled_source = sources(inputs)
         return sampling.training_batches(
             sampling.labelled_batches(
                 train_source, class_pools, config.sup_per_batch, config.seed, first_step

@@ -12,7 +12,7 @@ import textwrap
 
 import keras
 
-from semisup.architectures import applications, convolutional, residual, saved_models
+from semisup.architectures import applications, convolutional, residual, saved_models, transfer
 from semisup.architectures.common import half_squares
 from semisup.errors import ArgumentError, UserError
 
@@ -30,6 +30,8 @@ def build(
     pretrained=False,
     num_blocks=None,
     dropout=None,
+    trainable=transfer.ALL,
+    head_units=None,
 ):
     """Build a network by its name.
 
@@ -52,17 +54,25 @@ def build(
         num_blocks: blocks in each stage of a `resnet_..._model`, 1 or more; None: the network's.
         dropout: rate of the dropout of a `resnet_..._model` or `mnist_model_dropout`, in [0, 1);
             None: the network's.
+        trainable: "all", "head" or a number, see `transfer.with_head`; unless it is "all", the
+            network gets a head.
+        head_units: units of the hidden layer of a head; None: 256 if something is frozen, else
+            there is no head.
 
     Returns:
         A Keras model from images (n, height, width, channels) to embeddings (n, embedding_size).
 
     Raises:
-        ValueError: if the name is unknown, the images don't fit the network, or `num_blocks` or
-            `dropout` is given to a network that has no such setting, or out of its range.
+        ValueError: if the name is unknown, the images don't fit the network, `num_blocks` or
+            `dropout` is given to a network that has no such setting, or out of its range, or more
+            layers are to be trained than there are.
         UserError: if a file cannot be read, is no such model or does not take such images, or if
             weights cannot be downloaded.
     """
     input_shape = tuple(input_shape)
+    if trainable != transfer.ALL and head_units is None:
+        head_units = transfer.DEFAULT_UNITS
+    has_head = head_units is not None
     known = None if name.endswith(".keras") else _known_name(name)
     if pretrained and (known is None or known in NETWORKS):
         raise ArgumentError(
@@ -70,14 +80,20 @@ def build(
         )
     settings = _settings(name, NETWORKS.get(known), num_blocks=num_blocks, dropout=dropout)
     if known in NETWORKS:
-        return NETWORKS[known].build(
+        model = NETWORKS[known].build(
             known, input_shape, embedding_size, normalization, l2_weight, **settings
         )
-    if known is None:
-        model = _load(name, input_shape, embedding_size, normalization)
+    elif known is None:
+        model = _load(name, input_shape, None if has_head else embedding_size, normalization)
     else:
-        model = applications.build(known, input_shape, embedding_size, normalization, pretrained)
-    if l2_weight is not None:
+        width = None if has_head else embedding_size
+        model = applications.build(known, input_shape, width, normalization, pretrained)
+    if has_head:
+        try:
+            model = transfer.with_head(model, embedding_size, head_units, trainable)
+        except ValueError as error:
+            raise ArgumentError("trainable", trainable, str(error)) from None
+    if l2_weight is not None and (has_head or known not in NETWORKS):
         _regularize(model, l2_weight)
     return model
 
@@ -95,13 +111,16 @@ def describe():
 
 
 def uses_batch_statistics(model):
-    """Return whether a model, or any model or layer nested in it, is batch normalised.
+    """Return whether training normalises batches in a model, or in any layer nested in it.
+
+    Frozen layers normalise by the statistics that they have, and don't count.
 
     Args:
         model: a Keras model or layer.
     """
     return any(
-        isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers()
+        isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        for layer in model._flatten_layers()
     )
 
 
@@ -148,7 +167,7 @@ def _load(path, input_shape, embedding_size, normalization):
         )
     if any(size not in (None, given) for size, given in zip(takes[1:], input_shape, strict=True)):
         raise UserError(f"{path} takes images of shape {takes[1:]}, not {input_shape}")
-    if embedding_size not in (_DEFAULT_EMBEDDING_SIZE, gives[1]):
+    if embedding_size not in (None, _DEFAULT_EMBEDDING_SIZE, gives[1]):
         raise ArgumentError(
             "embedding_size", embedding_size, f"{path} returns embeddings of width {gives[1]}"
         )

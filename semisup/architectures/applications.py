@@ -35,13 +35,13 @@ def build(name, input_shape, embedding_size, normalization=None, pretrained=Fals
     Args:
         name: one of `names()`.
         input_shape: (height, width, channels), with 1 or 3 channels.
-        embedding_size: width of the embeddings.
+        embedding_size: width of the embeddings; None: the pooled features are returned.
         normalization: layer that normalises the images; None: what the network was designed for.
         pretrained: whether to start from the ImageNet weights, which are downloaded once.
 
     Returns:
         A Functional model from images (n, height, width, channels) in [0, 255] to embeddings
-        (n, embedding_size). The body is nested in it.
+        (n, embedding_size), or features. The body is nested in it.
 
     Raises:
         ValueError: if the images are too small or have other channels, or if a normalisation is
@@ -60,7 +60,9 @@ def build(name, input_shape, embedding_size, normalization=None, pretrained=Fals
         x = keras.layers.Concatenate(dtype="float32", name="rgb")([x, x, x])
     if normalization is None:
         x = ApplicationPreprocessing(_module_name(name), name="normalization")(x)
-    embeddings = keras.layers.Dense(embedding_size, name="embedding")(body(x))
+    embeddings = body(x)
+    if embedding_size is not None:
+        embeddings = keras.layers.Dense(embedding_size, name="embedding")(embeddings)
     return keras.Model(images, embeddings, name=name.lower())
 
 

@@ -154,11 +154,17 @@ def _hash(key, number):
     return mixed
 
 
+def images_themselves(images):
+    """Return images: they are what a network is given, unless it is given features of them."""
+    return images
+
+
 def source(images):
     """Return images as pipelines gather from them: copied once, however many pipelines do.
 
     Args:
-        images: (n, height, width, channels) uint8, in memory or memory-mapped.
+        images: (n, height, width, channels) uint8, in memory or memory-mapped; or an array of
+            whatever else a network is given.
 
     Returns:
         A tensor in the processor's memory; a memory-mapped array as it is.
@@ -185,7 +191,7 @@ def gather(images, indices):
 
     if not isinstance(images, np.memmap):
         return tf.gather(images, indices)
-    rows = tf.numpy_function(lambda chosen: images[chosen], [indices], tf.uint8, stateful=False)
+    rows = tf.numpy_function(lambda chosen: images[chosen], [indices], images.dtype, stateful=False)
     return tf.ensure_shape(rows, (indices.shape[0], *images.shape[1:]))
 
 

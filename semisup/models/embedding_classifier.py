@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from semisup.architectures import uses_batch_statistics
+from semisup.architectures import transfer, uses_batch_statistics
 from semisup.models import exporting
 from semisup.models import inputs as model_inputs
 from semisup.models.classification_loss import ClassificationLoss
@@ -212,7 +212,10 @@ class EmbeddingClassifier(WeightedLossesModel):
 
     def run_network(self, prepared, training=False):
         """Compute the embeddings of examples that are prepared, and augmented if they should be."""
-        return self.network(prepared, training=training)
+        network = transfer.taking(self.network, prepared)
+        if network is not self.network:
+            prepared = transfer.first_view(prepared)
+        return network(prepared, training=training)
 
     def augment(self, prepared, training=True):
         """Change prepared examples at random in training, where there is an augmentation."""

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from semisup.architectures import transfer
+
 
 def is_shape(shapes):
     """Return whether a structure is the shape of one tensor."""
@@ -116,7 +118,8 @@ def prepare(network, examples, built_shapes=None):
 
     Args:
         network: a Keras model or layer.
-        examples: a tensor, or a structure of tensors.
+        examples: a tensor, or a structure of tensors; may be features, for a network of which only
+            the head is trained.
         built_shapes: structure of the shapes that the model was built with, or None.
 
     Returns:
@@ -127,6 +130,8 @@ def prepare(network, examples, built_shapes=None):
         ValueError: if an example has another rank than the network's input, or RGB images meet a
             network for grey ones.
     """
+    if transfer.takes_features(network, examples):
+        return ops.cast(examples, "float32")
     tensors = [
         part if isinstance(part, keras.KerasTensor) else ops.convert_to_tensor(part)
         for part in keras.tree.flatten(examples)

@@ -1,5 +1,8 @@
 """Adam, with a learning rate that can be steered and with averages that can be forgotten."""
 
+import types
+from collections.abc import Mapping
+
 import keras
 from keras import ops
 
@@ -16,11 +19,14 @@ class SteerableAdam(keras.optimizers.Adam):
         gradient_norms: float32 weight, the length of the gradient of each trainable variable in the
             latest step, before it is limited.
         transient_variables: weights that every step sets anew, so that no checkpoint needs them.
+        rate_factors: what the learning rate of a variable is multiplied by, by the variable's path;
+            1 for all others.
     """
 
     learning_rate_scale = None
     gradient_norms = None
     transient_variables = ()
+    rate_factors: Mapping[str, float] = types.MappingProxyType({})
 
     def build(self, variables):
         """Create the slots for the variables, and the scale."""
@@ -43,6 +49,11 @@ class SteerableAdam(keras.optimizers.Adam):
         ]
         self.gradient_norms.assign(ops.stack([ops.cast(norm, "float32") for norm in norms]))
 
+    def update_step(self, gradient, variable, learning_rate):
+        """Move a variable, at its own learning rate: see `keras.optimizers.Adam`."""
+        factor = self.rate_factors.get(variable.path, 1.0)
+        super().update_step(gradient, variable, learning_rate * factor)
+
     def latest_updates(self):
         """Return what the latest step subtracted from each trainable variable, as NumPy arrays."""
         step = int(ops.convert_to_numpy(self.iterations))
@@ -52,9 +63,12 @@ class SteerableAdam(keras.optimizers.Adam):
         )
         return [
             factor
+            * self.rate_factors.get(variable.path, 1.0)
             * ops.convert_to_numpy(momentum)
             / (ops.convert_to_numpy(ops.sqrt(velocity)) + self.epsilon)
-            for momentum, velocity in zip(self._momentums, self._velocities, strict=True)
+            for variable, momentum, velocity in zip(
+                self._trainable_variables, self._momentums, self._velocities, strict=True
+            )
         ]
 
     def _steps_averaged(self, step):

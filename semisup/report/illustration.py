@@ -152,7 +152,8 @@ def _associations(run, config, task, data, predictor):
     moments = [(step, predictor)]
     if first < step:
         early, _ = loading.load_run(run.path, first, task)
-        moments.insert(0, (first, evaluation.Predictor(early, predictor.batch_size)))
+        early = evaluation.Predictor(early, predictor.batch_size, predictor.features)
+        moments.insert(0, (first, early))
     labelled = _labelled(data, LABELLED_IN_GRAPH)["labelled_images"]
     (_, batch), _ = next(iter(data.batches(0).as_numpy_iterator()))
     unlabelled = batch[:UNLABELLED_IN_GRAPH]

@@ -8,7 +8,7 @@ from semisup.data.datasets import fingerprint
 from semisup.errors import UserError, shown
 from semisup.models import averaging
 from semisup.report import page
-from semisup.run import backend, checkpoints, loading, projector
+from semisup.run import backend, checkpoints, features, loading, projector
 from semisup.run.directory import RunDirectory
 
 _logger = logging.getLogger(__name__)
@@ -147,7 +147,8 @@ class Reporter:
         self.task = task
         self.data = data
         self.model = model
-        self.predictor = task.predictor(model, settings.eval_batch_size)
+        self.features = features.of_run(task, config, model)
+        self.predictor = task.predictor(model, settings.eval_batch_size, self.features)
         self.writer = tf.summary.create_file_writer(run.file("eval"))
 
     @staticmethod

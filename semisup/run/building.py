@@ -14,6 +14,7 @@ from semisup.errors import rephrased
     pretrained="--pretrained: {reason}",
     num_blocks="--num_blocks={value}: {reason}",
     dropout="--dropout={value}: {reason}",
+    trainable="--trainable={value}: {reason}",
 )
 def build_network(config, image_shape, normalization_images=None):
     """Build the network of a configuration, under the dtype policy of the moment.
@@ -44,7 +45,26 @@ def build_network(config, image_shape, normalization_images=None):
         pretrained=config.pretrained,
         num_blocks=config.num_blocks or None,
         dropout=None if config.dropout < 0 else config.dropout,
+        trainable=int(config.trainable) if config.trainable.isdecimal() else config.trainable,
+        head_units=None if config.head_units < 0 else config.head_units,
     )
+
+
+def build_augmentation(task, config):
+    """Build what changes the training examples of a configuration, or return None.
+
+    Args:
+        task: its `Task`.
+        config: a configuration of the task.
+
+    Returns:
+        A layer for images; for cached features, one that draws views.
+    """
+    if not config.feature_views:
+        return task.augmentation(config, config.seed)
+    from semisup.architectures.transfer import RandomView
+
+    return RandomView(config.seed, name="views")
 
 
 def classifier_regularizer():
@@ -93,6 +113,10 @@ def compile_model(config, model, optimizer_class=None):
         steps_per_execution=config.steps_per_execution,
     )
     model.optimizer.build(model.trainable_variables)
+    if config.network_learning_rate:
+        factor = config.network_learning_rate / config.learning_rate
+        below = model.network.layers[1].trainable_variables
+        model.optimizer.rate_factors = {variable.path: factor for variable in below}
     return model
 
 

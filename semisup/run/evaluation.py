@@ -42,12 +42,15 @@ class Predictor(keras.Model):
     Args:
         model: an `EmbeddingClassifier`.
         batch_size: images in a batch.
+        features: the `Features` of images, which are looked up and given to the model; None to give
+            it the images.
     """
 
-    def __init__(self, model, batch_size=500):
+    def __init__(self, model, batch_size=500, features=None):
         super().__init__(name="predictor")
         self.model = model
         self.batch_size = batch_size
+        self.features = features
         self._functions = {}
         self.compile(jit_compile=keras.backend.backend() == "jax")
 
@@ -66,6 +69,8 @@ class Predictor(keras.Model):
 
     def outputs(self, images):
         """Compute logits (n, classes) and embeddings (n, d), float32, of uint8 images."""
+        if self.features is not None:
+            images = self.features.plain(images)
         # A function that has seen two shapes of images would take any, without known channels.
         shape = tuple(images.shape[1:])
         self.predict_function = self._functions.get(shape)

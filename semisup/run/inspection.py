@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from semisup.architectures import layer_calls
+from semisup.architectures import layer_calls, transfer
 from semisup.run import kernel_images
 from semisup.run.monitoring import StepCallback
 
@@ -125,7 +125,7 @@ class Inspection(StepCallback):
         if self._probed is None:
             self._probed = self.images()
         if self._probe is None and self._probed is not None:
-            self._probe = ActivationProbe(model.network)
+            self._probe = ActivationProbe(transfer.taking(model.network, self._probed))
             # Some networks have no first kernels that can be drawn.
             with contextlib.suppress(ValueError):
                 self._first_convolution = layer_calls.first_convolution(model.network)

@@ -218,6 +218,9 @@ def write_input_images(writer, model, batch, step, count=16):
 
     for name, images in model.named_images(batch).items():
         images = np.asarray(images)
+        if images.ndim != 4:
+            # Features cannot be seen.
+            continue
         chosen = images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
         shown = model.prepare(chosen)
         augmentation = getattr(model, "augmentation", None)

@@ -24,7 +24,8 @@ class TaskData:
 
     Attributes:
         batches: function from a first step to a `tf.data.Dataset` of training batches, which go on
-            for ever.
+            for ever. Where networks of the task may be frozen, it takes `inputs`, too: a function
+            from an array of images to an array of what the network is given in their place.
         record: what is saved in the run directory as `data.json`: all that `Task.build_model` needs
             to build the model again, and what tells these data from others.
         evaluated_on: what evaluations measure on, for messages: "test images".
@@ -124,16 +125,26 @@ class Task(abc.ABC):
         Imported when it is asked for, since no training needs it.
         """
 
-    def predictor(self, model, batch_size):
+    def augmentation(self, config, seed):
+        """Build the layer that changes training images at random, or return None.
+
+        Args:
+            config: a configuration of the task.
+            seed: integer, 0 or more.
+        """
+        return None
+
+    def predictor(self, model, batch_size, features=None):
         """Return what `measure` measures a model by.
 
         Args:
             model: the model.
             batch_size: examples in a batch.
+            features: the `Features` of its images, where only its head is trained, or None.
         """
         from semisup.run.evaluation import Predictor
 
-        return Predictor(model, batch_size)
+        return Predictor(model, batch_size, features)
 
     def callbacks(self, config, data, predictor, keep):
         """Return Keras callbacks for what the task does at certain steps.

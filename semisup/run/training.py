@@ -3,11 +3,14 @@
 Shared by all tasks: see `semisup.run.task`.
 """
 
+import dataclasses
+import functools
 import math
 
 import keras
 import numpy as np
 
+from semisup.architectures import transfer
 from semisup.data import sampling
 from semisup.errors import UserError
 from semisup.models import averaging
@@ -18,6 +21,7 @@ from semisup.run import (
     checkpoints,
     directory,
     environment,
+    features,
     inspection,
     live_settings,
     loading,
@@ -86,6 +90,11 @@ def _train(config, task, run):
     if resumed:
         live_settings.applied(run.read_metrics(), config, task.steered)
     before = run.read_config()["settings"].get("eval_interval") if resumed else None
+    found = features.of_run(task, config, model)
+    if found is not None:
+        data = dataclasses.replace(
+            data, batches=functools.partial(data.batches, inputs=found.views)
+        )
     if config.devices > 1:
         backend.check_batch(model.named_images(first_batch(data, 0)))
     # Nothing is deleted or written before data and model are known to be right.
@@ -97,7 +106,7 @@ def _train(config, task, run):
     print(f"Training on {backend.describe(environment.hardware(config.devices))}.", flush=True)
     # Only now: what comes before has nothing to save, and stops at once.
     with StopSignals() as signals:
-        session = Session(config, task, run, data, model, step, signals, before)
+        session = Session(config, task, run, data, model, step, signals, before, found)
         session.fit()
     if signals.received and session.step < config.max_steps:
         without = " without --overwrite" if config.overwrite else ""
@@ -168,7 +177,9 @@ def check_same_data(path, saved, record):
 class Session:
     """One process' share of a run: from a step to the last one, or to a signal."""
 
-    def __init__(self, config, task, run, data, model, step, signals, earlier_interval=None):
+    def __init__(
+        self, config, task, run, data, model, step, signals, earlier_interval=None, found=None
+    ):
         self.config = config
         self.task = task
         self.run = run
@@ -176,7 +187,7 @@ class Session:
         self.model = model
         self.signals = signals
         self.first_step = step
-        self.predictor = task.predictor(model, config.eval_batch_size)
+        self.predictor = task.predictor(model, config.eval_batch_size, found)
         self.recorder = monitoring.Recorder(run)
         spe = config.steps_per_execution
         self.steering = live_settings.Steering(
@@ -258,7 +269,10 @@ class Session:
             *_, images = (None, *self.model.named_images(first_batch(self.data, 0)).values())
             if images is None:
                 return None
-            return keras.ops.convert_to_numpy(self.model.prepare(images[: inspection.PROBED]))
+            prepared = self.model.prepare(images[: inspection.PROBED])
+            if transfer.takes_features(self.model.network, prepared):
+                prepared = transfer.first_view(prepared)
+            return keras.ops.convert_to_numpy(prepared)
 
         config = self.config
         return inspection.Inspection(

@@ -1,0 +1,183 @@
+"""A trained network with a head on top, of which all, the last layers, or only the head is trained.
+
+Where only the head is trained, the network below it is a function that never changes. What it
+returns, the features of an image, need not be computed again in each step: a network with such a
+head is given images or their features.
+"""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+ALL, HEAD = "all", "head"
+"""What is trained: everything, or nothing but the head."""
+
+DEFAULT_UNITS = 256
+"""Units of the hidden layer of a head."""
+
+_BACKBONE = "backbone"
+
+
+class Parts(NamedTuple):
+    """A network whose head alone is trained.
+
+    Attributes:
+        backbone: functional model from images to features (n, f).
+        head: sequential model from features to embeddings (n, d).
+    """
+
+    backbone: keras.Model
+    head: keras.Model
+
+
+def with_head(network, embedding_size, units=DEFAULT_UNITS, trainable=ALL):
+    """Put a head on a network: a hidden layer with ReLU, and a linear embedding.
+
+    Args:
+        network: functional or sequential model from images (n, height, width, channels) to features
+            (n, f). A softmax classifier at its end is left out: see `without_classifier`.
+        embedding_size: width of the embeddings.
+        units: units of the hidden layer; 0: the embedding is a linear map of the features.
+        trainable: "all", "head", or a number: how many of the last layers of the network that have
+            weights are trained.
+
+    Returns:
+        A functional model from images to embeddings (n, embedding_size). Frozen layers with batch
+        normalisation keep their statistics.
+
+    Raises:
+        ValueError: if the network does not have as many layers with weights.
+    """
+    network = without_classifier(network)
+    backbone = keras.Model(network.inputs, network.outputs, name=_BACKBONE)
+    if trainable != ALL:
+        freeze(backbone, 0 if trainable == HEAD else trainable)
+    width = backbone.output_shape[-1]
+    layers = [keras.Input((width,), name="features")]
+    if units:
+        layers.append(keras.layers.Dense(units, activation="relu", name="hidden"))
+    layers.append(keras.layers.Dense(embedding_size, name="embedding"))
+    head = keras.Sequential(layers, name=HEAD)
+    images = keras.Input(backbone.input_shape[1:], dtype="float32", name="images")
+    # Not even dropout may act in a network that is a constant.
+    features = backbone(images, training=False) if trainable == HEAD else backbone(images)
+    return keras.Model(images, head(features), name="network")
+
+
+def without_classifier(network):
+    """Return a network without the softmax classifier at its end, if it has one.
+
+    Args:
+        network: functional or sequential model.
+
+    Returns:
+        The network up to the input of its last layer with weights, if what follows are
+        probabilities; else the network itself.
+    """
+    if not ends_in_probabilities(network):
+        return network
+    classifier = next((layer for layer in reversed(network.layers) if layer.weights), None)
+    if classifier is None or isinstance(classifier, keras.Model):
+        return network
+    return keras.Model(network.inputs, classifier.input, name=network.name)
+
+
+def ends_in_probabilities(network):
+    """Return whether the last layer of a functional or sequential model is a softmax."""
+    last = network.layers[-1]
+    activation = getattr(last, "activation", None)
+    return isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax
+
+
+def freeze(network, trained=0):
+    """Keep the weights of a network as they are, but for its last layers.
+
+    Args:
+        network: Keras model.
+        trained: how many of the last layers that have weights are trained, nested ones included.
+
+    Raises:
+        ValueError: if there are not as many.
+    """
+    layers = [
+        layer
+        for layer in network._flatten_layers(include_self=False)
+        if layer.weights and not list(layer._flatten_layers(include_self=False))
+    ]
+    if trained > len(layers):
+        raise ValueError(f"the network has {len(layers)} layers with weights, not {trained}")
+    for layer in layers[: len(layers) - trained]:
+        layer.trainable = False
+
+
+def parts(network: Any) -> Parts | None:
+    """Return the parts of a network of which only the head is trained, or None for another."""
+    layers = getattr(network, "layers", [])
+    if len(layers) != 3 or layers[1].name != _BACKBONE or layers[2].name != HEAD:
+        return None
+    return None if layers[1].trainable_variables else Parts(*layers[1:])
+
+
+def takes_features(network: Any, examples: Any) -> bool:
+    """Return whether examples are features, which the head of a network takes.
+
+    Args:
+        network: any network.
+        examples: what a model is given.
+    """
+    shape = getattr(examples, "shape", None)
+    if shape is None or len(shape) not in (2, 3) or (found := parts(network)) is None:
+        return False
+    return shape[-1] == found.head.input_shape[-1]
+
+
+def taking(network: Any, examples: Any) -> Any:
+    """Return what of a network takes examples: its head if they are features, else all of it."""
+    return parts(network).head if takes_features(network, examples) else network
+
+
+def first_view(features: Any) -> Any:
+    """Return the features (n, f) of images as they are, of features of any views of them.
+
+    Args:
+        features: (n, f), or (n, views, f).
+    """
+    return features if len(features.shape) == 2 else features[:, 0]
+
+
+@keras.saving.register_keras_serializable(package="semisup")
+class RandomView(keras.layers.Layer):
+    """Draw one of the views of each image, in training: the augmentation of features.
+
+    Takes features (n, views, f), and returns (n, f). Outside of training the first view is taken,
+    which is that of the image as it is. What has another shape passes.
+
+    Args:
+        seed: integer in [0, 2**31).
+        **kwargs: arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(self, seed, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.seed = seed
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, features, training=False):
+        """Return a view of each example."""
+        if len(features.shape) != 3:
+            return features
+        if not training:
+            return first_view(features)
+        count, views = ops.shape(features)[0], features.shape[1]
+        drawn = keras.random.randint((count,), 0, views, seed=self.generator)
+        chosen = ops.one_hot(drawn, views, dtype=features.dtype)
+        return ops.einsum("nv,nvf->nf", chosen, features)
+
+    def compute_output_shape(self, input_shape):
+        """Return the shape of one view."""
+        return input_shape if len(input_shape) != 3 else (input_shape[0], input_shape[2])
+
+    def get_config(self):
+        """Return the arguments of the constructor."""
+        return {**super().get_config(), "seed": self.seed}

@@ -1,0 +1,279 @@
+"""Features of images from a frozen network: computed once, and found again by every later run.
+
+The cache has a folder for each network and kind of view, with files that are never changed: each
+holds the features that one run added, by the digests of the images' pixels. So it does not matter
+which data set, split or class an image is in, and new images cost no more than themselves.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from semisup.architectures import transfer
+from semisup.data import cache
+from semisup.errors import UserError
+from semisup.run import writing
+
+_logger = logging.getLogger(__name__)
+
+_FORMAT = 1
+"""Part of every folder's name: raised whenever the same images get other features."""
+
+_BATCH = 32
+_DIGEST_BYTES = 16
+_ANONYMOUS = frozenset(
+    ("name", "registered_name", "module", "build_config", "compile_config", "inbound_nodes")
+    + ("input_layers", "output_layers", "trainable")
+)
+
+
+def of_run(task, config, model):
+    """Return the features that a run is trained and evaluated on, or None if it takes images.
+
+    Args:
+        task: the run's `Task`.
+        config: its configuration.
+        model: its `EmbeddingClassifier`, with the weights of the run.
+
+    Returns:
+        A `Features`, or None unless the head alone is trained.
+    """
+    parts = transfer.parts(model.network) if config.trainable == transfer.HEAD else None
+    if parts is None:
+        return None
+    return Features(
+        parts.backbone,
+        prepare=model.prepare,
+        folder=Path(config.cache_dir or cache.default_cache_dir()) / "features",
+        views=config.feature_views,
+        # Views are the same for all seeds, so that they are computed once.
+        augmentation=task.augmentation(config, seed=0) if config.feature_views else None,
+        progress=config.progress,
+    )
+
+
+class Features:
+    """The features of images, and of augmented views of them.
+
+    Args:
+        backbone: model from prepared images to features (n, f).
+        prepare: function from uint8 images to what the backbone takes.
+        folder: folder of the cache.
+        views: augmented views of each image, beside the image as it is.
+        augmentation: layer that makes views of prepared images, or None. What it draws is set by
+            the image and the number of the view alone.
+        progress: whether to show a progress bar where many features are computed.
+    """
+
+    def __init__(
+        self,
+        backbone: keras.Model,
+        prepare: Callable = lambda images: ops.cast(images, "float32"),
+        folder: str | os.PathLike = ".",
+        views: int = 0,
+        augmentation: keras.layers.Layer | None = None,
+        progress: bool = False,
+    ):
+        self._backbone = backbone
+        self._prepare = prepare
+        self._augmentation = augmentation
+        self._progress = progress
+        network = digest_of(backbone)
+        names = ["plain"]
+        if views:
+            pipeline = digest_of(augmentation)
+            names += [f"{pipeline}-{view}" for view in range(1, views + 1)]
+        self._stores = [
+            _Store(Path(folder) / f"{network}-{name}", backbone.output_shape[-1]) for name in names
+        ]
+        # Arrays that were asked for, so that evaluations need not look at the pixels again.
+        self._known = []
+
+    def plain(self, images: np.ndarray) -> np.ndarray:
+        """Return the features of images as they are.
+
+        Args:
+            images: (n, height, width, channels) uint8, in memory or memory-mapped.
+
+        Returns:
+            (n, f) float32.
+
+        Raises:
+            UserError: if the cache cannot be written.
+        """
+        return self._looked_up(images, self._stores[:1])[:, 0]
+
+    def views(self, images: np.ndarray) -> np.ndarray:
+        """Return the features of images, and of all views of each.
+
+        Args:
+            images: see `plain`.
+
+        Returns:
+            (n, 1 + views, f) float32, that of the image as it is first; (n, f) without views.
+
+        Raises:
+            UserError: if the cache cannot be written.
+        """
+        if len(self._stores) == 1:
+            return self.plain(images)
+        return self._looked_up(images, self._stores)
+
+    def _looked_up(self, images, stores):
+        for known, count, features in self._known:
+            if known is images and count == len(stores):
+                return features
+        digests = [_digest(image) for image in images]
+        features = np.stack(
+            [self._view(images, digests, view, store) for view, store in enumerate(stores)], axis=1
+        )
+        self._known = [*self._known[-7:], (images, len(stores), features)]
+        return features
+
+    def _view(self, images, digests, view, store):
+        store.open()
+        missing = {}
+        for place, digest in enumerate(digests):
+            if digest not in store:
+                missing.setdefault(digest, place)
+        if missing:
+            store.add(list(missing), self._compute(images, list(missing.values()), view))
+        return store.rows(digests)
+
+    def _compute(self, images, places, view):
+        """Compute the features of a view of some images, (k, f)."""
+        what = (
+            "images" if view == 0 else f"augmented images, view {view} of {len(self._stores) - 1}"
+        )
+        _logger.info("Computing the features of %d %s; later runs find them.", len(places), what)
+        bar = keras.utils.Progbar(len(places), unit_name="image") if self._progress else None
+        computed = []
+        for start in range(0, len(places), _BATCH):
+            chosen = places[start : start + _BATCH]
+            # Of one size, so that it is compiled once, and rounds alike.
+            padded = chosen + chosen[:1] * (_BATCH - len(chosen))
+            prepared = self._prepare(np.stack([images[place] for place in padded]))
+            if view:
+                prepared = self._augmented(prepared, [images[place] for place in padded], view)
+            features = self._backbone.predict_on_batch(prepared)
+            computed.append(np.asarray(features, np.float32)[: len(chosen)])
+            if bar is not None:
+                bar.update(start + len(chosen))
+        return np.concatenate(computed)
+
+    def _augmented(self, prepared, originals, view):
+        """Augment images, each by random numbers of its own."""
+        changed = []
+        for number, original in enumerate(originals):
+            seed = hashlib.blake2b(_digest(original) + bytes([view % 256]), digest_size=4)
+            for place, variable in enumerate(self._augmentation.variables):
+                # The state of a seed generator: a seed, and a counter.
+                state = [int.from_bytes(seed.digest(), "big") & 0x7FFFFFFF, place]
+                variable.assign(np.asarray(state, variable.dtype))
+            image = prepared[number : number + 1]
+            changed.append(self._augmentation(image, training=True))
+        return ops.concatenate(changed)
+
+
+class _Store:
+    """Features of one view, by the digests of images: files in a folder."""
+
+    def __init__(self, folder, width):
+        self.folder = folder
+        self.width = width
+        self._rows = {}
+        self._read = set()
+
+    def __contains__(self, digest):
+        return digest in self._rows
+
+    def open(self):
+        """Read the files that are new."""
+        for path in sorted(self.folder.glob("[0-9a-f]*.npz")):
+            if path.name not in self._read:
+                self._read.add(path.name)
+                self._take(*self._content(path))
+
+    def add(self, digests, features):
+        """Keep features (k, f), in a file that is there as a whole or not at all.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        name = f"{secrets.token_hex(8)}.npz"
+        array = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST_BYTES)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with writing.replacing(self.folder / name) as temporary:
+                np.savez(temporary, digests=array, features=features)
+        except OSError as error:
+            raise UserError(
+                f"features cannot be kept in {self.folder}: {error.strerror}; --cache_dir names "
+                "another folder"
+            ) from None
+        self._read.add(name)
+        self._take(array, features)
+
+    def rows(self, digests):
+        """Return the features (n, f) of images."""
+        rows = np.empty((len(digests), self.width), np.float32)
+        for place, digest in enumerate(digests):
+            rows[place] = self._rows[digest]
+        return rows
+
+    def _take(self, digests, features):
+        for digest, row in zip(digests, features, strict=True):
+            self._rows.setdefault(digest.tobytes(), row)
+
+    def _content(self, path):
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                digests, features = archive["digests"], archive["features"]
+            shapes = (len(digests), _DIGEST_BYTES), (len(digests), self.width)
+            right = (digests.shape, features.shape) == shapes
+            if right and digests.dtype == np.uint8 and features.dtype == np.float32:
+                return digests, features
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            pass
+        _logger.warning("%s is damaged: its features are computed again", path)
+        return (), ()
+
+
+def digest_of(network: keras.Model) -> str:
+    """Return a digest of what a network computes: its layers, whatever their names, and weights.
+
+    Args:
+        network: a built Keras model.
+    """
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    config = keras.saving.serialize_keras_object(network)
+    digest.update(json.dumps([_FORMAT, _anonymous(config)], sort_keys=True, default=str).encode())
+    for variable in network.variables:
+        digest.update(np.ascontiguousarray(ops.convert_to_numpy(variable)).tobytes())
+    return digest.hexdigest()
+
+
+def _anonymous(config):
+    """Return a configuration without what says nothing of the computation, such as names."""
+    if isinstance(config, dict):
+        kept = {name: part for name, part in config.items() if name not in _ANONYMOUS}
+        return {name: _anonymous(part) for name, part in kept.items()}
+    if isinstance(config, Sequence) and not isinstance(config, str):
+        return [_anonymous(part) for part in config]
+    return config
+
+
+def _digest(image):
+    shape = repr(image.shape).encode()
+    return hashlib.blake2b(
+        np.ascontiguousarray(image).tobytes() + shape, digest_size=_DIGEST_BYTES
+    ).digest()
