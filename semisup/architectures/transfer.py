@@ -5,10 +5,13 @@ returns, the features of an image, need not be computed again in each step: a ne
 head is given images or their features.
 """
 
+import logging
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
+
+_logger = logging.getLogger(__name__)
 
 ALL, HEAD = "all", "head"
 """What is trained: everything, or nothing but the head."""
@@ -75,11 +78,10 @@ def without_classifier(network):
         The network up to the input of its last layer with weights, if what follows are
         probabilities; else the network itself.
     """
-    if not ends_in_probabilities(network):
-        return network
     classifier = next((layer for layer in reversed(network.layers) if layer.weights), None)
-    if classifier is None or isinstance(classifier, keras.Model):
+    if not ends_in_probabilities(network) or isinstance(classifier, keras.Model):
         return network
+    _logger.info("The softmax classifier at the end of %s is left out.", network.name)
     return keras.Model(network.inputs, classifier.input, name=network.name)
 
 
@@ -111,12 +113,16 @@ def freeze(network, trained=0):
         layer.trainable = False
 
 
+def has_head(network: Any) -> bool:
+    """Return whether a network was made by `with_head`."""
+    return [layer.name for layer in getattr(network, "layers", ())[1:]] == [_BACKBONE, HEAD]
+
+
 def parts(network: Any) -> Parts | None:
     """Return the parts of a network of which only the head is trained, or None for another."""
-    layers = getattr(network, "layers", [])
-    if len(layers) != 3 or layers[1].name != _BACKBONE or layers[2].name != HEAD:
+    if not has_head(network) or network.layers[1].trainable_variables:
         return None
-    return None if layers[1].trainable_variables else Parts(*layers[1:])
+    return Parts(*network.layers[1:])
 
 
 def takes_features(network: Any, examples: Any) -> bool:

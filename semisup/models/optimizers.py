@@ -1,7 +1,6 @@
 """Adam, with a learning rate that can be steered and with averages that can be forgotten."""
 
-import types
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import keras
 from keras import ops
@@ -19,14 +18,14 @@ class SteerableAdam(keras.optimizers.Adam):
         gradient_norms: float32 weight, the length of the gradient of each trainable variable in the
             latest step, before it is limited.
         transient_variables: weights that every step sets anew, so that no checkpoint needs them.
-        rate_factors: what the learning rate of a variable is multiplied by, by the variable's path;
-            1 for all others.
+        rate_factors: what the learning rate of each trainable variable is multiplied by; empty for
+            1 everywhere. Set before the first step.
     """
 
     learning_rate_scale = None
     gradient_norms = None
     transient_variables = ()
-    rate_factors: Mapping[str, float] = types.MappingProxyType({})
+    rate_factors: Sequence[float] = ()
 
     def build(self, variables):
         """Create the slots for the variables, and the scale."""
@@ -51,8 +50,9 @@ class SteerableAdam(keras.optimizers.Adam):
 
     def update_step(self, gradient, variable, learning_rate):
         """Move a variable, at its own learning rate: see `keras.optimizers.Adam`."""
-        factor = self.rate_factors.get(variable.path, 1.0)
-        super().update_step(gradient, variable, learning_rate * factor)
+        if self.rate_factors:
+            learning_rate = learning_rate * self.rate_factors[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate)
 
     def latest_updates(self):
         """Return what the latest step subtracted from each trainable variable, as NumPy arrays."""
@@ -61,14 +61,13 @@ class SteerableAdam(keras.optimizers.Adam):
         factor = self.learning_rate_at(step - 1) * float(
             ops.convert_to_numpy(self._bias_correction(averaged))
         )
+        own = self.rate_factors or [1.0] * len(self._momentums)
         return [
             factor
-            * self.rate_factors.get(variable.path, 1.0)
+            * rate
             * ops.convert_to_numpy(momentum)
             / (ops.convert_to_numpy(ops.sqrt(velocity)) + self.epsilon)
-            for variable, momentum, velocity in zip(
-                self._trainable_variables, self._momentums, self._velocities, strict=True
-            )
+            for rate, momentum, velocity in zip(own, self._momentums, self._velocities, strict=True)
         ]
 
     def _steps_averaged(self, step):

@@ -115,8 +115,10 @@ def compile_model(config, model, optimizer_class=None):
     model.optimizer.build(model.trainable_variables)
     if config.network_learning_rate:
         factor = config.network_learning_rate / config.learning_rate
-        below = model.network.layers[1].trainable_variables
-        model.optimizer.rate_factors = {variable.path: factor for variable in below}
+        below = {variable.path for variable in model.network.layers[1].trainable_variables}
+        model.optimizer.rate_factors = [
+            factor if variable.path in below else 1.0 for variable in model.trainable_variables
+        ]
     return model
 
 

@@ -221,9 +221,14 @@ class RunDirectory:
         writing.write_table(self.file(name), header, rows)
 
     def write_model(self, model):
-        """Write a Keras model as `model.keras`."""
-        with writing.replacing(self.file("model.keras")) as temporary:
-            model.save(temporary)
+        """Write a Keras model as `model.keras`, without its optimizer."""
+        optimizer, compiled = model.optimizer, model.compiled
+        model.optimizer, model.compiled = None, False
+        try:
+            with writing.replacing(self.file("model.keras")) as temporary:
+                model.save(temporary)
+        finally:
+            model.optimizer, model.compiled = optimizer, compiled
 
     def check(self, config, task_name, overwrite=False):
         """Check that the directory is free for a configuration, or holds a run of it.

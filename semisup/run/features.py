@@ -30,10 +30,18 @@ _FORMAT = 1
 
 _BATCH = 32
 _DIGEST_BYTES = 16
-_ANONYMOUS = frozenset(
-    ("name", "registered_name", "module", "build_config", "compile_config", "inbound_nodes")
-    + ("input_layers", "output_layers", "trainable")
-)
+_UNESSENTIAL = {
+    "name",
+    "registered_name",
+    "module",
+    "build_config",
+    "compile_config",
+    "inbound_nodes",
+    "input_layers",
+    "output_layers",
+    "trainable",
+}
+"""What a configuration says beside what is computed."""
 
 
 def of_run(task, config, model):
@@ -146,14 +154,14 @@ class Features:
             if digest not in store:
                 missing.setdefault(digest, place)
         if missing:
-            store.add(list(missing), self._compute(images, list(missing.values()), view))
+            store.add(list(missing), self._compute(images, missing, view))
         return store.rows(digests)
 
     def _compute(self, images, places, view):
-        """Compute the features of a view of some images, (k, f)."""
-        what = (
-            "images" if view == 0 else f"augmented images, view {view} of {len(self._stores) - 1}"
-        )
+        """Compute the features (k, f) of a view of images, whose digests and places are given."""
+        digests, places = list(places), list(places.values())
+        count = len(self._stores) - 1
+        what = "images" if view == 0 else f"augmented images, view {view} of {count}"
         _logger.info("Computing the features of %d %s; later runs find them.", len(places), what)
         bar = keras.utils.Progbar(len(places), unit_name="image") if self._progress else None
         computed = []
@@ -163,22 +171,22 @@ class Features:
             padded = chosen + chosen[:1] * (_BATCH - len(chosen))
             prepared = self._prepare(np.stack([images[place] for place in padded]))
             if view:
-                prepared = self._augmented(prepared, [images[place] for place in padded], view)
+                own = digests[start : start + _BATCH]
+                prepared = self._augmented(prepared, own + own[:1] * (_BATCH - len(own)), view)
             features = self._backbone.predict_on_batch(prepared)
             computed.append(np.asarray(features, np.float32)[: len(chosen)])
             if bar is not None:
                 bar.update(start + len(chosen))
         return np.concatenate(computed)
 
-    def _augmented(self, prepared, originals, view):
+    def _augmented(self, prepared, digests, view):
         """Augment images, each by random numbers of its own."""
         changed = []
-        for number, original in enumerate(originals):
-            seed = hashlib.blake2b(_digest(original) + bytes([view % 256]), digest_size=4)
+        for number, digest in enumerate(digests):
+            seed = np.random.SeedSequence([view, *digest]).generate_state(1)[0] >> 1
             for place, variable in enumerate(self._augmentation.variables):
                 # The state of a seed generator: a seed, and a counter.
-                state = [int.from_bytes(seed.digest(), "big") & 0x7FFFFFFF, place]
-                variable.assign(np.asarray(state, variable.dtype))
+                variable.assign(np.array([seed, place], variable.dtype))
             image = prepared[number : number + 1]
             changed.append(self._augmentation(image, training=True))
         return ops.concatenate(changed)
@@ -265,7 +273,7 @@ def digest_of(network: keras.Model) -> str:
 def _anonymous(config):
     """Return a configuration without what says nothing of the computation, such as names."""
     if isinstance(config, dict):
-        kept = {name: part for name, part in config.items() if name not in _ANONYMOUS}
+        kept = {name: part for name, part in config.items() if name not in _UNESSENTIAL}
         return {name: _anonymous(part) for name, part in kept.items()}
     if isinstance(config, Sequence) and not isinstance(config, str):
         return [_anonymous(part) for part in config]

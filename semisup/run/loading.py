@@ -6,7 +6,7 @@ import os
 
 import keras
 
-from semisup.architectures import saved_models
+from semisup.architectures import saved_models, transfer
 from semisup.errors import UserError, first_line, shown
 from semisup.models import averaging
 from semisup.run import checkpoints
@@ -23,7 +23,8 @@ def load_model(path):
         path: the file.
 
     Returns:
-        The model, compiled, with the weights that the run was evaluated with at its end.
+        The model, with the weights that the run was evaluated with at its end, compiled with
+        Keras' own optimizer.
 
     Raises:
         UserError: if it is no such file, or made of classes of one's own that are not registered.
@@ -31,7 +32,10 @@ def load_model(path):
     # Their classes are found by Keras once they are imported.
     for module in MODULES.values():
         importlib.import_module(module.rpartition(".")[0])
-    return saved_models.load(path)
+    model = saved_models.load(path)
+    if not model.compiled:
+        model.compile()
+    return model
 
 
 def load_run(logdir, step=None, task=None):
@@ -113,6 +117,15 @@ def restore_model(run, config, task, step=None):
     return model
 
 
+def _copy_weights(model, trained):
+    network = model.network
+    if len(network.weights) != len(trained.network.weights) and transfer.has_head(network):
+        network = network.layers[1]
+    network.set_weights(trained.network.get_weights())
+    if model.num_classes == trained.num_classes:
+        model.classifier.set_weights(trained.classifier.get_weights())
+
+
 def step_of(model):
     """Return the number of training steps that a model has taken."""
     return int(keras.ops.convert_to_numpy(model.step))
@@ -120,6 +133,9 @@ def step_of(model):
 
 def begin_with(model, logdir):
     """Set the weights of network and classifier to those that another run ended with.
+
+    A network that has a head, where the other run's has none, takes them below its head. A
+    classifier of another number of classes stays as it is.
 
     Args:
         model: an `EmbeddingClassifier`, built.
@@ -137,9 +153,7 @@ def begin_with(model, logdir):
         raise UserError(f"--initial_run={logdir} holds no model.keras: is its training complete?")
     try:
         trained = saved_models.load(path, compile=False)
-        parts = [(model.network, trained.network), (model.classifier, trained.classifier)]
-        for part, other in parts:
-            part.set_weights(other.get_weights())
+        _copy_weights(model, trained)
     except Exception as error:
         # A damaged file can raise nearly anything.
         raise UserError(

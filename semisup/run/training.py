@@ -92,9 +92,8 @@ def _train(config, task, run):
     before = run.read_config()["settings"].get("eval_interval") if resumed else None
     found = features.of_run(task, config, model)
     if found is not None:
-        data = dataclasses.replace(
-            data, batches=functools.partial(data.batches, inputs=found.views)
-        )
+        batches = functools.partial(data.batches, inputs=found.views)
+        data = dataclasses.replace(data, batches=batches)
     if config.devices > 1:
         backend.check_batch(model.named_images(first_batch(data, 0)))
     # Nothing is deleted or written before data and model are known to be right.
