@@ -53,8 +53,10 @@ def kernel_drawings(predictor, images):
 
     Returns:
         Functions by names, see `drawings`; they raise `ValueError` for a network without
-        convolutions, or one whose layers are not known.
+        convolutions, or one whose layers are not known. None for a network that is not trained.
     """
+    if predictor.features is not None:
+        return {}
     from semisup.report.figures import excitation
 
     def first():
