@@ -62,6 +62,12 @@ class TrainConfig(_Base):
         help="Split of the target that unlabelled batches are drawn from: train, or one that the "
         "data set has (unlabelled for folders).",
     )
+    target_test_split: str = option(
+        "test",
+        "Data",
+        "Split of the target that the error is measured on: test, or that of --unsup_split, where "
+        "the images that are adapted to are those to classify (the transductive protocol).",
+    )
     unsup_samples: int = redefault(
         _Base,
         "unsup_samples",

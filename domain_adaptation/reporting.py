@@ -60,7 +60,8 @@ class AdaptationReporter(ImageReporter):
 
     def evaluated(self):
         """Return data set and split of the evaluated images: see `Reporter.evaluated`."""
-        return self.config.target_dataset, None if self.config.validation_samples else "test"
+        held_out = self.config.validation_samples
+        return self.config.target_dataset, None if held_out else self.config.target_test_split
 
     def _target_error(self, predictor):
         test = self.data.target_test

@@ -43,20 +43,26 @@ class DomainAdaptation(SemiSupervised):
         The target's labels serve to measure, not to train.
         """
         unlabelled_split = config.unsup_split if config.similarity != "none" else None
-        source = _load(config, config.dataset, None if config.target_only else "train", True)
+        source = _load(
+            config, config.dataset, None if config.target_only else "train", True, "test"
+        )
         target_split = "train" if config.target_only else unlabelled_split
-        target = _load(config, config.target_dataset, target_split, config.target_only)
+        needs_labels = config.target_only or config.target_test_split == target_split
+        target = _load(
+            config, config.target_dataset, target_split, needs_labels, config.target_test_split
+        )
         # A folder of images without labels has no classes.
         if target.class_names and source.class_names != target.class_names:
             raise UserError(
                 f"{config.dataset} and {config.target_dataset} have different classes: "
                 f"{_difference(source.class_names, target.class_names)}"
             )
-        tests = [data.splits.get("test") for data in (source, target)]
+        tests = [source.splits.get("test"), target.splits.get(config.target_test_split)]
         if not config.validation_samples and not is_labelled(tests[1]):
             raise UserError(
-                f"{config.target_dataset} has no labelled test images to measure the error on: "
-                "give --validation_samples, to measure it on held-out images of the source"
+                f"{config.target_dataset} has no labelled {config.target_test_split} images to "
+                "measure the error on: give --validation_samples, to measure it on held-out images "
+                "of the source"
             )
         labelled = target if config.target_only else source
         unlabelled = target.splits[unlabelled_split] if unlabelled_split else None
@@ -109,15 +115,15 @@ class DomainAdaptation(SemiSupervised):
 TASK = DomainAdaptation()
 
 
-def _load(config, name, split, labelled):
-    """A data set with a split, or None, and with its test images if there are any."""
+def _load(config, name, split, labelled, test_split):
+    """A data set with a split, or None, and with the images to test on if there are any."""
     return load_dataset(
         name,
         data_dir=config.resolved_data_dir,
         cache_dir=config.cache_dir or None,
         image_size=config.new_size,
         splits=() if split is None else (split,),
-        optional_splits=("test",),
+        optional_splits=() if test_split == split else (test_split,),
         labelled=labelled,
     )
 

@@ -53,7 +53,7 @@ def with_head(network, embedding_size, units=DEFAULT_UNITS, trainable=ALL):
         ValueError: if the network does not have as many layers with weights.
     """
     network = without_classifier(network)
-    backbone = keras.Model(network.inputs, network.outputs, name=_BACKBONE)
+    backbone = keras.Model(network.inputs[0], network.outputs[0], name=_BACKBONE)
     if trainable != ALL:
         freeze(backbone, 0 if trainable == HEAD else trainable)
     width = backbone.output_shape[-1]
@@ -63,9 +63,7 @@ def with_head(network, embedding_size, units=DEFAULT_UNITS, trainable=ALL):
     layers.append(keras.layers.Dense(embedding_size, name="embedding"))
     head = keras.Sequential(layers, name=HEAD)
     images = keras.Input(backbone.input_shape[1:], dtype="float32", name="images")
-    # Not even dropout may act in a network that is a constant.
-    features = backbone(images, training=False) if trainable == HEAD else backbone(images)
-    return keras.Model(images, head(features), name="network")
+    return keras.Model(images, head(backbone(images)), name="network")
 
 
 def without_classifier(network):
@@ -82,7 +80,7 @@ def without_classifier(network):
     if not ends_in_probabilities(network) or isinstance(classifier, keras.Model):
         return network
     _logger.info("The softmax classifier at the end of %s is left out.", network.name)
-    return keras.Model(network.inputs, classifier.input, name=network.name)
+    return keras.Model(network.inputs[0], classifier.input, name=network.name)
 
 
 def ends_in_probabilities(network):

@@ -212,10 +212,15 @@ class EmbeddingClassifier(WeightedLossesModel):
 
     def run_network(self, prepared, training=False):
         """Compute the embeddings of examples that are prepared, and augmented if they should be."""
-        network = transfer.taking(self.network, prepared)
-        if network is not self.network:
-            prepared = transfer.first_view(prepared)
-        return network(prepared, training=training)
+        parts = transfer.parts(self.network)
+        if parts is None:
+            return self.network(prepared, training=training)
+        if transfer.takes_features(self.network, prepared):
+            features = transfer.first_view(prepared)
+        else:
+            # Not even dropout may act in a network that is a constant.
+            features = parts.backbone(prepared, training=False)
+        return parts.head(features, training=training)
 
     def augment(self, prepared, training=True):
         """Change prepared examples at random in training, where there is an augmentation."""

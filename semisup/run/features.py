@@ -93,7 +93,7 @@ class Features:
     ):
         self._backbone = backbone
         self._prepare = prepare
-        self._augmentation = augmentation
+        self._augmenter = None if augmentation is None else _Augmenter(augmentation)
         self._progress = progress
         network = digest_of(backbone)
         names = ["plain"]
@@ -184,12 +184,27 @@ class Features:
         changed = []
         for number, digest in enumerate(digests):
             seed = np.random.SeedSequence([view, *digest]).generate_state(1)[0] >> 1
-            for place, variable in enumerate(self._augmentation.variables):
-                # The state of a seed generator: a seed, and a counter.
-                variable.assign(np.array([seed, place], variable.dtype))
-            image = prepared[number : number + 1]
-            changed.append(self._augmentation(image, training=True))
-        return ops.concatenate(changed)
+            changed.append(self._augmenter.change(prepared[number : number + 1], seed))
+        return np.concatenate(changed)
+
+
+class _Augmenter(keras.Model):
+    """An augmentation as a compiled function, of which each call draws anew."""
+
+    def __init__(self, augmentation):
+        super().__init__(name="augmenter")
+        self.augmentation = augmentation
+        self.compile(jit_compile=keras.backend.backend() == "jax")
+
+    def call(self, images):
+        return self.augmentation(images, training=True)
+
+    def change(self, images, seed):
+        """Augment a batch by random numbers that depend on a seed alone."""
+        for place, variable in enumerate(self.augmentation.variables):
+            # The state of a seed generator: a seed, and a counter.
+            variable.assign(np.array([seed, place], variable.dtype))
+        return self.predict_on_batch(images)
 
 
 class _Store:
@@ -244,7 +259,7 @@ class _Store:
 
     def _content(self, path):
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 digests, features = archive["digests"], archive["features"]
             shapes = (len(digests), _DIGEST_BYTES), (len(digests), self.width)
             right = (digests.shape, features.shape) == shapes

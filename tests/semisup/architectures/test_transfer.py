@@ -1,0 +1,141 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from semisup import AssociativeModel, architectures
+from semisup.architectures import transfer
+from tests.running import COMPILATIONS
+
+pytestmark = pytest.mark.backend
+
+SHAPE = (8, 8, 3)
+
+
+def network(units=6, softmax=False):
+    """A convolution with batch normalisation and dropout, and a dense layer."""
+    layers = keras.layers
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input(SHAPE),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(4, 3, use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Dropout(0.5),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(units, activation="softmax" if softmax else None),
+        ]
+    )
+
+
+def images(count=12, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *SHAPE)).astype("uint8")
+
+
+def values(model):
+    return [ops.convert_to_numpy(weight) for weight in model.weights]
+
+
+def trained(made, data, **options):
+    """Trains a network on its own labels for some steps, and returns the model."""
+    model = AssociativeModel(made, 3, **options)
+    model.build((None, *SHAPE))
+    model.compile("adam", jit_compile=COMPILATIONS[-1])
+    labels = np.arange(len(data)) % 3
+    model.fit((data, data), labels, batch_size=6, epochs=2, verbose=0, shuffle=False)
+    return model
+
+
+def test_a_head_makes_embeddings_of_the_wanted_width():
+    made = transfer.with_head(network(), 5, units=7, trainable="head")
+    assert made.output_shape == (None, 5)
+    assert [layer.units for layer in made.layers[-1].layers] == [7, 5]
+    assert len(transfer.with_head(network(), 5, units=0).layers[-1].layers) == 1
+
+
+@pytest.mark.parametrize("given", ["images", "features"])
+def test_below_a_trained_head_nothing_changes(given):
+    made = transfer.with_head(network(), 5, units=7, trainable="head")
+    backbone, head = transfer.parts(made)
+    before, heads = values(backbone), values(head)
+    data = images()
+    if given == "features":
+        data = backbone.predict(data.astype("float32"), verbose=0)
+    trained(made, data)
+    for one, other in zip(before, values(backbone), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert any((one != other).any() for one, other in zip(heads, values(head), strict=True))
+
+
+def test_images_and_their_features_have_the_same_logits():
+    made = transfer.with_head(network(), 5, trainable="head")
+    model = AssociativeModel(made, 3)
+    model.build((None, *SHAPE))
+    features = transfer.parts(made).backbone.predict(images().astype("float32"), verbose=0)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(model(images())), ops.convert_to_numpy(model(features)), atol=1e-5
+    )
+    views = np.stack([features, features + 1], axis=1)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(model(views)), ops.convert_to_numpy(model(features)), atol=1e-6
+    )
+
+
+def test_dropout_of_a_frozen_network_is_off_in_training():
+    model = AssociativeModel(transfer.with_head(network(), 5, trainable="head"), 3)
+    model.build((None, *SHAPE))
+    one, other = (ops.convert_to_numpy(model.embed(images(), training=True)) for _ in "ab")
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_last_layers_with_weights_are_trained(count):
+    made = transfer.with_head(network(), 5, trainable=count)
+    backbone = made.layers[1]
+    names = [layer.name for layer in backbone.layers if layer.trainable_weights]
+    with_weights = [layer.name for layer in backbone.layers if layer.weights]
+    assert names == with_weights[-count:]
+    assert transfer.parts(made) is None
+
+
+def test_more_layers_than_there_are_cannot_be_trained():
+    with pytest.raises(ValueError, match="3 layers with weights, not 4"):
+        transfer.with_head(network(), 5, trainable=4)
+
+
+def test_frozen_batch_normalisation_counts_as_none():
+    assert architectures.uses_batch_statistics(transfer.with_head(network(), 5))
+    assert not architectures.uses_batch_statistics(transfer.with_head(network(), 5, 0, "head"))
+    assert not architectures.uses_batch_statistics(transfer.with_head(network(), 5, 0, 1))
+
+
+def test_a_softmax_classifier_is_left_out_with_a_line(caplog):
+    caplog.set_level("INFO", "semisup")
+    made = transfer.with_head(network(units=9, softmax=True), 5, trainable="head")
+    assert made.layers[1].output_shape == (None, 4)
+    assert "softmax classifier" in caplog.text
+
+
+def test_views_are_drawn_for_each_example_in_training_alone():
+    layer = transfer.RandomView(seed=1)
+    views = np.arange(4, dtype="float32")[None, :, None] * np.ones((200, 4, 2), "float32")
+    drawn = ops.convert_to_numpy(layer(views, training=True))[:, 0]
+    counts = np.bincount(drawn.astype(int), minlength=4)
+    assert counts.min() > 25
+    assert counts.sum() == 200
+    assert not ops.convert_to_numpy(layer(views, training=False)).any()
+    assert layer(views[:, 0], training=True).shape == (200, 2)
+
+
+def test_a_model_with_a_head_is_the_same_after_saving(tmp_path):
+    head = transfer.with_head(network(), 5, trainable="head")
+    model = AssociativeModel(head, 3, augmentation=transfer.RandomView(0))
+    model.build((None, *SHAPE))
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert transfer.parts(again.network) is not None
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(again(images())), ops.convert_to_numpy(model(images())), atol=1e-6
+    )
