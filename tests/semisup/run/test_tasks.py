@@ -72,7 +72,7 @@ class ToyTask(tasks.Task):
         model.optimizer.build(model.trainable_variables)
         return model
 
-    def predictor(self, model, batch_size):
+    def predictor(self, model, batch_size, features=None):
         return model
 
     def measure(self, predictor, data):
