@@ -14,16 +14,3 @@ from semisup.data.builders.synthetic_digits_generated import SyntheticDigitsGene
 from semisup.data.builders.synthetic_signs import SyntheticSigns
 from semisup.data.builders.synthetic_signs_generated import SyntheticSignsGenerated
 from semisup.data.builders.usps import Usps
-
-__all__ = [
-    "Frgc",
-    "Gtsrb",
-    "GtsrbCropped",
-    "MnistM",
-    "MnistMGenerated",
-    "SyntheticDigits",
-    "SyntheticDigitsGenerated",
-    "SyntheticSigns",
-    "SyntheticSignsGenerated",
-    "Usps",
-]

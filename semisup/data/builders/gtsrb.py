@@ -10,55 +10,9 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from semisup.data.builders import information, originals
+from semisup.data.rendering import pictograms
 
 HOMEPAGE = "https://benchmark.ini.rub.de/gtsrb_news.html"
-
-# In the order of the official class ids.
-CLASS_NAMES = (
-    "speed_20",
-    "speed_30",
-    "speed_50",
-    "speed_60",
-    "speed_70",
-    "speed_80",
-    "end_speed_80",
-    "speed_100",
-    "speed_120",
-    "no_passing",
-    "no_passing_trucks",
-    "right_of_way_next_crossing",
-    "priority_road",
-    "yield",
-    "stop",
-    "no_vehicles",
-    "no_trucks",
-    "no_entry",
-    "general_caution",
-    "curve_left",
-    "curve_right",
-    "double_curve",
-    "bumpy_road",
-    "slippery_road",
-    "narrows_right",
-    "road_works",
-    "traffic_signals",
-    "pedestrians",
-    "children",
-    "bicycles",
-    "ice_snow",
-    "wild_animals",
-    "end_all_limits",
-    "turn_right_ahead",
-    "turn_left_ahead",
-    "ahead_only",
-    "straight_or_right",
-    "straight_or_left",
-    "keep_right",
-    "keep_left",
-    "roundabout",
-    "end_no_passing",
-    "end_no_passing_trucks",
-)
 
 _FOLDER = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370"
 _SIZE = 40
@@ -84,7 +38,7 @@ class Gtsrb(tfds.core.GeneratorBasedBuilder):
         return information.of_labelled_images(
             self,
             shape=(_SIZE, _SIZE, 3),
-            classes=CLASS_NAMES,
+            classes=pictograms.CLASS_NAMES,
             description=f"German Traffic Sign Recognition Benchmark, {extent}, 40x40.",
             homepage=HOMEPAGE,
         )

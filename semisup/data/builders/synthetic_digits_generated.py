@@ -1,29 +1,14 @@
 """Synthetic Digits, made anew: house numbers rendered from open fonts, as many as the originals."""
 
-import dataclasses
 import functools
 from collections.abc import Iterator
 from typing import Any
 
 import tensorflow_datasets as tfds
 
-from semisup.data.builders import information
-from semisup.data.rendering import digits, fonts, parallel
-
-_SEEDS = {"train": 0, "test": 1}
-
-
-@dataclasses.dataclass(eq=False)
-class Config(tfds.core.BuilderConfig):
-    """How many images are rendered; a smaller set is the beginning of a larger one.
-
-    Attributes:
-        train: images of the training split.
-        test: images of the test split.
-    """
-
-    train: int = 0
-    test: int = 0
+from semisup.data.builders import information, rendered
+from semisup.data.builders.rendered import Config
+from semisup.data.rendering import digits, fonts
 
 
 class SyntheticDigitsGenerated(tfds.core.GeneratorBasedBuilder):
@@ -49,14 +34,6 @@ class SyntheticDigitsGenerated(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         fonts.faces()  # a missing one is told before anything is written
-        return {
-            split: self._generate_examples(seed, getattr(self.builder_config, split))
-            for split, seed in _SEEDS.items()
-        }
-
-    def _generate_examples(self, seed: int, count: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        i = 0
-        for images, labels in parallel.blocks(functools.partial(digits.render, seed), count):
-            for image, label in zip(images, labels, strict=True):
-                yield i, {"id": f"{i:08d}", "image": image, "label": int(label)}
-                i += 1
+        return rendered.splits(
+            self.builder_config, lambda seed: functools.partial(digits.render, seed)
+        )

@@ -1,30 +1,14 @@
 """Synthetic Signs, made anew: pictograms drawn here, put into photographs of BSDS500."""
 
-import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import tensorflow_datasets as tfds
 
-from semisup.data.builders import bsds500, information
-from semisup.data.rendering import parallel, pictograms, signs
-
-_SEEDS = {"train": 0, "test": 1}
-
-
-@dataclasses.dataclass(eq=False)
-class Config(tfds.core.BuilderConfig):
-    """How many images are rendered; a smaller set is the beginning of a larger one.
-
-    Attributes:
-        train: images of the training split; the published set has no other.
-        test: images of the test split.
-    """
-
-    train: int = 0
-    test: int = 0
+from semisup.data.builders import bsds500, information, rendered
+from semisup.data.builders.rendered import Config
+from semisup.data.rendering import pictograms, signs
 
 
 class SyntheticSignsGenerated(tfds.core.GeneratorBasedBuilder):
@@ -47,16 +31,6 @@ class SyntheticSignsGenerated(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         photos = bsds500.photographs(dl_manager, self.name)
-        return {
-            split: self._generate_examples(photos, seed, getattr(self.builder_config, split))
-            for split, seed in _SEEDS.items()
-        }
-
-    def _generate_examples(
-        self, photos: Sequence[np.ndarray], seed: int, count: int
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        i = 0
-        for images, labels in parallel.blocks(functools.partial(signs.render, seed, photos), count):
-            for image, label in zip(images, labels, strict=True):
-                yield i, {"id": f"{i:08d}", "image": image, "label": int(label)}
-                i += 1
+        return rendered.splits(
+            self.builder_config, lambda seed: functools.partial(signs.render, seed, photos)
+        )

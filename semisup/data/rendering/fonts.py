@@ -56,22 +56,20 @@ class _Package:
         return paths
 
 
+def _styles(name: str, styles: str) -> tuple[str, ...]:
+    """Return the files of a family, whose names have a style each in place of `{}`."""
+    return tuple(name.format(style) for style in styles.split())
+
+
 _PACKAGES = (
     _Package(
         "matplotlib",
         "matplotlib/mpl-data/fonts/ttf",
         "261cfb420bd5e1b5",
         (
-            "DejaVuSans.ttf",
-            "DejaVuSans-Oblique.ttf",
-            "DejaVuSans-Bold.ttf",
-            "DejaVuSans-BoldOblique.ttf",
-            "DejaVuSerif.ttf",
-            "DejaVuSerif-Italic.ttf",
-            "DejaVuSerif-Bold.ttf",
-            "DejaVuSerif-BoldItalic.ttf",
-            "STIXGeneral.ttf",
-            "STIXGeneralBol.ttf",
+            *_styles("DejaVu{}.ttf", "Sans Sans-Oblique Sans-Bold Sans-BoldOblique"),
+            *_styles("DejaVu{}.ttf", "Serif Serif-Italic Serif-Bold Serif-BoldItalic"),
+            *_styles("STIX{}.ttf", "General GeneralBol"),
         ),
     ),
     _Package(
@@ -79,45 +77,26 @@ _PACKAGES = (
         "mplhep_data/fonts",
         "a3d1a8ca44bbfcda",
         (
-            "firasans/FiraSans-Light.ttf",
-            "firasans/FiraSans-Regular.ttf",
-            "firasans/FiraSans-Italic.ttf",
-            "firasans/FiraSans-SemiBold.ttf",
-            "firasans/FiraSans-Bold.ttf",
-            "firasans/FiraSans-BoldItalic.ttf",
-            "firasans/FiraSans-Black.ttf",
-            "latinmodernroman/lmroman8-regular.otf",
-            "latinmodernroman/lmroman10-bold.otf",
-            "latinmodernroman/lmromandemi10-oblique.otf",
-            "latinmodernsans/lmsans8-regular.otf",
-            "latinmodernsans/lmsans10-bold.otf",
-            "latinmodernsans/lmsansdemicond10-regular.otf",
-            "latinmodernsans/lmsansquot8-regular.otf",
-            "latinmodernsans/lmsansquot8-bold.otf",
-            "texgyreheros/texgyreheros-regular.otf",
-            "texgyreheros/texgyreheros-italic.otf",
-            "texgyreheros/texgyreheros-bold.otf",
-            "texgyreheros/texgyreheros-bolditalic.otf",
-            "texgyreheros/texgyreheroscn-regular.otf",
-            "texgyreheros/texgyreheroscn-italic.otf",
-            "texgyreheros/texgyreheroscn-bold.otf",
-            "texgyreheros/texgyreheroscn-bolditalic.otf",
-            "texgyretermes/texgyretermes-regular.otf",
-            "texgyretermes/texgyretermes-italic.otf",
-            "texgyretermes/texgyretermes-bold.otf",
-            "texgyretermes/texgyretermes-bolditalic.otf",
+            *_styles(
+                "firasans/FiraSans-{}.ttf", "Light Regular Italic SemiBold Bold BoldItalic Black"
+            ),
+            *_styles(
+                "latinmodernroman/{}.otf", "lmroman8-regular lmroman10-bold lmromandemi10-oblique"
+            ),
+            *_styles(
+                "latinmodernsans/lmsans{}.otf",
+                "8-regular 10-bold demicond10-regular quot8-regular quot8-bold",
+            ),
+            *_styles("texgyreheros/texgyreheros-{}.otf", "regular italic bold bolditalic"),
+            *_styles("texgyreheros/texgyreheroscn-{}.otf", "regular italic bold bolditalic"),
+            *_styles("texgyretermes/texgyretermes-{}.otf", "regular italic bold bolditalic"),
         ),
     ),
     _Package(
         "font-caladea",
         "font_caladea/files",
         "daaa8ce5746b22d3",
-        (
-            "Caladea-Regular.ttf",
-            "Caladea-Italic.ttf",
-            "Caladea-Bold.ttf",
-            "Caladea-BoldItalic.ttf",
-        ),
+        _styles("Caladea-{}.ttf", "Regular Italic Bold BoldItalic"),
     ),
     _Package(
         "font-fredoka-one",
@@ -129,81 +108,38 @@ _PACKAGES = (
         "font-hanken-grotesk",
         "font_hanken_grotesk/files",
         "769be94bc32dd754",
-        (
-            "HankenGrotesk-Light.otf",
-            "HankenGrotesk-Regular.otf",
-            "HankenGrotesk-Italic.otf",
-            "HankenGrotesk-SemiBold.otf",
-            "HankenGrotesk-Bold.otf",
-            "HankenGrotesk-BoldItalic.otf",
-        ),
+        _styles("HankenGrotesk-{}.otf", "Light Regular Italic SemiBold Bold BoldItalic"),
     ),
     _Package("font-intuitive", "font_intuitive/files", "8e179d0b80ee7e27", ("Intuitive.ttf",)),
     _Package(
         "font-lato",
         "font_lato/files",
         "8fdbc1228f8a39e1",
-        (
-            "Lato-Light.ttf",
-            "Lato-Regular.ttf",
-            "Lato-Italic.ttf",
-            "Lato-Bold.ttf",
-            "Lato-BoldItalic.ttf",
-            "Lato-Black.ttf",
-        ),
+        _styles("Lato-{}.ttf", "Light Regular Italic Bold BoldItalic Black"),
     ),
     _Package(
         "font-manrope",
         "font_manrope/files",
         "74dbfa549ada1e47",
-        (
-            "Manrope-Light.ttf",
-            "Manrope-Regular.ttf",
-            "Manrope-SemiBold.ttf",
-            "Manrope-ExtraBold.ttf",
-        ),
+        _styles("Manrope-{}.ttf", "Light Regular SemiBold ExtraBold"),
     ),
     _Package(
         "font-roboto",
         "font_roboto/files",
         "141e5b7fa7a039b4",
-        (
-            "Roboto-Light.ttf",
-            "Roboto-Regular.ttf",
-            "Roboto-Italic.ttf",
-            "Roboto-Medium.ttf",
-            "Roboto-Bold.ttf",
-            "Roboto-BoldItalic.ttf",
-            "Roboto-Black.ttf",
-        ),
+        _styles("Roboto-{}.ttf", "Light Regular Italic Medium Bold BoldItalic Black"),
     ),
     _Package(
         "font-source-serif-pro",
         "font_source_serif_pro/files",
         "14f36eec6fb2c145",
-        (
-            "SourceSerifPro-Light.otf",
-            "SourceSerifPro-Regular.otf",
-            "SourceSerifPro-It.otf",
-            "SourceSerifPro-Semibold.otf",
-            "SourceSerifPro-Bold.otf",
-            "SourceSerifPro-BoldIt.otf",
-            "SourceSerifPro-Black.otf",
-        ),
+        _styles("SourceSerifPro-{}.otf", "Light Regular It Semibold Bold BoldIt Black"),
     ),
     _Package(
         "ttf-opensans",
         "ttf_opensans/ttf",
         "45d8510dfd3ebf35",
-        (
-            "OpenSans-Light.ttf",
-            "OpenSans-Regular.ttf",
-            "OpenSans-Italic.ttf",
-            "OpenSans-SemiBold.ttf",
-            "OpenSans-Bold.ttf",
-            "OpenSans-BoldItalic.ttf",
-            "OpenSans-ExtraBold.ttf",
-        ),
+        _styles("OpenSans-{}.ttf", "Light Regular Italic SemiBold Bold BoldItalic ExtraBold"),
     ),
 )
 

@@ -21,6 +21,7 @@ from fake_originals import (
 from semisup.data import builders
 from semisup.data.builders import gtsrb
 from semisup.data.datasets import load_dataset
+from semisup.data.rendering import pictograms
 
 NAMES = ("mnist_m", "mnist_m_generated", "gtsrb", "gtsrb_cropped", "usps")
 
@@ -281,7 +282,7 @@ def test_gtsrb_has_the_signs_of_the_archives(tmp_path, manual, tiny_gtsrb, name)
 
 def test_class_names_are_those_of_the_prepared_set(data_dir):
     prepared = tfds.core.read_only_builder.builder_from_files("gtsrb", data_dir=data_dir)
-    assert tuple(prepared.info.features["label"].names) == gtsrb.CLASS_NAMES
+    assert tuple(prepared.info.features["label"].names) == pictograms.CLASS_NAMES
 
 
 def test_gtsrb_with_a_sign_too_few_is_named(tmp_path, manual, tiny_gtsrb, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 import scipy.io
 from PIL import features
 
-from semisup.data.builders import synthetic_digits_generated
+from semisup.data.builders.rendered import Config
 from semisup.data.builders.synthetic_digits import SyntheticDigits
 from semisup.data.builders.synthetic_digits_generated import SyntheticDigitsGenerated
 from semisup.data.datasets import load_dataset
@@ -247,7 +247,7 @@ def test_other_fonts_than_the_pinned_ones_are_refused(monkeypatch):
 
 
 def test_generated_set_holds_the_rendered_digits(tmp_path):
-    config = synthetic_digits_generated.Config(name="tiny", train=300, test=10)
+    config = Config(name="tiny", train=300, test=10)
     SyntheticDigitsGenerated(config=config, data_dir=tmp_path).download_and_prepare()
     dataset = load_dataset("synthetic_digits_generated/tiny", data_dir=tmp_path)
     assert dataset.class_names == tuple("0123456789")
