@@ -8,7 +8,7 @@ from clustering.config import TrainConfig
 from clustering.task import TASK
 from semisup.cli.settings import file_name
 from semisup.errors import UserError
-from semisup.report import figures
+from semisup.report.figures import drawing, marginals
 from semisup.run.directory import find_runs
 
 # Settings that may differ within a run say nothing about the method, and neither do these.
@@ -67,7 +67,7 @@ def draw(folder):
     paths, reasons = [], []
     for dataset, members in by_dataset.items():
         try:
-            figure = figures.marginal_figure(members, "accuracy in %")
+            figure = marginals.marginal_figure(members, "accuracy in %")
         except ValueError as error:
             reasons.append(f"{dataset}: {error}")
         else:
@@ -75,7 +75,7 @@ def draw(folder):
             if path in paths:
                 # Two folders of images may have the same name.
                 path = folder / f"ablation_{file_name(dataset)}_{len(paths) + 1}.png"
-            paths.append(figures.save(figure, path))
+            paths.append(drawing.save(figure, path))
     if not paths:
         raise UserError(
             f"--ablation={folder}: {'; '.join(reasons) or 'nothing to compare'}; it holds "

@@ -5,8 +5,8 @@ import numpy as np
 
 from clustering import metrics
 from semisup.data.datasets import sample
-from semisup.report import figures as analysis
 from semisup.report import illustration
+from semisup.report.figures import clusters, confusion, tsne
 from semisup.run import evaluation
 
 
@@ -31,9 +31,9 @@ def drawings(run, config, data, predictor, class_names, labels):
     shown = sample(data.evaluation, illustration.POINTS, config.seed)
     logits, embeddings = predictor.outputs(shown.images)
     result = {
-        "clusters": lambda: analysis.clusters_figure(images, probabilities, names),
+        "clusters": lambda: clusters.clusters_figure(images, probabilities, names),
         "cluster_sizes": lambda: _sizes(run, config, data),
-        "neighbours": lambda: illustration.neighbours(shown.images, embeddings),
+        "neighbours": lambda: illustration.draw_neighbours(shown.images, embeddings),
         "tsne": lambda: _tsne(config, predictor.model, logits.argmax(axis=1), embeddings, names),
         **illustration.kernel_drawings(predictor, shown.images),
     }
@@ -60,7 +60,7 @@ def _cluster_names(probabilities, class_names, labels):
 def _sizes(run, config, data):
     names = [f"cluster_size/{name}" for name in data.class_names]
     entries = [entry for entry in run.read_metrics() if names[0] in entry]
-    return analysis.cluster_sizes_figure(
+    return clusters.cluster_sizes_figure(
         np.array([entry["step"] for entry in entries]),
         np.array([[entry[name] for name in names] for entry in entries], np.int64),
         placed_at=config.reg_warmup_steps if config.init_with_kmeans else None,
@@ -70,9 +70,9 @@ def _sizes(run, config, data):
 def _tsne(config, model, clusters, embeddings, names):
     """Draw t-SNE of embeddings and centroids together, by cluster."""
     centroids = keras.ops.convert_to_numpy(model.centroids)
-    points = analysis.tsne(np.concatenate([embeddings, centroids]), seed=config.seed)
-    perplexity = analysis.effective_perplexity(len(points))
-    return analysis.tsne_figure(
+    points = tsne.tsne(np.concatenate([embeddings, centroids]), seed=config.seed)
+    perplexity = tsne.effective_perplexity(len(points))
+    return tsne.tsne_figure(
         points[: len(embeddings)],
         clusters,
         names,
@@ -92,7 +92,7 @@ def _confusion(data, probabilities, class_names, labels):
     matrix = evaluation.confusion_matrix(labels, clusters, count)
     predicted = metrics.match_clusters(matrix)[clusters]
     wrong = np.flatnonzero(predicted != labels)
-    return analysis.confusion_figure(
+    return confusion.confusion_figure(
         evaluation.confusion_matrix(labels, predicted, count),
         class_names,
         images[wrong],

@@ -3,7 +3,7 @@
 import numpy as np
 
 from semisup.data.datasets import sample
-from semisup.report import figures
+from semisup.report.figures import tsne
 
 POINTS = 1000
 """Test images in a panel, half of them of each domain."""
@@ -31,8 +31,8 @@ def domains(panels, data, seed):
     points = []
     for title, predictor in panels:
         embeddings = np.concatenate([predictor.embeddings(split.images) for split in splits])
-        points.append((title, figures.tsne(embeddings, seed=seed, perplexity=PERPLEXITY)))
-    return figures.tsne_grid(
+        points.append((title, tsne.tsne(embeddings, seed=seed, perplexity=PERPLEXITY)))
+    return tsne.tsne_grid(
         points,
         {"by domain": (domain, ("source", "target")), "by class": (classes, data.class_names)},
     )

@@ -8,8 +8,7 @@ import optuna
 from matplotlib import pyplot
 
 from scripts.search.trials import complete
-from semisup.report import figures as analysis
-from semisup.report.figures import drawing
+from semisup.report.figures import drawing, marginals
 
 # Optuna draws with pyplot, which would otherwise look for a screen.
 matplotlib.use("agg")
@@ -35,10 +34,10 @@ def draw(folder, study):
     drawings = {
         "importance": lambda: importance_figure(study, title),
         "slices": lambda: slices_figure(study, title),
-        "marginals": lambda: analysis.marginal_figure(runs, _METRIC, title=title),
+        "marginals": lambda: marginals.marginal_figure(runs, _METRIC, title=title),
     }
-    figures = analysis.drawn(drawings)
-    return [analysis.save(figure, folder.file(f"{name}.png")) for name, figure in figures.items()]
+    figures = drawing.drawn(drawings)
+    return [drawing.save(figure, folder.file(f"{name}.png")) for name, figure in figures.items()]
 
 
 def importance_figure(study, title=""):

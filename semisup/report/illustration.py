@@ -6,7 +6,7 @@ import numpy as np
 from semisup import association
 from semisup.architectures import layer_calls
 from semisup.data.datasets import sample
-from semisup.report import figures as analysis
+from semisup.report.figures import associations, confusion, drawing, kernels, neighbours, tsne
 from semisup.run import checkpoints, evaluation, loading
 
 LABELLED_IN_CONFUSION = 10
@@ -35,7 +35,7 @@ def drawings(run, config, task, data, predictor):
     embeddings = predictor.embeddings(shown.images)
     result = {
         "confusion": lambda: _confusion(data, predictor),
-        "neighbours": lambda: neighbours(shown.images, embeddings),
+        "neighbours": lambda: draw_neighbours(shown.images, embeddings),
         "tsne": lambda: _tsne(config, data, embeddings, shown.labels),
         **kernel_drawings(predictor, shown.images),
     }
@@ -61,11 +61,11 @@ def kernel_drawings(predictor, images):
 
     def first():
         layer = layer_calls.first_convolution(predictor.model.network)
-        return analysis.kernels_figure(keras.ops.convert_to_numpy(layer.kernel), layer.name)
+        return kernels.kernels_figure(keras.ops.convert_to_numpy(layer.kernel), layer.name)
 
     def excited():
         layers = excitation.excited_layers(predictor.model, images, batch_size=predictor.batch_size)
-        return analysis.excitation_figure(
+        return kernels.excitation_figure(
             layers,
             "What excites kernels most, and what its pixels contribute: red raises, blue lowers",
         )
@@ -88,13 +88,13 @@ def draw(run, step, drawings):
     """
     import tensorflow as tf
 
-    figures = analysis.drawn(drawings)
+    figures = drawing.drawn(drawings)
     paths = []
     with tf.summary.create_file_writer(run.file("eval")).as_default():
         for name, figure in sorted(figures.items()):
             path = run.file("figures", f"{name}.png")
-            paths.append(analysis.save(figure, path, step=str(step)))
-            tf.summary.image(f"figures/{name}", analysis.to_image(figure)[None], step=step)
+            paths.append(drawing.save(figure, path, step=str(step)))
+            tf.summary.image(f"figures/{name}", drawing.to_image(figure)[None], step=step)
     return paths
 
 
@@ -103,7 +103,7 @@ def _confusion(data, predictor):
     predicted = predictor.labels(images)
     matrix = evaluation.confusion_matrix(labels, predicted, len(data.class_names))
     wrong = np.flatnonzero(predicted != labels)
-    return analysis.confusion_figure(
+    return confusion.confusion_figure(
         matrix,
         data.class_names,
         images[wrong],
@@ -124,7 +124,7 @@ def _labelled(data, per_class):
     }
 
 
-def neighbours(images, embeddings):
+def draw_neighbours(images, embeddings):
     """Draw the first images beside those with the most similar embeddings.
 
     Args:
@@ -133,18 +133,18 @@ def neighbours(images, embeddings):
     """
     queries = np.arange(min(QUERIES, len(images) - 1))
     count = min(NEIGHBOURS, len(images) - 1)
-    indices, similarities = analysis.nearest_neighbours(
+    indices, similarities = neighbours.nearest_neighbours(
         embeddings[queries], embeddings, k=count, exclude=queries
     )
-    return analysis.nearest_neighbours_figure(images[queries], images[indices], similarities)
+    return neighbours.nearest_neighbours_figure(images[queries], images[indices], similarities)
 
 
 def _tsne(config, data, embeddings, labels):
-    points = analysis.tsne(embeddings, seed=config.seed)
-    perplexity = analysis.effective_perplexity(len(embeddings))
+    points = tsne.tsne(embeddings, seed=config.seed)
+    perplexity = tsne.effective_perplexity(len(embeddings))
     kind = data.evaluated_on.split()[0]
     title = f"t-SNE of {len(embeddings)} {kind} embeddings (perplexity {perplexity:.3g})"
-    return analysis.tsne_figure(points, labels, data.class_names, title=title)
+    return tsne.tsne_figure(points, labels, data.class_names, title=title)
 
 
 def _associations(run, config, task, data, predictor):
@@ -168,7 +168,7 @@ def _associations(run, config, task, data, predictor):
             config.temperature,
         )
         panels.append(
-            analysis.AssociationPanel(
+            associations.AssociationPanel(
                 keras.ops.convert_to_numpy(p_ab),
                 keras.ops.convert_to_numpy(p_ba),
                 labelled,
@@ -176,4 +176,4 @@ def _associations(run, config, task, data, predictor):
                 title=f"step {moment}",
             )
         )
-    return analysis.association_graphs(panels)
+    return associations.association_graphs(panels)

@@ -1,7 +1,7 @@
 """Association graphs: which images are associated with which (thesis figure 3.2)."""
 
-import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,14 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from semisup.report.figures.drawing import (
-    FONT_SIZE,
-    MARGIN,
-    as_rgb,
-    draw_image,
-    new_page,
-    text_width,
-)
+from semisup.report.figures.drawing import FONT_SIZE, draw_image, new_page
 
 LABELLED_COLOUR = "#0072B2"
 UNLABELLED_COLOUR = "#D55E00"
@@ -27,11 +20,9 @@ _LINE_HEIGHT = 1.25
 _MIN_CELL = 0.3
 _MIN_ROW_WIDTH = 6.5
 _PANEL_GAP = 0.2
-_ROW_LABEL_WIDTH = 0.85
 
 
-@dataclasses.dataclass(frozen=True)
-class AssociationPanel:
+class AssociationPanel(NamedTuple):
     """The associations of one batch at one moment of training.
 
     Attributes:
@@ -40,9 +31,6 @@ class AssociationPanel:
         labelled_images: uint8 (n, h, w, 1 or 3).
         unlabelled_images: uint8 (m, h, w, 1 or 3).
         title: Written above the panel, for example "step 500".
-
-    Raises:
-        ValueError: If shapes or dtypes do not fit.
     """
 
     p_ab: np.ndarray
@@ -51,21 +39,14 @@ class AssociationPanel:
     unlabelled_images: np.ndarray
     title: str = ""
 
-    def __post_init__(self):
-        n = len(as_rgb(self.labelled_images, "labelled_images"))
-        m = len(as_rgb(self.unlabelled_images, "unlabelled_images"))
-        for name, p, shape in (("p_ab", self.p_ab, (n, m)), ("p_ba", self.p_ba, (m, n))):
-            if np.shape(p) != shape or 0 in shape:
-                raise ValueError(
-                    f"{name} has shape {np.shape(p)}, but there are {n} labelled and "
-                    f"{m} unlabelled images"
-                )
-            # A softmax may round to a little above 1.
-            if not np.all((np.asarray(p) >= 0) & (np.asarray(p) <= 1.001)):
-                raise ValueError(f"{name} must hold probabilities, in [0, 1]")
+    @property
+    def rows(self):
+        """Name, images and colour of each row of the drawing."""
+        labelled = "labelled", self.labelled_images, LABELLED_COLOUR
+        return labelled, ("unlabelled", self.unlabelled_images, UNLABELLED_COLOUR), labelled
 
 
-def association_graphs(panels: Sequence[AssociationPanel], scale: float | None = None) -> Figure:
+def association_graphs(panels: Sequence[AssociationPanel]) -> Figure:
     """Draw associations at several moments of training, one below the other (figure 3.2).
 
     Each panel has the labelled images at the top and again at the bottom, and the unlabelled ones
@@ -76,86 +57,53 @@ def association_graphs(panels: Sequence[AssociationPanel], scale: float | None =
 
     Args:
         panels: At least one. Some dozens of images a row are legible.
-        scale: The probability drawn in black; by default the largest of all panels.
 
     Returns:
         The figure.
-
-    Raises:
-        ValueError: If there is no panel, or `scale` is not positive.
     """
-    if not panels:
-        raise ValueError("an association graph needs at least one panel")
-    if scale is None:
-        scale = max(float(max(np.max(panel.p_ab), np.max(panel.p_ba))) for panel in panels)
-        # All-zero probabilities draw no lines, whatever the scale.
-        scale = scale or 1.0
-    elif not scale > 0:
-        raise ValueError(f"scale must be positive, got {scale}")
-
-    longest_row = max(max(np.shape(panel.p_ab)) for panel in panels)
-    row_width = max(_MIN_ROW_WIDTH, _MIN_CELL * longest_row)
-    width = row_width + _ROW_LABEL_WIDTH + 2 * MARGIN
-    heights = [_panel_height(panel, row_width) for panel in panels]
-    height = sum(heights) + _PANEL_GAP * (len(panels) - 1) + 2 * MARGIN
-
-    figure, axes = new_page(width, height)
-    top = MARGIN
-    for panel, panel_height in zip(panels, heights, strict=True):
-        _draw_panel(axes, panel, MARGIN + _ROW_LABEL_WIDTH, top, row_width, scale)
-        top += panel_height + _PANEL_GAP
-    _draw_key(axes, right=width - MARGIN, middle=MARGIN + _HEADER / 3, scale=scale)
+    # All-zero probabilities draw no lines, whatever the scale.
+    scale = max(float(max(np.max(panel.p_ab), np.max(panel.p_ba))) for panel in panels) or 1.0
+    width = max(_MIN_ROW_WIDTH, *(_MIN_CELL * max(panel.p_ab.shape) for panel in panels))
+    heights = [_panel_height(panel, width) for panel in panels]
+    figure, axes = new_page(width, sum(heights) + _PANEL_GAP * (len(panels) - 1))
+    top = 0
+    for panel, height in zip(panels, heights, strict=True):
+        _draw_panel(axes, panel, top, width, scale)
+        top += height + _PANEL_GAP
+    _draw_key(axes, width, scale)
     return figure
 
 
 def _image_size(images: np.ndarray, row_width: float) -> tuple[float, float]:
-    count, height, width = np.shape(images)[:3]
+    count, height, width = images.shape[:3]
     image_width = min(_IMAGE_WIDTH, 0.84 * row_width / count)
     return image_width, image_width * height / width
 
 
 def _panel_height(panel: AssociationPanel, row_width: float) -> float:
-    _, labelled = _image_size(panel.labelled_images, row_width)
-    _, unlabelled = _image_size(panel.unlabelled_images, row_width)
-    return _HEADER + 2 * labelled + unlabelled + 2 * _LINE_HEIGHT
+    images = sum(_image_size(images, row_width)[1] for _, images, _ in panel.rows)
+    return _HEADER + images + 2 * _LINE_HEIGHT
 
 
 def _draw_panel(
-    axes: Axes, panel: AssociationPanel, left: float, top: float, row_width: float, scale: float
+    axes: Axes, panel: AssociationPanel, top: float, row_width: float, scale: float
 ) -> None:
-    axes.text(MARGIN, top + _HEADER / 3, panel.title, size=FONT_SIZE + 1, va="center")
-    rows = (
-        ("labelled", panel.labelled_images, LABELLED_COLOUR),
-        ("unlabelled", panel.unlabelled_images, UNLABELLED_COLOUR),
-        ("labelled", panel.labelled_images, LABELLED_COLOUR),
-    )
-    row_top = top + _HEADER
+    axes.text(0, top + _HEADER / 3, panel.title, size=FONT_SIZE + 1, va="center")
+    top += _HEADER
     edges = []
-    for name, images, colour in rows:
-        image_width, image_height = _image_size(images, row_width)
-        centres = left + row_width * (np.arange(len(images)) + 0.5) / len(images)
-        axes.text(
-            left - 0.1,
-            row_top + image_height / 2,
-            name,
-            color=colour,
-            size=FONT_SIZE,
-            ha="right",
-            va="center",
-        )
-        for image, centre in zip(as_rgb(images), centres, strict=True):
-            corner = centre - image_width / 2, row_top
-            draw_image(axes, image, *corner, image_width)
-            axes.add_patch(
-                Rectangle(corner, image_width, image_height, fill=False, ec=colour, lw=1)
-            )
-        edges.append((centres, row_top, row_top + image_height))
-        row_top += image_height + _LINE_HEIGHT
-
-    for probabilities, start, end in zip(
-        (panel.p_ab, panel.p_ba), edges[:2], edges[1:], strict=True
-    ):
-        _draw_lines(axes, np.asarray(probabilities), start, end, scale)
+    for name, images, colour in panel.rows:
+        width, height = _image_size(images, row_width)
+        centres = row_width * (np.arange(len(images)) + 0.5) / len(images)
+        style = {"color": colour, "size": FONT_SIZE, "ha": "right", "va": "center"}
+        axes.text(-0.1, top + height / 2, name, **style)
+        for image, centre in zip(images, centres, strict=True):
+            corner = centre - width / 2, top
+            draw_image(axes, image, *corner, width)
+            axes.add_patch(Rectangle(corner, width, height, fill=False, ec=colour, lw=1))
+        edges.append((centres, top, top + height))
+        top += height + _LINE_HEIGHT
+    _draw_lines(axes, panel.p_ab, *edges[:2], scale)
+    _draw_lines(axes, panel.p_ba, *edges[1:], scale)
 
 
 def _draw_lines(axes: Axes, probabilities: np.ndarray, start, end, scale: float) -> None:
@@ -177,12 +125,13 @@ def _line_colours(probabilities: np.ndarray, scale: float) -> np.ndarray:
     return np.repeat(grey[:, np.newaxis], 3, axis=1)
 
 
-def _draw_key(axes: Axes, right: float, middle: float, scale: float) -> None:
+def _draw_key(axes: Axes, right: float, scale: float) -> None:
+    """Draw lines of three probabilities with their numbers, from the top right corner on."""
+    style = {"size": FONT_SIZE - 1, "ha": "right", "va": "center"}
+    middle, step = _HEADER / 3, 0.9
     probabilities = scale * np.array([1, 1 / 4, 1 / 25])
     for value, colour in zip(probabilities, _line_colours(probabilities, scale), strict=True):
-        label = f"{value:.2g}"
-        axes.text(right, middle, label, size=FONT_SIZE - 1, ha="right", va="center")
-        right -= text_width([label], FONT_SIZE - 1) + 0.06
-        axes.plot([right - 0.25, right], [middle, middle], color=colour, lw=1.5)
-        right -= 0.25 + 0.15
-    axes.text(right, middle, "probability", size=FONT_SIZE - 1, ha="right", va="center")
+        axes.text(right, middle, f"{value:.2g}", **style)
+        axes.plot([right - 0.75, right - 0.5], [middle, middle], color=colour, lw=1.5)
+        right -= step
+    axes.text(right, middle, "probability", **style)

@@ -1,6 +1,11 @@
-"""Drawing for all figures: a page measured in inches, images on it, and saving to a file."""
+"""Drawing for all figures: a page measured in inches, images on it, and saving to a file.
+
+Pictures are cut to what is drawn: titles and labels may stand outside the page, where they need no
+room of their own.
+"""
 
 import functools
+import io
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -8,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from matplotlib.textpath import TextPath
+from PIL import Image
 
 from semisup.names import printable
 from semisup.report.figures import fonts
@@ -23,7 +28,6 @@ DPI = 150
 FONT_SIZE = 9
 MARGIN = 0.12
 """Free space around a figure's content, in inches."""
-TITLE_HEIGHT = 0.36
 
 _logger = logging.getLogger(__name__)
 
@@ -33,26 +37,23 @@ class _Page(Figure):
 
     def draw(self, renderer):
         """Draw everything."""
+        for axes in self.axes:
+            # Makes the labels of ticks, which are found below.
+            axes.get_xticklabels()
+            axes.get_yticklabels()
         fonts.fit(self.findobj(Text))
         super().draw(renderer)
 
 
-def new_figure(width: float, height: float, pad: float | None = None) -> Figure:
+def new_figure(width: float, height: float, **options) -> Figure:
     """Open a figure on white ground.
 
     Args:
         width: Width in inches.
         height: Height in inches.
-        pad: Inches around each axes, which are then arranged by constrained layout; None leaves
-            their places to the caller.
-
-    Returns:
-        The figure.
+        **options: Further arguments of `Figure`.
     """
-    figure = _Page(figsize=(width, height), dpi=DPI, facecolor="white")
-    if pad is not None:
-        figure.set_layout_engine("constrained", w_pad=pad, h_pad=pad)
-    return figure
+    return _Page(figsize=(width, height), dpi=DPI, facecolor="white", **options)
 
 
 def new_page(width: float, height: float) -> tuple[Figure, Axes]:
@@ -75,25 +76,37 @@ def new_page(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def as_rgb(images: np.ndarray, name: str = "images") -> np.ndarray:
-    """Check images for display and bring grey ones to three channels.
+def draw_title(axes: Axes, title: str) -> None:
+    """Write a title above axes, from their left on."""
+    axes.set_title(title, size=FONT_SIZE + 2, loc="left")
+
+
+def as_rgb(images: np.ndarray) -> np.ndarray:
+    """Bring images (n, h, w, 1 or 3), of which grey ones have one channel, to three channels."""
+    return np.broadcast_to(images, (*images.shape[:-1], 3))
+
+
+def draw_image(axes: Axes, image: np.ndarray, left: float, top: float, width: float) -> None:
+    """Put an image on a page.
 
     Args:
-        images: uint8 array (n, h, w, 1) or (n, h, w, 3).
-        name: What the error message calls them.
-
-    Returns:
-        uint8 array (n, h, w, 3).
-
-    Raises:
-        ValueError: If shape or dtype differ from these.
+        axes: The page's axes.
+        image: uint8 array (h, w, 1 or 3).
+        left: Inches from the left edge.
+        top: Inches from the top edge.
+        width: Width in inches; the height follows from the image's aspect.
     """
-    images = np.asarray(images)
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.dtype != np.uint8:
-        raise ValueError(
-            f"{name} must be uint8 of shape (n, h, w, 1 or 3), got {images.dtype} {images.shape}"
-        )
-    return np.broadcast_to(images, (*images.shape[:-1], 3))
+    bottom = top + width * image.shape[0] / image.shape[1]
+    # `imshow` would change the page's limits and aspect.
+    artist = AxesImage(axes, extent=(left, left + width, bottom, top), origin="upper")
+    artist.set_data(as_rgb(image))
+    axes.add_image(artist)
+
+
+def draw_row_label(axes: Axes, text: str, note: str, right: float, middle: float) -> None:
+    """Write what a row shows in front of it, and a note below in small letters."""
+    axes.text(right, middle - 0.01, text, size=FONT_SIZE, ha="right", va="bottom")
+    axes.text(right, middle + 0.02, note, size=FONT_SIZE - 2, color="0.4", ha="right", va="top")
 
 
 def drawn(drawings: Mapping[str, Callable[[], Figure]]) -> dict[str, Figure]:
@@ -116,48 +129,10 @@ def drawn(drawings: Mapping[str, Callable[[], Figure]]) -> dict[str, Figure]:
     return figures
 
 
-def draw_image(axes: Axes, image: np.ndarray, left: float, top: float, width: float) -> None:
-    """Put an image on a page.
-
-    Args:
-        axes: The page's axes.
-        image: uint8 array (h, w, 3).
-        left: Inches from the left edge.
-        top: Inches from the top edge.
-        width: Width in inches; the height follows from the image's aspect.
-    """
-    bottom = top + width * image.shape[0] / image.shape[1]
-    # `imshow` would change the page's limits and aspect.
-    artist = AxesImage(axes, extent=(left, left + width, bottom, top), origin="upper")
-    artist.set_data(image)
-    axes.add_image(artist)
-
-
-def draw_title(axes: Axes, title: str) -> None:
-    """Write a title into the top left corner of a page."""
-    axes.text(MARGIN, MARGIN + TITLE_HEIGHT / 3, title, size=FONT_SIZE + 2, va="center")
-
-
-def draw_row_label(axes: Axes, text: str, note: str, right: float, middle: float) -> None:
-    """Write what a row shows in front of it, and a note below in small letters."""
-    axes.text(right, middle - 0.01, text, size=FONT_SIZE, ha="right", va="bottom")
-    axes.text(right, middle + 0.02, note, size=FONT_SIZE - 2, color="0.4", ha="right", va="top")
-
-
-def row_label_width(texts: Sequence[str], notes: Sequence[str]) -> float:
-    """Return the inches that the widest of some labels takes: see `draw_row_label`."""
-    return max(wide(texts, FONT_SIZE), wide(notes, FONT_SIZE - 2))
-
-
-def wide(texts: Sequence[str], size: float) -> float:
-    """Return a width in which the widest of some texts fits: see `text_width`."""
-    # Small letters are a little wider than their outlines once they are fitted to pixels.
-    return 1.08 * text_width(texts, size)
-
-
 def text_width(texts: Sequence[str], size: float) -> float:
     """Return the width, in inches, of the widest of some texts at a font size in points."""
-    return max((_width(text, size) for text in texts if text), default=0.0) / 72
+    # Small letters are a little wider than their outlines once they are fitted to pixels.
+    return 1.08 * max((_width(text, size) for text in texts if text), default=0.0) / 72
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -191,9 +166,10 @@ def to_image(figure: Figure) -> np.ndarray:
     Returns:
         uint8 array (h, w, 3).
     """
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    buffer = io.BytesIO()
+    _write(figure, buffer)
+    with Image.open(buffer) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def save(figure: Figure, path: str | os.PathLike, **remarks: str) -> Path:
@@ -206,14 +182,13 @@ def save(figure: Figure, path: str | os.PathLike, **remarks: str) -> Path:
 
     Returns:
         The path.
-
-    Raises:
-        ValueError: If the path does not end in `.png`.
     """
     path = Path(path)
-    if path.suffix != ".png":
-        raise ValueError(f"figures are saved as .png, got {path.name!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with writing.replacing(path) as temporary:
-        FigureCanvasAgg(figure).print_png(temporary, metadata=remarks)
+        _write(figure, temporary, remarks)
     return path
+
+
+def _write(figure, file, remarks=None):
+    figure.savefig(file, format="png", bbox_inches="tight", pad_inches=MARGIN, metadata=remarks)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from semisup.report.figures.drawing import FONT_SIZE, MARGIN, abbreviate, new_figure, text_width
+from semisup.report.figures.drawing import FONT_SIZE, abbreviate, draw_title, new_figure
 
 # M. Petroff, "Accessible color sequences for data visualization", 2021: ten colours that are
 # told apart under the common colour vision deficiencies.
@@ -25,7 +25,7 @@ COLOURS = (
     "#92dadd",
 )
 _MARKERS = "o^sDvPX<>*"
-_LEGEND = {"fontsize": FONT_SIZE, "frameon": False, "handletextpad": 0.2, "columnspacing": 0.8}
+_NAME_LENGTH = 24
 _LEGEND_ROWS = 22
 _PANEL_LEGEND_ROWS = 14
 _PLOT_WIDTH = 5.6
@@ -66,10 +66,8 @@ def tsne(embeddings: np.ndarray, seed: int, perplexity: float = 35.0) -> np.ndar
     from threadpoolctl import threadpool_limits
 
     embeddings = np.asarray(embeddings, np.float32)
-    if embeddings.ndim != 2 or embeddings.shape[0] < 3 or embeddings.shape[1] < 2:
+    if embeddings.shape[0] < 3 or embeddings.shape[1] < 2:
         raise ValueError(f"t-SNE needs (n ≥ 3, d ≥ 2) embeddings, got shape {embeddings.shape}")
-    if not np.all(np.isfinite(embeddings)):
-        raise ValueError("t-SNE needs finite embeddings")
     used = effective_perplexity(len(embeddings), perplexity)
     if used < perplexity:
         _logger.warning(
@@ -110,36 +108,20 @@ def tsne_figure(
         The figure.
 
     Raises:
-        ValueError: If shapes do not fit or a label has no name.
+        ValueError: If there are more classes than looks.
     """
-    _check_points(points, labels, class_names)
-    if (landmarks is None) != (landmark_labels is None):
-        raise ValueError("landmarks and landmark_labels are given together or not at all")
-    present = np.unique(labels)
-    if landmarks is not None:
-        _check_points(landmarks, landmark_labels, class_names, "landmarks")
-        present = np.union1d(present, landmark_labels)
-    names = [abbreviate(class_names[label], 24) for label in present]
-    handles = _legend_handles(present, names)
-    if landmarks is not None:
-        handles.append(_landmark_handle())
-    legend_columns = -(-len(handles) // _LEGEND_ROWS)
-    texts = [handle.get_label() for handle in handles]
-    legend_width = legend_columns * (text_width(texts, FONT_SIZE) + 0.35)
-
-    figure = new_figure(_PLOT_WIDTH + legend_width, _PLOT_WIDTH, pad=MARGIN)
-    axes = figure.add_subplot(aspect="equal", adjustable="datalim", xticks=[], yticks=[])
+    figure = new_figure(_PLOT_WIDTH, _PLOT_WIDTH)
+    axes = figure.add_axes((0, 0, 1, 1), aspect="equal", adjustable="datalim", xticks=[], yticks=[])
     _scatter(axes, points, labels)
+    handles = []
     if landmarks is not None:
-        _draw_landmarks(axes, landmarks, landmark_labels)
-    if title:
-        axes.set_title(title, size=FONT_SIZE + 2, loc="left")
-    figure.legend(
-        handles=handles,
-        loc="outside right upper",
-        ncols=legend_columns,
-        **_LEGEND,
-    )
+        outlined = {"linewidths": 1.5, "edgecolors": "black", "zorder": 3}
+        for landmark, label in zip(landmarks, landmark_labels, strict=True):
+            axes.scatter(*landmark, s=110, **_look(label), **outlined)
+        labels = np.concatenate([labels, landmark_labels])
+        handles = [axes.scatter([], [], s=80, color="white", label="centroids", **outlined)]
+    _legend(axes, labels, class_names, _LEGEND_ROWS, handles)
+    draw_title(axes, title)
     return figure
 
 
@@ -158,68 +140,36 @@ def tsne_grid(
         The figure: a column for each panel, a row and a legend for each grouping.
 
     Raises:
-        ValueError: If there is no panel, shapes do not fit or a group has no name.
+        ValueError: If there are more groups than looks.
     """
-    if not panels or not groupings:
-        raise ValueError("a grid needs at least one panel and one grouping")
-    for _, points in panels:
-        for labels, names in groupings.values():
-            _check_points(points, labels, names)
-    all_names = [abbreviate(name, 24) for _, names in groupings.values() for name in names]
-    columns = max(-(-len(names) // _PANEL_LEGEND_ROWS) for _, names in groupings.values())
-    legend_width = columns * (text_width(all_names, FONT_SIZE) + 0.35)
-    figure = new_figure(
-        len(panels) * _PANEL_WIDTH + legend_width, len(groupings) * _PANEL_WIDTH, pad=MARGIN / 2
-    )
+    rows, columns = len(groupings), len(panels)
+    figure = new_figure(columns * _PANEL_WIDTH, rows * _PANEL_WIDTH)
+    square = {"aspect": "equal", "adjustable": "datalim", "xticks": [], "yticks": []}
     grid = figure.subplots(
-        len(groupings),
-        len(panels),
+        rows,
+        columns,
         squeeze=False,
-        subplot_kw={"aspect": "equal", "adjustable": "datalim", "xticks": [], "yticks": []},
+        subplot_kw=square,
+        gridspec_kw={"wspace": 0.05, "hspace": 0.05},
     )
     for row, (row_title, (labels, names)) in zip(grid, groupings.items(), strict=True):
-        for axes, points in zip(row, (points for _, points in panels), strict=True):
+        for axes, (_, points) in zip(row, panels, strict=True):
             _scatter(axes, points, labels)
         row[0].set_ylabel(row_title, size=FONT_SIZE + 2)
-        row[-1].legend(
-            handles=_legend_handles(
-                np.unique(labels),
-                [abbreviate(names[label], 24) for label in np.unique(labels)],
-            ),
-            loc="upper left",
-            bbox_to_anchor=(1.0, 1.0),
-            ncols=-(-len(names) // _PANEL_LEGEND_ROWS),
-            **_LEGEND,
-        )
+        _legend(row[-1], labels, names, _PANEL_LEGEND_ROWS)
     for axes, (title, _) in zip(grid[0], panels, strict=True):
-        axes.set_title(abbreviate(title, 32), size=FONT_SIZE + 2, loc="left")
+        draw_title(axes, abbreviate(title, 32))
     return figure
 
 
-def _check_points(
-    points: np.ndarray, labels: np.ndarray, class_names: Sequence[str], name: str = "points"
-) -> None:
-    """Raise `ValueError` if shapes do not fit or a label has no name."""
-    points, labels = np.asarray(points), np.asarray(labels)
-    if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
-        raise ValueError(
-            f"{name} must be (n, 2) and their labels (n,), got {points.shape} and {labels.shape}"
-        )
-    if not len(points) or labels.min() < 0 or labels.max() >= len(class_names):
-        raise ValueError(f"labels of {name} must be in [0, {len(class_names)}), at least one")
-    if len(class_names) > len(COLOURS) * len(_MARKERS):
-        raise ValueError(f"{len(class_names)} classes cannot be told apart in one figure")
+def _look(label: int) -> dict:
+    return {"color": COLOURS[label % len(COLOURS)], "marker": _MARKERS[label // len(COLOURS)]}
 
 
 def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
-    """Put points into axes, coloured by class.
-
-    Args:
-        axes: The axes, of which only the frame stays.
-        points: (n, 2) float.
-        labels: (n,) int.
-    """
-    points, labels = np.asarray(points), np.asarray(labels)
+    """Put (n, 2) points into axes, coloured by their (n,) classes."""
+    if labels.max() >= len(COLOURS) * len(_MARKERS):
+        raise ValueError(f"{labels.max() + 1} classes cannot be told apart in one figure")
     colours = np.array(COLOURS)[labels % len(COLOURS)]
     marker_of = labels // len(COLOURS)
     area = float(np.clip(12_000 / len(points), 4, 30))
@@ -237,48 +187,25 @@ def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
         )
 
 
-def _draw_landmarks(axes: Axes, landmarks: np.ndarray, labels: np.ndarray) -> None:
-    """Put large outlined markers into axes, in the colours and shapes that `_scatter` uses."""
-    for landmark, label in zip(np.asarray(landmarks), np.asarray(labels), strict=True):
-        axes.scatter(
-            *landmark,
-            c=COLOURS[label % len(COLOURS)],
-            s=110,
-            marker=_MARKERS[label // len(COLOURS)],
-            linewidths=1.5,
-            edgecolors="black",
-            zorder=3,
-        )
-
-
-def _landmark_handle() -> Line2D:
-    """Return the legend entry for what `_draw_landmarks` draws."""
-    return Line2D(
-        [],
-        [],
-        color="white",
-        marker="o",
-        linestyle="none",
-        markersize=9,
-        markeredgewidth=1.5,
-        markeredgecolor="black",
-        label="centroids",
-    )
-
-
-def _legend_handles(labels: Sequence[int], names: Sequence[str]) -> list[Line2D]:
-    """Return legend entries for the classes that `_scatter` draws, in the same colours."""
-    return [
-        Line2D(
-            [],
-            [],
-            color=COLOURS[label % len(COLOURS)],
-            marker=_MARKERS[label // len(COLOURS)],
-            linestyle="none",
-            markersize=6,
-            markeredgewidth=0,
-            # Matplotlib leaves out what begins with an underscore.
-            label=f"\u200a{name}" if name.startswith("_") else name,
-        )
-        for label, name in zip(labels, names, strict=True)
+def _legend(
+    axes: Axes, labels: np.ndarray, names: Sequence[str], rows: int, further: Sequence = ()
+) -> None:
+    """Name the classes that occur on the right of axes."""
+    handles = [
+        Line2D([], [], linestyle="none", markersize=6, markeredgewidth=0, **_look(label))
+        for label in np.unique(labels)
     ]
+    texts = [abbreviate(names[label], _NAME_LENGTH) for label in np.unique(labels)]
+    # Matplotlib leaves out what begins with an underscore.
+    texts = [f"\u200a{text}" if text.startswith("_") else text for text in texts]
+    axes.legend(
+        [*handles, *further],
+        [*texts, *(handle.get_label() for handle in further)],
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        ncols=-(-(len(handles) + len(further)) // rows),
+        fontsize=FONT_SIZE,
+        frameon=False,
+        handletextpad=0.2,
+        columnspacing=0.8,
+    )

@@ -10,9 +10,8 @@ from keras import layers
 
 from semisup.architectures import layer_calls
 from semisup.models.associative import AssociativeModel
-from semisup.report import figures as analysis
 from semisup.report import illustration
-from semisup.report.figures import excitation, gradients
+from semisup.report.figures import drawing, excitation, gradients
 from semisup.run import evaluation, kernel_images
 
 
@@ -214,11 +213,7 @@ def test_both_figures_are_drawn_of_a_network_with_convolutions(channels):
     shown = excited.axes[0].images
     assert len(shown) == 2 * 4 * 2
     for figure in (kernels, excited):
-        pixels = analysis.to_image(figure)
-        assert pixels.std() > 5
-        boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text()]
-        for box in boxes:
-            assert 0 <= box.x0 < box.x1 <= pixels.shape[1]
+        assert drawing.to_image(figure).std() > 5
 
 
 def test_zero_is_the_middle_of_a_kernels_scale():
@@ -245,9 +240,3 @@ def test_a_grid_of_kernels_shows_each_of_them_in_its_place(channels):
         np.testing.assert_array_equal(shown, kernel_images.in_colour(kernels[..., place]))
     assert np.all(grid[16 : 16 + gap] == 255)
     assert np.all(grid[16:, 64 + gap :] == 255)
-
-
-@pytest.mark.parametrize("kernels", [np.zeros((3, 3, 2, 4)), np.full((3, 3, 1, 4), np.nan)])
-def test_kernels_of_other_shapes_and_values_are_refused(kernels):
-    with pytest.raises(ValueError, match="kernels must be"):
-        analysis.kernels_figure(kernels)
