@@ -5,7 +5,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
-    ("semisup.errors", "semisup.names", "semisup.lazy", "semisup.registration", "semisup.types"),
+    (
+        "semisup.errors",
+        "semisup.names",
+        "semisup.lazy",
+        "semisup.registration",
+        "semisup.replacing",
+        "semisup.types",
+    ),
     ("semisup.cli",),
     ("semisup.labels", "semisup.measures", "semisup.similarity", "semisup.association"),
     ("semisup.data", "semisup.augmentation", "semisup.architectures"),

@@ -12,7 +12,6 @@ import math
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from semisup.errors import UserError
+from semisup.replacing import is_temporary, replacing
 
 MEMORY_LIMIT_BYTES = 2**30
 
@@ -180,35 +180,19 @@ def _write(source: Source, images_path: Path, labels_path: Path) -> None:
     logging.getLogger(__name__).info("decoding %s into %s, once", source.name, images_path)
     labels = []
     # Plain writes, not a writable memory map: there a full disk kills the process with SIGBUS.
-    with _replacing(images_path) as file:
+    with replacing(images_path) as temporary, open(temporary, "wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": source.shape}
         np.lib.format.write_array_header_1_0(file, header)
         for images, block_labels in _counted_blocks(source):
             file.write(np.ascontiguousarray(images, np.uint8))
             labels.append(np.asarray(block_labels, np.int32))
         # The images take their name last: where they are, the labels are too.
-        with _replacing(labels_path) as labels_file:
+        with replacing(labels_path) as temporary, open(temporary, "wb") as labels_file:
             np.lib.format.write_array(labels_file, np.concatenate(labels))
 
 
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator:
-    """Open a binary file that replaces `path` when the block ends without an exception."""
-    with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=f"{path.name}.", suffix=".tmp", delete=False
-    ) as file:
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.replace(file.name, path)
-
-
 def _remove_stale(folder: Path) -> None:
-    for path in folder.glob("*.npy.*.tmp"):
+    for path in (path for path in folder.iterdir() if is_temporary(path.name)):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                 path.unlink()

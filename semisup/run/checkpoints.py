@@ -3,7 +3,7 @@
 A checkpoint is a NumPy archive `step_NNNNNNNN.npz` with an entry for each variable: the weights,
 the step, the states of the seed generators, and the optimizer's. Dtypes that NumPy lacks, such as
 bfloat16, are stored as bits, and named in an entry of their own. A file with the final name is
-whole: see `writing.replacing`. Its checksums reveal later damage.
+whole: see `replacing`. Its checksums reveal later damage.
 """
 
 import os
@@ -14,8 +14,8 @@ import keras
 import ml_dtypes
 import numpy as np
 
+from semisup import replacing
 from semisup.errors import TrainingError, UserError
-from semisup.run import writing
 
 _NAME = re.compile(r"step_(\d{8,})\.npz")
 # No variable has this name: their names begin with that of their owner.
@@ -87,10 +87,10 @@ def save(model, folder, step, keep):
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"step_{step:08d}.npz")
     # Left by trainings that were killed: nobody else writes here.
-    writing.remove_temporary(folder)
+    replacing.remove_temporary(folder)
     if os.path.isdir(path):
         _set_aside(folder, step)
-    with writing.replacing(path) as temporary:
+    with replacing.replacing(path) as temporary:
         np.savez(temporary, **_as_bits(arrays))
     for later in (other for other in list_steps(folder) if other > step):
         # The training restarted from an earlier step because this one could not be restored.

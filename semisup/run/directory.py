@@ -27,6 +27,7 @@ import shutil
 import time
 from pathlib import Path
 
+from semisup import replacing
 from semisup.data import sampling
 from semisup.errors import UserError, shown
 from semisup.run import environment, files, reading, writing
@@ -143,7 +144,7 @@ class RunDirectory:
         """Return the names in this directory that keep a training from beginning in it, sorted."""
         # Earlier versions wrote under that last name.
         names = set(os.listdir(self.path)) - {_LOCK, "config.json.tmp"}
-        return sorted(name for name in names if not writing.is_temporary(name))
+        return sorted(name for name in names if not replacing.is_temporary(name))
 
     def read_json(self, name, type=dict):
         """Read a JSON file with an object.
@@ -278,7 +279,7 @@ class RunDirectory:
         """
         self._remove(PARTS if overwrite else OUTCOMES)
         if overwrite:
-            writing.remove_temporary(self.path)
+            replacing.remove_temporary(self.path)
         self.write_json(
             "config.json",
             {

@@ -380,7 +380,7 @@ def test_tsne_of_a_collapsed_network_is_finite():
 
 @pytest.mark.parametrize("embeddings", [np.ones((2, 4)), np.ones((9, 1)), np.full((9, 4), np.nan)])
 def test_tsne_refuses_too_few_or_broken_embeddings(embeddings):
-    with pytest.raises(ValueError, match="t-SNE needs|NaN"):
+    with pytest.raises(ValueError, match=r"t-SNE needs|NaN"):
         tsne.tsne(embeddings, seed=0)
 
 

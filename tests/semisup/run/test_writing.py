@@ -5,6 +5,7 @@ import stat
 
 import pytest
 
+from semisup import replacing
 from semisup.run import writing
 
 
@@ -80,5 +81,5 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
     names = ["step_00000004.npz", ".lock", "notes.tmp"]
     for name in [left, *names]:
         (tmp_path / name).write_text("")
-    writing.remove_temporary(tmp_path)
+    replacing.remove_temporary(tmp_path)
     assert sorted(os.listdir(tmp_path)) == sorted(names)
