@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from semisup.data import image_files
-from semisup.data.builders import information, originals
-
-HOMEPAGE = "https://www.nist.gov/programs-projects/face-recognition-grand-challenge-frgc"
+from semisup.data.builders import originals
+from semisup.data.builders.labelled_images import LabelledImages
 
 SUBJECTS = 20
 
@@ -23,14 +21,17 @@ _FOLDER = "frgc"
 _SIZE = 32
 
 
-class Frgc(tfds.core.GeneratorBasedBuilder):
+class Frgc(LabelledImages):
     """The 2,462 faces of 20 subjects, from the file of JULE or from a folder for each subject.
 
     Labels follow the sorted numbers of the file, or the sorted names of the folders. `frgc` in the
     manual folder holds either; the file counts if there are both.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
+    SHAPE = (_SIZE, _SIZE, 3)
+    CLASSES = SUBJECTS
+    DESCRIPTION = "FRGC, faces of the 20 subjects that JULE selected, cropped, 32x32."
+    HOMEPAGE = "https://www.nist.gov/programs-projects/face-recognition-grand-challenge-frgc"
     FILE = originals.Original(
         f"{_FOLDER}/data4torch.h5",
         "datasets/FRGC of JULE's release, https://github.com/jwyang/JULE.torch",
@@ -41,15 +42,6 @@ class Frgc(tfds.core.GeneratorBasedBuilder):
         f"folder of its own, {_FOLDER}/SUBJECT."
     )
     COUNT = 2_462
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        return information.of_labelled_images(
-            self,
-            shape=(_SIZE, _SIZE, 3),
-            classes=SUBJECTS,
-            description="FRGC, faces of the 20 subjects that JULE selected, cropped, 32x32.",
-            homepage=HOMEPAGE,
-        )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         manual = originals.manual_dir(dl_manager)

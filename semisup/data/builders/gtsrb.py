@@ -7,21 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorflow_datasets as tfds
-
-from semisup.data.builders import information, originals
+from semisup.data.builders import originals
+from semisup.data.builders.labelled_images import LabelledImages
 from semisup.data.rendering import pictograms
-
-HOMEPAGE = "https://benchmark.ini.rub.de/gtsrb_news.html"
 
 _FOLDER = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370"
 _SIZE = 40
 
 
-class Gtsrb(tfds.core.GeneratorBasedBuilder):
+class Gtsrb(LabelledImages):
     """Whole images, resized to 40 x 40 pixels; there is a border of some 10 % around the signs."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    SHAPE = (_SIZE, _SIZE, 3)
+    CLASSES = pictograms.CLASS_NAMES
+    DESCRIPTION = "German Traffic Sign Recognition Benchmark, whole images, 40x40."
+    HOMEPAGE = "https://benchmark.ini.rub.de/gtsrb_news.html"
     CROPPED = False
     ARCHIVES: Sequence[originals.Original] = tuple(
         originals.Original(name, f"{_FOLDER}/{name}", md5)
@@ -32,16 +32,6 @@ class Gtsrb(tfds.core.GeneratorBasedBuilder):
         )
     )
     COUNTS: Mapping[str, int] = {"train": 39_209, "test": 12_630}
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        extent = "cropped to the signs" if self.CROPPED else "whole images"
-        return information.of_labelled_images(
-            self,
-            shape=(_SIZE, _SIZE, 3),
-            classes=pictograms.CLASS_NAMES,
-            description=f"German Traffic Sign Recognition Benchmark, {extent}, 40x40.",
-            homepage=HOMEPAGE,
-        )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         train, test, truth = originals.fetch(dl_manager, self.name, self.ARCHIVES)
@@ -73,6 +63,7 @@ class GtsrbCropped(Gtsrb):
     The target domain of the thesis' chapter 4.
     """
 
+    DESCRIPTION = "German Traffic Sign Recognition Benchmark, cropped to the signs, 40x40."
     CROPPED = True
 
 

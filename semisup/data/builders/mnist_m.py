@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import tensorflow_datasets as tfds
-
-from semisup.data.builders import information, originals
-
-HOMEPAGE = "http://yaroslav.ganin.net/"
+from semisup.data.builders import originals
+from semisup.data.builders.labelled_images import LabelledImages
 
 
-class MnistM(tfds.core.GeneratorBasedBuilder):
+class MnistM(LabelledImages):
     """The published MNIST-M, from `mnist_m.tar.gz`."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    SHAPE = (32, 32, 3)
+    CLASSES = 10
+    DESCRIPTION = "MNIST-M, MNIST digits blended with patches of BSDS500 photographs."
+    HOMEPAGE = "http://yaroslav.ganin.net/"
     ARCHIVE = originals.Original(
         "mnist_m.tar.gz",
         f"{HOMEPAGE}, the unpacked version of MNIST-M",
@@ -27,15 +27,6 @@ class MnistM(tfds.core.GeneratorBasedBuilder):
         downloadable=False,
     )
     COUNTS: Mapping[str, int] = {"train": 59_001, "test": 9_001}
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        return information.of_labelled_images(
-            self,
-            shape=(32, 32, 3),
-            classes=10,
-            description="MNIST-M, MNIST digits blended with patches of BSDS500 photographs.",
-            homepage=HOMEPAGE,
-        )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         hint = "; or use mnist_m_generated, which needs no archive of MNIST-M"

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from semisup.data import datasets
-from semisup.data.builders import bsds500, information
+from semisup.data.builders import bsds500
+from semisup.data.builders.labelled_images import LabelledImages
 
 SIZE = 32
 
@@ -21,19 +21,13 @@ _SEED = 0
 _SPLITS = ("train", "test")
 
 
-class MnistMGenerated(tfds.core.GeneratorBasedBuilder):
+class MnistMGenerated(LabelledImages):
     """All 60,000 + 10,000 digits of MNIST, in the order of TFDS' `mnist`, blended with BSDS500."""
 
-    VERSION = tfds.core.Version("1.0.0")
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        return information.of_labelled_images(
-            self,
-            shape=(SIZE, SIZE, 3),
-            classes=10,
-            description="MNIST digits blended with patches of BSDS500 photographs, like MNIST-M.",
-            disable_shuffling=True,
-        )
+    SHAPE = (SIZE, SIZE, 3)
+    CLASSES = 10
+    DESCRIPTION = "MNIST digits blended with patches of BSDS500 photographs, like MNIST-M."
+    IN_ORDER = True
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         photos = bsds500.photographs(dl_manager, self.name)

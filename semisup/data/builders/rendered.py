@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
+from semisup.data.builders.labelled_images import LabelledImages
 from semisup.data.rendering import parallel
 
 _SEEDS = {"train": 0, "test": 1}
@@ -24,22 +25,28 @@ class Config(tfds.core.BuilderConfig):
     test: int = 0
 
 
-def splits(config: Config, renderer: Callable[[int], Callable]) -> dict[str, Iterator]:
-    """Return the examples of each split.
+class RenderedImages(LabelledImages, skip_registration=True):
+    """Base of builders that render as many images as a `Config` says."""
 
-    Args:
-        config: how many there are.
-        renderer: function from a seed to what `parallel.blocks` calls, which returns images and
-            labels.
-    """
-    return {
-        split: _examples(renderer(seed), getattr(config, split)) for split, seed in _SEEDS.items()
-    }
+    IN_ORDER = True
 
+    def splits(self, renderer: Callable[[int], Callable]) -> dict[str, Iterator]:
+        """Return the examples of each split.
 
-def _examples(render: Callable, count: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    i = 0
-    for images, labels in parallel.blocks(render, count):
-        for image, label in zip(images, labels, strict=True):
-            yield i, {"id": f"{i:08d}", "image": image, "label": int(label)}
-            i += 1
+        Args:
+            renderer: function from a seed to what `parallel.blocks` calls, which returns images and
+                labels.
+        """
+        return {
+            split: self._generate_examples(renderer(seed), getattr(self.builder_config, split))
+            for split, seed in _SEEDS.items()
+        }
+
+    def _generate_examples(
+        self, render: Callable, count: int
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        i = 0
+        for images, labels in parallel.blocks(render, count):
+            for image, label in zip(images, labels, strict=True):
+                yield i, {"id": f"{i:08d}", "image": image, "label": int(label)}
+                i += 1

@@ -9,21 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 
-from semisup.data.builders import information, originals
+from semisup.data.builders import originals
+from semisup.data.builders.labelled_images import LabelledImages
 
-HOMEPAGE = "http://yaroslav.ganin.net/"
+_HOMEPAGE = "http://yaroslav.ganin.net/"
 
 
-class SyntheticDigits(tfds.core.GeneratorBasedBuilder):
+class SyntheticDigits(LabelledImages):
     """The published Synthetic Digits, from two MATLAB files laid out like those of SVHN."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    SHAPE = (32, 32, 3)
+    CLASSES = 10
+    DESCRIPTION = "Synthetic Digits: numbers rendered from fonts, to resemble SVHN."
+    HOMEPAGE = _HOMEPAGE
     FILES: Mapping[str, originals.Original] = {
         split: originals.Original(
             f"synth_{split}_32x32.mat",
-            f"whoever has a copy, since its download on {HOMEPAGE} is gone",
+            f"whoever has a copy, since its download on {_HOMEPAGE} is gone",
             downloadable=False,
         )
         for split in ("train", "test")
@@ -32,15 +35,6 @@ class SyntheticDigits(tfds.core.GeneratorBasedBuilder):
         "Put synth_train_32x32.mat and synth_test_32x32.mat of SYN NUMBERS there."
     )
     COUNTS: Mapping[str, int] = {"train": 479_400, "test": 9_553}
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        return information.of_labelled_images(
-            self,
-            shape=(32, 32, 3),
-            classes=10,
-            description="Synthetic Digits: numbers rendered from fonts, to resemble SVHN.",
-            homepage=HOMEPAGE,
-        )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         hint = "; or use synthetic_digits_generated, which renders such digits"

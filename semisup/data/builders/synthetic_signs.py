@@ -10,19 +10,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import tensorflow_datasets as tfds
-
-from semisup.data.builders import information, originals
+from semisup.data.builders import originals
+from semisup.data.builders.labelled_images import LabelledImages
 from semisup.data.rendering import pictograms
 
 _SIZE = 40
 _LABELS = "train_labelling.txt"
 
 
-class SyntheticSigns(tfds.core.GeneratorBasedBuilder):
+class SyntheticSigns(LabelledImages):
     """The published Synthetic Signs, from `synthetic_data.zip`."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    SHAPE = (_SIZE, _SIZE, 3)
+    CLASSES = pictograms.CLASS_NAMES
+    DESCRIPTION = "Synthetic Signs: rendered traffic signs, the 43 classes of GTSRB."
     ARCHIVE = originals.Original(
         "synthetic_data.zip",
         "whoever has a copy, since its site graphics.cs.msu.ru is gone",
@@ -30,14 +31,6 @@ class SyntheticSigns(tfds.core.GeneratorBasedBuilder):
     )
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"Put {ARCHIVE.name} (from {ARCHIVE.source}) there."
     COUNT = 100_000
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        return information.of_labelled_images(
-            self,
-            shape=(_SIZE, _SIZE, 3),
-            classes=pictograms.CLASS_NAMES,
-            description="Synthetic Signs: rendered traffic signs, the 43 classes of GTSRB.",
-        )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         hint = "; or use synthetic_signs_generated, which renders such signs"

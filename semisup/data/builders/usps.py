@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 
-from semisup.data.builders import information, originals
-
-HOMEPAGE = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass.html#usps"
+from semisup.data.builders import originals
+from semisup.data.builders.labelled_images import LabelledImages
 
 _FOLDER = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass"
 _SIZE = 16
 
 
-class Usps(tfds.core.GeneratorBasedBuilder):
+class Usps(LabelledImages):
     """USPS in its official split, white digits on black, rounded to 8 bits."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    SHAPE = (_SIZE, _SIZE, 1)
+    CLASSES = 10
+    DESCRIPTION = "USPS handwritten digits, 16x16, the official split."
+    HOMEPAGE = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass.html#usps"
     FILES: Mapping[str, originals.Original] = {
         "train": originals.Original(
             "usps.bz2", f"{_FOLDER}/usps.bz2", md5="ec16c51db3855ca6c91edd34d0e9b197"
@@ -29,15 +30,6 @@ class Usps(tfds.core.GeneratorBasedBuilder):
         ),
     }
     COUNTS: Mapping[str, int] = {"train": 7_291, "test": 2_007}
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        return information.of_labelled_images(
-            self,
-            shape=(_SIZE, _SIZE, 1),
-            classes=10,
-            description="USPS handwritten digits, 16x16, the official split.",
-            homepage=HOMEPAGE,
-        )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         paths = originals.fetch(dl_manager, self.name, list(self.FILES.values()))
