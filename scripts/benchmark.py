@@ -50,7 +50,6 @@ SUMMARY = (
 TRAINING = "training"
 BARE = "bare step, constant batch"
 FIT = "fit, constant batch"
-OTHER_JIT = "fit, other jit_compile"
 PIPELINE = "input pipeline alone"
 TERM = "similarity term alone, "
 GENERATOR = "images generated, "
@@ -71,11 +70,6 @@ class BenchmarkConfig(TrainConfig):
 
     rounds: int = option(5, "Benchmark", "Rounds to measure, after one to warm up.", least=1)
     steps: int = option(50, "Benchmark", "Training steps in a round.", least=1)
-    compare_jit: bool = option(
-        False,
-        "Benchmark",
-        "Measure the fit on a constant batch with the opposite of --jit_compile, too.",
-    )
     similarity_terms: bool = option(
         False,
         "Benchmark",
@@ -232,10 +226,6 @@ class Benchmark:
             BARE: lambda: rate(take_steps, steps),
             FIT: functools.partial(fit_rate, self._build_model(config), batch, steps),
         }
-        if self.config.compare_jit:
-            other = "off" if self.model.jit_compile else "on"
-            model = self._build_model(dataclasses.replace(config, jit_compile=other))
-            turns[OTHER_JIT] = functools.partial(fit_rate, model, batch, steps)
         if self.config.inspection:
             unwatched = compile_model(config, self._build_model(config), unwatched_adam())
             turns[UNWATCHED] = functools.partial(fit_rate, unwatched, batch, steps)
@@ -291,8 +281,6 @@ class Benchmark:
             steps_a_look = measured[LOOK] * config.inspect_interval
             name = f"time of a look / {config.inspect_interval} steps"
             ratios[name] = measured[TRAINING] / steps_a_look
-        if OTHER_JIT in measured:
-            ratios["other jit_compile / fit"] = measured[OTHER_JIT] / measured[FIT]
         return {
             "settings": {
                 name: value for name, value in config.to_dict().items() if name not in _PATHS
@@ -349,7 +337,7 @@ def describe(report):
             lines.append(_line(f"{name}, GFLOP/s", speed, 1e-9, ".1f"))
             continue
         lines.append(_line(f"{name}, 1/s", speed, 1, ".2f"))
-        if name in (TRAINING, BARE, FIT, OTHER_JIT):
+        if name in (TRAINING, BARE, FIT):
             lines.append(_line("    GFLOP/s", speed, flops * 1e-9, ".1f"))
     lines += [_line(name, ratio, 1, ".3f") for name, ratio in report["ratios"].items()]
     for name, memory in report["memory_mib"].items():

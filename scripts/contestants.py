@@ -169,36 +169,22 @@ def similarity_gradients(term, labels, unlabelled, width):
     import keras
     from keras import ops
 
-    generator = np.random.default_rng(0)
-    a, b = (
-        ops.convert_to_tensor(generator.standard_normal((count, width), "float32"))
-        for count in (len(labels), unlabelled)
-    )
-    labels = ops.convert_to_tensor(labels, "int32")
+    from semisup.report.figures import gradients
 
-    def loss(a, b):
-        losses, _ = term(a, b, labels)
-        return sum(losses.values())
+    class Loss(keras.Model):
+        def call(self, embeddings):
+            losses, _ = term(embeddings[: len(labels)], embeddings[len(labels) :], classes)
+            return sum(losses.values())
 
-    if keras.backend.backend() == "jax":
-        import jax
-
-        gradients = jax.jit(jax.grad(loss, argnums=(0, 1)))
-    else:
-        import tensorflow as tf
-
-        @tf.function
-        def gradients(a, b):
-            with tf.GradientTape() as tape:
-                tape.watch((a, b))
-                value = loss(a, b)
-            # The gradient of a gather is sparse.
-            return [tf.convert_to_tensor(slope) for slope in tape.gradient(value, (a, b))]
+    classes = ops.convert_to_tensor(labels, "int32")
+    shape = (len(labels) + unlabelled, width)
+    embeddings = np.random.default_rng(0).standard_normal(shape, "float32")
+    gradients_at = gradients.input_gradients(Loss())
+    weight = np.ones((), "float32")
 
     def compute(count):
         for _ in range(count):
-            result = gradients(a, b)
-        return float(ops.convert_to_numpy(result[0][0, 0]))
+            gradients_at(embeddings, weight)
 
     compute(1)
     return compute

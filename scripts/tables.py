@@ -11,7 +11,10 @@ first, and the README shows these alone; trials follow in tables of their own.
 
 import argparse
 import dataclasses
+import itertools
+import re
 import statistics
+from collections.abc import Callable
 
 import pandas
 
@@ -21,11 +24,6 @@ from semisup.run import writing
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 PERCENT = (*ERRORS, "accuracy", "k_means_accuracy")
-HEADINGS = {
-    "Full measurements": True,
-    "Trials": False,
-}
-"""Headings of results/README.md, and whether what follows is measured in full: `Row.is_full`."""
 NAMES = {
     "test_error": "test error",
     "least_test_error": "least test error of a run",
@@ -41,26 +39,40 @@ class Table:
 
     Attributes:
         title: what it shows.
+        link: function of a text and a folder of results that links to the folder.
         lines: texts by the columns' names; the first column says what was measured.
         notes: remarks that stand below, by the numbers that the first column has of them.
     """
 
     title: str
+    link: Callable
     lines: list[dict[str, str]] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
 
-    @property
-    def frame(self):
-        """The texts as a data frame."""
-        return pandas.DataFrame(self.lines)
+    def what(self, name, changes, runs, folder):
+        """Return the first cell of a line: what was run, links to its results, and remarks."""
+        # The steps have a column of their own.
+        flags = [f"`--{change}`" for change in results.without_budget(changes)]
+        found = self.link(name, folder)
+        for kind, text in (
+            ("**other data**", runs[0]["note"]),
+            ("settings", " ".join(flags)),
+            ("remark", remark_of(runs)),
+        ):
+            if text and text not in self.notes:
+                self.notes.append(text)
+            found += f", {kind} [{self.notes.index(text) + 1}]" if text else ""
+        return found
 
-    def marked(self, kind, text):
-        """Return what the first column says of a note: its kind and its number below the table."""
-        if not text:
-            return ""
-        if text not in self.notes:
-            self.notes.append(text)
-        return f", {kind} [{self.notes.index(text) + 1}]"
+    def what_of(self, row):
+        """Return the first cell of the line of a `Row`."""
+        return self.what(row.what, row.changes, row.runs, row.folder)
+
+    def whole(self, runs, folder):
+        """Return the first two cells of the line of a folder of results."""
+        name = f"`{runs[0]['recipe']}`"
+        what = self.what(name, runs[0]["changed"], runs, folder)
+        return {"recipe": what, "steps": _steps(runs[0])}
 
 
 def tables(rows, link):
@@ -68,7 +80,7 @@ def tables(rows, link):
 
     Args:
         rows: see `rows.collected`.
-        link: function from a folder of results to what links to it; its first argument is the text.
+        link: see `Table`.
     """
     found = {}
     for row in rows:
@@ -77,8 +89,8 @@ def tables(rows, link):
         if number:
             place = f"table {number.table}" if number.table.isdigit() else number.table
             title = f"{published.PAPERS[number.paper]}, {place}: {NAMES[row.metric]}"
-        table = found.setdefault(title, Table(title))
-        table.lines.append(_line(row, table, link))
+        table = found.setdefault(title, Table(title, link))
+        table.lines.append(_line(row, table))
     return list(found.values())
 
 
@@ -89,11 +101,11 @@ def summary(rows, link):
         rows: see `rows.collected`.
         link: see `tables`.
     """
-    table = Table("")
+    table = Table("", link)
     for row in rows:
         table.lines.append(
             {
-                "what": _what(row.what, row.changes, row.runs, row.folder, table, link),
+                "what": table.what_of(row),
                 "measure": NAMES[row.metric],
                 "published": _published(row),
                 "ours": _ours(row),
@@ -126,7 +138,7 @@ def _ours(row):
     return f"**{_kind(row)}{row.statistic:{form}}{unit}{spread}**"
 
 
-def _line(row, table, link):
+def _line(row, table):
     form, _ = _form(row)
     difference = "-"
     if row.difference is not None:
@@ -134,7 +146,7 @@ def _line(row, table, link):
     if row.interval:
         difference += f" ({row.interval[0]:+{form}} to {row.interval[1]:+{form}})"
     return {
-        "what": _what(row.what, row.changes, row.runs, row.folder, table, link),
+        "what": table.what_of(row),
         "published": _published(row),
         "ours": _ours(row),
         "difference": difference,
@@ -160,15 +172,6 @@ def _evaluations(row):
     return f", {' or '.join(map(str, counts))} evaluations"
 
 
-def _what(name, changes, runs, folder, table, link):
-    """Return the first cell of a line: what was run, links to its results, and remarks."""
-    # The steps have a column of their own.
-    flags = [f"`--{change}`" for change in results.without_budget(changes)]
-    data = table.marked("**other data**", runs[0]["note"])
-    settings = table.marked("settings", " ".join(flags))
-    return link(name, folder) + data + settings + table.marked("remark", remark_of(runs))
-
-
 def _steps(run):
     """Return the steps of a run, and how many the recipe has if they differ."""
     full = published.settings(run["recipe"]).max_steps
@@ -176,14 +179,14 @@ def _steps(run):
 
 
 def least_errors_table(rows, link):
-    """Return the last errors where a table of the papers has the least error: see `every`."""
-    table = Table("Least errors of runs, and those of their last steps")
+    """Return the last errors where a table of the papers has the least error: see `parts`."""
+    table = Table("Least errors of runs, and those of their last steps", link)
     for row in rows:
         if row.metric == "least_test_error":
             last = row.over_runs([measured(run, "test_error") for run in row.runs])
             table.lines.append(
                 {
-                    "what": _what(row.what, row.changes, row.runs, row.folder, table, link),
+                    "what": table.what_of(row),
                     "seeds": str(len(row.runs)),
                     "steps": _steps(row.runs[0]) + _evaluations(row),
                     "least error": f"{_kind(row)}{row.statistic:.2f} %",
@@ -194,16 +197,15 @@ def least_errors_table(rows, link):
 
 
 def domains_table(folders, link):
-    """Return what adaptations measured in both domains: see `every`."""
-    table = Table("Both domains after adaptations")
+    """Return what adaptations measured in both domains: see `parts`."""
+    table = Table("Both domains after adaptations", link)
     for folder, runs in folders:
         if not all("squared_mmd" in run for run in runs):
             continue
         coverages = [100 * run["coverage"] for run in runs if run.get("coverage") is not None]
         table.lines.append(
             {
-                "recipe": _what(_recipe(runs), runs[0]["changed"], runs, folder, table, link),
-                "steps": _steps(runs[0]),
+                **table.whole(runs, folder),
                 "source error": _mean([100 * run["source_error"] for run in runs], ".2f", " %"),
                 "target error": _mean([100 * run["test_error"] for run in runs], ".2f", " %"),
                 "coverage": _mean(coverages, ".1f", " %") + _share(coverages, runs),
@@ -215,20 +217,19 @@ def domains_table(folders, link):
 
 
 def clusters_table(folders, link):
-    """Return how clusters agree with classes: see `every`."""
+    """Return how clusters agree with classes: see `parts`."""
     shown = {
         "accuracy": ("accuracy", ".2f"),
         "accuracy of k-means": ("k_means_accuracy", ".2f"),
         "NMI": ("nmi", ".1f"),
         "ARI": ("ari", ".1f"),
     }
-    table = Table("Clusters, matched with the classes")
+    table = Table("Clusters, matched with the classes", link)
     for folder, runs in folders:
         if all("nmi" in run for run in runs):
             table.lines.append(
                 {
-                    "recipe": _what(_recipe(runs), runs[0]["changed"], runs, folder, table, link),
-                    "steps": _steps(runs[0]),
+                    **table.whole(runs, folder),
                     **{
                         column: _mean([100 * run[name] for run in runs], form, " %")
                         for column, (name, form) in shown.items()
@@ -236,10 +237,6 @@ def clusters_table(folders, link):
                 }
             )
     return table
-
-
-def _recipe(runs):
-    return f"`{runs[0]['recipe']}`"
 
 
 def _share(values, runs):
@@ -255,31 +252,20 @@ def _mean(values, form, unit=""):
     return f"{statistics.mean(values):{form}}{unit}{spread}"
 
 
-def every(folders, rows, link):
-    """All tables that have a line, those of full measurements first: see `parts`.
-
-    Args:
-        folders: pairs of a folder and its results: see `results.rows`.
-        rows: their rows: see `rows.collected`.
-        link: see `tables`.
-    """
-    return [table for part in parts(folders, rows, link).values() for table in part]
-
-
 def parts(folders, rows, link):
     """The tables of full measurements and those of trials, each in a part of its own.
 
     Args:
-        folders: see `every`.
-        rows: see `every`.
-        link: see `every`.
+        folders: pairs of a folder and its results: see `results.rows`.
+        rows: their rows: see `rows.collected`.
+        link: see `Table`.
 
     Returns:
         Dictionary from headings to lists of tables that have a line.
     """
     full = {row.folder for row in rows if row.is_full}
     found = {}
-    for heading, is_full in HEADINGS.items():
+    for heading, is_full in (("Full measurements", True), ("Trials", False)):
         own_rows = [row for row in rows if (row.folder in full) == is_full]
         own_folders = [pair for pair in folders if (pair[0] in full) == is_full]
         some = [*tables(own_rows, link), least_errors_table(own_rows, link)]
@@ -307,29 +293,22 @@ def markdown(shown):
 
 
 def latex(folders, rows):
-    """All tables in LaTeX (booktabs): see `every`."""
+    """All tables in LaTeX (booktabs): see `parts`."""
     found = ["% Made by python -m scripts.tables; needs the package booktabs."]
-    for table in every(folders, rows, lambda text, folder: text):
+    both = parts(folders, rows, lambda text, folder: text)
+    for table in itertools.chain.from_iterable(both.values()):
         found += [
             f"\n% {table.title}",
-            table.frame.map(_escaped).to_latex(index=False).rstrip(),
+            pandas.DataFrame(table.lines).map(_escaped).to_latex(index=False).rstrip(),
             *(rf"\par[{number}] {_escaped(note)}" for number, note in enumerate(table.notes, 1)),
         ]
     return "\n".join(found) + "\n"
 
 
 def _escaped(text):
-    for mark in ("**", "`"):
-        text = text.replace(mark, "")
-    for plain, special in (
-        ("%", r"\%"),
-        ("_", r"\_"),
-        ("&", r"\&"),
-        ("±", r"$\pm$"),
-        ("--", "-{}-"),
-    ):
-        text = text.replace(plain, special)
-    return text
+    text = re.sub(r"\*\*|`", "", text)
+    text = re.sub("[%_&]", r"\\\g<0>", text)
+    return text.replace("±", r"$\pm$").replace("--", "-{}-")
 
 
 def as_csv(rows):

@@ -123,7 +123,6 @@ def test_benchmark_reports_every_contestant(benchmark, monkeypatch, capsys, tmp_
         "--sup_per_batch=1",
         "--unsup_batch_size=10",
         "--precision=bfloat16",
-        "--compare_jit",
         "--inspection",
         "--similarity_terms",
         "--generated_images=20",
@@ -137,7 +136,6 @@ def test_benchmark_reports_every_contestant(benchmark, monkeypatch, capsys, tmp_
         benchmark.TRAINING,
         benchmark.BARE,
         benchmark.FIT,
-        benchmark.OTHER_JIT,
         benchmark.UNWATCHED,
         benchmark.LOOK,
         *(

@@ -30,12 +30,15 @@ def results(tmp_path, monkeypatch):
 def tables_of(title):
     """The tables whose titles begin so: of full measurements, and of trials."""
 
-    def link(text, folder):
-        return text
-
-    folders = list(script.rows())
-    every = tables.every(folders, collected(folders), link)
+    every = every_table(lambda text, folder: text)
     return [found for found in every if found.title.startswith(title)]
+
+
+def every_table(link):
+    """All tables, those of full measurements first."""
+    folders = list(script.rows())
+    parts = tables.parts(folders, collected(folders), link)
+    return [table for part in parts.values() for table in part]
 
 
 def rows(title):
@@ -244,7 +247,7 @@ def test_a_remark_stands_once_below_the_table_that_refers_to_it(results, tmp_pat
         results.collect("svhn_grid", run, note="half of it")
     folders = list(script.rows())
     link = tables.linking(results.RESULTS.parent)
-    text = tables.markdown(tables.every(folders, collected(folders), link))
+    text = tables.markdown(every_table(link))
     assert text.count(", **other data** [1] |") == 2
     assert text.count("\n\n- [1] half of it") == 1
     assert tables.latex(folders, collected(folders)).count(r"\par[1] half of it") == 1

@@ -3,6 +3,8 @@
 import functools
 import logging
 
+import pandas
+
 from semisup.cli.settings import FOLDER
 from semisup.data import folders
 from semisup.names import printable
@@ -158,21 +160,16 @@ def table(content):
         Lines of text: the error, and for each class its accuracy and its row of the confusion
         matrix, if that is not too wide.
     """
-    names = list(content["per_class_accuracy"])
-    matrix = content["confusion_matrix"]
-    columns = [*names, *("-" * (len(matrix[0]) - len(names)))]
-    shows_matrix = len(columns) <= 20
-    width = max(5, *(len(name) for name in names))
-    cells = max(4, *(len(str(count)) for row in matrix for count in row)) + 1
-    lines = [
-        f"error {100 * content['error']:.2f} % of {content['images']} images",
-        "",
-        f"{'class':<{width}} accuracy   predicted as "
-        + ("".join(f"{name[: cells - 1]:>{cells}}" for name in columns) if shows_matrix else ""),
-    ]
-    for name, row in zip(names, matrix, strict=True):
-        accuracy = content["per_class_accuracy"][name]
-        shown = "      - " if accuracy is None else f"{100 * accuracy:6.2f} %"
-        counts = "".join(f"{count:>{cells}}" for count in row) if shows_matrix else ""
-        lines.append(f"{name:<{width}} {shown:>8}                {counts}")
-    return "\n".join(lines)
+    accuracies = content["per_class_accuracy"]
+    shown = [["-" if value is None else f"{100 * value:.2f} %"] for value in accuracies.values()]
+    shown = pandas.DataFrame(shown, accuracies.keys(), ["accuracy"])
+    matrix = pandas.DataFrame(content["confusion_matrix"], accuracies.keys())
+    matrix.columns = [*(name[:6] for name in accuracies), *("-" * (matrix.shape[1] - len(matrix)))]
+    shows_matrix = matrix.shape[1] <= 20
+    if shows_matrix:
+        shown = pandas.concat([shown, matrix], axis=1)
+    note = ", and what its images are taken for" if shows_matrix else ""
+    return (
+        f"error {100 * content['error']:.2f} % of {content['images']} images; the accuracy of each "
+        f"class{note}:\n\n{shown.to_string()}"
+    )
