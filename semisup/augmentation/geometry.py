@@ -107,7 +107,9 @@ class RandomResampling(RandomImageLayer):
 
     arguments = ("interpolation", "fill_mode", "fill_value")
 
-    def __init__(self, interpolation, fill_mode, fill_value, seed, **kwargs):
+    def __init__(
+        self, interpolation="bilinear", fill_mode="nearest", fill_value=0.0, *, seed, **kwargs
+    ):
         super().__init__(seed=seed, **kwargs)
         if interpolation not in INTERPOLATIONS:
             raise ValueError(
@@ -154,10 +156,7 @@ class RandomAffine(RandomResampling):
         shear: largest shear to either side, in pixels of x for each pixel of y.
         translation: largest shift to either side, as a fraction of height and of width.
         crop: largest fraction of height and width that is cropped away, in [0, 1).
-        interpolation: see `RandomResampling`.
-        fill_mode: see `RandomResampling`.
-        fill_value: see `RandomResampling`.
-        seed: see `RandomImageLayer`.
+        **kwargs: arguments of `RandomResampling`, of which `seed` is required.
 
     Raises:
         ValueError: if an argument is unknown or out of its range.
@@ -166,20 +165,9 @@ class RandomAffine(RandomResampling):
     arguments = ("rotation", "scale", "shear", "translation", "crop", *RandomResampling.arguments)
 
     def __init__(
-        self,
-        rotation=0.0,
-        scale=(1.0, 1.0),
-        shear=0.0,
-        translation=0.0,
-        crop=0.0,
-        interpolation="bilinear",
-        fill_mode="nearest",
-        fill_value=0.0,
-        *,
-        seed,
-        **kwargs,
+        self, rotation=0.0, scale=(1.0, 1.0), shear=0.0, translation=0.0, crop=0.0, **kwargs
     ):
-        super().__init__(interpolation, fill_mode, fill_value, seed, **kwargs)
+        super().__init__(**kwargs)
         self.rotation = check_number("rotation", rotation, 0.0, 180.0)
         self.scale = check_range("scale", scale, 1e-3)
         self.shear = check_number("shear", shear, 0.0)
@@ -219,10 +207,8 @@ class RandomNormalAffine(RandomResampling):
     Args:
         matrix_stddev: standard deviation of the matrix' entries.
         translation_stddev: standard deviation of the offset in pixels.
-        interpolation: see `RandomResampling`.
         fill_mode: see `RandomResampling`.
-        fill_value: see `RandomResampling`.
-        seed: see `RandomImageLayer`.
+        **kwargs: further arguments of `RandomResampling`, of which `seed` is required.
 
     Raises:
         ValueError: if an argument is unknown or out of its range.
@@ -231,17 +217,9 @@ class RandomNormalAffine(RandomResampling):
     arguments = ("matrix_stddev", "translation_stddev", *RandomResampling.arguments)
 
     def __init__(
-        self,
-        matrix_stddev=0.15,
-        translation_stddev=2.0,
-        interpolation="bilinear",
-        fill_mode=("wrap", "reflect"),
-        fill_value=0.0,
-        *,
-        seed,
-        **kwargs,
+        self, matrix_stddev=0.15, translation_stddev=2.0, fill_mode=("wrap", "reflect"), **kwargs
     ):
-        super().__init__(interpolation, fill_mode, fill_value, seed, **kwargs)
+        super().__init__(fill_mode=fill_mode, **kwargs)
         self.matrix_stddev = check_number("matrix_stddev", matrix_stddev, 0.0)
         self.translation_stddev = check_number("translation_stddev", translation_stddev, 0.0)
 

@@ -77,16 +77,13 @@ class Drawing:
         radius *= self._scale
         self._pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=(*colour, 255))
 
-    def line(
-        self, points: Sequence[Point], width: float, colour: Colour, round_ends: bool = False
-    ) -> None:
-        """Draw a line through points, with round corners.
+    def line(self, points: Sequence[Point], width: float, colour: Colour) -> None:
+        """Draw a line through points, with round corners and flat ends.
 
         Args:
             points: two or more; a line that ends where it starts is closed.
             width: of the line.
             colour: of the line.
-            round_ends: whether its ends are half circles rather than flat.
         """
         for (x0, y0), (x1, y1) in itertools.pairwise(points):
             # A point that is there twice has no direction, and needs none.
@@ -96,7 +93,7 @@ class Drawing:
                 [(x0 + dx, y0 + dy), (x1 + dx, y1 + dy), (x1 - dx, y1 - dy), (x0 - dx, y0 - dy)],
                 colour,
             )
-        for x, y in points if round_ends or points[0] == points[-1] else points[1:-1]:
+        for x, y in points if points[0] == points[-1] else points[1:-1]:
             self.disc(x, y, width / 2, colour)
 
     def arrow(self, points: Sequence[Point], width: float, head: float, colour: Colour) -> None:

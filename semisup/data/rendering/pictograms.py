@@ -307,12 +307,7 @@ def _speed_limit(number: str) -> Symbol:
 
 
 _SIGNS = {
-    "speed_20": _speed_limit("20"),
-    "speed_30": _speed_limit("30"),
-    "speed_50": _speed_limit("50"),
-    "speed_60": _speed_limit("60"),
-    "speed_70": _speed_limit("70"),
-    "speed_80": _speed_limit("80"),
+    **{f"speed_{number}": _speed_limit(str(number)) for number in (20, 30, 50, 60, 70, 80)},
     "end_speed_80": _sign(_end, _pale_80),
     "speed_100": _speed_limit("100"),
     "speed_120": _speed_limit("120"),

@@ -51,7 +51,7 @@ def test_a_link_is_replaced_and_what_it_points_to_stays_as_it_was(tmp_path):
 
 
 def test_a_link_in_place_of_the_temporary_file_is_not_written_through(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing.secrets, "token_hex", lambda size: "0" * 2 * size)
+    monkeypatch.setattr(replacing.secrets, "token_hex", lambda size: "0" * 2 * size)
     (tmp_path / "precious").write_text("precious")
     (tmp_path / f".results.json.{'0' * 16}.tmp.json").symlink_to("precious")
     with pytest.raises(FileExistsError):
