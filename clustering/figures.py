@@ -84,19 +84,15 @@ def _tsne(config, model, clusters, embeddings, names):
 
 
 def _confusion(data, probabilities, class_names, labels):
-    images = data.evaluation.images
     count = probabilities.shape[1]
     if count != len(class_names):
         raise ValueError(f"{count} clusters cannot be matched with {len(class_names)} classes")
     clusters = probabilities.argmax(axis=1)
     matrix = evaluation.confusion_matrix(labels, clusters, count)
-    predicted = metrics.match_clusters(matrix)[clusters]
-    wrong = np.flatnonzero(predicted != labels)
     return confusion.confusion_figure(
-        evaluation.confusion_matrix(labels, predicted, count),
+        data.evaluation.images,
+        labels,
+        metrics.match_clusters(matrix)[clusters],
         class_names,
-        images[wrong],
-        labels[wrong],
-        predicted[wrong],
-        title=f"Error on {data.evaluated_on} after the best matching",
+        f"Error on {data.evaluated_on} after the best matching",
     )

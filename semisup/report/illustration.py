@@ -100,18 +100,14 @@ def draw(run, step, drawings):
 
 def _confusion(data, predictor):
     images, labels = data.evaluation.images, data.evaluation.labels
-    predicted = predictor.labels(images)
-    matrix = evaluation.confusion_matrix(labels, predicted, len(data.class_names))
-    wrong = np.flatnonzero(predicted != labels)
     return confusion.confusion_figure(
-        matrix,
+        images,
+        labels,
+        predictor.labels(images),
         data.class_names,
-        images[wrong],
-        labels[wrong],
-        predicted[wrong],
+        data.error_name.replace("_", " ").capitalize(),
         **_labelled(data, LABELLED_IN_CONFUSION),
         labelled_total=sum(map(len, data.class_pools)),
-        title=data.error_name.replace("_", " ").capitalize(),
     )
 
 

@@ -27,15 +27,14 @@ _NAME_LENGTH = 16
 
 
 def confusion_figure(
-    confusion: np.ndarray,
+    images: np.ndarray,
+    labels: np.ndarray,
+    predicted: np.ndarray,
     class_names: Sequence[str],
-    mistake_images: np.ndarray,
-    mistake_labels: np.ndarray,
-    mistake_predictions: np.ndarray,
+    title: str,
     labelled_images: np.ndarray | None = None,
     labelled_labels: np.ndarray | None = None,
     labelled_total: int | None = None,
-    title: str = "Test error",
 ) -> Figure:
     """Draw the labelled set, misclassified examples and the confusion matrix (figure 3.3).
 
@@ -44,20 +43,24 @@ def confusion_figure(
     labelled images of each class, and mistakes picked evenly from all kinds.
 
     Args:
-        confusion: (c, c) counts; row the true class, column the predicted one. The error in the
-            figure's title is taken from it.
-        class_names: c names.
-        mistake_images: uint8 (k, h, w, 1 or 3), all or some of the misclassified examples.
-        mistake_labels: (k,) int, their true classes.
-        mistake_predictions: (k,) int, the predicted classes.
-        labelled_images: uint8 (n, h, w, 1 or 3), the labelled training set; None leaves it out.
-        labelled_labels: (n,) int, its classes.
+        images: uint8 (n, h, w, 1 or 3), at least one.
+        labels: (n,) int, their true classes.
+        predicted: (n,) int, the predicted classes.
+        class_names: Names of all classes.
+        title: What the figure's title calls the error.
+        labelled_images: uint8 (m, h, w, 1 or 3), the labelled training set; None leaves it out.
+        labelled_labels: (m,) int, its classes.
         labelled_total: Size of the labelled set, if only a part of it is given.
-        title: What the title calls the error.
 
     Returns:
         The figure.
     """
+    from sklearn.metrics import confusion_matrix
+
+    confusion = confusion_matrix(labels, predicted, labels=range(len(class_names)))
+    # Sorted by kind of mistake.
+    order = np.lexsort((predicted, labels))
+    mistakes = order[labels[order] != predicted[order]]
     names = [abbreviate(name, _NAME_LENGTH) for name in class_names]
     cell = float(np.clip(4.6 / len(names), 0.26, 0.8))
     side = cell * len(names)
@@ -65,7 +68,7 @@ def confusion_figure(
     matrix_left = left_width + _COLUMN_GAP
     width = matrix_left + side
     figure, axes = new_page(width, height)
-    wrong, total = int(confusion.sum() - np.trace(confusion)), int(confusion.sum())
+    wrong, total = len(mistakes), len(labels)
     draw_title(axes, f"{title}: {100 * wrong / total:.2f} % ({wrong:,} of {total:,})")
 
     _heading(axes, matrix_left, 0, "Confusion matrix")
@@ -81,11 +84,8 @@ def confusion_figure(
         shown = _shown(sum(map(len, rows)), labelled_total or len(labelled_images))
         _heading(axes, 0, 0, f"Labelled set ({shown})")
         top = _draw_rows(axes, rows, _HEADING, left_width, 0.45 * height - _HEADING) + 0.15
-    order = np.lexsort((mistake_predictions, mistake_labels))
-    mistakes = (
-        np.asarray(part)[order] for part in (mistake_images, mistake_labels, mistake_predictions)
-    )
-    _draw_mistakes(axes, *mistakes, names, wrong, top, left_width, height - top)
+    kinds = [(names[labels[index]], names[predicted[index]]) for index in mistakes]
+    _draw_mistakes(axes, images, mistakes, kinds, top, left_width, height - top)
     return figure
 
 
@@ -138,16 +138,10 @@ def _draw_rows(
     """
     longest = max(map(len, rows))
     aspect = rows[0].shape[1] / rows[0].shape[2]
-
-    def cell_width(columns):
-        # Half an image separates the classes that share a row.
-        by_width = width / (columns * (longest + 0.5) - 0.5)
-        return min(by_width, height / (-(-len(rows) // columns) * aspect), 0.4)
-
-    # Among the arrangements with about the largest images, take the one with most room below.
-    widest = max(map(cell_width, range(1, len(rows) + 1)))
-    columns = max(c for c in range(1, len(rows) + 1) if cell_width(c) >= 0.85 * widest)
-    cell = cell_width(columns)
+    # Half an image separates the classes that share a row.
+    room = width / (longest + 0.5)
+    columns = max(1, round((len(rows) * room * aspect / height) ** 0.5))
+    cell = min(room / columns, height / (-(-len(rows) // columns) * aspect), 0.4)
     for index, row in enumerate(rows):
         line, column = divmod(index, columns)
         for position, image in enumerate(row):
@@ -159,19 +153,18 @@ def _draw_rows(
 def _draw_mistakes(
     axes: Axes,
     images: np.ndarray,
-    labels: np.ndarray,
-    predictions: np.ndarray,
-    names: Sequence[str],
-    total: int,
+    mistakes: np.ndarray,
+    kinds: Sequence[tuple[str, str]],
     top: float,
     width: float,
     height: float,
 ) -> None:
-    if not total:
+    """Draw as many mistakes as there is room for, each with its true and its predicted class."""
+    if not kinds:
         _heading(axes, 0, top, "No mistakes")
         return
     size = FONT_SIZE - 2
-    name_width = text_width(names, size)
+    name_width = text_width({name for kind in kinds for name in kind}, size)
     arrow_width = text_width(["→"], size) + 0.03
     one_line = 2 * name_width + arrow_width <= 1.5 * _MISTAKE_WIDTH
     lines = 1 if one_line else 2
@@ -183,14 +176,14 @@ def _draw_mistakes(
     columns = max(1, int((width + _MISTAKE_GAP) / cell_width))
     rows = max(1, int((height - _HEADING + _MISTAKE_GAP) / cell_height))
 
-    shown = min(len(images), columns * rows)
-    _heading(axes, 0, top, f"Mistakes, true→predicted ({_shown(shown, total)})")
-    for place, index in enumerate(np.arange(shown) * len(images) // max(shown, 1)):
+    shown = min(len(mistakes), columns * rows)
+    _heading(axes, 0, top, f"Mistakes, true→predicted ({_shown(shown, len(mistakes))})")
+    for place, chosen in enumerate(np.arange(shown) * len(mistakes) // shown):
         row, column = divmod(place, columns)
         left, cell_top = column * cell_width, top + _HEADING + row * cell_height
-        caption = _caption(names[labels[index]], names[predictions[index]], one_line)
+        caption = _caption(*kinds[chosen], one_line)
         axes.text(left, cell_top, caption, size=size, va="top", linespacing=1.05)
-        draw_image(axes, images[index], left, cell_top + caption_height, image_width)
+        draw_image(axes, images[mistakes[chosen]], left, cell_top + caption_height, image_width)
 
 
 def _caption(true: str, predicted: str, in_one_line: bool) -> str:
