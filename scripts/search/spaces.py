@@ -21,8 +21,6 @@ from semisup.cli.options import checked
 from semisup.errors import UserError, shown
 from semisup.run.reading import read_toml
 
-KINDS = ("linear", "log", "integer", "choice")
-
 _ALLOWED = {
     bool: ("choice",),
     str: ("choice",),
@@ -57,7 +55,7 @@ class Dimension:
 
     Attributes:
         name: the flag.
-        kind: one of `KINDS`.
+        kind: linear, log, integer or choice.
         values: the least and the greatest value, or all of a choice, of the flag's type.
     """
 
@@ -154,18 +152,13 @@ def _dimension(name, line, config_class):
     if reason := _why_not_varied(fields[name]):
         raise UserError(f"{name} cannot be varied: {reason}")
     kinds = _ALLOWED[fields[name].type]
-    if not isinstance(line, dict) or len(line) != 1:
-        raise UserError(
-            f"{name} = {shown(line)}: give one of {', '.join(kinds)}, {_example(kinds[0])}"
-        )
-    ((kind, values),) = line.items()
-    if kind not in KINDS:
-        raise UserError(
-            f"{name} = {{{shown(kind)} = ...}}: {shown(kind)!r} is none of {', '.join(KINDS)}"
-        )
-    takes = f"--{name} takes {_TYPE_NAMES[fields[name].type]}"
+    is_one = isinstance(line, dict) and len(line) == 1
+    kind, values = next(iter(line.items())) if is_one else (None, None)
     if kind not in kinds:
-        raise UserError(f"{name} = {{{kind} = ...}}: {takes}; give {' or '.join(kinds)}")
+        raise UserError(
+            f"{name} = {shown(line)}: --{name} takes {_TYPE_NAMES[fields[name].type]}; give "
+            f"{' or '.join(kinds)}, {_example(kinds[0])}"
+        )
     if not isinstance(values, list) or len(values) < 2 or (kind != "choice" and len(values) != 2):
         wanted = "a list of two values or more" if kind == "choice" else "[low, high]"
         raise UserError(f"{name} = {{{kind} = {shown(values)}}}: give {wanted}")
