@@ -56,7 +56,7 @@ def main():
             max_steps=steps,
             eval_interval=min(250, steps),
             checkpoint_interval=min(250, steps),
-        )
+        )["test_error"]
     logdir = os.path.join(FOLDER, "association")
     _draw(logdir)
     print(
@@ -70,39 +70,31 @@ def main():
 
 
 def _train(logdir, **settings):
+    """Train, and return the content of `results.json`."""
     from semisup.run import training
     from semisup.run.directory import RunDirectory
     from semisup.task import TASK as task
 
-    config = TrainConfig(logdir=logdir, overwrite=True, **settings)
-    status = training.train(config, task)
+    status = training.train(TrainConfig(logdir=logdir, overwrite=True, **settings), task)
     if status:
         print("(The demo itself begins anew when it is called again.)")
         sys.exit(status)
-    return RunDirectory(logdir).read_json("results.json")["test_error"]
+    return RunDirectory(logdir).read_json("results.json")
 
 
 def _speed(precision):
     """Return the steps per second of the association's training."""
-    from semisup.run import training
-    from semisup.run.directory import RunDirectory
-    from semisup.task import TASK as task
-
-    with tempfile.TemporaryDirectory() as folder:
-        config = TrainConfig(
+    # So few steps teach it nothing worth showing.
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        results = _train(
+            folder,
             **ASSOCIATION,
-            logdir=folder,
             precision=precision,
             max_steps=STEPS_IN_A_TRIAL,
             log_interval=10,
             progress=False,
         )
-        # So few steps teach it nothing worth showing.
-        with contextlib.redirect_stdout(io.StringIO()):
-            status = training.train(config, task)
-        if status:
-            sys.exit(status)
-        return RunDirectory(folder).read_json("results.json")["median_steps_per_second"]
+    return results["median_steps_per_second"]
 
 
 def _draw(logdir):
