@@ -25,10 +25,11 @@ def evaluate_run(settings, task):
         UserError: if the run, a checkpoint or the data is missing or damaged.
     """
     if settings.follow:
-        _wait_for_run(RunDirectory(settings.logdir), settings.poll_seconds)
+        seconds = settings.poll_seconds
+        _wait_until(_is_begun, RunDirectory(settings.logdir), "a training to begin", seconds)
     run, config, task = loading.open_run(settings.logdir, task)
     if settings.follow:
-        _wait_for_checkpoint(run, settings.poll_seconds)
+        _wait_until(_has_checkpoint, run, "a checkpoint", seconds)
     reporter_class = task.reporter_class()
     # Check before loading, since data and models may be large.
     reporter_class.check(settings, config)
@@ -86,41 +87,39 @@ def evaluate_run(settings, task):
         _logger.info("wrote %s", page.write(run, task))
 
 
-def _wait_for_run(run, seconds):
-    """Wait for a training to begin in a folder that exists for it."""
-    told = False
-    while not run.is_begun():
-        if not os.path.isdir(run.path):
-            raise UserError(f"--logdir={run.path}: there is no such folder")
-        strangers = run.strangers()
-        # Ask last, since a training may have begun between the two looks.
-        if strangers and not run.is_begun():
-            raise UserError(
-                f"--follow: {run.path} holds no run, and none can begin there: it holds "
-                f"{shown(', '.join(strangers[:3]))}"
-            )
-        if not told:
-            told = True
-            _logger.info("Waiting for a training to begin in %s ...", run.path)
+def _wait_until(is_so, run, what, seconds):
+    if is_so(run):
+        return
+    _logger.info("Waiting for %s in %s ...", what, run.path)
+    while not is_so(run):
         time.sleep(seconds)
 
 
-def _wait_for_checkpoint(run, seconds):
-    """Wait for the first checkpoint of a run that is being trained."""
-    told = False
-    while True:
-        # Ask first, since the training may save and end between the two looks.
-        training = run.is_training()
-        if checkpoints.list_steps(run.checkpoints):
-            return
-        if not training:
-            raise UserError(
-                f"--follow: {run.path} has no checkpoint, and no training is running there"
-            )
-        if not told:
-            told = True
-            _logger.info("Waiting for a checkpoint in %s ...", run.path)
-        time.sleep(seconds)
+def _is_begun(run):
+    """Return whether a training has begun in a folder, which has to exist for it."""
+    if run.is_begun():
+        return True
+    if not os.path.isdir(run.path):
+        raise UserError(f"--logdir={run.path}: there is no such folder")
+    strangers = run.strangers()
+    # Ask again, since a training may have begun between the two looks.
+    if strangers and not run.is_begun():
+        raise UserError(
+            f"--follow: {run.path} holds no run, and none can begin there: it holds "
+            f"{shown(', '.join(strangers[:3]))}"
+        )
+    return False
+
+
+def _has_checkpoint(run):
+    """Return whether a run that is being trained has a checkpoint."""
+    # Ask first, since the training may save and end between the two looks.
+    training = run.is_training()
+    if checkpoints.list_steps(run.checkpoints):
+        return True
+    if not training:
+        raise UserError(f"--follow: {run.path} has no checkpoint, and no training is running there")
+    return False
 
 
 class Reporter:

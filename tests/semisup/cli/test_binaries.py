@@ -187,8 +187,8 @@ def test_following_waits_in_an_empty_folder_and_for_a_run_that_is_being_trained(
 
     monkeypatch.setattr(reporting.time, "sleep", sleep)
     with run.lock():
-        reporting._wait_for_run(run, 7)
-        reporting._wait_for_checkpoint(run, 7)
+        reporting._wait_until(reporting._is_begun, run, "a training to begin", 7)
+        reporting._wait_until(reporting._has_checkpoint, run, "a checkpoint", 7)
     assert waited == [7] * 5
     first, second = capsys.readouterr().out.splitlines()
     assert first == f"Waiting for a training to begin in {run.path} ..."
