@@ -92,9 +92,10 @@ def draw(run, step, drawings):
     paths = []
     with tf.summary.create_file_writer(run.file("eval")).as_default():
         for name, figure in sorted(figures.items()):
-            path = run.file("figures", f"{name}.png")
-            paths.append(drawing.save(figure, path, step=str(step)))
-            tf.summary.image(f"figures/{name}", drawing.to_image(figure)[None], step=step)
+            path = drawing.save(figure, run.file("figures", f"{name}.png"), step=str(step))
+            picture = tf.io.decode_png(path.read_bytes(), channels=3)
+            tf.summary.image(f"figures/{name}", picture[None], step=step)
+            paths.append(path)
     return paths
 
 

@@ -2,6 +2,6 @@
 
 Every function takes NumPy arrays and returns a `matplotlib.figure.Figure` of its own: pyplot and
 its global state stay out, so figures can be drawn in threads, in notebooks and without a display.
-Write one with `drawing.save`, or give the result of `drawing.to_image` to TensorBoard. Only the
-module `excitation` takes a Keras model: it finds what `kernels.excitation_figure` draws.
+Write one with `drawing.save`. Only the module `excitation` takes a Keras model: it finds what
+`kernels.excitation_figure` draws.
 """

@@ -5,7 +5,6 @@ room of their own.
 """
 
 import functools
-import io
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +17,10 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from matplotlib.textpath import TextPath
-from PIL import Image
 
 from semisup.names import printable
+from semisup.replacing import replacing
 from semisup.report.figures import fonts
-from semisup.run import writing
 
 DPI = 150
 FONT_SIZE = 9
@@ -157,23 +155,8 @@ def abbreviate(text: str, length: int) -> str:
     return text.replace("$", r"\$")
 
 
-def to_image(figure: Figure) -> np.ndarray:
-    """Render a figure, for TensorBoard for example.
-
-    Args:
-        figure: Any figure; its own resolution counts.
-
-    Returns:
-        uint8 array (h, w, 3).
-    """
-    buffer = io.BytesIO()
-    _write(figure, buffer)
-    with Image.open(buffer) as image:
-        return np.asarray(image.convert("RGB"))
-
-
 def save(figure: Figure, path: str | os.PathLike, **remarks: str) -> Path:
-    """Write a figure as a PNG file.
+    """Write a figure as a PNG file, cut to what is drawn.
 
     Args:
         figure: Any figure; its own resolution counts.
@@ -185,10 +168,6 @@ def save(figure: Figure, path: str | os.PathLike, **remarks: str) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with writing.replacing(path) as temporary:
-        _write(figure, temporary, remarks)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, bbox_inches="tight", pad_inches=MARGIN, metadata=remarks)
     return path
-
-
-def _write(figure, file, remarks=None):
-    figure.savefig(file, format="png", bbox_inches="tight", pad_inches=MARGIN, metadata=remarks)

@@ -5,6 +5,7 @@ import warnings
 
 import matplotlib
 import numpy as np
+import pictures
 import pytest
 from matplotlib import font_manager
 
@@ -65,7 +66,7 @@ def test_every_name_is_drawn_as_text_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for figure in every_figure([*ODD, "猫", "قطة"]):
-            assert drawing.to_image(figure).std() > 0
+            assert pictures.pixels(figure).std() > 0
 
 
 def test_a_formula_is_shown_as_it_is_written():
@@ -76,7 +77,7 @@ def test_a_formula_is_shown_as_it_is_written():
 
 def test_a_name_that_begins_with_an_underscore_is_in_the_legend():
     figure = tsne.tsne_figure(np.eye(2), np.arange(2), ["_hidden", "b"])
-    drawing.to_image(figure)
+    pictures.pixels(figure)
     assert [text.get_text().strip() for text in figure.axes[0].get_legend().get_texts()] == [
         "_hidden",
         "b",
@@ -87,7 +88,7 @@ def test_names_that_no_font_has_are_told_of_in_one_line(caplog, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for figure in every_figure(FOREIGN):
-            drawing.to_image(figure)
+            pictures.pixels(figure)
     (record,) = caplog.records
     assert "no font of this machine has the characters" in record.getMessage()
     assert "\n" not in record.getMessage()
@@ -116,7 +117,7 @@ def test_a_font_that_was_installed_since_draws_what_it_has(tmp_path, monkeypatch
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             for figure in every_figure(["\U000f4240", "\U000f4241\U000f4240"]):
-                drawing.to_image(figure)
+                pictures.pixels(figure)
     finally:
         font_manager.fontManager.ttflist[:] = kept
 

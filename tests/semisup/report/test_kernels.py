@@ -4,6 +4,7 @@ import itertools
 
 import keras
 import numpy as np
+import pictures
 import pytest
 import running
 from keras import layers
@@ -11,7 +12,7 @@ from keras import layers
 from semisup.architectures import layer_calls
 from semisup.models.associative import AssociativeModel
 from semisup.report import illustration
-from semisup.report.figures import drawing, excitation, gradients
+from semisup.report.figures import excitation, gradients
 from semisup.run import evaluation, kernel_images
 
 
@@ -213,7 +214,7 @@ def test_both_figures_are_drawn_of_a_network_with_convolutions(channels):
     shown = excited.axes[0].images
     assert len(shown) == 2 * 4 * 2
     for figure in (kernels, excited):
-        assert drawing.to_image(figure).std() > 5
+        assert pictures.pixels(figure).std() > 5
 
 
 def test_zero_is_the_middle_of_a_kernels_scale():

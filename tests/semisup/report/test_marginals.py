@@ -2,6 +2,7 @@ import itertools
 import statistics
 
 import numpy as np
+import pictures
 import pytest
 
 from semisup.report.figures import drawing, marginals
@@ -72,7 +73,7 @@ def test_panels_stand_in_a_grid_with_rows_of_at_most_four(count, grid):
     runs = [(dict.fromkeys(names, value), value) for value in (1, 2, 3)]
     figure = marginals.marginal_figure(runs, "accuracy (%)", title="a title")
     assert list(panels(figure)) == names
-    drawing.to_image(figure)
+    pictures.pixels(figure)
     assert len({round(axes.bbox.y0) for axes in figure.axes}) == grid[0]
     assert len({round(axes.bbox.x0) for axes in figure.axes}) == grid[1]
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
