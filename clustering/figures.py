@@ -6,7 +6,7 @@ import numpy as np
 from clustering import metrics
 from semisup.data.datasets import sample
 from semisup.report import illustration
-from semisup.report.figures import clusters, confusion, tsne
+from semisup.report.figures import clusters, confusion, neighbours, tsne
 from semisup.run import evaluation
 
 
@@ -33,7 +33,7 @@ def drawings(run, config, data, predictor, class_names, labels):
     result = {
         "clusters": lambda: clusters.clusters_figure(images, probabilities, names),
         "cluster_sizes": lambda: _sizes(run, config, data),
-        "neighbours": lambda: illustration.draw_neighbours(shown.images, embeddings),
+        "neighbours": lambda: neighbours.neighbours_figure(shown.images, embeddings),
         "tsne": lambda: _tsne(config, predictor.model, logits.argmax(axis=1), embeddings, names),
         **illustration.kernel_drawings(predictor, shown.images),
     }

@@ -12,8 +12,6 @@ from semisup.run import checkpoints, evaluation, loading
 LABELLED_IN_CONFUSION = 10
 LABELLED_IN_GRAPH = 2
 UNLABELLED_IN_GRAPH = 40
-QUERIES = 8
-NEIGHBOURS = 5
 POINTS = 1000
 
 
@@ -35,7 +33,7 @@ def drawings(run, config, task, data, predictor):
     embeddings = predictor.embeddings(shown.images)
     result = {
         "confusion": lambda: _confusion(data, predictor),
-        "neighbours": lambda: draw_neighbours(shown.images, embeddings),
+        "neighbours": lambda: neighbours.neighbours_figure(shown.images, embeddings),
         "tsne": lambda: _tsne(config, data, embeddings, shown.labels),
         **kernel_drawings(predictor, shown.images),
     }
@@ -119,21 +117,6 @@ def _labelled(data, per_class):
         "labelled_images": data.train.images[indices],
         "labelled_labels": data.train.labels[indices],
     }
-
-
-def draw_neighbours(images, embeddings):
-    """Draw the first images beside those with the most similar embeddings.
-
-    Args:
-        images: (n, height, width, channels) uint8, at least two.
-        embeddings: (n, d) float.
-    """
-    queries = np.arange(min(QUERIES, len(images) - 1))
-    count = min(NEIGHBOURS, len(images) - 1)
-    indices, similarities = neighbours.nearest_neighbours(
-        embeddings[queries], embeddings, k=count, exclude=queries
-    )
-    return neighbours.nearest_neighbours_figure(images[queries], images[indices], similarities)
 
 
 def _tsne(config, data, embeddings, labels):

@@ -7,6 +7,8 @@ from semisup.report.figures.drawing import FONT_SIZE, draw_image, new_page
 
 _GAP = 0.05
 _IMAGE_WIDTH = 0.85
+_NEIGHBOURS = 5
+_QUERIES = 8
 _QUERY_GAP = 0.2
 
 
@@ -41,31 +43,34 @@ def nearest_neighbours(
     return indices[~excluded].reshape(-1, k), 1 - distances[~excluded].reshape(-1, k)
 
 
-def nearest_neighbours_figure(
-    query_images: np.ndarray, neighbour_images: np.ndarray, similarities: np.ndarray
-) -> Figure:
-    """Draw images beside their nearest neighbours, each with its cosine similarity (figure 3.4).
+def neighbours_figure(images: np.ndarray, embeddings: np.ndarray) -> Figure:
+    """Draw the first images beside their nearest neighbours, with cosine similarities (figure 3.4).
 
     Args:
-        query_images: uint8 (q, h, w, 1 or 3), the column on the left.
-        neighbour_images: uint8 (q, k, h, w, 1 or 3).
-        similarities: (q, k) float cosine similarities, written in the images' top left corners.
+        images: uint8 (n, h, w, 1 or 3), at least two.
+        embeddings: (n, d) float.
 
     Returns:
         The figure.
+
+    Raises:
+        ValueError: If there are too few images.
     """
-    rows, k, height, width = neighbour_images.shape[:4]
-    step, row_step = _IMAGE_WIDTH + _GAP, _IMAGE_WIDTH * height / width + _GAP
+    queries = np.arange(min(_QUERIES, len(images) - 1))
+    k = min(_NEIGHBOURS, len(images) - 1)
+    indices, similarities = nearest_neighbours(embeddings[queries], embeddings, k, queries)
+    step = _IMAGE_WIDTH + _GAP
+    row_step = _IMAGE_WIDTH * images.shape[1] / images.shape[2] + _GAP
     first = step + _QUERY_GAP
-    figure, axes = new_page(first + k * step - _GAP, rows * row_step - _GAP)
+    figure, axes = new_page(first + k * step - _GAP, len(queries) * row_step - _GAP)
     for left, text in ((0, "image"), (first, "nearest neighbours")):
         axes.text(left, -0.1, text, size=FONT_SIZE)
-    for row in range(rows):
+    for row in queries:
         top = row * row_step
-        draw_image(axes, query_images[row], 0, top, _IMAGE_WIDTH)
+        draw_image(axes, images[row], 0, top, _IMAGE_WIDTH)
         for place in range(k):
             left = first + place * step
-            draw_image(axes, neighbour_images[row, place], left, top, _IMAGE_WIDTH)
+            draw_image(axes, images[indices[row, place]], left, top, _IMAGE_WIDTH)
             axes.text(
                 left + 0.045,
                 top + 0.045,

@@ -291,26 +291,32 @@ def test_excluded_query_does_not_find_itself_but_finds_its_twin():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_neighbours_stand_right_of_their_query_with_their_similarity(channels):
-    queries = random_images(2, channels, seed=1)
-    found = random_images(6, channels, seed=2).reshape(2, 3, 8, 8, channels)
-    similarities = np.array([[0.934, 0.5, -0.25], [1, 0.1, 0.0]])
-    figure = neighbours.nearest_neighbours_figure(queries, found, similarities)
-    images = {
+    images = random_images(12, channels, seed=1)
+    embeddings = np.random.default_rng(0).normal(size=(12, 5))
+    figure = neighbours.neighbours_figure(images, embeddings)
+    shown = {
         tuple(np.round(image.get_extent(), 3)): np.asarray(image.get_array())
         for image in shown_images(figure)
     }
     # Reading order: rows from the top, in each the query first.
-    places = sorted(images, key=lambda extent: (extent[3], extent[0]))
-    expected = [queries[0], *found[0], queries[1], *found[1]]
-    for place, image in zip(places, expected, strict=True):
-        np.testing.assert_array_equal(images[place], as_rgb(image[np.newaxis])[0])
-    captions = {text.get_text(): text.get_position() for text in figure.axes[0].texts[2:]}
-    assert list(captions) == ["0.93", "0.50", "-0.25", "1.00", "0.10", "0.00"]
-    for (left, _, _, top), (x, y) in zip(
-        [place for i, place in enumerate(places) if i % 4], captions.values(), strict=True
-    ):
+    places = sorted(shown, key=lambda extent: (extent[3], extent[0]))
+    queries = np.arange(8)
+    found, similarities = neighbours.nearest_neighbours(embeddings[:8], embeddings, 5, queries)
+    expected = np.concatenate([queries[:, np.newaxis], found], axis=1).ravel()
+    for place, index in zip(places, expected, strict=True):
+        np.testing.assert_array_equal(shown[place], as_rgb(images[index]))
+    captions = figure.axes[0].texts[2:]
+    assert [text.get_text() for text in captions] == [f"{s:.2f}" for s in similarities.ravel()]
+    beside = [place for number, place in enumerate(places) if number % 6]
+    for (left, _, _, top), text in zip(beside, captions, strict=True):
+        x, y = text.get_position()
         assert 0 < x - left < 0.1
         assert 0 < y - top < 0.1
+
+
+def test_a_single_image_has_no_neighbours():
+    with pytest.raises(ValueError, match="0 sample"):
+        neighbours.neighbours_figure(random_images(1), np.ones((1, 2)))
 
 
 # t-SNE
@@ -408,8 +414,7 @@ def draw_confusion():
 
 
 def draw_neighbours():
-    images = random_images(6).reshape(2, 3, 8, 8, 1)
-    return neighbours.nearest_neighbours_figure(images[:, 0], images, np.ones((2, 3)))
+    return neighbours.neighbours_figure(random_images(6), np.eye(6))
 
 
 def draw_tsne():
