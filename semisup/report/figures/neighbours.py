@@ -47,15 +47,17 @@ def neighbours_figure(images: np.ndarray, embeddings: np.ndarray) -> Figure:
     """Draw the first images beside their nearest neighbours, with cosine similarities (figure 3.4).
 
     Args:
-        images: uint8 (n, h, w, 1 or 3), at least two.
+        images: uint8 (n, h, w, 1 or 3).
         embeddings: (n, d) float.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If there are too few images.
+        ValueError: If there are fewer than two images.
     """
+    if len(images) < 2:
+        raise ValueError(f"it needs two images, there are {len(images)}")
     queries = np.arange(min(_QUERIES, len(images) - 1))
     k = min(_NEIGHBOURS, len(images) - 1)
     indices, similarities = nearest_neighbours(embeddings[queries], embeddings, k, queries)

@@ -317,7 +317,7 @@ def test_neighbours_stand_right_of_their_query_with_their_similarity(channels):
 
 
 def test_a_single_image_has_no_neighbours():
-    with pytest.raises(ValueError, match="0 sample"):
+    with pytest.raises(ValueError, match="needs two images"):
         neighbours.neighbours_figure(random_images(1), np.ones((1, 2)))
 
 
