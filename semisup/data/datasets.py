@@ -68,6 +68,8 @@ def load_dataset(
     data_dir: str | os.PathLike | None = None,
     cache_dir: str | os.PathLike | None = None,
     image_size: int = 0,
+    fit: str = "squash",
+    skip_broken: bool = False,
     splits: Sequence[str] = ("train", "test"),
     optional_splits: Sequence[str] = (),
     labelled: bool = True,
@@ -92,6 +94,8 @@ def load_dataset(
             `semisup.data.cache.default_cache_dir()`.
         image_size: if not 0, images are resized to image_size x image_size pixels (bilinear,
             antialiased).
+        fit: how images that are not square are resized: see `semisup.data.pixels.to_array`.
+        skip_broken: whether files of a folder that cannot be read are left out.
         splits: names of the splits to load; `unlabelled` and `unlabeled` are the same, and so are
             `validation`, `valid` and `val`.
         optional_splits: names of splits to load too if the data set has them.
@@ -107,7 +111,7 @@ def load_dataset(
         UserError: there is no such data set or split, or it cannot be read or downloaded.
     """
     name = DATASET_ALIASES.get(name, name)
-    contents = _open(name, data_dir, image_size, labelled)
+    contents = _open(name, data_dir, image_size, fit, skip_broken, labelled)
     sources = contents.sources
     wanted = {split: _find(sources, split) for split in (*splits, *optional_splits)}
     for split in splits:
@@ -135,6 +139,8 @@ def split_names(
     *,
     data_dir: str | os.PathLike | None = None,
     image_size: int = 0,
+    fit: str = "squash",
+    skip_broken: bool = False,
     labelled: bool = True,
 ) -> tuple[str, ...]:
     """Return the names of the splits that a data set has; no image is read.
@@ -143,16 +149,24 @@ def split_names(
         name: see `load_dataset`.
         data_dir: see `load_dataset`.
         image_size: see `load_dataset`.
+        fit: see `load_dataset`.
+        skip_broken: see `load_dataset`.
         labelled: see `load_dataset`.
 
     Raises:
         UserError: there is no such data set, or it cannot be read or downloaded.
     """
-    return tuple(_open(DATASET_ALIASES.get(name, name), data_dir, image_size, labelled).sources)
+    name = DATASET_ALIASES.get(name, name)
+    return tuple(_open(name, data_dir, image_size, fit, skip_broken, labelled).sources)
 
 
 def _open(
-    name: str, data_dir: str | os.PathLike | None, image_size: int, labelled: bool
+    name: str,
+    data_dir: str | os.PathLike | None,
+    image_size: int,
+    fit: str,
+    skip_broken: bool,
+    labelled: bool,
 ) -> Contents:
     if name in _EMBEDDED:
         return Contents(*_EMBEDDED[name](image_size))
@@ -160,12 +174,18 @@ def _open(
         from semisup.data import folders
 
         return folders.open_folder(
-            name.removeprefix("folder:"), image_size=image_size, labelled=labelled
+            name.removeprefix("folder:"),
+            image_size=image_size,
+            fit=fit,
+            skip_broken=skip_broken,
+            labelled=labelled,
         )
     from semisup.data import tfds_source
 
     return Contents(
-        *tfds_source.open_tfds(name, data_dir=data_dir, image_size=image_size, labelled=labelled)
+        *tfds_source.open_tfds(
+            name, data_dir=data_dir, image_size=image_size, fit=fit, labelled=labelled
+        )
     )
 
 
