@@ -112,17 +112,25 @@ def test_a_target_without_labels_needs_validation_images(two_domains):
     assert len(task.load_data(config(validation_samples=8)).evaluation.labels) == 8
 
 
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (("a", "b", "d"), "only the source has c; only the target has d"),
-        (("b", "a", "c"), "the same in another order, a, b, c and b, a, c"),
-    ],
-)
-def test_domains_with_different_classes_are_refused(two_domains, names, message):
+def test_a_target_with_another_class_is_refused(two_domains):
+    names = ("a", "b", "d")
     two_domains["coloured"] = dataclasses.replace(two_domains["coloured"], class_names=names)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match="only the source has c; only the target has d"):
         task.load_data(config())
+
+
+@pytest.mark.parametrize(("names", "places"), [(("b", "a", "c"), [1, 0, 2]), (("c", "b"), [2, 1])])
+def test_the_targets_classes_are_matched_by_name(two_domains, names, places):
+    target = two_domains["coloured"]
+    labels = np.arange(6) % len(names)
+    test = Split(target.splits["test"].images[:6], labels)
+    two_domains["coloured"] = dataclasses.replace(
+        target, class_names=names, splits={**target.splits, "test": test}
+    )
+    data = task.load_data(config())
+    assert data.class_names == ("a", "b", "c")
+    np.testing.assert_array_equal(data.target_test.labels, np.array(places)[labels])
+    assert data.evaluation is data.target_test
 
 
 @pytest.mark.parametrize(
