@@ -194,9 +194,9 @@ class Clustering(Task):
 
         return ClusteringReporter
 
-    def projected_groups(self, predictor, data, images):
+    def projected_groups(self, predictor, data, shown):
         """Return the clusters of images: see `Task`."""
-        return predictor.labels(images)
+        return predictor.labels(shown.images)
 
 
 TASK = Clustering()

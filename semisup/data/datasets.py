@@ -212,6 +212,27 @@ def sample(split: Split, count: int, seed: int) -> Split:
     return Split(split.images[chosen], None if split.labels is None else split.labels[chosen])
 
 
+def over_classes(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Draw images over all classes by a seed: one of each before a second of any, and so on.
+
+    Args:
+        labels: (n,) int classes, or whatever else groups the images.
+        count: how many to draw; all if there are fewer. If there are more classes, some classes
+            are drawn.
+        seed: seed of the choice.
+
+    Returns:
+        (at most count,) int64 places in `labels`, sorted by class.
+    """
+    drawn = np.random.default_rng([seed, 0xC1A55]).permutation(len(labels))
+    by_class = drawn[np.argsort(labels[drawn], kind="stable")]
+    first = np.searchsorted(labels[by_class], labels[by_class])
+    turn = np.empty(len(labels), np.int64)
+    turn[by_class] = np.arange(len(labels)) - first
+    chosen = drawn[np.argsort(turn[drawn], kind="stable")[:count]]
+    return chosen[np.argsort(labels[chosen], kind="stable")]
+
+
 def _find(sources: Mapping[str, Source], split: str) -> Source | None:
     if split in sources:
         return sources[split]

@@ -5,12 +5,12 @@ import numpy as np
 
 from semisup import association
 from semisup.architectures import layer_calls
-from semisup.data.datasets import sample
+from semisup.data.datasets import over_classes, sample
 from semisup.report import figures as analysis
 from semisup.run import checkpoints, evaluation, loading
 
 LABELLED_IN_CONFUSION = 10
-LABELLED_IN_GRAPH = 2
+LABELLED_IN_GRAPH = 40
 UNLABELLED_IN_GRAPH = 40
 QUERIES = 8
 NEIGHBOURS = 5
@@ -35,7 +35,7 @@ def drawings(run, config, task, data, predictor):
     embeddings = predictor.embeddings(shown.images)
     result = {
         "confusion": lambda: _confusion(data, predictor),
-        "neighbours": lambda: neighbours(shown.images, embeddings),
+        "neighbours": lambda: neighbours(shown.images, embeddings, shown.labels, config.seed),
         "tsne": lambda: _tsne(config, data, embeddings, shown.labels),
         **kernel_drawings(predictor, shown.images),
     }
@@ -124,14 +124,16 @@ def _labelled(data, per_class):
     }
 
 
-def neighbours(images, embeddings):
-    """Draw the first images beside those with the most similar embeddings.
+def neighbours(images, embeddings, labels, seed):
+    """Draw some images of all classes beside those with the most similar embeddings.
 
     Args:
         images: (n, height, width, channels) uint8, at least two.
         embeddings: (n, d) float.
+        labels: (n,) int classes, or clusters.
+        seed: seed of the choice.
     """
-    queries = np.arange(min(QUERIES, len(images) - 1))
+    queries = over_classes(labels, min(QUERIES, len(images) - 1), seed)
     count = min(NEIGHBOURS, len(images) - 1)
     indices, similarities = analysis.nearest_neighbours(
         embeddings[queries], embeddings, k=count, exclude=queries
@@ -156,7 +158,10 @@ def _associations(run, config, task, data, predictor):
         early, _ = loading.load_run(run.path, first, task)
         early = evaluation.Predictor(early, predictor.batch_size, predictor.features)
         moments.insert(0, (first, early))
-    labelled = _labelled(data, LABELLED_IN_GRAPH)["labelled_images"]
+    pool = np.concatenate(data.class_pools)
+    count = min(2 * len(data.class_pools), LABELLED_IN_GRAPH)
+    pool = pool[over_classes(data.train.labels[pool], count, config.seed)]
+    labelled = data.train.images[pool]
     (_, batch), _ = next(iter(data.batches(0).as_numpy_iterator()))
     unlabelled = batch[:UNLABELLED_IN_GRAPH]
     panels = []
