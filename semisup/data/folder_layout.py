@@ -7,8 +7,8 @@ PATH/unlabelled/*           images without labels
 
 The case of the names does not matter, `unlabeled` is `unlabelled`, `val` and `valid` are
 `validation`; nor does the case of a class in `test` if one class alone has its letters in `train`.
-Without any of these folders, PATH/<class>/* is to train with; and where there are no folders of
-classes either, or nobody asks for classes, all images in PATH are those of `unlabelled`.
+Without labelled ones of these folders, PATH/<class>/* is to train with. Without any of them and
+folders of classes, or where nobody asks for classes, all images in PATH are those of `unlabelled`.
 """
 
 import dataclasses
@@ -110,17 +110,21 @@ class _Search:
         self.root = root
         self.places = [root]
         self.skipped = []
-        self.links = []
+        self.links = set()
         self.notes = []
 
     def layout(self, labelled: bool) -> Layout:
-        folders = self._split_folders()
-        if not folders and labelled and self._has_classes():
-            folders = {"train": self.root}
+        folders, others = self._split_folders()
+        at_top = labelled and not folders.keys() & set(_LABELLED) and self._are_classes(others)
+        if folders and others and not at_top:
+            self.notes.append(f"not read: the folder{'s' * (len(others) > 1)} {_listed(others)}")
         self.places += map(folder_walk.real_path, folders.values())
         found = {
             split: self._class_folders(folders[split]) for split in _LABELLED if split in folders
         }
+        if at_top:
+            found["train"] = self._named(self.root, others)
+            self.skipped += entries(self.root)[1]
         for classes in found.values():
             self.places += map(folder_walk.real_path, classes.values())
         class_names, files, labels = (), {}, {}
@@ -128,7 +132,7 @@ class _Search:
             # Who adapts to a domain may have labels to test on, and none to train with.
             class_names = class_names or tuple(classes)
             files[split], labels[split] = self._labelled(split, classes, class_names)
-        if "unlabelled" in folders or not folders:
+        if "unlabelled" in folders or not found:
             files["unlabelled"] = self._images(folders.get("unlabelled", self.root))
             labels["unlabelled"] = [UNLABELLED] * len(files["unlabelled"])
         if self.links:
@@ -147,14 +151,17 @@ class _Search:
         kept = []
         for folder in folders:
             real = folder_walk.real_path(folder) if folder.is_symlink() else None
-            loops = real and any(place.is_relative_to(real) for place in places)
-            (self.links if loops else kept).append(folder)
+            if real and any(place.is_relative_to(real) for place in places):
+                self.links.add(folder)
+            else:
+                kept.append(folder)
         return kept
 
     def _walk(self, folder: Path) -> folder_walk.Found:
         return folder_walk.walk(folder, self.places)
 
-    def _split_folders(self) -> dict[str, Path]:
+    def _split_folders(self) -> tuple[dict[str, Path], list[Path]]:
+        """Return the folders of splits, and the others at the top."""
         found, others = {}, []
         for folder in self._without_loops(entries(self.root)[0], [self.root]):
             name = folder.name.lower()
@@ -168,8 +175,6 @@ class _Search:
                 )
             else:
                 found[split] = folder
-        if found and others:
-            self.notes.append(f"not read: the folder{'s' * (len(others) > 1)} {_listed(others)}")
         if "validation" in found:
             name = found["validation"].name
             if "test" in found:
@@ -179,14 +184,12 @@ class _Search:
             else:
                 found["test"] = found.pop("validation")
                 self.notes.append(f"no test folder: {name} holds the test images")
-        return found
+        return found, others
 
-    def _has_classes(self) -> bool:
-        """Return whether the folder holds two folders with images or more, and no images beside."""
-        folders, files = entries(self.root)
-        if any(image_files.is_image(file.name) for file in files):
+    def _are_classes(self, folders: Sequence[Path]) -> bool:
+        """Return whether two folders at the top have images or more, and there are none beside."""
+        if any(image_files.is_image(file.name) for file in entries(self.root)[1]):
             return False
-        folders = self._without_loops(folders, [self.root])
         return sum(bool(self._walk(folder).images) for folder in folders) > 1
 
     def _class_folders(self, folder: Path) -> dict[str, Path]:
@@ -199,6 +202,10 @@ class _Search:
                 f"folder:{folder}; {describe(self.root)}"
             )
         self.skipped += files
+        return self._named(folder, folders)
+
+    def _named(self, folder: Path, folders: Sequence[Path]) -> dict[str, Path]:
+        """Return the class folders in a folder by the names of the classes."""
         found = {}
         for entry in folders:
             name = composed(printable(entry.name))
@@ -241,7 +248,7 @@ class _Search:
                 f"{image_files.missing_plug_in(others)}{layout}"
             )
         self.skipped += others
-        self.links += links
+        self.links.update(links)
         return images
 
 

@@ -53,7 +53,7 @@ def walk(folder: Path, places: Iterable[Path]) -> Found:
         for entry in _visible(parent):
             path = Path(entry.path)
             if not _is_folder(entry):
-                found[not _is_image(entry)].append(path)
+                (found.images if _is_image(entry) else found.others).append(path)
             elif entry.is_symlink() and _overlaps(real_path(path), [real, *places]):
                 found.links.append(path)
             else:

@@ -212,7 +212,6 @@ def folder_settings(tmp_path, **settings):
     return {
         "dataset": f"folder:{tmp_path / 'source'}",
         "target_dataset": f"folder:{tmp_path / 'target'}",
-        "unsup_split": "unlabelled",
         "architecture": "svhn_model",
         "emb_size": 4,
         "max_steps": 4,
@@ -243,7 +242,15 @@ def test_a_target_folder_may_have_labels_for_its_test_images_alone(tmp_path):
         write_images(tmp_path / "target" / "test" / name, count=3, colours=True)
     status, run = running.train(tmp_path, "run", task=task, **settings)
     assert status == 0
-    evaluation = EvalConfig(logdir=run.path, eval_batch_size=4)
+    for name in ("source", "target"):
+        (tmp_path / name).rename(tmp_path / f"moved_{name}")
+    moved = {
+        "dataset": str(tmp_path / "moved_source"),
+        "target_dataset": str(tmp_path / "moved_target"),
+    }
+    status, _ = running.train(tmp_path, "run", task=task, **{**settings, **moved})
+    assert status == 0
+    evaluation = EvalConfig(logdir=run.path, eval_batch_size=4, **moved)
     reporting.evaluate_run(evaluation, task)
     content = run.read_json("evaluation.json")
     assert content["source"]["images"] == 16, "grey"

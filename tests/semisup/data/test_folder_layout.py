@@ -107,6 +107,17 @@ def test_class_folders_at_the_top_are_to_train_with_where_classes_matter(tmp_pat
     ]
 
 
+def test_class_folders_at_the_top_may_have_unlabelled_images_beside_them(tmp_path):
+    write(tmp_path, "dog/1.png", "cat/0.png", "Unlabeled/2.png", "notes.txt")
+    assert found(tmp_path) == {
+        "train": [("cat/0.png", "cat"), ("dog/1.png", "dog")],
+        "unlabelled": [("Unlabeled/2.png", None)],
+    }
+    assert notes(tmp_path) == ()
+    assert skipped(tmp_path) == ["notes.txt"]
+    assert found(tmp_path, labelled=False) == {"unlabelled": [("Unlabeled/2.png", None)]}
+
+
 def test_class_folders_at_the_top_are_unlabelled_where_classes_do_not_matter(tmp_path):
     write(tmp_path, "dog/1.png", "cat/0.png")
     unlabelled = [("cat/0.png", None), ("dog/1.png", None)]
