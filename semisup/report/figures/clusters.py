@@ -10,7 +10,6 @@ from semisup.report.figures.drawing import (
     FONT_SIZE,
     MARGIN,
     TITLE_HEIGHT,
-    abbreviate,
     as_rgb,
     draw_image,
     draw_row_label,
@@ -18,6 +17,7 @@ from semisup.report.figures.drawing import (
     new_figure,
     new_page,
     row_label_width,
+    shortened,
     text_width,
 )
 from semisup.report.figures.tsne import COLOURS
@@ -27,7 +27,7 @@ _GAP = 0.04
 _IMAGE_WIDTH = 0.5
 _LABEL_GAP = 0.1
 _MIN_ROW_HEIGHT = 0.34
-_NAME_LENGTH = 24
+_NAME_WIDTH = 2.2
 _ROWS = 25
 
 _PLOT_WIDTH = 5.0
@@ -79,7 +79,7 @@ def clusters_figure(
     if per_cluster < 1:
         raise ValueError(f"per_cluster must be at least 1, got {per_cluster}")
 
-    names = [abbreviate(name, _NAME_LENGTH) for name in names]
+    names = [shortened(name, _NAME_WIDTH, FONT_SIZE) for name in names]
     assigned = probabilities.argmax(axis=1)
     sizes = np.bincount(assigned, minlength=k)
     size_texts = [_size_text(size) for size in sizes]

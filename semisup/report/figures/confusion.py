@@ -12,10 +12,10 @@ from semisup.report.figures.drawing import (
     FONT_SIZE,
     MARGIN,
     TITLE_HEIGHT,
-    abbreviate,
     as_rgb,
     draw_image,
     new_page,
+    shortened,
     text_width,
 )
 
@@ -27,7 +27,8 @@ _MIN_LEFT_WIDTH = 4.6
 _MIN_RIGHT_WIDTH = 1.5
 _MISTAKE_GAP = 0.1
 _MISTAKE_WIDTH = 0.42
-_NAME_LENGTH = 16
+_NAME_WIDTH = 2.0
+_CAPTION_WIDTH = 0.9
 
 
 def confusion_figure(
@@ -66,15 +67,15 @@ def confusion_figure(
         ValueError: If shapes, dtypes or counts do not fit each other.
     """
     confusion = _checked_confusion(confusion, class_names)
-    names = [abbreviate(name, _NAME_LENGTH) for name in class_names]
     mistakes = _checked_mistakes(mistake_images, mistake_labels, mistake_predictions, confusion)
     if (labelled_images is None) != (labelled_labels is None):
         raise ValueError("labelled_images and labelled_labels are given together or not at all")
 
-    classes = len(names)
+    classes = len(class_names)
     cell = float(np.clip(4.6 / classes, 0.26, 0.8))
     side = cell * classes
     name_size = min(FONT_SIZE, 0.6 * cell * 72)
+    names = [shortened(name, _NAME_WIDTH, name_size) for name in class_names]
     name_width = text_width(names, name_size)
     vertical_names = name_width > 0.85 * cell
     names_height = (name_width if vertical_names else name_size / 72) + 0.1
@@ -132,7 +133,7 @@ def confusion_figure(
             left_width,
             height,
         )
-    _draw_mistakes(axes, mistakes, names, wrong, top, left_width, bottom - top)
+    _draw_mistakes(axes, mistakes, class_names, wrong, top, left_width, bottom - top)
     return figure
 
 
@@ -286,6 +287,7 @@ def _draw_mistakes(
         _heading(axes, MARGIN, top, "No mistakes")
         return
     size = FONT_SIZE - 2
+    names = [shortened(name, _CAPTION_WIDTH, size) for name in names]
     name_width = text_width(names, size)
     arrow_width = text_width(["→"], size) + 0.03
     one_line = 2 * name_width + arrow_width <= 1.5 * _MISTAKE_WIDTH

@@ -8,7 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from semisup.report.figures.drawing import FONT_SIZE, MARGIN, abbreviate, new_figure, text_width
+from semisup.report.figures.drawing import (
+    FONT_SIZE,
+    MARGIN,
+    abbreviate,
+    new_figure,
+    shortened,
+    text_width,
+)
 
 # M. Petroff, "Accessible color sequences for data visualization", 2021: ten colours that are
 # told apart under the common colour vision deficiencies.
@@ -28,6 +35,7 @@ _MARKERS = "o^sDvPX<>*"
 _LEGEND = {"fontsize": FONT_SIZE, "frameon": False, "handletextpad": 0.2, "columnspacing": 0.8}
 _LEGEND_ROWS = 22
 _PANEL_LEGEND_ROWS = 14
+_NAME_WIDTH = 2.2
 _PLOT_WIDTH = 5.6
 _PANEL_WIDTH = 3.2
 
@@ -119,7 +127,7 @@ def tsne_figure(
     if landmarks is not None:
         _check_points(landmarks, landmark_labels, class_names, "landmarks")
         present = np.union1d(present, landmark_labels)
-    names = [abbreviate(class_names[label], 24) for label in present]
+    names = [shortened(class_names[label], _NAME_WIDTH, FONT_SIZE) for label in present]
     handles = _legend_handles(present, names)
     if landmarks is not None:
         handles.append(_landmark_handle())
@@ -165,7 +173,11 @@ def tsne_grid(
     for _, points in panels:
         for labels, names in groupings.values():
             _check_points(points, labels, names)
-    all_names = [abbreviate(name, 24) for _, names in groupings.values() for name in names]
+    shown = {
+        row_title: [shortened(name, _NAME_WIDTH, FONT_SIZE) for name in names]
+        for row_title, (_, names) in groupings.items()
+    }
+    all_names = [name for names in shown.values() for name in names]
     columns = max(-(-len(names) // _PANEL_LEGEND_ROWS) for _, names in groupings.values())
     legend_width = columns * (text_width(all_names, FONT_SIZE) + 0.35)
     figure = new_figure(
@@ -184,7 +196,7 @@ def tsne_grid(
         row[-1].legend(
             handles=_legend_handles(
                 np.unique(labels),
-                [abbreviate(names[label], 24) for label in np.unique(labels)],
+                [shown[row_title][label] for label in np.unique(labels)],
             ),
             loc="upper left",
             bbox_to_anchor=(1.0, 1.0),

@@ -11,7 +11,7 @@ from matplotlib.image import AxesImage
 
 from semisup.report import figures
 from semisup.report.figures.associations import _line_colours
-from semisup.report.figures.drawing import abbreviate, as_rgb
+from semisup.report.figures.drawing import abbreviate, as_rgb, shortened, wide
 
 DIGITS = [str(digit) for digit in range(10)]
 
@@ -97,6 +97,16 @@ def test_images_of_other_shape_or_type_are_refused(images):
 def test_abbreviated_text_keeps_its_length_limit():
     assert abbreviate("truck", 5) == "truck"
     assert abbreviate("trucks", 5) == "truc…"
+
+
+def test_a_name_is_shown_as_long_as_there_is_room_for_it():
+    narrow, broad = "i" * 30, "W" * 30
+    assert shortened(narrow, 2.0, 9) == narrow
+    short = shortened(broad, 2.0, 9)
+    assert short.endswith("W…")
+    assert wide([short], 9) <= 2.0 < wide([f"W{short}"], 9)
+    assert shortened("a\nb$", 2.0, 9) == r"a\nb\$"
+    assert shortened(broad, 0.01, 9) == "…"
 
 
 def test_saved_file_holds_the_rendered_image_and_nothing_else_is_left(tmp_path):
