@@ -121,15 +121,11 @@ def test_a_target_with_another_class_is_refused(two_domains):
 
 @pytest.mark.parametrize(("names", "places"), [(("b", "a", "c"), [1, 0, 2]), (("c", "b"), [2, 1])])
 def test_the_targets_classes_are_matched_by_name(two_domains, names, places):
-    target = two_domains["coloured"]
-    labels = np.arange(6) % len(names)
-    test = Split(target.splits["test"].images[:6], labels)
-    two_domains["coloured"] = dataclasses.replace(
-        target, class_names=names, splits={**target.splits, "test": test}
-    )
+    parts = {name: splits(4, 12, (7, 7, 3), classes=len(names)) for name in ("train", "test")}
+    two_domains["coloured"] = DataSet("coloured", names, parts, (7, 7, 3))
     data = task.load_data(config())
     assert data.class_names == ("a", "b", "c")
-    np.testing.assert_array_equal(data.target_test.labels, np.array(places)[labels])
+    np.testing.assert_array_equal(data.target_test.labels, np.array(places)[parts["test"].labels])
     assert data.evaluation is data.target_test
 
 
