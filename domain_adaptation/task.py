@@ -102,7 +102,8 @@ class DomainAdaptation(SemiSupervised):
         parts["measured"] = {**composed.measured, **measured}
         parts["record"] = {**composed.record, **fingerprints}
         parts["notes"] = (
-            *dict.fromkeys((*source.notes, *target.notes)),
+            *source.notes,
+            *(() if target.notes == source.notes else target.notes),
             *unlabelled_notes(config, composed, labelled_target),
         )
         return AdaptationData(**parts)

@@ -112,6 +112,13 @@ def test_a_target_without_labels_needs_validation_images(two_domains):
     assert len(task.load_data(config(validation_samples=8)).evaluation.labels) == 8
 
 
+def test_what_was_found_is_said_of_both_domains_also_where_lines_are_alike(two_domains):
+    for name, data in two_domains.items():
+        two_domains[name] = dataclasses.replace(data, notes=(name, "  sizes: 8 x 8"))
+    notes = task.load_data(config()).notes
+    assert notes == ("grey", "  sizes: 8 x 8", "coloured", "  sizes: 8 x 8")
+
+
 def test_a_target_with_another_class_is_refused(two_domains):
     names = ("a", "b", "d")
     two_domains["coloured"] = dataclasses.replace(two_domains["coloured"], class_names=names)
