@@ -28,7 +28,7 @@ _MIN_RIGHT_WIDTH = 1.5
 _MISTAKE_GAP = 0.1
 _MISTAKE_WIDTH = 0.42
 _NAME_WIDTH = 2.0
-_CAPTION_WIDTH = 0.9
+_CAPTION_WIDTH = 1.0
 
 
 def confusion_figure(
