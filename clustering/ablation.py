@@ -6,7 +6,7 @@ from pathlib import Path
 
 from clustering.config import TrainConfig
 from clustering.task import TASK
-from semisup.cli.settings import file_name
+from semisup.cli.dataset_names import file_name
 from semisup.errors import UserError
 from semisup.report.figures import drawing, marginals
 from semisup.run.directory import find_runs

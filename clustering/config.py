@@ -5,8 +5,9 @@ import os
 from typing import ClassVar
 
 from clustering import choices
+from semisup.cli.dataset_names import file_name
 from semisup.cli.options import loss_weight, option, redefault
-from semisup.cli.settings import RunConfig, file_name
+from semisup.cli.settings import RunConfig
 from semisup.errors import UserError
 
 

@@ -30,11 +30,14 @@ def drawings(run, config, data, predictor, class_names, labels):
     names = _cluster_names(probabilities, class_names, labels)
     shown = sample(data.evaluation, illustration.POINTS, config.seed)
     logits, embeddings = predictor.outputs(shown.images)
+    assigned = logits.argmax(axis=1)
     result = {
         "clusters": lambda: clusters.clusters_figure(images, probabilities, names),
         "cluster_sizes": lambda: _sizes(run, config, data),
-        "neighbours": lambda: neighbours.neighbours_figure(shown.images, embeddings),
-        "tsne": lambda: _tsne(config, predictor.model, logits.argmax(axis=1), embeddings, names),
+        "neighbours": lambda: neighbours.neighbours_figure(
+            shown.images, embeddings, assigned, config.seed
+        ),
+        "tsne": lambda: _tsne(config, predictor.model, assigned, embeddings, names),
         **illustration.kernel_drawings(predictor, shown.images),
     }
     if labels is not None:

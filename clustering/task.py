@@ -9,7 +9,7 @@ import numpy as np
 from clustering.certainty import size_entropy
 from clustering.config import TrainConfig
 from semisup.cli.choices import SPLIT_ALIASES
-from semisup.cli.settings import FOLDER
+from semisup.cli.dataset_names import is_folder
 from semisup.data import labelled_subset, sampling
 from semisup.data.cache import MEMORY_LIMIT_BYTES
 from semisup.data.datasets import Split, fingerprint, load_dataset, split_names
@@ -77,6 +77,9 @@ class Clustering(Task):
                 )
             )
 
+        notes = data.notes
+        if train_name == "train" and not extra_names and _has_unlabelled(config):
+            notes += ("The images of unlabelled are not used; --extra_split=unlabelled adds them.",)
         clusters = tuple(map(str, range(config.num_clusters)))
         return ImageData(
             batches=batches,
@@ -96,7 +99,7 @@ class Clustering(Task):
                 "evaluation_images": len(evaluation.images),
                 "evaluation_fingerprint": fingerprint(evaluation),
             },
-            notes=data.notes,
+            notes=notes,
         )
 
     def augmentation(self, config, seed):
@@ -191,9 +194,9 @@ class Clustering(Task):
 
         return ClusteringReporter
 
-    def projected_groups(self, predictor, data, images):
+    def projected_groups(self, predictor, data, shown):
         """Return the clusters of images: see `Task`."""
-        return predictor.labels(images)
+        return predictor.labels(shown.images)
 
 
 TASK = Clustering()
@@ -246,16 +249,16 @@ def _split_names(config):
 
     Images without any class are a split of their own, of folders alone.
     """
-    names = split_names(
-        config.dataset,
-        data_dir=config.resolved_data_dir,
-        image_size=config.new_size,
-        labelled=False,
-    )
-    is_folder = config.dataset.startswith(FOLDER)
-    unsorted = is_folder and "train" not in names
+    names = split_names(config.dataset, **config.reading, labelled=False)
+    unsorted = is_folder(config.dataset) and "train" not in names
     train = config.unsup_split or ("unlabelled" if unsorted else "train")
     return train, "test" if "test" in names else None
+
+
+def _has_unlabelled(config):
+    if not is_folder(config.dataset):
+        return False
+    return "unlabelled" in split_names(config.dataset, **config.reading, labelled=False)
 
 
 def _same_split(one, other):
@@ -265,9 +268,8 @@ def _same_split(one, other):
 def _load(config, *splits):
     return load_dataset(
         config.dataset,
-        data_dir=config.resolved_data_dir,
+        **config.reading,
         cache_dir=config.cache_dir or None,
-        image_size=config.new_size,
         splits=tuple(dict.fromkeys(splits)),
         labelled=False,
     )

@@ -9,6 +9,7 @@ import os
 from typing import ClassVar
 
 from domain_adaptation import choices
+from semisup.cli.dataset_names import file_name
 from semisup.cli.options import (
     envelope,
     envelope_delay,
@@ -17,7 +18,6 @@ from semisup.cli.options import (
     option,
     redefault,
 )
-from semisup.cli.settings import file_name, resolved_dataset
 from semisup.config import TrainConfig as _Base
 from semisup.errors import UserError
 
@@ -58,9 +58,9 @@ class TrainConfig(_Base):
     unsup_split: str = redefault(
         _Base,
         "unsup_split",
-        "train",
+        "auto",
         help="Split of the target that unlabelled batches are drawn from: train, or one that the "
-        "data set has (unlabelled for folders).",
+        "data set has. auto: unlabelled for a folder that has it, else train.",
     )
     target_test_split: str = option(
         "test",
@@ -119,10 +119,11 @@ class TrainConfig(_Base):
     learning_rate: float = redefault(_Base, "learning_rate", 3e-4)
 
     WEIGHTS: ClassVar[tuple[str, ...]] = (*_Base.WEIGHTS, "discrepancy")
+    DATASETS: ClassVar[tuple[str, ...]] = ("dataset", "target_dataset")
+    UNLABELLED: ClassVar[str] = "target_dataset"
 
     def __post_init__(self):
         super().__post_init__()
-        object.__setattr__(self, "target_dataset", resolved_dataset(self.target_dataset))
         if self.target_only and self.similarity in ("mmd", "coral"):
             raise UserError(
                 f"--target_only trains on labels alone: leave --similarity={self.similarity} out"

@@ -4,9 +4,8 @@ import dataclasses
 import os
 
 from semisup import eval as semi_supervised
-from semisup.cli import flags
+from semisup.cli import dataset_names, flags
 from semisup.cli.options import option, redefault
-from semisup.cli.settings import FOLDER, resolved_dataset
 from semisup.errors import UserError
 
 SUMMARY = (
@@ -59,9 +58,11 @@ class EvalConfig(semi_supervised.EvalConfig):
         super().__post_init__()
         for name in ("dataset", "target_dataset"):
             value = getattr(self, name)
-            if value and not value.startswith(FOLDER):
-                raise UserError(f"--{name}={value}: give folder:PATH")
-            object.__setattr__(self, name, resolved_dataset(value))
+            if value:
+                value = dataset_names.resolved(value, name, self.data_dir)
+                if not dataset_names.is_folder(value):
+                    raise UserError(f"--{name}={value}: give folder:PATH")
+                object.__setattr__(self, name, value)
         if self.compare and not self.figures:
             raise UserError("--compare has no effect without --figures")
 

@@ -45,11 +45,16 @@ class AdaptationReporter(ImageReporter):
     @staticmethod
     def check(settings, config):
         """Check that the runs to compare with are complete, and of the same pair."""
+        own = loading.open_run(settings.logdir, TASK)[0].read_record() or {}
         for logdir in settings.other_logdirs:
             run, other, _ = loading.open_run(logdir, TASK)
-            for name in ("dataset", "target_dataset"):
+            moved = other.moved(config.to_dict())
+            for name, domain in (("dataset", "source"), ("target_dataset", "target")):
                 theirs, ours = getattr(other, name), getattr(config, name)
-                if theirs != ours:
+                tests = f"{domain}_test_fingerprint"
+                # A folder that has moved between the trainings has other names.
+                same = name in moved and (run.read_record() or {}).get(tests) == own.get(tests)
+                if theirs != ours and not same:
                     raise UserError(f"{logdir} has --{name}={theirs}, not {ours} as --logdir")
             if run.completed_step() < other.max_steps:
                 raise UserError(f"{logdir} is not complete: its training has not ended")

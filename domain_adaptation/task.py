@@ -4,11 +4,21 @@ import dataclasses
 import functools
 from typing import ClassVar
 
+import numpy as np
+
 from domain_adaptation.config import TrainConfig
 from semisup.data import sampling
 from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset
 from semisup.errors import UserError
-from semisup.task import ImageData, SemiSupervised, association_of, compose, envelope_of
+from semisup.task import (
+    ImageData,
+    SemiSupervised,
+    association_of,
+    compose,
+    envelope_of,
+    unlabelled_notes,
+    unlabelled_split,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,21 +52,25 @@ class DomainAdaptation(SemiSupervised):
 
         The target's labels serve to measure, not to train.
         """
-        unlabelled_split = config.unsup_split if config.similarity != "none" else None
+        # Folders of classes at the top are images to train with, or none with labels.
+        labelled_target = config.target_only or config.target_test_split == "train"
+        unlabelled_name = unlabelled_split(config, labelled_target)
         source = _load(
             config, config.dataset, None if config.target_only else "train", True, "test"
         )
-        target_split = "train" if config.target_only else unlabelled_split
-        needs_labels = config.target_only or config.target_test_split == target_split
         target = _load(
-            config, config.target_dataset, target_split, needs_labels, config.target_test_split
+            config,
+            config.target_dataset,
+            "train" if config.target_only else unlabelled_name,
+            labelled_target,
+            config.target_test_split,
         )
-        # A folder of images without labels has no classes.
-        if target.class_names and source.class_names != target.class_names:
+        if not set(target.class_names) <= set(source.class_names):
             raise UserError(
                 f"{config.dataset} and {config.target_dataset} have different classes: "
                 f"{_difference(source.class_names, target.class_names)}"
             )
+        target = _with_classes(target, source.class_names)
         tests = [source.splits.get("test"), target.splits.get(config.target_test_split)]
         if not config.validation_samples and not is_labelled(tests[1]):
             raise UserError(
@@ -65,7 +79,7 @@ class DomainAdaptation(SemiSupervised):
                 "of the source"
             )
         labelled = target if config.target_only else source
-        unlabelled = target.splits[unlabelled_split] if unlabelled_split else None
+        unlabelled = target.splits[unlabelled_name] if unlabelled_name else None
         composed = compose(
             config,
             labelled.class_names,
@@ -87,7 +101,11 @@ class DomainAdaptation(SemiSupervised):
         }
         parts["measured"] = {**composed.measured, **measured}
         parts["record"] = {**composed.record, **fingerprints}
-        parts["notes"] = tuple(dict.fromkeys((*source.notes, *target.notes)))
+        parts["notes"] = (
+            *source.notes,
+            *(() if target.notes == source.notes else target.notes),
+            *unlabelled_notes(config, composed, labelled_target),
+        )
         return AdaptationData(**parts)
 
     def similarity_term(self, config):
@@ -119,20 +137,30 @@ def _load(config, name, split, labelled, test_split):
     """A data set with a split, or None, and with the images to test on if there are any."""
     return load_dataset(
         name,
-        data_dir=config.resolved_data_dir,
+        **config.reading,
         cache_dir=config.cache_dir or None,
-        image_size=config.new_size,
         splits=() if split is None else (split,),
         optional_splits=() if test_split == split else (test_split,),
         labelled=labelled,
     )
 
 
+def _with_classes(data, class_names):
+    """A data set with the labels that its classes have among others, which may be more."""
+    if data.class_names in ((), class_names):
+        # A folder of images without labels has no classes.
+        return data
+    labels = np.array([class_names.index(name) for name in data.class_names], np.int32)
+    splits = {
+        name: split if split.labels is None else Split(split.images, labels[split.labels])
+        for name, split in data.splits.items()
+    }
+    return dataclasses.replace(data, class_names=class_names, splits=splits)
+
+
 def _difference(source, target):
     ours = [name for name in source if name not in target]
     theirs = [name for name in target if name not in source]
-    if not ours and not theirs:
-        return f"the same in another order, {', '.join(source)} and {', '.join(target)}"
     parts = [
         f"only the {domain} has {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
         for domain, names in (("source", ours), ("target", theirs))

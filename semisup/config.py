@@ -7,6 +7,7 @@ import dataclasses
 from typing import ClassVar
 
 from semisup.cli import choices
+from semisup.cli.dataset_names import is_folder
 from semisup.cli.options import (
     envelope,
     envelope_delay,
@@ -34,7 +35,7 @@ class TrainConfig(RunConfig):
         "mnist_5k",
         help="Data set: mnist_5k (embedded, needs no download), a TFDS name (mnist, svhn_cropped, "
         "stl10, cifar10, ...), or folder:PATH with PATH/train/CLASS/*, PATH/test/CLASS/* and "
-        "optionally PATH/unlabeled/*.",
+        "optionally PATH/unlabelled/* (the path alone will do for a folder that exists).",
     )
     sup_per_class: int = option(
         10, "Data", "Labelled training images of each class; -1: all.", least=-1
@@ -43,10 +44,12 @@ class TrainConfig(RunConfig):
         -1, "Data", "Seed of the choice of labelled images; -1: the value of --seed.", least=-1
     )
     unsup_split: str = option(
-        "train",
+        choices.AUTO,
         "Data",
         "Split that unlabelled batches are drawn from, labelled images included: train, or one "
-        "that the data set has (extra for svhn_cropped, unlabelled for stl10 and folders).",
+        "that the data set has (extra for svhn_cropped, unlabelled for stl10). auto: unlabelled "
+        "for a folder that has it, else train.",
+        before="train",
     )
     unsup_samples: int = option(
         -1, "Data", "Images of that split to use, drawn by --seed; -1: all.", least=-1
@@ -101,9 +104,14 @@ class TrainConfig(RunConfig):
 
     WEIGHTS: ClassVar[tuple[str, ...]] = ("walker", "visit", "logit")
     """Losses with a weight, an envelope and its steps and delay, as the flags name them."""
+    UNLABELLED: ClassVar[str] = "dataset"
+    """Setting that names the data set that unlabelled batches are drawn from."""
 
     def __post_init__(self):
         super().__post_init__()
+        # What a folder has is known when it is read.
+        if self.unsup_split == choices.AUTO and not is_folder(getattr(self, self.UNLABELLED)):
+            object.__setattr__(self, "unsup_split", "train")
         for name in self.WEIGHTS:
             steps = f"{name}_weight_envelope_steps"
             neutral = (1, self.__dataclass_fields__[steps].default)

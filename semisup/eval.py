@@ -3,8 +3,8 @@
 import dataclasses
 
 from semisup.cli import flags
+from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.cli.options import check, option
-from semisup.cli.settings import FOLDER
 from semisup.errors import UserError
 
 SUMMARY = "Evaluates the checkpoints of a run on every test image, and draws its figures."
@@ -68,7 +68,7 @@ class EvalConfig:
         """The configuration of a run whose data may have moved, with the data where it is now."""
         if not self.data_dir:
             return config
-        moved = {"dataset": FOLDER + self.data_dir} if config.dataset.startswith(FOLDER) else {}
+        moved = {"dataset": FOLDER + self.data_dir} if is_folder(config.dataset) else {}
         return dataclasses.replace(config, data_dir=self.data_dir, **moved)
 
 

@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from semisup.cli.choices import AUTO
 from semisup.config import TrainConfig
 from semisup.data import labelled_subset, sampling
-from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset
+from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset, split_names
 from semisup.errors import UserError, rephrased
 from semisup.run import building, files
 from semisup.run.task import Task, TaskData
@@ -54,14 +55,12 @@ class SemiSupervised(Task):
 
     def load_data(self, config, sampler=sampling.VERSION):
         """Load and split the images: see `Task`. Returns an `ImageData`."""
-        association = config.similarity != "none"
-        splits = {"train"} | ({config.unsup_split} if association else set())
+        unlabelled = unlabelled_split(config)
         data = load_dataset(
             config.dataset,
-            data_dir=config.resolved_data_dir,
+            **config.reading,
             cache_dir=config.cache_dir or None,
-            image_size=config.new_size,
-            splits=tuple(sorted(splits)),
+            splits=tuple(sorted({"train", unlabelled or "train"})),
             # Held-out images stand in for it.
             optional_splits=() if config.validation_samples else ("test",),
         )
@@ -70,11 +69,11 @@ class SemiSupervised(Task):
             data.class_names,
             train=data.splits["train"],
             evaluation=data.splits.get("test"),
-            unlabelled=data.splits[config.unsup_split] if association else None,
+            unlabelled=data.splits[unlabelled] if unlabelled else None,
             sampler=sampler,
             layout=data.layout,
         )
-        return dataclasses.replace(composed, notes=data.notes)
+        return dataclasses.replace(composed, notes=data.notes + unlabelled_notes(config, composed))
 
     def similarity_term(self, config):
         """Make the similarity term of a configuration, or None."""
@@ -122,12 +121,44 @@ class SemiSupervised(Task):
 
         return ImageReporter
 
-    def projected_groups(self, predictor, data, images):
+    def projected_groups(self, predictor, data, shown):
         """Return the classes of images: see `Task`."""
-        return data.evaluation.labels[: len(images)]
+        return shown.labels
 
 
 TASK = SemiSupervised()
+
+
+def unlabelled_split(config, labelled=True):
+    """Name the split that unlabelled batches are drawn from; None to train on the labels alone.
+
+    Args:
+        config: a `TrainConfig`.
+        labelled: whether the classes of that data set matter: see `load_dataset`.
+    """
+    if config.similarity == "none":
+        return None
+    if config.unsup_split != AUTO:
+        return config.unsup_split
+    names = split_names(getattr(config, config.UNLABELLED), **config.reading, labelled=labelled)
+    return "unlabelled" if "unlabelled" in names else "train"
+
+
+def unlabelled_notes(config, data, labelled=True):
+    """Say in a line which split `--unsup_split=auto` stands for: see `unlabelled_split`.
+
+    Args:
+        config: a `TrainConfig`.
+        data: what `compose` returned.
+        labelled: see `unlabelled_split`.
+    """
+    split = unlabelled_split(config, labelled)
+    if split is None or config.unsup_split != AUTO:
+        return ()
+    return (
+        f"Unlabelled batches are drawn from the {data.record['unlabelled_images']:,} images of "
+        f"{split} (--unsup_split).",
+    )
 
 
 @rephrased(

@@ -14,6 +14,28 @@ PRECISIONS = ("float32", "bfloat16")
 
 JIT_COMPILE = ("auto", "on", "off")
 
+AUTO = "auto"
+
+FITS = ("squash", "crop", "pad")
+"""How an image that is not square becomes one."""
+
+EMBEDDED = ("mnist_5k", "optdigits")
+"""Data sets that come with packages."""
+
+OWN_BUILDERS = (
+    "frgc",
+    "gtsrb",
+    "gtsrb_cropped",
+    "mnist_m",
+    "mnist_m_generated",
+    "synthetic_digits",
+    "synthetic_digits_generated",
+    "synthetic_signs",
+    "synthetic_signs_generated",
+    "usps",
+)
+"""Data sets of `semisup.data.builders`."""
+
 SPLIT_ALIASES = {"unlabeled": "unlabelled", "val": "validation", "valid": "validation"}
 
 DATASET_ALIASES = {

@@ -134,6 +134,27 @@ def parse(argv, config_class, recipes=None, hints=None):
     )
 
 
+def flags_for(settings, base):
+    """Return the flags that turn some settings into others.
+
+    Args:
+        settings: the settings by name.
+        base: what they are without flags; one that is not among these gets no flag.
+
+    Returns:
+        List of `--name=value`, or of `--name` or `--noname`, for the settings that differ.
+    """
+    words = []
+    for name, value in settings.items():
+        if name not in base or value == base[name]:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no{name}")
+        else:
+            words.append(f"--{name}={value}")
+    return words
+
+
 def split(argv):
     """Split a command line at its first `--`: what stands before, and what is to be passed on."""
     place = argv.index("--") if "--" in argv else len(argv)

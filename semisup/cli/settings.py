@@ -8,33 +8,12 @@ import math
 import os
 from typing import ClassVar
 
-from semisup.cli import choices
-from semisup.cli.options import check, option
+from semisup.cli import choices, dataset_names
+from semisup.cli.dataset_names import file_name, is_folder, whole_path
+from semisup.cli.options import before, check, option
 from semisup.errors import UserError, shown
 
-FOLDER = "folder:"
 DATA_DIR_VARIABLE = "SEMISUP_DATA_DIR"
-
-
-def file_name(dataset):
-    """Return the name of a data set for a file's name: `folder:/a/b` is b, `a/b` is a_b."""
-    if dataset.startswith(FOLDER):
-        return os.path.basename(dataset)
-    return dataset.replace("/", "_")
-
-
-def resolved_dataset(name):
-    """Return the name of a data set, aliases resolved, with the whole path of a folder.
-
-    So a run can be evaluated from any folder, and resumed by either name.
-    """
-    if not name.startswith(FOLDER):
-        return choices.DATASET_ALIASES.get(name, name)
-    return FOLDER + _whole_path(name.removeprefix(FOLDER))
-
-
-def _whole_path(path):
-    return os.path.abspath(os.path.expanduser(path))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,7 +28,8 @@ class RunConfig:
     dataset: str = option(
         "mnist_5k",
         "Data",
-        "Data set: mnist_5k (embedded, needs no download), a TFDS name, or folder:PATH.",
+        "Data set: mnist_5k (embedded, needs no download), a TFDS name, or folder:PATH (the path "
+        "alone will do for a folder that exists).",
     )
     data_dir: str = option(
         "",
@@ -67,6 +47,22 @@ class RunConfig:
     )
     new_size: int = option(
         0, "Data", "Resize all images to this height and width in pixels; 0: keep.", least=0
+    )
+    fit: str = option(
+        choices.AUTO,
+        "Data",
+        "How images that are not square become --new_size pixels high and wide. squash: the whole "
+        "image, distorted. crop: the shorter side is resized, and the centre kept. pad: the longer "
+        "side is resized, and black margins added. auto: crop for folders, else squash.",
+        one_of=(choices.AUTO, *choices.FITS),
+        before="squash",
+    )
+    skip_broken: bool = option(
+        False,
+        "Data",
+        "Leave out files of a folder that cannot be read, for which all are decoded once more at "
+        "the start, instead of stopping with a list of them.",
+        resume=True,
     )
 
     # Network
@@ -295,17 +291,23 @@ class RunConfig:
     )
     """Numbers of steps that `steps_per_execution` has to divide."""
 
+    DATASETS: ClassVar[tuple[str, ...]] = ("dataset",)
+    """Settings that name a data set."""
+
     def __post_init__(self):
         check(self)
-        object.__setattr__(self, "dataset", resolved_dataset(self.dataset))
         # So that a run can be evaluated from any folder.
         if self.data_dir and "://" not in self.data_dir:
-            object.__setattr__(self, "data_dir", _whole_path(self.data_dir))
+            object.__setattr__(self, "data_dir", whole_path(self.data_dir))
+        for name in self.DATASETS:
+            value = dataset_names.resolved(getattr(self, name), name, self.resolved_data_dir)
+            object.__setattr__(self, name, value)
+        self._resolve_fit()
         if self.architecture.endswith(".keras"):
             object.__setattr__(self, "architecture", os.path.expanduser(self.architecture))
         object.__setattr__(self, "live_config", os.path.expanduser(self.live_config))
         if self.initial_run:
-            object.__setattr__(self, "initial_run", _whole_path(self.initial_run))
+            object.__setattr__(self, "initial_run", whole_path(self.initial_run))
         self._check_steps_per_execution()
         self._check_trainable()
         if self.minimum_learning_rate > self.learning_rate:
@@ -369,6 +371,13 @@ class RunConfig:
         """Whether the network has a head."""
         return self.trainable != "all" or self.head_units >= 0
 
+    def _resolve_fit(self):
+        if self.fit == choices.AUTO:
+            folders = any(is_folder(getattr(self, name)) for name in self.DATASETS)
+            object.__setattr__(self, "fit", "crop" if folders and self.new_size else "squash")
+        if self.fit != "squash" and not self.new_size:
+            raise UserError(f"--fit={self.fit} has no effect without --new_size")
+
     def _check_steps_per_execution(self):
         steps = self.steps_per_execution
         intervals = {name: getattr(self, name) for name in self.INTERVALS}
@@ -387,6 +396,16 @@ class RunConfig:
         return self.data_dir or os.environ.get(DATA_DIR_VARIABLE) or None
 
     @property
+    def reading(self):
+        """How data sets are read, as arguments of `semisup.data.datasets.split_names`."""
+        return {
+            "data_dir": self.resolved_data_dir,
+            "image_size": self.new_size,
+            "fit": self.fit,
+            "skip_broken": self.skip_broken,
+        }
+
+    @property
     def resolved_logdir(self):
         """Folder of the run."""
         return self.logdir or os.path.join("runs", file_name(self.dataset))
@@ -401,7 +420,7 @@ class RunConfig:
 
         Args:
             settings: settings by name. One that is missing did not exist yet when they were saved,
-                and has its default, which means what was done before.
+                and has the value that means what was done before.
 
         Raises:
             UserError: if a setting is unknown, of another type or out of range.
@@ -410,7 +429,12 @@ class RunConfig:
         unknown = sorted(set(settings) - names)
         if unknown:
             raise UserError(f"unknown settings, of another version: {shown(', '.join(unknown))}")
-        return cls(**settings)
+        missing = {
+            field.name: before(field)
+            for field in dataclasses.fields(cls)
+            if field.name not in settings
+        }
+        return cls(**missing, **settings)
 
     def differences(self, saved):
         """List what keeps this configuration from resuming a run.
@@ -420,37 +444,33 @@ class RunConfig:
 
         Returns:
             Texts `--name=ours (the run has theirs)`. A setting that did not exist yet when the run
-            began is one of them unless it has its default, which means what was done before.
+            began is one of them unless it has the value that means what was done before.
         """
         return [
             f"--{field.name}={getattr(self, field.name)} "
             f"(the run has {shown(saved.get(field.name, 'none: it is older'))})"
             for field in dataclasses.fields(self)
             if not field.metadata["resume"]
-            and getattr(self, field.name) != saved.get(field.name, field.default)
+            and getattr(self, field.name) != saved.get(field.name, before(field))
+        ]
+
+    def moved(self, saved):
+        """Name the settings whose folder of data may be that of a run, in another place.
+
+        Args:
+            saved: the run's settings by name.
+
+        Returns:
+            Names of the settings that are folders here and there, but not the same.
+        """
+        return [
+            name
+            for name in self.DATASETS
+            if getattr(self, name) != saved.get(name)
+            and is_folder(getattr(self, name))
+            and is_folder(str(saved.get(name)))
         ]
 
 
 def _divisors(number):
     return [divisor for divisor in range(1, number + 1) if number % divisor == 0]
-
-
-def flags_for(settings, base):
-    """Return the flags that turn some settings into others.
-
-    Args:
-        settings: the settings by name.
-        base: what they are without flags; one that is not among these gets no flag.
-
-    Returns:
-        List of `--name=value`, or of `--name` or `--noname`, for the settings that differ.
-    """
-    words = []
-    for name, value in settings.items():
-        if name not in base or value == base[name]:
-            continue
-        if isinstance(value, bool):
-            words.append(f"--{name}" if value else f"--no{name}")
-        else:
-            words.append(f"--{name}={value}")
-    return words

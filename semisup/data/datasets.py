@@ -68,6 +68,8 @@ def load_dataset(
     data_dir: str | os.PathLike | None = None,
     cache_dir: str | os.PathLike | None = None,
     image_size: int = 0,
+    fit: str = "squash",
+    skip_broken: bool = False,
     splits: Sequence[str] = ("train", "test"),
     optional_splits: Sequence[str] = (),
     labelled: bool = True,
@@ -92,6 +94,8 @@ def load_dataset(
             `semisup.data.cache.default_cache_dir()`.
         image_size: if not 0, images are resized to image_size x image_size pixels (bilinear,
             antialiased).
+        fit: how images that are not square are resized: see `semisup.data.pixels.to_array`.
+        skip_broken: whether files of a folder that cannot be read are left out.
         splits: names of the splits to load; `unlabelled` and `unlabeled` are the same, and so are
             `validation`, `valid` and `val`.
         optional_splits: names of splits to load too if the data set has them.
@@ -107,7 +111,7 @@ def load_dataset(
         UserError: there is no such data set or split, or it cannot be read or downloaded.
     """
     name = DATASET_ALIASES.get(name, name)
-    contents = _open(name, data_dir, image_size, labelled)
+    contents = _open(name, data_dir, image_size, fit, skip_broken, labelled)
     sources = contents.sources
     wanted = {split: _find(sources, split) for split in (*splits, *optional_splits)}
     for split in splits:
@@ -135,6 +139,8 @@ def split_names(
     *,
     data_dir: str | os.PathLike | None = None,
     image_size: int = 0,
+    fit: str = "squash",
+    skip_broken: bool = False,
     labelled: bool = True,
 ) -> tuple[str, ...]:
     """Return the names of the splits that a data set has; no image is read.
@@ -143,16 +149,24 @@ def split_names(
         name: see `load_dataset`.
         data_dir: see `load_dataset`.
         image_size: see `load_dataset`.
+        fit: see `load_dataset`.
+        skip_broken: see `load_dataset`.
         labelled: see `load_dataset`.
 
     Raises:
         UserError: there is no such data set, or it cannot be read or downloaded.
     """
-    return tuple(_open(DATASET_ALIASES.get(name, name), data_dir, image_size, labelled).sources)
+    name = DATASET_ALIASES.get(name, name)
+    return tuple(_open(name, data_dir, image_size, fit, skip_broken, labelled).sources)
 
 
 def _open(
-    name: str, data_dir: str | os.PathLike | None, image_size: int, labelled: bool
+    name: str,
+    data_dir: str | os.PathLike | None,
+    image_size: int,
+    fit: str,
+    skip_broken: bool,
+    labelled: bool,
 ) -> Contents:
     if name in _EMBEDDED:
         return Contents(*_EMBEDDED[name](image_size))
@@ -160,12 +174,18 @@ def _open(
         from semisup.data import folders
 
         return folders.open_folder(
-            name.removeprefix("folder:"), image_size=image_size, labelled=labelled
+            name.removeprefix("folder:"),
+            image_size=image_size,
+            fit=fit,
+            skip_broken=skip_broken,
+            labelled=labelled,
         )
     from semisup.data import tfds_source
 
     return Contents(
-        *tfds_source.open_tfds(name, data_dir=data_dir, image_size=image_size, labelled=labelled)
+        *tfds_source.open_tfds(
+            name, data_dir=data_dir, image_size=image_size, fit=fit, labelled=labelled
+        )
     )
 
 
@@ -190,6 +210,27 @@ def sample(split: Split, count: int, seed: int) -> Split:
     generator = np.random.default_rng([seed, 0xF16])
     chosen = np.sort(generator.choice(total, min(count, total), replace=False))
     return Split(split.images[chosen], None if split.labels is None else split.labels[chosen])
+
+
+def over_classes(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Draw images over all classes by a seed: one of each before a second of any, and so on.
+
+    Args:
+        labels: (n,) int classes, or whatever else groups the images.
+        count: how many to draw; all if there are fewer. If there are more classes, some classes
+            are drawn.
+        seed: seed of the choice.
+
+    Returns:
+        (at most count,) int64 places in `labels`, sorted by class.
+    """
+    drawn = np.random.default_rng([seed, 0xC1A55]).permutation(len(labels))
+    by_class = drawn[np.argsort(labels[drawn], kind="stable")]
+    first = np.searchsorted(labels[by_class], labels[by_class])
+    turn = np.empty(len(labels), np.int64)
+    turn[by_class] = np.arange(len(labels)) - first
+    chosen = drawn[np.argsort(turn[drawn], kind="stable")[:count]]
+    return chosen[np.argsort(labels[chosen], kind="stable")]
 
 
 def _find(sources: Mapping[str, Source], split: str) -> Source | None:

@@ -7,19 +7,18 @@ PATH/unlabelled/*           images without labels
 
 The case of the names does not matter, `unlabeled` is `unlabelled`, `val` and `valid` are
 `validation`; nor does the case of a class in `test` if one class alone has its letters in `train`.
-Without any of these folders, PATH/<class>/* is to train with; and where there are no folders of
-classes either, or nobody asks for classes, all images in PATH are those of `unlabelled`.
+Without labelled ones of these folders, PATH/<class>/* is to train with. Without any of them and
+folders of classes, or where nobody asks for classes, all images in PATH are those of `unlabelled`.
 """
 
 import dataclasses
-import os
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from semisup.cli.choices import SPLIT_ALIASES
-from semisup.data import image_files
+from semisup.data import folder_walk, image_files
 from semisup.data.cache import UNLABELLED
+from semisup.data.folder_walk import composed, entries
 from semisup.errors import UserError
 from semisup.names import printable
 
@@ -37,18 +36,33 @@ class Layout:
 
     Attributes:
         root: the folder.
-        class_names: the names of the class folders, sorted; none if there are no labels.
+        class_names: the names of the class folders, as they are shown and with accents composed
+            (NFC), sorted; none if there are no labels.
         files: by split, the images, in the order of the examples.
         labels: by split, as many indices of `class_names`, or `UNLABELLED`.
-        notes: lines on what may surprise: files that are skipped, folders that are not read, a
-            split that stands in for another.
+        skipped: files that are no images, sorted.
+        notes: lines on what may surprise: folders that are not read, a split that stands in for
+            another.
     """
 
     root: Path
     class_names: tuple[str, ...]
     files: dict[str, list[Path]]
     labels: dict[str, list[int]]
+    skipped: tuple[Path, ...]
     notes: tuple[str, ...]
+
+    def without(self, files: Collection[Path]) -> "Layout":
+        """Return the layout without some of its images."""
+        kept = {
+            split: [place for place, file in enumerate(mine) if file not in files]
+            for split, mine in self.files.items()
+        }
+        return dataclasses.replace(
+            self,
+            files={split: [self.files[split][i] for i in kept[split]] for split in kept},
+            labels={split: [self.labels[split][i] for i in kept[split]] for split in kept},
+        )
 
 
 def find(path: str, *, labelled: bool = True) -> Layout:
@@ -60,12 +74,13 @@ def find(path: str, *, labelled: bool = True) -> Layout:
             splits; else all their images are unlabelled.
 
     Returns:
-        The layout. Images are sorted by class, then by path, and lie at any depth. Hidden files are
-        left out without a note.
+        The layout. Images are sorted by class, then by path, and lie at any depth: see
+        `folder_walk.walk`. Hidden files are left out without a note.
 
     Raises:
-        UserError: there is no such folder; it has no images; two of its folders are one split; a
-            split has no class folders; a class has no images, or training lacks it.
+        UserError: there is no such folder, or it cannot be read; it has no images; two of its
+            folders are one split; a split has no class folders; a class has no images to train
+            with.
     """
     root = Path(path).expanduser().resolve()
     if not root.is_dir():
@@ -75,7 +90,7 @@ def find(path: str, *, labelled: bool = True) -> Layout:
 
 def describe(root: Path) -> str:
     """Return what lies at the top of a folder, and what should, in one line."""
-    folders, files = _entries(root)
+    folders, files = entries(root)
     images = sum(image_files.is_image(file.name) for file in files)
     parts = []
     if folders:
@@ -93,33 +108,62 @@ class _Search:
 
     def __init__(self, root: Path):
         self.root = root
+        self.places = [root]
         self.skipped = []
+        self.links = set()
         self.notes = []
 
     def layout(self, labelled: bool) -> Layout:
-        folders = self._split_folders()
-        if not folders and labelled and self._has_classes():
-            folders = {"train": self.root}
+        folders, others = self._split_folders()
+        at_top = labelled and not folders.keys() & set(_LABELLED) and self._are_classes(others)
+        if folders and others and not at_top:
+            self.notes.append(f"not read: the folder{'s' * (len(others) > 1)} {_listed(others)}")
+        self.places += map(folder_walk.real_path, folders.values())
+        found = {
+            split: self._class_folders(folders[split]) for split in _LABELLED if split in folders
+        }
+        if at_top:
+            found["train"] = self._named(self.root, others)
+            self.skipped += entries(self.root)[1]
+        for classes in found.values():
+            self.places += map(folder_walk.real_path, classes.values())
         class_names, files, labels = (), {}, {}
-        for split in _LABELLED:
-            if split in folders:
-                found = self._class_folders(folders[split])
-                # Who adapts to a domain may have labels to test on, and none to train with.
-                class_names = class_names or tuple(found)
-                files[split], labels[split] = self._labelled(folders[split], found, class_names)
-        if "unlabelled" in folders or not folders:
+        for split, classes in found.items():
+            # Who adapts to a domain may have labels to test on, and none to train with.
+            class_names = class_names or tuple(classes)
+            files[split], labels[split] = self._labelled(split, classes, class_names)
+        if "unlabelled" in folders or not found:
             files["unlabelled"] = self._images(folders.get("unlabelled", self.root))
             labels["unlabelled"] = [UNLABELLED] * len(files["unlabelled"])
-        if self.skipped:
-            what = "file was" if len(self.skipped) == 1 else "files were"
-            example = min(self.skipped).relative_to(self.root)
-            self.notes.append(f"{len(self.skipped)} {what} skipped, such as {example}")
+        if self.links:
+            example = min(self.links).relative_to(self.root)
+            self.notes.append(
+                f"not followed: {_count(len(self.links), 'link')} to folders of these data "
+                f"themselves, such as {example}"
+            )
         notes = tuple(printable(f"{self.root}: {note}") for note in self.notes)
-        return Layout(self.root, class_names, files, labels, notes)
+        return Layout(
+            self.root, class_names, files, labels, tuple(sorted(set(self.skipped))), notes
+        )
 
-    def _split_folders(self) -> dict[str, Path]:
+    def _without_loops(self, folders: list[Path], places: Iterable[Path]) -> list[Path]:
+        """Leave out links to folders that hold one of the places."""
+        kept = []
+        for folder in folders:
+            real = folder_walk.real_path(folder) if folder.is_symlink() else None
+            if real and any(place.is_relative_to(real) for place in places):
+                self.links.add(folder)
+            else:
+                kept.append(folder)
+        return kept
+
+    def _walk(self, folder: Path) -> folder_walk.Found:
+        return folder_walk.walk(folder, self.places)
+
+    def _split_folders(self) -> tuple[dict[str, Path], list[Path]]:
+        """Return the folders of splits, and the others at the top."""
         found, others = {}, []
-        for folder in _entries(self.root)[0]:
+        for folder in self._without_loops(entries(self.root)[0], [self.root]):
             name = folder.name.lower()
             split = SPLIT_ALIASES.get(name, name)
             if split not in _SPLITS:
@@ -131,8 +175,6 @@ class _Search:
                 )
             else:
                 found[split] = folder
-        if found and others:
-            self.notes.append(f"not read: the folder{'s' * (len(others) > 1)} {_listed(others)}")
         if "validation" in found:
             name = found["validation"].name
             if "test" in found:
@@ -142,17 +184,17 @@ class _Search:
             else:
                 found["test"] = found.pop("validation")
                 self.notes.append(f"no test folder: {name} holds the test images")
-        return found
+        return found, others
 
-    def _has_classes(self) -> bool:
-        """Return whether the folder holds two folders with images or more, and no images beside."""
-        folders, files = _entries(self.root)
-        if any(image_files.is_image(file.name) for file in files):
+    def _are_classes(self, folders: Sequence[Path]) -> bool:
+        """Return whether two folders at the top have images or more, and there are none beside."""
+        if any(image_files.is_image(file.name) for file in entries(self.root)[1]):
             return False
-        return sum(bool(_walk(folder)[0]) for folder in folders) > 1
+        return sum(bool(self._walk(folder).images) for folder in folders) > 1
 
     def _class_folders(self, folder: Path) -> dict[str, Path]:
-        folders, files = _entries(folder)
+        folders, files = entries(folder)
+        folders = self._without_loops(folders, self.places)
         if not folders:
             raise UserError(
                 f"{folder} has no class folders; put the images of each class into a folder of "
@@ -160,9 +202,13 @@ class _Search:
                 f"folder:{folder}; {describe(self.root)}"
             )
         self.skipped += files
+        return self._named(folder, folders)
+
+    def _named(self, folder: Path, folders: Sequence[Path]) -> dict[str, Path]:
+        """Return the class folders in a folder by the names of the classes."""
         found = {}
         for entry in folders:
-            name = printable(entry.name)
+            name = composed(printable(entry.name))
             if name in found:
                 raise UserError(
                     f"{folder} has two class folders that are both shown as {name}: rename one"
@@ -171,9 +217,9 @@ class _Search:
         return found
 
     def _labelled(
-        self, folder: Path, folders: dict[str, Path], class_names: Sequence[str]
+        self, split: str, folders: dict[str, Path], class_names: Sequence[str]
     ) -> tuple[list[Path], list[int]]:
-        files, labels = [], []
+        files, labels, empty = [], [], []
         for name, entry in folders.items():
             label = _label(name, class_names)
             if label is None:
@@ -181,20 +227,28 @@ class _Search:
                     f"{entry}: there is no class {name!r} in {self.root / 'train'}, whose classes "
                     f"are {', '.join(class_names)}"
                 )
-            class_files = self._images(entry)
+            class_files = self._images(entry, required=split == "train")
             files += class_files
             labels += [label] * len(class_files)
+            if not class_files:
+                empty.append(entry)
+        if not files:
+            self._images(empty[0])
+        if empty:
+            self.notes.append(f"{split}: no images of {_listed(empty)}")
         return files, labels
 
-    def _images(self, folder: Path) -> list[Path]:
-        images, others = _walk(folder)
-        if not images:
+    def _images(self, folder: Path, required: bool = True) -> list[Path]:
+        images, others, links = self._walk(folder)
+        if not images and required:
             hint = f", only other files such as {min(others).name}" if others else ""
             layout = f"; {describe(self.root)}" if folder == self.root else ""
             raise UserError(
-                f"{folder} has no images{hint}; {_ENDINGS} and other still images are read{layout}"
+                f"{folder} has no images{hint}; {_ENDINGS} and other still images are read"
+                f"{image_files.missing_plug_in(others)}{layout}"
             )
         self.skipped += others
+        self.links.update(links)
         return images
 
 
@@ -207,37 +261,8 @@ def _label(name: str, class_names: Sequence[str]) -> int | None:
 
 
 def _folded(name: str) -> str:
-    """Return a name without what differs between systems: case, and how accents are encoded."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the images at any depth of a folder, sorted by path, and the other files."""
-    images, others = [], []
-    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
-        folders[:] = filter(_is_visible, folders)
-        for name in filter(_is_visible, names):
-            (images if image_files.is_image(name) else others).append(Path(parent, name))
-    return sorted(images), others
-
-
-def _raise(error: OSError) -> None:
-    raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
-
-
-def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the visible folders and files of a folder, sorted by name."""
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if _is_visible(entry.name))
-    except OSError as error:
-        _raise(error)
-    folders = [entry for entry in entries if entry.is_dir()]
-    return folders, [entry for entry in entries if entry not in set(folders)]
-
-
-def _is_visible(name: str) -> bool:
-    # macOS puts such a folder, of files that are no images, into each of its archives.
-    return not name.startswith(".") and name != "__MACOSX"
+    """Return a name without its case."""
+    return composed(name).casefold()
 
 
 def _listed(folders: Sequence[Path]) -> str:

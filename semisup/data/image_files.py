@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import IO
 
 from PIL import Image
@@ -24,14 +24,19 @@ FORMATS = (
     "ICO",
     "PCX",
     "SGI",
+    "HEIF",
     "TGA",
 )
 """Pillow's formats of still images that are opened, whatever a file is called.
 
 All are decoded in this process. Left out are those that start another program (EPS starts
 Ghostscript) or open a further file inside without a list like this one (IPTC), films, and formats
-of documents and programs. TGA comes last, since it has no mark by which it is told from others.
+of documents and programs. HEIF needs the package `pillow_heif`. TGA comes last, since it has no
+mark by which it is told from others.
 """
+
+HEIF_ENDINGS = (".heic", ".heics", ".heif", ".heifs", ".hif")
+"""Endings of the names of files that a plug-in reads."""
 
 
 @contextlib.contextmanager
@@ -68,8 +73,19 @@ def is_image(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(extensions())
 
 
+def missing_plug_in(files: Iterable[str | os.PathLike]) -> str:
+    """Return what to install for some files that are no images so far; nothing if that is none."""
+    # What has these endings is an image where the plug-in is.
+    lacks_it = any(os.fspath(file).lower().endswith(HEIF_ENDINGS) for file in files)
+    return "; the package pillow_heif reads HEIC" if lacks_it else ""
+
+
 @functools.cache
 def _available() -> frozenset[str]:
-    """Return the formats that this Pillow was built with."""
+    """Return the formats that this Pillow was built with, or has a plug-in for."""
     Image.init()
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
     return frozenset(FORMATS) & Image.OPEN.keys()

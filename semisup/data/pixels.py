@@ -1,7 +1,7 @@
 """How an image file becomes a uint8 array, with Pillow: grey or RGB, upright, resized."""
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 from semisup.data import depth
 
@@ -14,6 +14,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+_FITS = {"squash": Image.Image.resize, "crop": ImageOps.fit, "pad": ImageOps.pad}
 
 
 def describe(image: Image.Image) -> tuple[tuple[int, int], int]:
@@ -29,7 +31,11 @@ def describe(image: Image.Image) -> tuple[tuple[int, int], int]:
 
 
 def to_array(
-    image: Image.Image, channels: int, image_size: int = 0, scales: depth.Scales | None = None
+    image: Image.Image,
+    channels: int,
+    image_size: int = 0,
+    scales: depth.Scales | None = None,
+    fit: str = "squash",
 ) -> np.ndarray:
     """Decode an opened image.
 
@@ -40,10 +46,13 @@ def to_array(
     Args:
         image: an opened Pillow image.
         channels: 1 (grey) or 3 (RGB).
-        image_size: if not 0, the image is resized to image_size x image_size, whatever its
-            proportions (bilinear, antialiased).
+        image_size: if not 0, the image is resized to image_size x image_size (bilinear,
+            antialiased).
         scales: how values of more than 8 bits become 8 bits, the same for all images of a data
             set; by default, the range of this image alone decides.
+        fit: how an image that is not square is resized. `squash`: whole, whatever its proportions;
+            `crop`: by its shorter side, of which the centre is kept; `pad`: by its longer side,
+            with black margins.
 
     Returns:
         (height, width, channels) uint8.
@@ -59,15 +68,15 @@ def to_array(
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
     if image_size and image.size != (image_size, image_size):
-        image = image.resize((image_size, image_size), Image.Resampling.BILINEAR)
+        image = _FITS[fit](image, (image_size, image_size), Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def resized(image: np.ndarray, image_size: int) -> np.ndarray:
-    """Resize as `to_array` with `image_size`, from (height, width, 1 or 3) uint8."""
+def resized(image: np.ndarray, image_size: int, fit: str = "squash") -> np.ndarray:
+    """Resize as `to_array` with `image_size` and `fit`, from (height, width, 1 or 3) uint8."""
     channels = image.shape[-1]
     return to_array(
-        Image.fromarray(image[..., 0] if channels == 1 else image), channels, image_size
+        Image.fromarray(image[..., 0] if channels == 1 else image), channels, image_size, fit=fit
     )
 
 

@@ -25,6 +25,7 @@ def open_tfds(
     *,
     data_dir: str | os.PathLike | None = None,
     image_size: int = 0,
+    fit: str = "squash",
     labelled: bool = True,
 ) -> tuple[tuple[str, ...], dict[str, Source]]:
     """Find a data set of TFDS, and prepare it if it is not there yet but has a builder.
@@ -36,6 +37,7 @@ def open_tfds(
         name: name as TFDS has it; a configuration or version may follow (`emnist/letters:3.1.0`).
         data_dir: TFDS' data_dir; `None` is its own default.
         image_size: if not 0, all images are resized to image_size x image_size.
+        fit: see `semisup.data.pixels.to_array`.
         labelled: whether the images need to have a `label`.
 
     Returns:
@@ -66,7 +68,7 @@ def open_tfds(
                 if not builder.is_prepared():
                     _prepare(builder, name, where)
     sources = {
-        split: _source(tfds, builder, split, image_size)
+        split: _source(tfds, builder, split, image_size, fit)
         for split, info in builder.info.splits.items()
         if info.num_examples
     }
@@ -165,7 +167,7 @@ def _fewer_retries() -> Iterator[None]:
         downloader.MAX_RETRIES = retries
 
 
-def _source(tfds: Any, builder: Any, split: str, image_size: int) -> Source:
+def _source(tfds: Any, builder: Any, split: str, image_size: int, fit: str) -> Source:
     info = builder.info.splits[split]
     shape = builder.info.features["image"].shape
     if None in shape:
@@ -175,18 +177,18 @@ def _source(tfds: Any, builder: Any, split: str, image_size: int) -> Source:
     stats = [(path.name, path.stat().length, path.stat().mtime) for path in info.filepaths]
     return Source(
         name=f"{builder.info.name}-{split}",
-        key=repr((builder.info.full_name, split, image_size, stats)),
+        key=repr((builder.info.full_name, split, image_size, fit, stats)),
         shape=(info.num_examples, *shape),
-        blocks=lambda: _blocks(tfds, builder, split, shape, image_size),
+        blocks=lambda: _blocks(tfds, builder, split, shape, image_size, fit),
     )
 
 
 def _blocks(
-    tfds: Any, builder: Any, split: str, shape: tuple[int, int, int], image_size: int
+    tfds: Any, builder: Any, split: str, shape: tuple[int, int, int], image_size: int, fit: str
 ) -> Blocks:
     for images, labels in _examples(tfds, builder, split):
         if image_size:
-            images = np.stack([pixels.resized(image, image_size) for image in images])
+            images = np.stack([pixels.resized(image, image_size, fit) for image in images])
         if images.shape[1:] != shape:
             raise UserError(
                 f"images of {builder.info.name}-{split} differ in shape: {shape} and "

@@ -5,12 +5,12 @@ import numpy as np
 
 from semisup import association
 from semisup.architectures import layer_calls
-from semisup.data.datasets import sample
+from semisup.data.datasets import over_classes, sample
 from semisup.report.figures import associations, confusion, drawing, kernels, neighbours, tsne
 from semisup.run import checkpoints, evaluation, loading
 
 LABELLED_IN_CONFUSION = 10
-LABELLED_IN_GRAPH = 2
+LABELLED_IN_GRAPH = 40
 UNLABELLED_IN_GRAPH = 40
 POINTS = 1000
 
@@ -33,7 +33,9 @@ def drawings(run, config, task, data, predictor):
     embeddings = predictor.embeddings(shown.images)
     result = {
         "confusion": lambda: _confusion(data, predictor),
-        "neighbours": lambda: neighbours.neighbours_figure(shown.images, embeddings),
+        "neighbours": lambda: neighbours.neighbours_figure(
+            shown.images, embeddings, shown.labels, config.seed
+        ),
         "tsne": lambda: _tsne(config, data, embeddings, shown.labels),
         **kernel_drawings(predictor, shown.images),
     }
@@ -136,7 +138,10 @@ def _associations(run, config, task, data, predictor):
         early, _ = loading.load_run(run.path, first, task)
         early = evaluation.Predictor(early, predictor.batch_size, predictor.features)
         moments.insert(0, (first, early))
-    labelled = _labelled(data, LABELLED_IN_GRAPH)["labelled_images"]
+    pool = np.concatenate(data.class_pools)
+    count = min(2 * len(data.class_pools), LABELLED_IN_GRAPH)
+    pool = pool[over_classes(data.train.labels[pool], count, config.seed)]
+    labelled = data.train.images[pool]
     (_, batch), _ = next(iter(data.batches(0).as_numpy_iterator()))
     unlabelled = batch[:UNLABELLED_IN_GRAPH]
     panels = []

@@ -5,7 +5,7 @@ import logging
 
 import pandas
 
-from semisup.cli.settings import FOLDER
+from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.data import folders
 from semisup.names import printable
 from semisup.report import uncertainty
@@ -80,8 +80,10 @@ class ImageReporter(Reporter):
     def image_names(self):
         """What the evaluated images are called: the files of a folder, else their places."""
         dataset, split = self.evaluated()
-        if split and dataset.startswith(FOLDER):
-            return folders.image_paths(dataset.removeprefix(FOLDER), split)
+        if split and is_folder(dataset):
+            return folders.image_paths(
+                dataset.removeprefix(FOLDER), split, skip_broken=self.config.skip_broken
+            )
         return range(len(self.data.evaluation.images))
 
     def mistakes(self, predicted):

@@ -258,7 +258,9 @@ class RunDirectory:
                 "another --logdir, or --overwrite to delete it"
             )
         self.read_settings(type(config))
-        differences = config.differences(saved["settings"])
+        # A folder of data may have moved: what is in it is compared once it is read.
+        moved = {name: getattr(config, name) for name in config.moved(saved["settings"])}
+        differences = config.differences({**saved["settings"], **moved})
         if saved["backend"] != environment.backend():
             differences.append(
                 f"KERAS_BACKEND={environment.backend()} (the run has {shown(saved['backend'])})"

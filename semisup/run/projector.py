@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 
+from semisup.data.datasets import sample
 from semisup.names import printable
 from semisup.run import writing
 
@@ -16,7 +17,7 @@ SPRITE_SIDE = 8192
 
 
 def project(folder, task, data, predictor):
-    """Write the embeddings of the first evaluated images, coloured by what the task groups by.
+    """Write the embeddings of some evaluated images, coloured by what the task groups by.
 
     Args:
         folder: TensorBoard folder.
@@ -24,9 +25,9 @@ def project(folder, task, data, predictor):
         data: its `TaskData`.
         predictor: a `Predictor` of the model, with the weights that are evaluated.
     """
-    images = data.evaluation.images[:SHOWN]
-    groups = task.projected_groups(predictor, data, images)
-    write(folder, predictor.embeddings(images), groups, data.class_names, images)
+    shown = sample(data.evaluation, SHOWN, seed=0)
+    groups = task.projected_groups(predictor, data, shown)
+    write(folder, predictor.embeddings(shown.images), groups, data.class_names, shown.images)
 
 
 def write(folder, embeddings, labels, class_names, images):

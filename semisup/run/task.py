@@ -158,13 +158,13 @@ class Task(abc.ABC):
         """
         return []
 
-    def projected_groups(self, predictor, data, images):
+    def projected_groups(self, predictor, data, shown):
         """Group images for TensorBoard's projector, which colours them.
 
         Args:
             predictor: what `predictor` returned.
             data: the `TaskData`.
-            images: the first images of `data.evaluation`.
+            shown: a `Split` of some images of `data.evaluation`.
 
         Returns:
             (n,) integers.

@@ -12,7 +12,7 @@ import numpy as np
 
 from semisup.architectures import transfer
 from semisup.data import sampling
-from semisup.errors import UserError
+from semisup.errors import UserError, shown
 from semisup.models import averaging
 from semisup.models.weighted_losses import REGULARIZATION_LOSS
 from semisup.run import (
@@ -72,7 +72,7 @@ def _train(config, task, run):
     step, record = 0, data.record
     if resumed:
         saved = run.read_record(task.record_type) or {}
-        check_same_data(run.path, saved, record)
+        check_same_data(run, config, saved, record)
         record = saved
         step = checkpoints.restore_latest(model, run.checkpoints)
         if step > config.max_steps:
@@ -154,11 +154,12 @@ def first_batch(data, step):
     return next(iter(data.batches(step).as_numpy_iterator()))
 
 
-def check_same_data(path, saved, record):
+def check_same_data(run, config, saved, record):
     """Compare the data with that of a run that is to be resumed.
 
     Args:
-        path: the run's directory, for the message.
+        run: the `RunDirectory`.
+        config: the configuration with which it is to go on.
         saved: record of the run's data.
         record: record of the data now.
 
@@ -167,9 +168,14 @@ def check_same_data(path, saved, record):
     """
     changed = sorted(name for name in record if saved.get(name) != record[name])
     if changed:
+        settings = run.read_config()["settings"]
+        moved = [
+            f"--{name}={getattr(config, name)} (the run has {shown(settings[name])})"
+            for name in config.moved(settings)
+        ]
         raise UserError(
-            f"the data is not what {path} was trained on: {', '.join(changed)} differ; "
-            "restore the data, or start again with --overwrite"
+            f"the data is not what {run.path} was trained on: {', '.join([*changed, *moved])} "
+            "differ; restore the data, or start again with --overwrite"
         )
 
 

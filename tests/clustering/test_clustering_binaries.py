@@ -15,6 +15,7 @@ from PIL import Image
 from clustering import load_run
 from clustering import task as clustering_task
 from clustering.centroids import PlaceCentroids
+from clustering.config import TrainConfig
 from clustering.task import TASK as task
 from semisup.cli import flags
 from semisup.data.datasets import Split
@@ -204,6 +205,20 @@ def test_a_folder_of_images_without_classes_is_clustered_and_its_files_assigned(
     for name in ("clusters", "cluster_sizes", "neighbours", "tsne"):
         assert run.file("figures", f"{name}.png") in out
     assert "confusion" not in out
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    train(tmp_path, **{**settings, "dataset": str(tmp_path / "moved")})
+
+
+def test_unlabelled_images_beside_those_to_train_with_are_added_by_a_flag(tmp_path):
+    photographs(tmp_path / "photos" / "train")
+    photographs(tmp_path / "photos" / "unlabelled", count=6)
+    settings = {"dataset": str(tmp_path / "photos"), "num_clusters": 3, "unsup_batch_size": 5}
+    data = task.load_data(TrainConfig(**settings))
+    assert len(data.train.images) == 30
+    assert "--extra_split=unlabelled adds them" in data.notes[-1]
+    data = task.load_data(TrainConfig(extra_split="unlabelled", **settings))
+    assert len(data.train.images) == 36
+    assert "--extra_split" not in data.notes[-1]
 
 
 def test_evaluation_compares_with_the_classes_and_draws_figures(trained):

@@ -112,17 +112,28 @@ def test_a_target_without_labels_needs_validation_images(two_domains):
     assert len(task.load_data(config(validation_samples=8)).evaluation.labels) == 8
 
 
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (("a", "b", "d"), "only the source has c; only the target has d"),
-        (("b", "a", "c"), "the same in another order, a, b, c and b, a, c"),
-    ],
-)
-def test_domains_with_different_classes_are_refused(two_domains, names, message):
+def test_what_was_found_is_said_of_both_domains_also_where_lines_are_alike(two_domains):
+    for name, data in two_domains.items():
+        two_domains[name] = dataclasses.replace(data, notes=(name, "  sizes: 8 x 8"))
+    notes = task.load_data(config()).notes
+    assert notes == ("grey", "  sizes: 8 x 8", "coloured", "  sizes: 8 x 8")
+
+
+def test_a_target_with_another_class_is_refused(two_domains):
+    names = ("a", "b", "d")
     two_domains["coloured"] = dataclasses.replace(two_domains["coloured"], class_names=names)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match="only the source has c; only the target has d"):
         task.load_data(config())
+
+
+@pytest.mark.parametrize(("names", "places"), [(("b", "a", "c"), [1, 0, 2]), (("c", "b"), [2, 1])])
+def test_the_targets_classes_are_matched_by_name(two_domains, names, places):
+    parts = {name: splits(4, 12, (7, 7, 3), classes=len(names)) for name in ("train", "test")}
+    two_domains["coloured"] = DataSet("coloured", names, parts, (7, 7, 3))
+    data = task.load_data(config())
+    assert data.class_names == ("a", "b", "c")
+    np.testing.assert_array_equal(data.target_test.labels, np.array(places)[parts["test"].labels])
+    assert data.evaluation is data.target_test
 
 
 @pytest.mark.parametrize(
@@ -204,7 +215,6 @@ def folder_settings(tmp_path, **settings):
     return {
         "dataset": f"folder:{tmp_path / 'source'}",
         "target_dataset": f"folder:{tmp_path / 'target'}",
-        "unsup_split": "unlabelled",
         "architecture": "svhn_model",
         "emb_size": 4,
         "max_steps": 4,
@@ -235,7 +245,15 @@ def test_a_target_folder_may_have_labels_for_its_test_images_alone(tmp_path):
         write_images(tmp_path / "target" / "test" / name, count=3, colours=True)
     status, run = running.train(tmp_path, "run", task=task, **settings)
     assert status == 0
-    evaluation = EvalConfig(logdir=run.path, eval_batch_size=4)
+    for name in ("source", "target"):
+        (tmp_path / name).rename(tmp_path / f"moved_{name}")
+    moved = {
+        "dataset": str(tmp_path / "moved_source"),
+        "target_dataset": str(tmp_path / "moved_target"),
+    }
+    status, _ = running.train(tmp_path, "run", task=task, **{**settings, **moved})
+    assert status == 0
+    evaluation = EvalConfig(logdir=run.path, eval_batch_size=4, **moved)
     reporting.evaluate_run(evaluation, task)
     content = run.read_json("evaluation.json")
     assert content["source"]["images"] == 16, "grey"

@@ -7,11 +7,11 @@ from matplotlib.figure import Figure
 
 from semisup.report.figures.drawing import (
     FONT_SIZE,
-    abbreviate,
     draw_image,
     draw_row_label,
     new_figure,
     new_page,
+    shortened,
     text_width,
 )
 from semisup.report.figures.tsne import COLOURS
@@ -22,7 +22,7 @@ _IMAGE_WIDTH = 0.5
 _LABEL_GAP = 0.1
 _LEGEND_ROWS = 25
 _MIN_ROW_HEIGHT = 0.34
-_NAME_LENGTH = 24
+_NAME_WIDTH = 2.2
 _PER_CLUSTER = 10
 _ROWS = 25
 
@@ -43,7 +43,7 @@ def clusters_figure(images: np.ndarray, probabilities: np.ndarray, names: Sequen
         The figure.
     """
     k = probabilities.shape[1]
-    names = [abbreviate(name, _NAME_LENGTH) for name in names]
+    names = [shortened(name, _NAME_WIDTH, FONT_SIZE) for name in names]
     assigned = probabilities.argmax(axis=1)
     sizes = np.bincount(assigned, minlength=k)
 

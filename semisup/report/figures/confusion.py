@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 
 from semisup.report.figures.drawing import (
     FONT_SIZE,
-    abbreviate,
     draw_image,
     draw_title,
     new_page,
+    shortened,
     text_width,
 )
 
@@ -23,7 +23,9 @@ _MIN_HEIGHT = 4.6
 _MIN_LEFT_WIDTH = 4.6
 _MISTAKE_GAP = 0.1
 _MISTAKE_WIDTH = 0.42
-_NAME_LENGTH = 16
+_NAME_WIDTH = 2.0
+_CAPTION_SIZE = FONT_SIZE - 2
+_CAPTION_WIDTH = 1.0
 
 
 def confusion_figure(
@@ -61,9 +63,8 @@ def confusion_figure(
     # Sorted by kind of mistake.
     order = np.lexsort((predicted, labels))
     mistakes = order[labels[order] != predicted[order]]
-    names = [abbreviate(name, _NAME_LENGTH) for name in class_names]
-    cell = float(np.clip(4.6 / len(names), 0.26, 0.8))
-    side = cell * len(names)
+    cell = float(np.clip(4.6 / len(class_names), 0.26, 0.8))
+    side = cell * len(class_names)
     left_width, height = max(_MIN_LEFT_WIDTH, side), max(_MIN_HEIGHT, side + _HEADING)
     matrix_left = left_width + _COLUMN_GAP
     width = matrix_left + side
@@ -74,7 +75,7 @@ def confusion_figure(
     _heading(axes, matrix_left, 0, "Confusion matrix")
     size = np.array([width, height, width, height])
     matrix = figure.add_axes(np.array([matrix_left, height - _HEADING - side, side, side]) / size)
-    _draw_matrix(matrix, confusion, names, cell)
+    _draw_matrix(matrix, confusion, class_names, cell)
     top = 0.0
     if labelled_images is not None:
         rows = [
@@ -84,7 +85,8 @@ def confusion_figure(
         shown = _shown(sum(map(len, rows)), labelled_total or len(labelled_images))
         _heading(axes, 0, 0, f"Labelled set ({shown})")
         top = _draw_rows(axes, rows, _HEADING, left_width, 0.45 * height - _HEADING) + 0.15
-    kinds = [(names[labels[index]], names[predicted[index]]) for index in mistakes]
+    captions = [shortened(name, _CAPTION_WIDTH, _CAPTION_SIZE) for name in class_names]
+    kinds = [(captions[labels[index]], captions[predicted[index]]) for index in mistakes]
     _draw_mistakes(axes, images, mistakes, kinds, top, left_width, height - top)
     return figure
 
@@ -113,6 +115,7 @@ def _draw_matrix(axes: Axes, confusion: np.ndarray, names: Sequence[str], cell: 
         style = {"size": size, "color": colour, "ha": "center", "va": "center_baseline"}
         axes.text(column, row, str(confusion[row, column]), **style)
     name_size = min(FONT_SIZE, 0.6 * cell * 72)
+    names = [shortened(name, _NAME_WIDTH, name_size) for name in names]
     upright = text_width(names, name_size) > 0.85 * cell
     axes.set_xticks(range(classes), names, size=name_size, rotation=90 if upright else 0)
     axes.set_yticks(range(classes), names, size=name_size)
@@ -163,7 +166,7 @@ def _draw_mistakes(
     if not kinds:
         _heading(axes, 0, top, "No mistakes")
         return
-    size = FONT_SIZE - 2
+    size = _CAPTION_SIZE
     name_width = text_width({name for kind in kinds for name in kind}, size)
     arrow_width = text_width(["→"], size) + 0.03
     one_line = 2 * name_width + arrow_width <= 1.5 * _MISTAKE_WIDTH

@@ -4,6 +4,7 @@ Pictures are cut to what is drawn: titles and labels may stand outside the page,
 room of their own.
 """
 
+import bisect
 import functools
 import logging
 import os
@@ -153,6 +154,28 @@ def abbreviate(text: str, length: int) -> str:
     text = text if len(text) <= length else text[: length - 1].rstrip() + "…"
     # An unescaped dollar sign begins a formula.
     return text.replace("$", r"\$")
+
+
+def shortened(text: str, width: float, size: float) -> str:
+    """Make a name fit into a width, with as many characters as there is room for: see `abbreviate`.
+
+    Args:
+        text: Any name.
+        width: Inches that it may take.
+        size: Its font size in points.
+
+    Returns:
+        A text that Matplotlib shows as that name.
+    """
+    text = printable(str(text))
+    whole = len(text)
+
+    def width_of(length):
+        return text_width([abbreviate(text, length)], size)
+
+    if width_of(whole) <= width:
+        return abbreviate(text, whole)
+    return abbreviate(text, max(1, bisect.bisect(range(1, whole), width, key=width_of)))
 
 
 def save(figure: Figure, path: str | os.PathLike, **remarks: str) -> Path:

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from semisup.data.datasets import over_classes
 from semisup.report.figures.drawing import FONT_SIZE, draw_image, new_page
 
 _GAP = 0.05
@@ -43,12 +44,16 @@ def nearest_neighbours(
     return indices[~excluded].reshape(-1, k), 1 - distances[~excluded].reshape(-1, k)
 
 
-def neighbours_figure(images: np.ndarray, embeddings: np.ndarray) -> Figure:
-    """Draw the first images beside their nearest neighbours, with cosine similarities (figure 3.4).
+def neighbours_figure(
+    images: np.ndarray, embeddings: np.ndarray, labels: np.ndarray, seed: int
+) -> Figure:
+    """Draw images of all classes beside their nearest neighbours, with similarities (figure 3.4).
 
     Args:
         images: uint8 (n, h, w, 1 or 3).
         embeddings: (n, d) float.
+        labels: (n,) int classes, or clusters.
+        seed: Seed of the choice among the images.
 
     Returns:
         The figure.
@@ -58,7 +63,7 @@ def neighbours_figure(images: np.ndarray, embeddings: np.ndarray) -> Figure:
     """
     if len(images) < 2:
         raise ValueError(f"it needs two images, there are {len(images)}")
-    queries = np.arange(min(_QUERIES, len(images) - 1))
+    queries = over_classes(labels, min(_QUERIES, len(images) - 1), seed)
     k = min(_NEIGHBOURS, len(images) - 1)
     indices, similarities = nearest_neighbours(embeddings[queries], embeddings, k, queries)
     step = _IMAGE_WIDTH + _GAP
@@ -67,9 +72,9 @@ def neighbours_figure(images: np.ndarray, embeddings: np.ndarray) -> Figure:
     figure, axes = new_page(first + k * step - _GAP, len(queries) * row_step - _GAP)
     for left, text in ((0, "image"), (first, "nearest neighbours")):
         axes.text(left, -0.1, text, size=FONT_SIZE)
-    for row in queries:
+    for row, query in enumerate(queries):
         top = row * row_step
-        draw_image(axes, images[row], 0, top, _IMAGE_WIDTH)
+        draw_image(axes, images[query], 0, top, _IMAGE_WIDTH)
         for place in range(k):
             left = first + place * step
             draw_image(axes, images[indices[row, place]], left, top, _IMAGE_WIDTH)

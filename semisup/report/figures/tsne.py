@@ -8,7 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from semisup.report.figures.drawing import FONT_SIZE, abbreviate, draw_title, new_figure
+from semisup.report.figures.drawing import (
+    FONT_SIZE,
+    abbreviate,
+    draw_title,
+    new_figure,
+    shortened,
+)
 
 # M. Petroff, "Accessible color sequences for data visualization", 2021: ten colours that are
 # told apart under the common colour vision deficiencies.
@@ -25,9 +31,9 @@ COLOURS = (
     "#92dadd",
 )
 _MARKERS = "o^sDvPX<>*"
-_NAME_LENGTH = 24
 _LEGEND_ROWS = 22
 _PANEL_LEGEND_ROWS = 14
+_NAME_WIDTH = 2.2
 _PLOT_WIDTH = 5.6
 _PANEL_WIDTH = 3.2
 
@@ -195,7 +201,7 @@ def _legend(
         Line2D([], [], linestyle="none", markersize=6, markeredgewidth=0, **_look(label))
         for label in np.unique(labels)
     ]
-    texts = [abbreviate(names[label], _NAME_LENGTH) for label in np.unique(labels)]
+    texts = [shortened(names[label], _NAME_WIDTH, FONT_SIZE) for label in np.unique(labels)]
     # Matplotlib leaves out what begins with an underscore.
     texts = [f"\u200a{text}" if text.startswith("_") else text for text in texts]
     axes.legend(

@@ -14,7 +14,8 @@ import jinja2
 from markupsafe import Markup
 from PIL import Image
 
-from semisup.cli.settings import FOLDER, file_name, flags_for
+from semisup.cli.dataset_names import file_name, is_folder
+from semisup.cli.flags import flags_for
 from semisup.data import image_files
 from semisup.errors import UserError
 from semisup.names import printable
@@ -241,7 +242,7 @@ def _shown(content):
 
 def _dataset(name):
     """Return the name of a data set for a title: of a folder, only the last part."""
-    return (file_name(name) or name) if name.startswith(FOLDER) else name
+    return (file_name(name) or name) if is_folder(name) else name
 
 
 def _setting(setting):

@@ -254,8 +254,7 @@ def test_a_folder_of_images_is_learnt_and_evaluated_after_it_has_moved(tmp_path)
         top.rename(top.with_name(os.fsdecode(b"t\xf6p")))
     logdir = tmp_path / "run"
     flags = [
-        f"--dataset=folder:{tmp_path / 'photos'}",
-        "--unsup_split=unlabeled",
+        f"--dataset={tmp_path / 'photos'}",
         "--sup_per_class=-1",
         "--sup_per_batch=4",
         "--unsup_batch_size=8",
@@ -275,12 +274,22 @@ def test_a_folder_of_images_is_learnt_and_evaluated_after_it_has_moved(tmp_path)
         "bottom",
         r"t\xf6p",
     ]
-    assert "photos: 2 files were skipped, such as test/t\\xf6p/notes.txt" in out
+    assert "photos: 12 images to train with, in 2 classes of 6: bottom 6, t\\xf6p 6\n" in out
+    assert "skipped: 2 other files, such as test/t\\xf6p/notes.txt" in out
+    assert "Unlabelled batches are drawn from the 20 images of unlabelled" in out
     assert {"embeddings.tsv", "classes.tsv", "sprite.png", "projector_config.pbtxt"} <= set(
         os.listdir(logdir / "train")
     )
     assert "Test error 0.00 %" in out
     (tmp_path / "photos").rename(tmp_path / "moved")
+    status, out, err = running.call("train", f"--dataset={tmp_path / 'moved'}", *flags[1:])
+    assert status == 0, err
+    assert "is complete: 60 steps" in out
+    write_photos(tmp_path / "others")
+    status, _, err = running.call("train", f"--dataset={tmp_path / 'others'}", *flags[1:])
+    assert status == 2
+    assert "class_names, evaluation_fingerprint" in err
+    assert f"--dataset=folder:{tmp_path / 'others'} (the run has folder:{tmp_path.anchor}" in err
     moved = f"--data_dir={tmp_path / 'moved'}"
     status, _, err = running.call("eval", f"--logdir={logdir}", moved, "--projector", "--report")
     assert status == 0, err

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from semisup.data import tfds_source
-from semisup.data.datasets import Split, fingerprint, load_dataset
+from semisup.data.datasets import Split, fingerprint, load_dataset, over_classes
 from semisup.errors import UserError
 
 
@@ -361,3 +361,15 @@ def test_optdigits_are_scikit_learns_digits_in_256_greys_with_a_margin():
 def test_optional_splits_are_loaded_where_they_exist():
     data = load_dataset("mnist_5k", splits=["train"], optional_splits=["test", "unlabelled"])
     assert set(data.splits) == {"train", "test"}
+
+
+@pytest.mark.parametrize(("count", "counts"), [(2, [1, 1]), (3, [1, 1, 1]), (11, [3, 4, 4])])
+def test_images_over_classes_are_drawn_as_evenly_as_they_can_be(count, counts):
+    labels = np.repeat([0, 1, 2], [50, 3, 10])
+    chosen = over_classes(labels, count, seed=0)
+    assert len(np.unique(chosen)) == count
+    assert sorted(np.unique(labels[chosen], return_counts=True)[1]) == counts
+    assert np.all(np.diff(labels[chosen]) >= 0)
+    np.testing.assert_array_equal(over_classes(labels, count, seed=0), chosen)
+    assert not np.array_equal(over_classes(labels, count, seed=1), chosen)
+    assert len(over_classes(labels, 99, seed=0)) == 63

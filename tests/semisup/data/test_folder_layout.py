@@ -1,6 +1,7 @@
 """Tests of how folders of images may be laid out."""
 
 import os
+import socket
 import unicodedata
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_validation_images_beside_test_images_are_a_split_that_may_be_named(tmp_
     data = load_dataset(f"folder:{tmp_path}", splits=[asked])
     np.testing.assert_array_equal(data.splits[asked].labels, [0])
     assert folders.image_paths(str(tmp_path), asked) == [f"{name}/a/1.png"]
-    (note,) = data.notes
+    note = data.notes[-1]
     assert f"{name} is the split 'validation', which is not read unless a flag names it" in note
 
 
@@ -104,6 +105,17 @@ def test_class_folders_at_the_top_are_to_train_with_where_classes_matter(tmp_pat
         "cat/deep/er.png",
         "dog/1.png",
     ]
+
+
+def test_class_folders_at_the_top_may_have_unlabelled_images_beside_them(tmp_path):
+    write(tmp_path, "dog/1.png", "cat/0.png", "Unlabeled/2.png", "notes.txt")
+    assert found(tmp_path) == {
+        "train": [("cat/0.png", "cat"), ("dog/1.png", "dog")],
+        "unlabelled": [("Unlabeled/2.png", None)],
+    }
+    assert notes(tmp_path) == ()
+    assert skipped(tmp_path) == ["notes.txt"]
+    assert found(tmp_path, labelled=False) == {"unlabelled": [("Unlabeled/2.png", None)]}
 
 
 def test_class_folders_at_the_top_are_unlabelled_where_classes_do_not_matter(tmp_path):
@@ -138,21 +150,101 @@ def test_a_class_that_may_be_either_of_two_is_a_user_error(tmp_path):
         folder_layout.find(str(tmp_path))
 
 
-def test_skipped_files_are_counted_with_an_example(tmp_path):
+def skipped(root):
+    return [str(file.relative_to(root)) for file in folder_layout.find(str(root)).skipped]
+
+
+def test_files_that_are_no_images_are_skipped_but_not_hidden_ones(tmp_path):
     write(tmp_path, "train/a/0.png", "train/a/z.heic", "train/a/deep/b.txt", "train/labels.csv")
     write(tmp_path, "train/a/.hidden", "README.txt", "__MACOSX/train/a/0.png")
-    (note,) = notes(tmp_path)
-    assert note == f"{tmp_path}: 3 files were skipped, such as train/a/deep/b.txt"
-
-
-def test_one_skipped_file_is_named(tmp_path):
-    write(tmp_path, "0.png", "Thumbs.db")
-    assert notes(tmp_path) == (f"{tmp_path}: 1 file was skipped, such as Thumbs.db",)
+    assert skipped(tmp_path) == ["train/a/deep/b.txt", "train/a/z.heic", "train/labels.csv"]
 
 
 def test_images_outside_of_class_folders_are_skipped_files_too(tmp_path):
     write(tmp_path, "train/a/0.png", "train/lost.png")
-    assert "1 file was skipped, such as train/lost.png" in notes(tmp_path)[0]
+    assert skipped(tmp_path) == ["train/lost.png"]
+
+
+def test_pipes_sockets_and_devices_are_skipped_whatever_their_names(tmp_path):
+    write(tmp_path, "train/a/0.png")
+    os.mkfifo(tmp_path / "train" / "a" / "1.png")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(tmp_path / "train" / "a" / "2.png"))
+        (tmp_path / "train" / "a" / "3.png").symlink_to("/dev/null")
+        assert found(tmp_path) == {"train": [("train/a/0.png", "a")]}
+        assert skipped(tmp_path) == [f"train/a/{number}.png" for number in (1, 2, 3)]
+
+
+def test_links_in_circles_neither_hang_nor_mix_classes(tmp_path):
+    write(tmp_path, "train/a/0.png", "train/a/deep/1.png", "train/b/2.png", "test/b/3.png")
+    for link, target in {
+        "train/a/to_b": "../b",
+        "train/b/to_a": "../a",
+        "train/a/deep/up": "..",
+        "train/a/deep/top": "../../..",
+        "train/b/test": "../../test",
+        "train/loop": ".",
+        "unlabelled": ".",
+    }.items():
+        (tmp_path / link).symlink_to(target)
+    assert found(tmp_path) == {
+        "train": [("train/a/0.png", "a"), ("train/a/deep/1.png", "a"), ("train/b/2.png", "b")],
+        "test": [("test/b/3.png", "b")],
+    }
+    (note,) = notes(tmp_path)
+    assert (
+        "not followed: 7 links to folders of these data themselves, such as train/a/deep/" in note
+    )
+
+
+def test_links_to_folders_elsewhere_are_followed_each_once(tmp_path):
+    write(tmp_path, "elsewhere/cats/0.png", "elsewhere/cats/more/1.png", "elsewhere/dogs/2.png")
+    root = tmp_path / "photos"
+    write(root, "train/b/3.png")
+    (root / "train" / "a").symlink_to(tmp_path / "elsewhere" / "cats")
+    (root / "test").symlink_to("train")
+    (root / "train" / "b" / "dogs").symlink_to(tmp_path / "elsewhere" / "dogs")
+    # Circles outside of the data.
+    (tmp_path / "elsewhere" / "cats" / "all").symlink_to("..")
+    (tmp_path / "elsewhere" / "dogs" / "cats").symlink_to("../cats")
+    files = [("a/0.png", "a"), ("a/more/1.png", "a"), ("b/3.png", "b"), ("b/dogs/2.png", "b")]
+    assert found(root) == {
+        split: [(f"{split}/{file}", name) for file, name in files] for split in ("train", "test")
+    }
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    write(tmp_path, "train/a/0.png", "train/a/private/1.png")
+    scan = os.scandir
+
+    def refuse(path):
+        if os.path.basename(path) == "private":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match=r"the folder .*train/a/private cannot be read: Permission"):
+        folder_layout.find(str(tmp_path))
+
+
+def test_test_and_validation_images_may_be_of_some_of_the_classes(tmp_path):
+    write(tmp_path, "train/a/0.png", "train/b/0.png", "train/c/0.png", "test/c/1.png")
+    write(tmp_path, "val/b/2.png")
+    (tmp_path / "test" / "a").mkdir()
+    labels = folder_layout.find(str(tmp_path)).labels
+    assert labels == {"train": [0, 1, 2], "test": [2], "validation": [1]}
+    assert f"{tmp_path}: test: no images of a" in notes(tmp_path)
+
+
+def test_classes_and_files_have_one_order_however_accents_are_encoded(tmp_path):
+    for form in ("NFC", "NFD"):
+        root = tmp_path / form
+        names = ["train/é/ä.png", "train/é/az.png", "train/f/z.png", "train/ez/z.png"]
+        write(root, *(unicodedata.normalize(form, name) for name in names))
+        layout = folder_layout.find(str(root))
+        assert layout.class_names == ("ez", "f", "é")
+        shown = [unicodedata.normalize("NFC", file.name) for file in layout.files["train"]]
+        assert shown == ["z.png", "z.png", "az.png", "ä.png"]
 
 
 def test_folders_beside_those_of_splits_are_named(tmp_path):

@@ -255,21 +255,21 @@ def test_a_missing_folder_is_a_user_error(tmp_path):
         load(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_an_empty_class_is_a_user_error(folder, split):
-    (folder / split / "cat").mkdir(exist_ok=True)
-    for file in (folder / split / "cat").iterdir():
+@pytest.mark.parametrize("name", ["train/cat", "test/dog"])
+def test_a_class_without_training_images_or_a_split_without_images_is_a_user_error(folder, name):
+    for file in (folder / name).iterdir():
         file.unlink()
-    with pytest.raises(
-        UserError, match=rf"{split}/cat has no images; \.jpg .* still images are read$"
-    ):
+    with pytest.raises(UserError, match=rf"{name} has no images; \.jpg .* still images are read$"):
         load(folder)
 
 
 def test_a_class_with_files_of_other_kinds_only_hints_at_them(folder):
     (folder / "train" / "cow").mkdir()
     (folder / "train" / "cow" / "a.heic").touch()
-    with pytest.raises(UserError, match=r"cow has no images, only other files such as a\.heic"):
+    with pytest.raises(
+        UserError,
+        match=r"cow has no images, only other files such as a\.heic.* pillow_heif reads HEIC",
+    ):
         load(folder)
 
 
@@ -283,15 +283,100 @@ def test_files_of_other_kinds_alone_are_a_user_error_that_hints_at_them(tmp_path
 
 def test_a_file_that_is_no_image_is_a_user_error_that_names_it(folder):
     (folder / "test" / "dog" / "broken.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"cannot read the image .*broken\.png"):
+    with pytest.raises(UserError, match=r"1 of 7 images cannot be read: test/dog/broken\.png \(no"):
         load(folder)
 
 
-def test_a_truncated_image_is_a_user_error_that_names_it(folder):
-    path = folder / "train" / "cat" / "a.png"
-    os.truncate(path, path.stat().st_size - 40)
-    with pytest.raises(UserError, match=r"cannot read the image .*cat/a\.png"):
+def break_files(folder, *names):
+    """Damage files of which the headers stay whole."""
+    for name in names:
+        os.truncate(folder / name, (folder / name).stat().st_size - 40)
+
+
+def test_all_broken_files_of_all_splits_are_listed_at_once_in_one_line(folder):
+    break_files(folder, "train/cat/a.png", "test/dog/x.png")
+    (folder / "unlabeled" / "link.png").symlink_to("nowhere")
+    with pytest.raises(UserError) as error:
         load(folder)
+    text = str(error.value)
+    assert "3 of 7 images cannot be read: train/cat/a.png (" in text
+    assert "test/dog/x.png (" in text
+    assert "unlabeled/link.png (No such file or directory); --skip_broken goes on" in text
+    for number in range(12):
+        (folder / "test" / "dog" / f"{number}.png").touch()
+    with pytest.raises(UserError, match=r"15 of 19 images .* and 5 more; --skip_broken") as error:
+        load(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_broken_files_can_be_left_out_by_images_and_paths_alike(folder):
+    break_files(folder, "train/cat/a.png")
+    (folder / "unlabeled" / "b.png").touch()
+    data = load(folder, splits=["train", "unlabelled"], skip_broken=True)
+    np.testing.assert_array_equal(data.splits["train"].images, np.stack([colour(1), colour(2)]))
+    np.testing.assert_array_equal(data.splits["train"].labels, [0, 1])
+    assert "left out: 2 unreadable images, such as train/cat/a.png (" in data.notes[1]
+    paths = [folders.image_paths(str(folder), split, skip_broken=True) for split in data.splits]
+    assert paths == [
+        ["train/cat/b.png", "train/dog/a.png"],
+        ["unlabeled/deep/er/x.bmp", "unlabeled/y.png"],
+    ]
+    break_files(folder, "test/dog/x.png")
+    with pytest.raises(UserError, match="no image of test can be read"):
+        load(folder, skip_broken=True)
+
+
+def test_a_start_says_in_three_lines_what_was_found(folder):
+    save(folder / "train" / "cow" / "c.png", colour(0, height=8, width=40))
+    for name in ("notes.txt", "b.heic"):
+        (folder / "train" / "cow" / name).touch()
+    assert load(folder, image_size=4, fit="crop").notes == (
+        f"{folder}: 4 images to train with, in 3 classes of 1 to 2: cat 2, cow 1, dog 1",
+        "  unlabelled: 2 images; test: 1 image of 1 of the 3 classes; skipped: 2 other files, "
+        "such as train/cow/b.heic; the package pillow_heif reads HEIC",
+        "  sizes: from 5 x 6 to 40 x 8 pixels, the centre of each resized to 4 x 4 (--fit=crop)",
+    )
+    alone = load(folder / "unlabeled", splits=["unlabelled"]).notes
+    assert alone == (
+        f"{folder / 'unlabeled'}: no classes",
+        "  unlabelled: 2 images; test: none; no file was skipped",
+        "  sizes: 5 x 6 pixels",
+    )
+
+
+def test_of_many_classes_the_first_are_counted(tmp_path):
+    for number in range(20):
+        save(tmp_path / "train" / f"{number:02}" / "0.png", grey(0))
+    note = load(tmp_path, splits=["train"]).notes[0]
+    assert note.endswith(
+        " in 20 classes of 1: " + ", ".join(f"{n:02} 1" for n in range(12)) + " and 8 more"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fit", "expected"),
+    [
+        ("squash", [[0, 85, 170, 255]] * 4),
+        ("crop", [[85, 85, 170, 170]] * 4),
+        ("pad", [[0] * 4, [0, 85, 170, 255], [0, 85, 170, 255], [0] * 4]),
+    ],
+)
+def test_an_image_that_is_not_square_is_squashed_cropped_or_padded(tmp_path, fit, expected):
+    # Four columns in a picture twice as wide as high; on its side, turned upright by EXIF data.
+    columns = np.repeat(np.repeat([[0, 85, 170, 255]], 4, axis=0), 2, axis=1).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(tmp_path / "train" / "a" / "0.png", columns)
+    save(tmp_path / "train" / "a" / "1.png", np.rot90(columns), exif=exif)
+    images = load(tmp_path, splits=["train"], image_size=4, fit=fit).splits["train"].images
+    for image in images:
+        assert np.abs(image[..., 0].astype(int) - expected).max() <= 25
+
+
+def test_how_images_fit_tells_decoded_copies_apart(folder, tmp_path):
+    options = {"splits": ["train"], "cache_dir": tmp_path / "cache", "memory_limit": 10}
+    crop, pad = (load(folder, image_size=4, fit=fit, **options) for fit in ("crop", "pad"))
+    assert not np.array_equal(crop.splits["train"].images, pad.splits["train"].images)
 
 
 def test_a_large_folder_is_decoded_once_until_a_file_changes(folder, tmp_path, monkeypatch):

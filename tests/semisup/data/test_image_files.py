@@ -1,10 +1,12 @@
 """Tests of which image files are opened, and how."""
 
 import io
+import sys
+import types
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from semisup.data import image_files, pixels
 from semisup.data.builders import originals
@@ -84,9 +86,36 @@ def test_nothing_is_opened_that_starts_a_program(ghostscript, tmp_path):
         originals.decode(EPS, "a.jpg")
     (tmp_path / "data" / "train" / "a").mkdir(parents=True)
     (tmp_path / "data" / "train" / "a" / "0.png").write_bytes(EPS)
-    with pytest.raises(UserError, match=r"cannot read the image .*0\.png"):
+    with pytest.raises(UserError, match=r"cannot be read: train/a/0\.png"):
         load_dataset(f"folder:{tmp_path / 'data'}", splits=["train"])
     assert not ghostscript.exists()
+
+
+@pytest.fixture
+def fresh_formats():
+    """What was found of formats is looked for again, here and afterwards."""
+    caches = (image_files._available, image_files.extensions)
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_heic_is_read_where_a_plug_in_is_installed(tmp_path, monkeypatch, fresh_formats):
+    def register():
+        Image.register_open("HEIF", PngImagePlugin.PngImageFile, lambda start: start[1:4] == b"PNG")
+        Image.register_extension("HEIF", ".heic")
+
+    for registry in ("ID", "OPEN", "EXTENSION"):
+        monkeypatch.setattr(Image, registry, getattr(Image, registry).copy())
+    plug_in = types.SimpleNamespace(register_heif_opener=register)
+    monkeypatch.setitem(sys.modules, "pillow_heif", plug_in)
+    (tmp_path / "train" / "a").mkdir(parents=True)
+    Image.new("L", (4, 4)).save(tmp_path / "train" / "a" / "0.HEIC", "PNG")
+    data = load_dataset(f"folder:{tmp_path}", splits=["train"])
+    assert data.splits["train"].images.shape == (1, 4, 4, 1)
+    assert "no file was skipped" in data.notes[1]
 
 
 def test_only_the_formats_that_are_asked_for_are_opened(tmp_path):

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from PIL import Image
 
+from semisup.data.datasets import over_classes
 from semisup.report.figures import associations, confusion, drawing, neighbours, tsne
 from semisup.report.figures.associations import _line_colours
-from semisup.report.figures.drawing import abbreviate, as_rgb
+from semisup.report.figures.drawing import abbreviate, as_rgb, shortened, text_width
 
 DIGITS = [str(digit) for digit in range(10)]
 
@@ -59,6 +60,16 @@ def test_grey_images_are_repeated_over_three_channels():
 def test_abbreviated_text_keeps_its_length_limit():
     assert abbreviate("truck", 5) == "truck"
     assert abbreviate("trucks", 5) == "truc…"
+
+
+def test_a_name_is_shown_as_long_as_there_is_room_for_it():
+    narrow, broad = "i" * 30, "W" * 30
+    assert shortened(narrow, 2.0, 9) == narrow
+    short = shortened(broad, 2.0, 9)
+    assert short.endswith("W…")
+    assert text_width([short], 9) <= 2.0 < text_width([f"W{short}"], 9)
+    assert shortened("a\nb$", 2.0, 9) == r"a\nb\$"
+    assert shortened(broad, 0.01, 9) == "…"
 
 
 def test_saved_file_stands_alone_in_its_folder_and_holds_remarks(tmp_path):
@@ -295,15 +306,17 @@ def test_excluded_query_does_not_find_itself_but_finds_its_twin():
 def test_neighbours_stand_right_of_their_query_with_their_similarity(channels):
     images = random_images(12, channels, seed=1)
     embeddings = np.random.default_rng(0).normal(size=(12, 5))
-    figure = neighbours.neighbours_figure(images, embeddings)
+    labels = np.arange(12) % 4
+    figure = neighbours.neighbours_figure(images, embeddings, labels, seed=0)
     shown = {
         tuple(np.round(image.get_extent(), 3)): np.asarray(image.get_array())
         for image in shown_images(figure)
     }
     # Reading order: rows from the top, in each the query first.
     places = sorted(shown, key=lambda extent: (extent[3], extent[0]))
-    queries = np.arange(8)
-    found, similarities = neighbours.nearest_neighbours(embeddings[:8], embeddings, 5, queries)
+    queries = over_classes(labels, 8, seed=0)
+    assert np.bincount(labels[queries]).tolist() == [2, 2, 2, 2]
+    found, similarities = neighbours.nearest_neighbours(embeddings[queries], embeddings, 5, queries)
     expected = np.concatenate([queries[:, np.newaxis], found], axis=1).ravel()
     for place, index in zip(places, expected, strict=True):
         np.testing.assert_array_equal(shown[place], as_rgb(images[index]))
@@ -318,7 +331,7 @@ def test_neighbours_stand_right_of_their_query_with_their_similarity(channels):
 
 def test_a_single_image_has_no_neighbours():
     with pytest.raises(ValueError, match="needs two images"):
-        neighbours.neighbours_figure(random_images(1), np.ones((1, 2)))
+        neighbours.neighbours_figure(random_images(1), np.ones((1, 2)), np.zeros(1, int), seed=0)
 
 
 # t-SNE
@@ -416,7 +429,7 @@ def draw_confusion():
 
 
 def draw_neighbours():
-    return neighbours.neighbours_figure(random_images(6), np.eye(6))
+    return neighbours.neighbours_figure(random_images(6), np.eye(6), np.arange(6), seed=0)
 
 
 def draw_tsne():
