@@ -9,6 +9,7 @@ import os
 from typing import ClassVar
 
 from domain_adaptation import choices
+from semisup.cli import walks
 from semisup.cli.options import (
     envelope,
     envelope_delay,
@@ -16,6 +17,7 @@ from semisup.cli.options import (
     loss_weight,
     option,
     redefault,
+    value_before,
 )
 from semisup.cli.settings import file_name, resolved_dataset
 from semisup.config import TrainConfig as _Base
@@ -121,6 +123,9 @@ class TrainConfig(_Base):
     WEIGHTS: ClassVar[tuple[str, ...]] = (*_Base.WEIGHTS, "discrepancy")
 
     def __post_init__(self):
+        if self.similarity in ("mmd", "coral") and self.similarity_measure == walks.AUTO:
+            # Nothing walks.
+            object.__setattr__(self, "similarity_measure", "dot")
         super().__post_init__()
         object.__setattr__(self, "target_dataset", resolved_dataset(self.target_dataset))
         if self.target_only and self.similarity in ("mmd", "coral"):
@@ -168,10 +173,15 @@ class TrainConfig(_Base):
         }.get(self.similarity, ())
         for name in without_effect:
             value = getattr(self, name)
-            if value != type(self).__dataclass_fields__[name].default:
+            if value != value_before(self.__dataclass_fields__[name]):
                 raise UserError(
                     f"--{name}={value} has no effect with --similarity={self.similarity}"
                 )
+
+    @property
+    def datasets(self):
+        """Names of the data sets: source and target."""
+        return (self.dataset, resolved_dataset(self.target_dataset))
 
     @property
     def resolved_logdir(self):

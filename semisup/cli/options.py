@@ -23,7 +23,18 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 _BEYOND = re.compile(r"Expected `\w+` (>=|<=|>) ")
 
 
-def option(default, section, help, *, one_of=None, least=None, most=None, above=None, resume=False):
+def option(
+    default,
+    section,
+    help,
+    *,
+    one_of=None,
+    least=None,
+    most=None,
+    above=None,
+    resume=False,
+    before=None,
+):
     """Make a dataclass field that becomes a flag.
 
     Args:
@@ -35,6 +46,7 @@ def option(default, section, help, *, one_of=None, least=None, most=None, above=
         most: greatest allowed number.
         above: number that the value has to exceed.
         resume: whether the value may differ when a run is resumed.
+        before: value that says what was done before the option existed; None: the default does.
 
     Returns:
         A `dataclasses.field`.
@@ -47,6 +59,7 @@ def option(default, section, help, *, one_of=None, least=None, most=None, above=
         "most": most,
         "above": above,
         "resume": resume,
+        "before": before,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -104,6 +117,16 @@ def redefault(base, name, default, **changes):
     if unknown := sorted(changes.keys() - metadata.keys()):
         raise ValueError(f"an option has no {', '.join(unknown)}")
     return dataclasses.field(default=default, metadata={**metadata, **changes})
+
+
+def value_before(field):
+    """Return the value of an option that says what was done before the option existed.
+
+    Args:
+        field: the field, made by `option`.
+    """
+    before = field.metadata["before"]
+    return field.default if before is None else before
 
 
 def check(config):

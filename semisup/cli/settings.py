@@ -9,7 +9,7 @@ import os
 from typing import ClassVar
 
 from semisup.cli import choices
-from semisup.cli.options import check, option
+from semisup.cli.options import check, option, value_before
 from semisup.errors import UserError, shown
 
 FOLDER = "folder:"
@@ -401,16 +401,16 @@ class RunConfig:
 
         Args:
             settings: settings by name. One that is missing did not exist yet when they were saved,
-                and has its default, which means what was done before.
+                and gets the value that says what was done before.
 
         Raises:
             UserError: if a setting is unknown, of another type or out of range.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(settings) - names)
+        before = {field.name: value_before(field) for field in dataclasses.fields(cls)}
+        unknown = sorted(settings.keys() - before.keys())
         if unknown:
             raise UserError(f"unknown settings, of another version: {shown(', '.join(unknown))}")
-        return cls(**settings)
+        return cls(**{**before, **settings})
 
     def differences(self, saved):
         """List what keeps this configuration from resuming a run.
@@ -420,14 +420,14 @@ class RunConfig:
 
         Returns:
             Texts `--name=ours (the run has theirs)`. A setting that did not exist yet when the run
-            began is one of them unless it has its default, which means what was done before.
+            began is one of them unless its value says what was done before.
         """
         return [
             f"--{field.name}={getattr(self, field.name)} "
             f"(the run has {shown(saved.get(field.name, 'none: it is older'))})"
             for field in dataclasses.fields(self)
             if not field.metadata["resume"]
-            and getattr(self, field.name) != saved.get(field.name, field.default)
+            and getattr(self, field.name) != saved.get(field.name, value_before(field))
         ]
 
 
