@@ -5,6 +5,7 @@ import os
 from typing import ClassVar
 
 from clustering import choices
+from semisup.cli import walks
 from semisup.cli.dataset_names import file_name
 from semisup.cli.options import loss_weight, option, redefault
 from semisup.cli.settings import RunConfig
@@ -89,6 +90,8 @@ class TrainConfig(RunConfig):
         "Largest distance of a centroid, along each axis, from where k-means places its cluster.",
         least=0,
     )
+    similarity_measure: str = walks.similarity_measure()
+    temperature: float = walks.temperature()
     cluster_association_weight: float = loss_weight(
         1.0, "Weight of the association of centroids with images (alpha)."
     )
@@ -137,6 +140,7 @@ class TrainConfig(RunConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        walks.resolve(self)
         if self.reg_warmup_steps >= self.max_steps:
             raise UserError(
                 f"--reg_warmup_steps={self.reg_warmup_steps} is not before "

@@ -123,6 +123,9 @@ class Clustering(Task):
         seen = (size, size, image_shape[2]) if size else image_shape
         alpha, beta = config.cluster_association_weight, config.reg_association_weight
         later = functools.partial(Phases, 0.0, switch=switch, ramp=config.cluster_ramp_steps)
+        association = functools.partial(
+            Association, measure=config.similarity_measure, temperature=config.temperature
+        )
 
         def reduced(weight):
             return Phases(weight, weight * config.reg_decay_factor, switch)
@@ -132,8 +135,8 @@ class Clustering(Task):
                 building.build_network(config, seen, data and data.train.images),
                 len(record["class_names"]),
                 augmentation=building.build_augmentation(self, config),
-                cluster_association=Association(later(alpha), later(alpha * config.visit_weight)),
-                augmentation_association=Association(
+                cluster_association=association(later(alpha), later(alpha * config.visit_weight)),
+                augmentation_association=association(
                     reduced(beta), reduced(beta * config.rvisit_weight)
                 ),
                 norm_weight=config.norm_weight,

@@ -9,6 +9,7 @@ import os
 from typing import ClassVar
 
 from domain_adaptation import choices
+from semisup.cli import walks
 from semisup.cli.dataset_names import file_name
 from semisup.cli.options import (
     envelope,
@@ -17,6 +18,7 @@ from semisup.cli.options import (
     loss_weight,
     option,
     redefault,
+    value_before,
 )
 from semisup.config import TrainConfig as _Base
 from semisup.errors import UserError
@@ -123,6 +125,9 @@ class TrainConfig(_Base):
     UNLABELLED: ClassVar[str] = "target_dataset"
 
     def __post_init__(self):
+        if self.similarity in ("mmd", "coral") and self.similarity_measure == walks.AUTO:
+            # Nothing walks.
+            object.__setattr__(self, "similarity_measure", "dot")
         super().__post_init__()
         if self.target_only and self.similarity in ("mmd", "coral"):
             raise UserError(
@@ -169,7 +174,7 @@ class TrainConfig(_Base):
         }.get(self.similarity, ())
         for name in without_effect:
             value = getattr(self, name)
-            if value != type(self).__dataclass_fields__[name].default:
+            if value != value_before(self.__dataclass_fields__[name]):
                 raise UserError(
                     f"--{name}={value} has no effect with --similarity={self.similarity}"
                 )

@@ -305,7 +305,7 @@ def _similarity_terms():
     from semisup.association import Association
 
     return {
-        "association": Association(),
+        "association": Association(measure="dot"),
         "MMD, quadratic": MaximumMeanDiscrepancy(),
         "MMD, linear": MaximumMeanDiscrepancy(estimator="linear"),
         "CORAL": CorrelationAlignment(),

@@ -22,7 +22,7 @@ from typing import NotRequired, TypedDict
 from scripts import published
 from semisup.cli import flags
 from semisup.cli.flags import flags_for
-from semisup.cli.options import before
+from semisup.cli.options import value_before
 from semisup.errors import UserError
 from semisup.run import files as run_files
 from semisup.run import reading, writing
@@ -175,8 +175,7 @@ def changes(recipe, settings):
     """List how a run's settings differ from its recipe's, as sorted `name=value`.
 
     Settings that may differ between the runs of a row, such as seed and precision, are left out. A
-    setting that did not exist yet when the run was trained has the value that means what was done
-    before.
+    setting that did not exist yet when the run was trained counts as what was done before.
 
     Args:
         recipe: name of the recipe.
@@ -185,7 +184,7 @@ def changes(recipe, settings):
     own = published.settings(recipe)
     found = []
     for field in sorted(dataclasses.fields(own), key=lambda field: field.name):
-        value = settings.get(field.name, before(field))
+        value = settings.get(field.name, value_before(field))
         if field.name not in FREE and value != getattr(own, field.name):
             found.append(f"{field.name}={value}")
     return found

@@ -19,6 +19,7 @@ _EXPORTS = {
     "association_loss": "association",
     "Association": "association",
     "AssociativeModel": "models.associative",
+    "pairs": "data.pairs",
     "SimilarityTerm": "similarity",
     "EvaluateAveragedWeights": "models.averaging",
     "averaged_weights": "models.averaging",

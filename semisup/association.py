@@ -19,6 +19,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from semisup.cli import choices
 from semisup.labels import class_numbers
 from semisup.measures import check_measure, similarities
 from semisup.similarity import SimilarityTerm, loss_weight
@@ -245,11 +246,17 @@ class Association(SimilarityTerm):
 
     For custom training steps, `loss` returns the weighted sum of its losses.
 
+    The dot product, which the papers and the functions of this module take by default, suits
+    networks whose embeddings begin small. Those of other networks can have dot products in the
+    hundreds: each step of a walk is certain, both losses stay at their cap, and nothing is learnt
+    from them. So a term takes the cosine by default, whose walks are soft whatever the embeddings'
+    lengths.
+
     Args:
         walker_weight: weight of the walker loss: a number, or a schedule of the step.
         visit_weight: likewise, of the visit loss.
         measure: similarity, see `measures.similarities`.
-        temperature: see `measures.similarities`.
+        temperature: see `measures.similarities`; None: 0.1 for the cosine, otherwise 1.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
@@ -260,7 +267,7 @@ class Association(SimilarityTerm):
         >>> generator = np.random.default_rng(0)
         >>> a, b = generator.normal(size=(4, 8)), generator.normal(size=(6, 8))
         >>> [round(float(term.loss(a, b, [0, 0, 1, 1], step)), 3) for step in (0, 100)]
-        [2.333, 3.328]
+        [3.608, 4.63]
     """
 
     loss_names = ("walker_loss", "visit_loss")
@@ -272,11 +279,13 @@ class Association(SimilarityTerm):
         self,
         walker_weight: LossWeight = 1.0,
         visit_weight: LossWeight = 1.0,
-        measure: str = "dot",
-        temperature: float = 1.0,
+        measure: str = "cosine",
+        temperature: float | None = None,
         **kwargs: Any,
     ):
         super().__init__({"walker_loss": walker_weight, "visit_loss": visit_weight}, **kwargs)
+        if temperature is None:
+            temperature = choices.TEMPERATURES.get(measure, 1.0)
         check_measure(measure, temperature)
         self.measure = measure
         self.temperature = temperature

@@ -6,7 +6,7 @@ Nothing here imports Keras.
 import dataclasses
 from typing import ClassVar
 
-from semisup.cli import choices
+from semisup.cli import choices, walks
 from semisup.cli.dataset_names import is_folder
 from semisup.cli.options import (
     envelope,
@@ -81,14 +81,8 @@ class TrainConfig(RunConfig):
         "Similarity term; none: train on the labels alone.",
         one_of=choices.SIMILARITY_TERMS,
     )
-    similarity_measure: str = option(
-        "dot",
-        "Loss",
-        "Similarity of two embeddings: dot product, its cosine, or negative squared Euclidean "
-        "distance.",
-        one_of=choices.SIMILARITY_MEASURES,
-    )
-    temperature: float = option(1.0, "Loss", "Number that divides the similarities.", above=0)
+    similarity_measure: str = walks.similarity_measure()
+    temperature: float = walks.temperature()
     walker_weight: float = loss_weight(1.0, "Weight of the walker loss.")
     visit_weight: float = loss_weight(1.0, "Weight of the visit loss.")
     logit_weight: float = loss_weight(1.0, "Weight of the classification loss.")
@@ -128,6 +122,7 @@ class TrainConfig(RunConfig):
                 "--unsup_samples=0: give at least 1, -1 for all, or --similarity=none to train on "
                 "the labels alone"
             )
+        walks.resolve(self)
 
     @property
     def resolved_sup_seed(self):

@@ -57,6 +57,15 @@ def test_the_snippets_of_the_page_for_keras_users_run_and_learn(tmp_path, monkey
     assert clustering.unsupervised_accuracy(wines, names["clusters"], 3, 3) > 0.75
 
 
+def test_the_snippet_of_the_page_on_good_values_prints_a_length(capsys):
+    (snippet,) = blocks("python", PAGES[ROOT / "docs" / "good_values.md"])
+    model = semisup.AssociativeModel(keras.layers.Identity(), num_classes=2)
+    model.build((None, 2))
+    examples = np.array([[3.0, 4.0]], "float32")
+    exec(snippet, {"keras": keras, "np": np, "model": model, "examples": examples})
+    assert float(capsys.readouterr().out) == pytest.approx(5)
+
+
 @pytest.mark.backend
 def test_the_snippets_for_a_keras_model_run_and_learn(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)

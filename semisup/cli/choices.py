@@ -6,7 +6,39 @@ NORMALIZATIONS = ("auto", "unit", "range", "channel", "pixel", "image", "image_v
 
 SIMILARITY_TERMS = ("association", "none")
 
-SIMILARITY_MEASURES = ("dot", "cosine", "euclidean")
+TEMPERATURES = {"dot": 1.0, "cosine": 0.1, "euclidean": 1.0}
+"""The measures of similarity, and what divides each unless a temperature is given."""
+
+SIMILARITY_MEASURES = tuple(TEMPERATURES)
+
+PAPER_ARCHITECTURES = (
+    "mnist_model",
+    "mnist_model_dropout",
+    "svhn_model",
+    "stl10_model",
+    "dann_model",
+    "resnet_cifar_model",
+    "resnet_stl10_model",
+)
+
+PAPER_DATASETS = (
+    "mnist",
+    "mnist_m",
+    "mnist_m_generated",
+    "svhn_cropped",
+    "synthetic_digits",
+    "synthetic_digits_generated",
+    "synthetic_signs",
+    "synthetic_signs_generated",
+    "gtsrb",
+    "gtsrb_cropped",
+    "stl10",
+    "cifar10",
+    "frgc",
+    "mnist_5k",
+    "optdigits",
+)
+"""Those of the papers, and the embedded ones that take their place."""
 
 ENVELOPES = ("none", "linear", "sigmoid")
 
@@ -25,6 +57,7 @@ EMBEDDED = ("mnist_5k", "optdigits")
 OWN_BUILDERS = (
     "frgc",
     "gtsrb",
+    "gtsrb_cropped",
     "gtsrb_cropped",
     "mnist_m",
     "mnist_m_generated",

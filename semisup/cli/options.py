@@ -46,8 +46,7 @@ def option(
         most: greatest allowed number.
         above: number that the value has to exceed.
         resume: whether the value may differ when a run is resumed.
-        before: the value that means what was done before there was this option; None if that is
-            the default.
+        before: value that says what was done before the option existed; None: the default does.
 
     Returns:
         A `dataclasses.field`.
@@ -120,14 +119,14 @@ def redefault(base, name, default, **changes):
     return dataclasses.field(default=default, metadata={**metadata, **changes})
 
 
-def before(field):
-    """Return the value that runs have which are older than an option: see `option`.
+def value_before(field):
+    """Return the value of an option that says what was done before the option existed.
 
     Args:
         field: the field, made by `option`.
     """
-    value = field.metadata["before"]
-    return field.default if value is None else value
+    before = field.metadata["before"]
+    return field.default if before is None else before
 
 
 def check(config):

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from semisup.cli import choices, dataset_names
 from semisup.cli.dataset_names import file_name, is_folder, whole_path
-from semisup.cli.options import before, check, option
+from semisup.cli.options import check, option, value_before
 from semisup.errors import UserError, shown
 
 DATA_DIR_VARIABLE = "SEMISUP_DATA_DIR"
@@ -420,21 +420,16 @@ class RunConfig:
 
         Args:
             settings: settings by name. One that is missing did not exist yet when they were saved,
-                and has the value that means what was done before.
+                and gets the value that says what was done before.
 
         Raises:
             UserError: if a setting is unknown, of another type or out of range.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(settings) - names)
+        before = {field.name: value_before(field) for field in dataclasses.fields(cls)}
+        unknown = sorted(settings.keys() - before.keys())
         if unknown:
             raise UserError(f"unknown settings, of another version: {shown(', '.join(unknown))}")
-        missing = {
-            field.name: before(field)
-            for field in dataclasses.fields(cls)
-            if field.name not in settings
-        }
-        return cls(**missing, **settings)
+        return cls(**{**before, **settings})
 
     def differences(self, saved):
         """List what keeps this configuration from resuming a run.
@@ -444,14 +439,14 @@ class RunConfig:
 
         Returns:
             Texts `--name=ours (the run has theirs)`. A setting that did not exist yet when the run
-            began is one of them unless it has the value that means what was done before.
+            began is one of them unless its value says what was done before.
         """
         return [
             f"--{field.name}={getattr(self, field.name)} "
             f"(the run has {shown(saved.get(field.name, 'none: it is older'))})"
             for field in dataclasses.fields(self)
             if not field.metadata["resume"]
-            and getattr(self, field.name) != saved.get(field.name, before(field))
+            and getattr(self, field.name) != saved.get(field.name, value_before(field))
         ]
 
     def moved(self, saved):

@@ -13,7 +13,7 @@ import numpy as np
 VERSION = 2
 """Raised whenever a seed gives other batches, or holds out other images; 1 was not recorded."""
 
-_UNLABELLED, _LABELLED = 0, 1
+UNLABELLED, LABELLED = 0, 1
 """Streams of the unlabelled pool and of the first class."""
 _BLOCK = 8
 """Steps whose indices a pipeline computes at a time: a call from TensorFlow costs more than one."""
@@ -178,14 +178,14 @@ def source(images):
 
 
 def gather(images, indices):
-    """Gather rows of an image array inside a `tf.data` pipeline.
+    """Gather rows of an array inside a `tf.data` pipeline.
 
     Args:
-        images: what `source` returned for (n, height, width, channels) uint8 images.
+        images: what `source` returned for (n, ...) images, or for any other array.
         indices: (k,) int64 tensor.
 
     Returns:
-        (k, height, width, channels) uint8 tensor.
+        (k, ...) tensor of the array's type.
     """
     import tensorflow as tf
 
@@ -210,7 +210,7 @@ def labelled_batches(images, class_pools, per_class, seed, first_step=0):
         and labels (classes * per_class,) int32.
     """
     labels = np.repeat(np.arange(len(class_pools), dtype=np.int32), per_class)
-    indices = Sampler(class_pools, per_class, seed, _LABELLED).batches(first_step)
+    indices = Sampler(class_pools, per_class, seed, LABELLED).batches(first_step)
     return indices.map(lambda chosen: (gather(images, chosen), labels))
 
 
@@ -227,7 +227,7 @@ def unlabelled_batches(images, pool, size, seed, first_step=0):
     Returns:
         A `tf.data.Dataset` of (size, height, width, channels) uint8 tensors.
     """
-    indices = Sampler([pool], size, seed, _UNLABELLED).batches(first_step)
+    indices = Sampler([pool], size, seed, UNLABELLED).batches(first_step)
     return indices.map(lambda chosen: gather(images, chosen))
 
 

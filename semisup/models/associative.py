@@ -32,8 +32,8 @@ class AssociativeModel(EmbeddingClassifier):
     Args:
         network: see `EmbeddingClassifier`.
         num_classes: see `EmbeddingClassifier`.
-        similarity: a `SimilarityTerm` such as `Association`, "association" for the default one, or
-            None to train on the labels alone.
+        similarity: a `SimilarityTerm`, "association" for an `Association` without further
+            arguments, or None to train on the labels alone.
         augmentation: layer applied to the float32 images of both batches in training, or None.
         classification_weight: weight of the classification loss: a number, or a schedule of the
             step.

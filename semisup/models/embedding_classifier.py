@@ -15,6 +15,7 @@ from semisup.architectures import transfer, uses_batch_statistics
 from semisup.models import exporting
 from semisup.models import inputs as model_inputs
 from semisup.models.classification_loss import ClassificationLoss
+from semisup.models.walk_watch import WalkWatch, watched
 from semisup.models.weighted_losses import WeightedLossesModel
 from semisup.types import Tensor
 
@@ -92,6 +93,22 @@ class EmbeddingClassifier(WeightedLossesModel):
         self.input_types = None
         self.input_shapes = None
         self.embedding_width = None
+        self._walk_watch = WalkWatch()
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Train the model: see `keras.Model.fit`. `WalkWatch` watches over its walks."""
+        callbacks = watched(callbacks, self._walk_watch)
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs)
 
     def compile(
         self,

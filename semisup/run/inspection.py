@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from semisup.architectures import layer_calls, transfer
+from semisup.models.walk_watch import WalkWatch
 from semisup.run import kernel_images
 from semisup.run.monitoring import StepCallback
 
@@ -183,6 +184,15 @@ class Inspection(StepCallback):
                         values = ops.convert_to_numpy(values)
                         tf.summary.histogram(f"{kind}/{name}", values, step=self.step)
         self._writer.flush()
+
+
+def walk_watch():
+    """Make a `WalkWatch` that names flags, each warning on a line of its own below the bar."""
+    return WalkWatch(
+        softer="--similarity_measure=cosine, or a higher --temperature",
+        better="a pretrained network, more labels or a lower --learning_rate",
+        tell=lambda text: _logger.warning("\n%s", text),
+    )
 
 
 def averaged_gradients(optimizer):

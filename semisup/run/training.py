@@ -207,6 +207,7 @@ class Session:
             callbacks.StopWhenNotFinite(run, step, spe),
             monitoring.Logging(self.recorder, config.log_interval, step, spe),
             self._inspection(step),
+            inspection.walk_watch(),
             self.steering,
             callbacks.Checkpointing(run, config, signals, step, spe),
             callbacks.Evaluation(self.evaluate, step, spe),

@@ -87,8 +87,8 @@ def naive_association(a, b, labels):
 
 def test_every_loss_and_their_weighted_sum_equal_those_of_numpy():
     model = build(
-        cluster_association=Association(1.5, 0.3),
-        augmentation_association=Association(0.9, 0.7),
+        cluster_association=Association(1.5, 0.3, measure="dot"),
+        augmentation_association=Association(0.9, 0.7, measure="dot"),
         norm_weight=0.01,
         norm_target=2.0,
         transformation_weight=0.2,
@@ -229,7 +229,7 @@ def test_training_cuts_windows_at_random_and_prediction_in_the_centre():
 
 
 def test_evaluation_measures_what_needs_neither_labels_nor_copies():
-    model = build(norm_weight=0.01)
+    model = build(norm_weight=0.01, cluster_association=Association(measure="dot"))
     batch = images()
     found = model.evaluate(batch, batch_size=len(batch), verbose=0, return_dict=True)
     logits, centroids = model.predict(batch, verbose=0), array(model.centroids)

@@ -101,7 +101,7 @@ def test_losses_of_equal_similarities_are_the_logs_of_the_batch_sizes():
 def test_separated_classes_reach_the_floors_with_zero_gradient_of_the_walker_loss():
     labels = np.repeat([0, 1, 2], 4)
     a, b = 30 * np.eye(3, dtype="float32")[labels], 30 * np.eye(3, dtype="float32")[labels]
-    losses, statistics = association.Association()(a, b, labels)
+    losses, statistics = association.Association(measure="dot")(a, b, labels)
     np.testing.assert_allclose(number(losses["walker_loss"]), np.log(4), atol=1e-6)
     np.testing.assert_allclose(number(losses["visit_loss"]), np.log(12), atol=1e-6)
     np.testing.assert_allclose(number(statistics["walker_loss_above_floor"]), 0, atol=1e-6)
@@ -212,3 +212,49 @@ def test_an_unknown_measure_and_a_temperature_of_zero_are_refused():
         association.visit_loss(embeddings(6), embeddings(4), measure="manhattan")
     with pytest.raises(ValueError, match="temperature"):
         association.visit_loss(embeddings(6), embeddings(4), temperature=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "measure", "temperature"),
+    [
+        ({}, "cosine", 0.1),
+        ({"measure": "dot"}, "dot", 1.0),
+        ({"measure": "euclidean"}, "euclidean", 1.0),
+        ({"temperature": 0.5}, "cosine", 0.5),
+    ],
+)
+def test_a_terms_losses_are_those_of_cosines_at_a_tenth_unless_it_is_told(
+    settings, measure, temperature
+):
+    a, b = embeddings(6), embeddings(4)
+    term = association.Association(walker_weight=2.0, visit_weight=0.5, **settings)
+    walker, visit = naive_association(a, b, LABELS, measure, temperature)
+    np.testing.assert_allclose(number(term.loss(a, b, LABELS)), 2 * walker + visit / 2, rtol=1e-5)
+    assert {"measure": measure, "temperature": temperature}.items() <= term.get_config().items()
+
+
+def test_large_embeddings_of_chance_saturate_the_dot_product_but_not_a_term():
+    generator = np.random.default_rng(1)
+    a, b = (generator.normal(0, 20, (n, 32)).astype("float32") for n in (20, 40))
+    labels = np.arange(20) // 4
+
+    def walker(x, measure):
+        return association.Association(visit_weight=0.0, measure=measure).loss(x, b, labels)
+
+    assert number(walker(a, "dot")) > 12
+    assert number(walker(a, "cosine")) < 4
+    gradient = gradient_of(lambda x: walker(x, "cosine"), a)
+    # A longer embedding has a smaller gradient, and needs a longer step to turn as far.
+    assert np.linalg.norm(gradient) * np.linalg.norm(a, axis=1).mean() > 0.1
+
+
+def test_a_term_has_finite_gradients_where_an_embedding_is_zero():
+    a, b = embeddings(6), embeddings(4)
+    a[0] = b[0] = 0
+    term = association.Association()
+    for gradient in (
+        gradient_of(lambda x: term.loss(x, b, LABELS), a),
+        gradient_of(lambda x: term.loss(a, x, LABELS), b),
+    ):
+        assert np.all(np.isfinite(gradient))
+        assert np.any(gradient[1:] != 0)

@@ -6,6 +6,8 @@ import pytest
 
 from clustering.config import TrainConfig as ClusteringConfig
 from domain_adaptation.config import TrainConfig as AdaptationConfig
+from semisup import architectures
+from semisup.cli import choices
 from semisup.cli.options import check, option, redefault
 from semisup.cli.settings import RunConfig
 from semisup.config import TrainConfig
@@ -103,6 +105,44 @@ def grown(config_class, default):
         bases=(config_class,),
         frozen=True,
         kw_only=True,
+    )
+
+
+def test_walks_measure_by_dot_products_for_the_papers_networks_on_their_data_alone():
+    def walks(config_class=TrainConfig, **settings):
+        config = config_class(**settings)
+        return config.similarity_measure, config.temperature
+
+    dot, cosine = ("dot", 1.0), ("cosine", 0.1)
+    assert walks() == walks(AdaptationConfig) == walks(ClusteringConfig) == dot
+    assert walks(dataset="svhn", architecture="SVHN_model") == dot
+    for config_class in (TrainConfig, AdaptationConfig, ClusteringConfig):
+        assert walks(config_class, dataset="folder:photos") == cosine
+        assert walks(config_class, architecture="MobileNetV2") == cosine
+        assert walks(config_class, architecture="own.keras") == cosine
+    assert walks(AdaptationConfig, target_dataset="folder:photos") == cosine
+    assert walks(similarity_measure="cosine") == cosine
+    assert walks(dataset="folder:photos", similarity_measure="dot") == dot
+    assert walks(dataset="folder:photos", temperature=0.5) == ("cosine", 0.5)
+    for similarity in ("mmd", "coral"):
+        adapted = AdaptationConfig(dataset="folder:photos", similarity=similarity)
+        assert AdaptationConfig.from_dict(adapted.to_dict()) == adapted
+        assert adapted.similarity_measure == "dot"
+
+
+def test_the_papers_networks_are_those_that_exist_by_name():
+    assert set(choices.PAPER_ARCHITECTURES) == set(architectures.NETWORKS)
+
+
+def test_a_run_from_before_walks_could_measure_otherwise_used_dot_products():
+    saved = ClusteringConfig(dataset="folder:photos", similarity_measure="dot").to_dict()
+    config = ClusteringConfig.from_dict(saved)
+    del saved["similarity_measure"], saved["temperature"]
+    assert ClusteringConfig.from_dict(saved) == config
+    assert config.differences(saved) == []
+    assert (
+        "--similarity_measure=cosine"
+        in ClusteringConfig(dataset="folder:photos").differences(saved)[0]
     )
 
 

@@ -58,7 +58,7 @@ def number(tensor):
 
 def test_total_loss_is_the_weighted_sum_of_the_terms_computed_by_hand():
     net = network(l2=0.01)
-    term = association.Association(walker_weight=2.0, visit_weight=0.5)
+    term = association.Association(walker_weight=2.0, visit_weight=0.5, measure="dot")
     model = compiled(AssociativeModel(net, 3, similarity=term, classification_weight=0.7))
     logs = fit(model)
     a, b = number(net(LABELLED.astype("float32"))), number(net(UNLABELLED.astype("float32")))

@@ -426,7 +426,7 @@ def test_a_term_by_itself_is_a_loss():
     a, b = RNG.normal(size=(6, 4)), RNG.normal(size=(5, 4))
     labels = np.array([0, 0, 1, 1, 2, 2])
     schedule = semisup.Envelope(2.0, "linear", steps=10)
-    term = semisup.Association(walker_weight=schedule, visit_weight=0.5)
+    term = semisup.Association(walker_weight=schedule, visit_weight=0.5, measure="dot")
     expected = semisup.association_loss(a, b, labels, 1.0, 0.5)
     assert float(term.loss(a, b, labels, step=5)) == pytest.approx(float(expected), rel=1e-6)
 

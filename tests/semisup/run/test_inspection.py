@@ -7,7 +7,7 @@ import running
 
 from clustering.task import TASK as clustering
 from semisup.architectures import layer_calls
-from semisup.models import optimizers
+from semisup.models import optimizers, walk_watch
 from semisup.run import building, inspection, monitoring
 from semisup.task import TASK as semi_supervised
 
@@ -207,3 +207,14 @@ def test_kernels_and_histograms_reach_tensorboard(tmp_path):
     kinds = {tag.partition("/")[0] for tag in tags}
     assert {"weights", "averaged_gradient"} <= kinds
     assert list(logged(run, "dead_units/")) == [20]
+
+
+def test_walks_that_are_saturated_are_named_once_with_the_flags(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(walk_watch, "INTERVAL", 1)
+    monkeypatch.setattr(walk_watch, "SATURATED", 4)
+    monkeypatch.setattr(walk_watch, "CAP", 0.1)
+    settings = {"walker_weight_envelope": "none", "walker_weight_envelope_steps": 1}
+    running.train(tmp_path, max_steps=10, eval_interval=10, visit_weight=0.0, **settings)
+    err = capsys.readouterr().err
+    assert err.count("\nstep 4: walker loss has been near its cap") == 1
+    assert "--similarity_measure=cosine, or a higher --temperature" in err

@@ -1,0 +1,231 @@
+"""Batches for `fit` of one's own models, from arrays or `tf.data` sets of any structure."""
+
+import contextlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from semisup.data import sampling
+
+PER_CLASS = 10
+"""Labelled examples of each class in a batch, where the classes have as many."""
+
+
+def pairs(
+    labelled: Any,
+    unlabelled: Any,
+    batch_size: int = 100,
+    per_class: int | None = None,
+    seed: int = 0,
+    buffer_size: int = 1000,
+) -> Any:
+    """Make batches for `AssociativeModel.fit`: pairs of labelled and unlabelled examples.
+
+    Each batch has the same number of labelled examples of every class, in the order of the classes.
+    Examples are drawn at random, and all are seen before one is seen again.
+
+    Labelled examples are few, so those of a data set are read into memory, once. Unlabelled data
+    sets stay streams, of which only `buffer_size` examples are in memory. Arrays are taken as they
+    are; memory-mapped ones are read row by row.
+
+    Args:
+        labelled: `(examples, labels)`, arrays with n rows, where `examples` may also be a
+            dictionary or a tuple of arrays; or a finite `tf.data.Dataset` of such pairs, batched or
+            not. Labels are class numbers, or one-hot.
+        unlabelled: examples of the same structure, arrays with m rows or a `tf.data.Dataset`,
+            batched or not. If these are pairs of examples and labels, the labels are left out.
+        batch_size: unlabelled examples in a batch.
+        per_class: labelled examples of each class in a batch; a class that has fewer repeats some.
+            None: 10, or as many as the smallest class has.
+        seed: seed of the order.
+        buffer_size: examples among which those of an unlabelled data set are shuffled; arrays are
+            shuffled as a whole.
+
+    Returns:
+        An endless `tf.data.Dataset` of `((labelled, unlabelled), labels)`: give `fit` its
+        `steps_per_epoch`. Two with the same seed have the same batches, as far as a data set that
+        is given gives its examples in the same order.
+
+    Raises:
+        ValueError: if an argument is not what it should be, or examples and labels, or labelled and
+            unlabelled examples, don't fit together.
+
+    Example:
+        >>> rows, labels = np.arange(8.0).reshape(4, 2), np.array([0, 0, 1, 1])
+        >>> batches = semisup.pairs((rows, labels), np.zeros((9, 2)), batch_size=5, per_class=1)
+        >>> (labelled, unlabelled), labels = next(iter(batches))
+        >>> labelled.shape, unlabelled.shape, labels.numpy()
+        (TensorShape([2, 2]), TensorShape([5, 2]), array([0, 1]))
+    """
+    import tensorflow as tf
+
+    numbers = {"batch_size": batch_size, "per_class": per_class, "buffer_size": buffer_size}
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise ValueError(f"{name} is {number}; it has to be at least 1")
+    examples, labels = _labelled_arrays(labelled)
+    pools = _pools(labels)
+    if per_class is None:
+        per_class = min(PER_CLASS, *map(len, pools))
+    indices = sampling.Sampler(pools, per_class, seed, sampling.LABELLED).batches()
+    few = _gathered((examples, labels), indices)
+    if isinstance(unlabelled, tf.data.Dataset):
+        many = _stream(unlabelled, few.element_spec[0], batch_size, seed, buffer_size)
+    else:
+        unlabelled = _without_labels(_structure(unlabelled), examples)
+        pool = np.arange(_count(unlabelled, "unlabelled"))
+        _check_rows(unlabelled, examples)
+        drawn = sampling.Sampler([pool], batch_size, seed, sampling.UNLABELLED).batches()
+        many = _gathered(unlabelled, drawn)
+    return sampling.training_batches(few, many)
+
+
+def _labelled_arrays(labelled):
+    """Return the examples and the labels of a pair or a data set as arrays."""
+    import tensorflow as tf
+
+    if isinstance(labelled, tf.data.Dataset):
+        labelled = _read(labelled)
+    if not isinstance(labelled, (tuple, list)) or len(labelled) != 2:
+        raise ValueError(
+            "labelled is no pair (examples, labels) of arrays, and no tf.data.Dataset of such pairs"
+        )
+    examples, labels = _structure(labelled[0]), np.asarray(labelled[1])
+    count = _count(examples, "labelled")
+    if labels.ndim not in (1, 2) or len(labels) != count:
+        raise ValueError(f"there are {count} labelled examples, and labels of shape {labels.shape}")
+    return examples, labels
+
+
+def _read(dataset):
+    """Read a data set of pairs, batched or not, into arrays."""
+    import tensorflow as tf
+
+    spec = dataset.element_spec
+    if not isinstance(spec, tuple) or len(spec) != 2:
+        raise ValueError(
+            f"the labelled data set has no pairs (examples, labels), but elements {spec}"
+        )
+    if any(part.shape.rank is None for part in keras.tree.flatten(spec)):
+        raise ValueError(f"the labelled data set does not say all of its shapes: {spec}")
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError("the labelled data set has no end: leave its repeat() out")
+    if not _has_batched_labels(spec[1]):
+        dataset = dataset.batch(256)
+    batches = list(dataset.as_numpy_iterator())
+    if not batches:
+        raise ValueError("the labelled data set is empty")
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
+
+
+def _has_batched_labels(spec):
+    """Return whether the labels of a data set come in batches, by what it says of them."""
+    if spec.shape.rank == 1:
+        # Otherwise they are one-hot.
+        return spec.shape[0] is None or spec.dtype.is_integer
+    return spec.shape.rank == 2
+
+
+def _structure(examples):
+    """Return examples as arrays with rows: one, or a dictionary or a tuple of them."""
+    if isinstance(examples, dict):
+        return {name: _structure(part) for name, part in examples.items()}
+    if isinstance(examples, tuple):
+        return tuple(_structure(part) for part in examples)
+    if isinstance(examples, np.memmap):
+        return examples
+    array = np.asarray(examples)
+    # As `fit` does with arrays.
+    return array.astype(keras.config.floatx(), copy=False) if array.dtype.kind == "f" else array
+
+
+def _count(examples, name):
+    """Return how many rows all arrays of a structure have."""
+    counts = [len(part) if part.ndim else 0 for part in keras.tree.flatten(examples)]
+    if not counts or min(counts) == 0:
+        raise ValueError(f"there are no {name} examples")
+    if min(counts) != max(counts):
+        raise ValueError(
+            f"the arrays of the {name} examples have {min(counts)} to {max(counts)} rows"
+        )
+    return counts[0]
+
+
+def _pools(labels):
+    """Return the indices of the examples of each class, in the order of the classes."""
+    is_one_hot = labels.ndim == 2 and labels.shape[1] > 1
+    numbers = labels.argmax(axis=1) if is_one_hot else labels.reshape(-1)
+    if numbers.dtype.kind not in "iub" and not np.all(numbers == np.round(numbers)):
+        raise ValueError("labels are neither class numbers nor one-hot")
+    classes = np.unique(numbers)
+    if len(classes) < 2:
+        raise ValueError(f"all labelled examples are of class {classes[0]}; give two classes")
+    return [np.flatnonzero(numbers == number) for number in classes]
+
+
+def _gathered(arrays, indices):
+    """Return batches of rows of arrays."""
+    sources = keras.tree.map_structure(sampling.source, arrays)
+
+    def rows(chosen):
+        return keras.tree.map_structure(lambda source: sampling.gather(source, chosen), sources)
+
+    return indices.map(rows)
+
+
+def _without_labels(examples, like):
+    """Return unlabelled examples, without labels that may go with them.
+
+    Args:
+        examples: structure of arrays or of what describes tensors.
+        like: that of the labelled examples.
+
+    Raises:
+        ValueError: if the examples don't have that structure.
+    """
+    pair = isinstance(examples, tuple) and len(examples) == 2
+    for candidate in (examples, *(examples[:1] if pair else ())):
+        with contextlib.suppress(TypeError, ValueError):
+            keras.tree.assert_same_structure(candidate, like)
+            return candidate
+    raise ValueError(
+        "unlabelled examples have another structure than labelled ones: their shapes are "
+        f"{_shapes(examples)} and {_shapes(like)}"
+    )
+
+
+def _shapes(structure):
+    return keras.tree.map_structure(lambda part: str(tuple(part.shape)), structure)
+
+
+def _check_rows(unlabelled, labelled):
+    """Check that the shapes of unlabelled examples are those of labelled ones, but for the first.
+
+    Args:
+        unlabelled: structure of arrays or of what describes tensors.
+        labelled: the same.
+    """
+    pairs = zip(*map(keras.tree.flatten, (unlabelled, labelled)), strict=True)
+    for ours, theirs in pairs:
+        sizes = zip(ours.shape[1:], theirs.shape[1:], strict=False)
+        same = len(ours.shape) == len(theirs.shape)
+        if not same or any(None not in both and both[0] != both[1] for both in sizes):
+            raise ValueError(
+                f"unlabelled examples of shape {tuple(ours.shape[1:])} don't fit labelled ones of "
+                f"shape {tuple(theirs.shape[1:])}"
+            )
+
+
+def _stream(dataset, labelled, batch_size, seed, buffer_size):
+    """Return shuffled, endless batches of the examples of a data set, batched or not."""
+    spec = _without_labels(dataset.element_spec, labelled)
+    if spec is not dataset.element_spec:
+        dataset = dataset.map(lambda examples, labels: examples)
+    ranks = [len(keras.tree.flatten(each)[0].shape) for each in (spec, labelled)]
+    if ranks[0] == ranks[1]:
+        dataset = dataset.unbatch()
+    dataset = dataset.shuffle(buffer_size, seed=seed).repeat()
+    batches = dataset.batch(batch_size, drop_remainder=True)
+    _check_rows(batches.element_spec, labelled)
+    return batches
