@@ -4,7 +4,7 @@ import dataclasses
 
 from semisup.cli import flags
 from semisup.cli.options import check, option
-from semisup.cli.settings import FOLDER
+from semisup.cli.settings import relocated
 from semisup.errors import UserError
 
 SUMMARY = "Evaluates the checkpoints of a run on every test image, and draws its figures."
@@ -66,10 +66,7 @@ class EvalConfig:
 
     def relocated(self, config):
         """The configuration of a run whose data may have moved, with the data where it is now."""
-        if not self.data_dir:
-            return config
-        moved = {"dataset": FOLDER + self.data_dir} if config.dataset.startswith(FOLDER) else {}
-        return dataclasses.replace(config, data_dir=self.data_dir, **moved)
+        return relocated(config, self.data_dir)
 
 
 def main():

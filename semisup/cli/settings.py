@@ -33,6 +33,20 @@ def resolved_dataset(name):
     return FOLDER + _whole_path(name.removeprefix(FOLDER))
 
 
+def relocated(config, data_dir):
+    """Return the configuration of a run whose data may have moved, with the data where it is now.
+
+    Args:
+        config: a `RunConfig`.
+        data_dir: folder of TFDS data sets, or of the images where the data set is a folder; empty
+            if nothing has moved.
+    """
+    if not data_dir:
+        return config
+    moved = {"dataset": FOLDER + data_dir} if config.dataset.startswith(FOLDER) else {}
+    return dataclasses.replace(config, data_dir=data_dir, **moved)
+
+
 def _whole_path(path):
     return os.path.abspath(os.path.expanduser(path))
 

@@ -3,7 +3,8 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from semisup.errors import UserError
 from semisup.names import printable
 
 _FINGERPRINT_ROWS = 1000
+
+_Any = TypeVar("_Any")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,10 +115,7 @@ def load_dataset(
     wanted = {split: _find(sources, split) for split in (*splits, *optional_splits)}
     for split in splits:
         if wanted[split] is None:
-            raise UserError(
-                f"data set {name!r} has no split {split!r}; its splits are {', '.join(sources)}"
-                + (f"; {contents.layout}" if contents.layout else "")
-            )
+            raise _no_split(name, split, sources, contents.layout)
     return DataSet(
         name,
         tuple(map(printable, contents.class_names)),
@@ -127,6 +127,48 @@ def load_dataset(
         tuple(map(max, zip(*(source.shape[1:] for source in sources.values()), strict=True))),
         contents.notes,
         contents.layout,
+    )
+
+
+def open_dataset(
+    name: str,
+    *,
+    data_dir: str | os.PathLike | None = None,
+    image_size: int = 0,
+    labelled: bool = True,
+) -> Contents:
+    """Open a data set without decoding its images: see `load_dataset`, which decodes them all.
+
+    Raises:
+        UserError: there is no such data set, or it cannot be read or downloaded.
+    """
+    return _open(DATASET_ALIASES.get(name, name), data_dir, image_size, labelled)
+
+
+def find_split(name: str, splits: Iterable[str], split: str = "") -> str:
+    """Return the split of a data set that is asked for, as the data set calls it.
+
+    Args:
+        name: name of the data set, for messages.
+        splits: names of the splits that it has.
+        split: what is asked for, in any spelling; empty for `test`, or for the only split.
+
+    Raises:
+        UserError: there is no such split, or more than one where none is asked for.
+    """
+    names = tuple(splits)
+    if not split:
+        split = names[0] if len(names) == 1 else "test"
+    found = _find({name: name for name in names}, split)
+    if found is None:
+        raise _no_split(name, split, names)
+    return found
+
+
+def _no_split(name: str, split: str, splits: Iterable[str], layout: str = "") -> UserError:
+    return UserError(
+        f"data set {name!r} has no split {split!r}; its splits are {', '.join(splits)}"
+        + (f"; {layout}" if layout else "")
     )
 
 
@@ -148,7 +190,8 @@ def split_names(
     Raises:
         UserError: there is no such data set, or it cannot be read or downloaded.
     """
-    return tuple(_open(DATASET_ALIASES.get(name, name), data_dir, image_size, labelled).sources)
+    contents = open_dataset(name, data_dir=data_dir, image_size=image_size, labelled=labelled)
+    return tuple(contents.sources)
 
 
 def _open(
@@ -192,7 +235,7 @@ def sample(split: Split, count: int, seed: int) -> Split:
     return Split(split.images[chosen], None if split.labels is None else split.labels[chosen])
 
 
-def _find(sources: Mapping[str, Source], split: str) -> Source | None:
+def _find(sources: Mapping[str, _Any], split: str) -> _Any | None:
     if split in sources:
         return sources[split]
     same = SPLIT_ALIASES.get(split, split)

@@ -88,6 +88,15 @@ def describe(root: Path) -> str:
     return f"{root} {holds}; it should hold {EXAMPLE} and so on"
 
 
+def images_below(folder: Path) -> list[Path]:
+    """Return the images at any depth of a folder, sorted by path; hidden files are left out.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    return _walk(folder)[0]
+
+
 class _Search:
     """One look through a folder."""
 

@@ -55,6 +55,17 @@ def open_folder(path: str, *, image_size: int = 0, labelled: bool = True) -> Con
     return Contents(layout.class_names, sources, tuple(notes), folder_layout.describe(layout.root))
 
 
+def scales(path: str) -> depth.Scales:
+    """Return how values of more than 8 bits become 8 bits in a folder: see `open_folder`.
+
+    Raises:
+        UserError: there is no such folder, or a file cannot be read.
+    """
+    files = folder_layout.find(path).files.values()
+    headers = [_read_header(*_identity(file)) for split in files for file in split]
+    return depth.common_scales(header.extremes for header in headers if header.extremes)
+
+
 def image_paths(path: str, split: str) -> list[str]:
     """Return the files of a split, in the order in which `open_folder` has its images.
 
