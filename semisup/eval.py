@@ -11,8 +11,8 @@ SUMMARY = "Evaluates the checkpoints of a run on every test image, and draws its
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalConfig:
-    """Settings of an evaluation (see the help of each field's flag)."""
+class EvaluationConfig:
+    """Settings of an evaluation of any task (see the help of each field's flag)."""
 
     logdir: str = option("", "Run", "Folder of the run (required).")
     data_dir: str = option(
@@ -69,6 +69,30 @@ class EvalConfig:
         return relocated(config, self.data_dir)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalConfig(EvaluationConfig):
+    """Settings of an evaluation (see the help of each field's flag)."""
+
+    dataset: str = option(
+        "",
+        "Other data",
+        "Another labelled data set to evaluate on, a TFDS name or folder:PATH; its classes are the "
+        "run's, or some of them. Written into evaluations/ in the run's folder.",
+    )
+    split: str = option(
+        "", "Other data", "Split of --dataset; default: test, or the only one that it has."
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.split and not self.dataset:
+            raise UserError("--split has no effect without --dataset")
+        useless = ("follow", "figures", "projector", "mc_dropout", "report")
+        for name in useless if self.dataset else ():
+            if getattr(self, name):
+                raise UserError(f"--{name} has no effect with --dataset: leave it out")
+
+
 def main():
     """Entry point of the binary."""
     flags.run(_eval, EvalConfig, program="semisup-eval", summary=SUMMARY)
@@ -78,6 +102,11 @@ def _eval(config):
     from semisup.cli import terminal
 
     terminal.import_quietly()
+    if config.dataset:
+        from semisup.use import other_data
+
+        other_data.evaluate_elsewhere(config)
+        return
     from semisup.report import reporting
     from semisup.task import TASK
 

@@ -11,7 +11,7 @@ from typing import Annotated, NotRequired, TypedDict
 import numpy as np
 from msgspec import Meta
 
-from semisup.run.evaluation import probabilities
+from semisup.run import evaluation
 from semisup.run.files import Count, Fraction
 
 FILE = "calibration.json"
@@ -47,7 +47,7 @@ class Calibration:
 
     def probabilities(self, logits):
         """Compute the float64 probabilities of (n, classes) logits."""
-        return probabilities(np.asarray(logits, "float64") / self.temperature)
+        return evaluation.probabilities(np.asarray(logits, "float64") / self.temperature)
 
     def describe(self):
         """Say in a line where the probabilities come from."""
@@ -103,6 +103,26 @@ def fit_temperature(logits, labels):
 
     found = minimize_scalar(cross_entropy, bounds=np.log(_LIMITS), method="bounded")
     return float(np.exp(found.x))
+
+
+def metrics(calibration, logits, labels, class_names):
+    """Compute the metrics of a classification, and how far its confidence is from its accuracy.
+
+    Args:
+        calibration: the `Calibration` of the model.
+        logits: (n, classes) float.
+        labels: (n,) int.
+        class_names: names of the classes.
+
+    Returns:
+        What `evaluation.metrics` returns, with `expected_calibration_error` and `temperature`.
+    """
+    found = calibration.probabilities(logits)
+    return {
+        **evaluation.metrics(labels, found.argmax(axis=1), class_names),
+        "expected_calibration_error": expected_calibration_error(found, labels),
+        "temperature": calibration.temperature,
+    }
 
 
 def calibrate(run, step, logits, labels, fitted_on):
