@@ -69,18 +69,23 @@ def predict_images(settings):
                 if candidates:
                     candidates.add(prediction.indices, probabilities, prediction.embeddings)
                 show(prediction.indices[-1] + 1)
-    predicted = len(images) - len(images.skipped)
-    for index, reason in images.skipped:
-        _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
-    if images.skipped:
-        _logger.warning("%d of %d images could not be read", len(images.skipped), len(images))
-    if not predicted:
-        raise UserError("none of the images could be read")
-    _logger.info("wrote %s: the predictions of %s images", output, f"{predicted:,}")
+        count = len(images) - _tell_skipped(images)
+    _logger.info("wrote %s: the predictions of %s images", output, f"{count:,}")
     if folder:
         _logger.info("wrote %s: the images by class", folder)
     if candidates:
         candidates.write(images, trained.class_names)
+
+
+def _tell_skipped(images):
+    """Name the images that could not be read, and return how many they are."""
+    for index, reason in images.skipped:
+        _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
+    if len(images.skipped) == len(images):
+        raise UserError("none of the images could be read")
+    if images.skipped:
+        _logger.warning("%d of %d images could not be read", len(images.skipped), len(images))
+    return len(images.skipped)
 
 
 def _check_output(output, settings):
