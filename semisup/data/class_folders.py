@@ -54,13 +54,12 @@ def class_folders(root: Path) -> dict[str, Path]:
     return found
 
 
-def place(file: Path, root: Path, class_name: str, how: str) -> Path:
+def place(file: Path, folder: Path, how: str) -> Path:
     """Put a file into the folder of a class, under its own name or, if that is taken, a new one.
 
     Args:
         file: the file.
-        root: folder of the classes' folders; both are made where they are missing.
-        class_name: the class.
+        folder: the folder of the class, which is made where it is missing.
         how: "link", "copy" or "move".
 
     Returns:
@@ -69,7 +68,6 @@ def place(file: Path, root: Path, class_name: str, how: str) -> Path:
     Raises:
         OSError: it cannot be written.
     """
-    folder = root / folder_name(class_name)
     folder.mkdir(parents=True, exist_ok=True)
     put = {"link": _link, "copy": _copy, "move": _move}[how]
     number = 1

@@ -25,13 +25,13 @@ def label_images(settings):
     root = Path(settings.into).expanduser()
     folders = class_folders.class_folders(root)
     labelled = _read(settings.list, folders)
-    counts = dict.fromkeys(labelled.values(), 0)
+    counts = {}
     for file, name in labelled.items():
         if not file.is_file():
             _logger.warning("not there: %s", printable(str(file)))
             continue
-        class_folders.place(file, root, folders[name].name, "copy" if settings.copy else "move")
-        counts[name] += 1
+        class_folders.place(file, folders[name], "copy" if settings.copy else "move")
+        counts[name] = counts.get(name, 0) + 1
     what = "copied" if settings.copy else "moved"
     _logger.info("%s %d images into %s", what, sum(counts.values()), root)
     for name, count in sorted(counts.items()):

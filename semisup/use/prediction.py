@@ -49,6 +49,7 @@ def predict_images(settings):
         raise UserError("--sort_into sorts files, which this data set has not: give --images")
     calibration = trained.calibration()
     _logger.info(calibration.describe())
+    how = "copy" if settings.copy else "link"
     show = _progress(len(images))
     with writing.replacing(output) as temporary:
         open_writer = _json_lines if output.suffix == ".jsonl" else _csv
@@ -57,18 +58,14 @@ def predict_images(settings):
                 probabilities = calibration.probabilities(prediction.logits)
                 write([images.names[index] for index in prediction.indices], probabilities)
                 if folder:
-                    for index, guess in zip(
-                        prediction.indices, probabilities.argmax(axis=1), strict=True
-                    ):
-                        class_folders.place(
-                            images.files[index],
-                            folder,
-                            trained.class_names[guess],
-                            "copy" if settings.copy else "link",
-                        )
+                    guesses = [trained.class_names[row.argmax()] for row in probabilities]
+                    for index, guess in zip(prediction.indices, guesses, strict=True):
+                        place = folder / class_folders.folder_name(guess)
+                        class_folders.place(images.files[index], place, how)
                 if candidates:
                     candidates.add(prediction.indices, probabilities, prediction.embeddings)
                 show(prediction.indices[-1] + 1)
+        show(len(images))
         count = len(images) - _tell_skipped(images)
     _logger.info("wrote %s: the predictions of %s images", output, f"{count:,}")
     if folder:
@@ -178,4 +175,12 @@ def _progress(count):
     if not sys.stdout.isatty():
         return lambda done: None
     bar = keras.utils.Progbar(count, unit_name="image")
-    return bar.update
+    shown = 0
+
+    def show(done):
+        nonlocal shown
+        if done > shown:
+            shown = done
+            bar.update(done)
+
+    return show
