@@ -43,7 +43,6 @@ def make_run(folder, name, task, **settings):
     config = task.config_class(
         logdir=str(folder / name),
         architecture=str(network),
-        max_steps=500,
         eval_batch_size=5,
         unsup_batch_size=5,
         **settings,
