@@ -26,6 +26,12 @@ class ExportConfig:
         "Folder of the data, where it is not that of the training any more. The data is read only "
         "to calibrate the probabilities of a run with --validation_samples.",
     )
+    calibrated_by: str = option(
+        "",
+        "Run",
+        "Folder of an evaluated run with the same settings and --validation_samples, whose "
+        "temperature is taken.",
+    )
     format: str = option(
         "keras",
         "Export",

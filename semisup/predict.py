@@ -27,6 +27,12 @@ class PredictConfig:
         "Folder of TFDS data sets, or of the images of a folder: data set, where it is not that of "
         "the training any more.",
     )
+    calibrated_by: str = option(
+        "",
+        "Run",
+        "Folder of an evaluated run with the same settings and --validation_samples, whose "
+        "temperature is taken.",
+    )
     images: str = option("", "Images", "Folder of images, at any depth, or one image.")
     list: str = option("", "Images", "File with the path of an image a line; -: standard input.")
     dataset: str = option("", "Images", "Data set, a TFDS name or folder:PATH.")

@@ -52,7 +52,7 @@ class Calibration:
     def describe(self):
         """Say in a line where the probabilities come from."""
         if not self.fitted_on:
-            return "the probabilities are not calibrated: no label was held out"
+            return "the probabilities are not calibrated: no labels were held out"
         return f"probabilities calibrated on {self.fitted_on} (temperature {self.temperature:.3g})"
 
 
@@ -162,12 +162,12 @@ def calibrate(run, step, logits, labels, fitted_on):
     return fitted
 
 
-def read(run, step):
+def read(run, step=None):
     """Read the calibration of a run's model.
 
     Args:
         run: a `RunDirectory`.
-        step: step of the model.
+        step: step of the model, or None for any.
 
     Returns:
         A `Calibration`, or None if there is none of this step.
@@ -176,6 +176,6 @@ def read(run, step):
         UserError: if `calibration.json` is damaged.
     """
     content = run.read_json(FILE, CalibrationFile)
-    if content is None or content["step"] != step:
+    if content is None or step not in (None, content["step"]):
         return None
     return Calibration(content["temperature"], content["fitted_on"])

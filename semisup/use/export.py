@@ -33,7 +33,7 @@ def export_run(settings):
     described = output.with_name(f"{output.name}.json")
     _check(settings, output, described)
     trained = TrainedRun(settings.logdir, settings.step, relocated=settings.relocated)
-    calibration = trained.calibration()
+    calibration = trained.calibration(settings.calibrated_by)
     try:
         model = stock_model(trained.model, calibration.temperature)
     except ArgumentError as error:

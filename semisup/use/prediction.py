@@ -47,7 +47,7 @@ def predict_images(settings):
     images = _images(settings, trained)
     if folder and images.files is None:
         raise UserError("--sort_into sorts files, which this data set has not: give --images")
-    calibration = trained.calibration()
+    calibration = trained.calibration(settings.calibrated_by)
     _logger.info(calibration.describe())
     how = "copy" if settings.copy else "link"
     show = _progress(len(images))

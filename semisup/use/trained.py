@@ -10,6 +10,7 @@ from semisup.data.datasets import fingerprint
 from semisup.errors import UserError
 from semisup.models import averaging
 from semisup.run import backend, calibration, loading
+from semisup.run.directory import RunDirectory
 
 _logger = logging.getLogger(__name__)
 
@@ -85,11 +86,25 @@ class TrainedRun:
         for block in images.blocks(self.batch_size):
             yield Prediction(block.indices, block.labels, *self.predictor.outputs(block.images))
 
-    def calibration(self):
+    def calibration(self, other=""):
         """Return the run's `Calibration`; where it has none, fit one to the labels it held out.
 
         It is written into the run's folder.
+
+        Args:
+            other: folder of a run like this one, whose calibration counts instead.
+
+        Raises:
+            UserError: if that run has none.
         """
+        if other:
+            found = calibration.read(RunDirectory(other))
+            if found is None:
+                raise UserError(
+                    f"--calibrated_by={other} holds no {calibration.FILE}: train it with "
+                    "--validation_samples, and evaluate it"
+                )
+            return found
         known = calibration.read(self.run, self.step)
         if known is not None:
             return known

@@ -53,6 +53,7 @@ def test_a_run_keeps_its_calibration_for_one_step(tmp_path):
     assert fitted.temperature > 1
     assert calibration.read(run, 7) == fitted
     assert calibration.read(run, 8) is None
+    assert calibration.read(run) == fitted
     content = json.loads((tmp_path / "calibration.json").read_text())
     assert content["expected_calibration_error"] < content["uncalibrated_error"]
     (tmp_path / "calibration.json").write_text('{"temperature": 0, "step": 7, "fitted_on": ""}')

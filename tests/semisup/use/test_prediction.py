@@ -146,6 +146,17 @@ def test_the_evaluation_of_an_adaptation_predicts_a_target_without_labels(adapta
     assert {row["label"] for row in found} == {""}
 
 
+def test_the_temperature_of_a_run_that_held_out_labels_serves_another(run, clusters, new, tmp_path):
+    flags = (f"--images={new}", f"--output={tmp_path / 'out.csv'}")
+    assert predict(run, *flags)[0] == 0
+    status, out, _ = predict(clusters, *flags, f"--calibrated_by={run.path}")
+    assert status == 0
+    assert "calibrated on 6 validation images" in out
+    status, _, err = predict(run, *flags, f"--calibrated_by={clusters.path}")
+    assert status == 2
+    assert "holds no calibration.json" in err
+
+
 def test_a_clustering_assigns_new_images_and_takes_no_other_data(clusters, new, tmp_path):
     output = tmp_path / "out.csv"
     assert predict(clusters, f"--images={new}", f"--output={output}")[0] == 0
