@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from clustering import ClusteringModel
+from semisup.architectures import transfer
 from semisup.architectures.applications import ApplicationPreprocessing
 from semisup.architectures.normalization import ImageStandardization, Standardization
 from semisup.augmentation import RandomWindow
@@ -94,6 +95,14 @@ def test_nested_shared_and_named_alike_layers_keep_their_weights():
     for layer in model.network._flatten_layers():
         if isinstance(layer, layers.BatchNormalization):
             layer.moving_mean.assign(np.full(3, 0.3))
+    assert_same(model, IMAGES / 255)
+
+
+def test_a_frozen_network_with_a_head_is_rebuilt():
+    body = [keras.Input((8, 8, 3)), layers.Conv2D(3, 3), layers.BatchNormalization()]
+    pooled = keras.Sequential([*body, layers.GlobalAveragePooling2D()])
+    model = AssociativeModel(transfer.with_head(pooled, 4, 5, trainable=transfer.HEAD), 3)
+    model(IMAGES)
     assert_same(model, IMAGES / 255)
 
 
