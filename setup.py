@@ -100,6 +100,9 @@ setup(
         "console_scripts": [
             "semisup-train = semisup.train:main",
             "semisup-eval = semisup.eval:main",
+            "semisup-predict = semisup.predict:main",
+            "semisup-label = semisup.label:main",
+            "semisup-export = semisup.export:main",
             "domain-adaptation-train = domain_adaptation.train:main",
             "domain-adaptation-eval = domain_adaptation.eval:main",
             "clustering-train = clustering.train:main",

@@ -15,17 +15,17 @@ SUMMARY = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalConfig(semi_supervised.EvalConfig):
+class EvalConfig(semi_supervised.EvaluationConfig):
     """Settings of an evaluation (see the help of each field's flag)."""
 
     logdir: str = redefault(
-        semi_supervised.EvalConfig,
+        semi_supervised.EvaluationConfig,
         "logdir",
         "",
         help="Folder of the run (required without --ablation).",
     )
     figures: bool = redefault(
-        semi_supervised.EvalConfig,
+        semi_supervised.EvaluationConfig,
         "figures",
         False,
         help="Draw the most probable images of each cluster, the clusters' sizes over the "

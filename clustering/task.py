@@ -191,6 +191,10 @@ class Clustering(Task):
             f"confidence {100 * measured['confidence']:.1f} %,"
         )
 
+    def unlabelled_images(self, config):
+        """Return data set and split of the images to train on: see `Task`."""
+        return config.dataset, _split_names(config)[0]
+
     def reporter_class(self):
         """Return the `ClusteringReporter`: see `Task`."""
         from clustering.reporting import ClusteringReporter

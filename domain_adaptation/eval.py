@@ -16,17 +16,17 @@ SUMMARY = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalConfig(semi_supervised.EvalConfig):
+class EvalConfig(semi_supervised.EvaluationConfig):
     """Settings of an evaluation (see the help of each field's flag)."""
 
     data_dir: str = redefault(
-        semi_supervised.EvalConfig,
+        semi_supervised.EvaluationConfig,
         "data_dir",
         "",
         help="Folder of TFDS data sets, if it has moved since the training.",
     )
     figures: bool = redefault(
-        semi_supervised.EvalConfig,
+        semi_supervised.EvaluationConfig,
         "figures",
         False,
         help="Draw both domains' embeddings, associations, confusion matrix, nearest neighbours, "

@@ -1,5 +1,6 @@
 """The report on an adaptation: both domains' errors, their discrepancy, and the coverage."""
 
+import logging
 from typing import NamedTuple
 
 import numpy as np
@@ -7,10 +8,13 @@ import numpy as np
 from domain_adaptation.config import TrainConfig
 from domain_adaptation.discrepancy import squared_mmd
 from domain_adaptation.task import TASK
+from semisup.data import new_images
 from semisup.data.datasets import is_labelled, sample
 from semisup.errors import UserError
 from semisup.report.image_reporter import ImageReporter, table
 from semisup.run import evaluation, features, loading
+
+_logger = logging.getLogger(__name__)
 
 MMD_IMAGES = 1000
 """Images of each domain, at most, between whose embeddings the MMD is measured."""
@@ -94,6 +98,27 @@ class AdaptationReporter(ImageReporter):
         if len(self.bounds) == 2:
             content["coverage"] = coverage(content["target"]["error"], **self.bounds)
         return content
+
+    def write_predictions(self, logits):
+        """Write `predictions.csv`: of the unlabelled images where the target has no label."""
+        try:
+            if not is_labelled(self.data.target_test):
+                return self._predict_target()
+        except UserError as error:
+            _logger.warning("no predictions for the target: %s", error)
+        return super().write_predictions(logits)
+
+    def _predict_target(self):
+        shape, config = self.data.image_shape, self.config
+        dataset, split = self.task.unlabelled_images(config)
+        preparation = new_images.Preparation(shape, config.new_size, dataset)
+        _, images = new_images.of_dataset(dataset, split, preparation, config.resolved_data_dir)
+        rows = []
+        for block in images.blocks(self.predictor.batch_size):
+            probabilities = self.calibration.probabilities(self.predictor.outputs(block.images)[0])
+            names = [images.names[index] for index in block.indices]
+            rows += self.rows(names, [""] * len(names), probabilities)
+        self.write_rows(rows)
 
     def scalars(self, content):
         """Return numbers for TensorBoard by their tags: see `Reporter.scalars`."""

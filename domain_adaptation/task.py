@@ -123,6 +123,10 @@ class DomainAdaptation(SemiSupervised):
             return CorrelationAlignment(envelope("discrepancy"))
         return None
 
+    def unlabelled_images(self, config):
+        """Return data set and split of the target's images: see `Task`."""
+        return config.target_dataset, "train" if config.target_only else config.unsup_split
+
     def reporter_class(self):
         """Return the `AdaptationReporter`: see `Task`."""
         from domain_adaptation.reporting import AdaptationReporter

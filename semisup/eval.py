@@ -3,16 +3,16 @@
 import dataclasses
 
 from semisup.cli import flags
-from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.cli.options import check, option
+from semisup.cli.settings import relocated
 from semisup.errors import UserError
 
 SUMMARY = "Evaluates the checkpoints of a run on every test image, and draws its figures."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalConfig:
-    """Settings of an evaluation (see the help of each field's flag)."""
+class EvaluationConfig:
+    """Settings of an evaluation of any task (see the help of each field's flag)."""
 
     logdir: str = option("", "Run", "Folder of the run (required).")
     data_dir: str = option(
@@ -66,10 +66,31 @@ class EvalConfig:
 
     def relocated(self, config):
         """The configuration of a run whose data may have moved, with the data where it is now."""
-        if not self.data_dir:
-            return config
-        moved = {"dataset": FOLDER + self.data_dir} if is_folder(config.dataset) else {}
-        return dataclasses.replace(config, data_dir=self.data_dir, **moved)
+        return relocated(config, self.data_dir)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalConfig(EvaluationConfig):
+    """Settings of an evaluation (see the help of each field's flag)."""
+
+    dataset: str = option(
+        "",
+        "Other data",
+        "Another labelled data set to evaluate on, a TFDS name or folder:PATH; its classes are the "
+        "run's, or some of them. Written into evaluations/ in the run's folder.",
+    )
+    split: str = option(
+        "", "Other data", "Split of --dataset; default: test, or the only one that it has."
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.split and not self.dataset:
+            raise UserError("--split has no effect without --dataset")
+        useless = ("follow", "figures", "projector", "mc_dropout", "report")
+        for name in useless if self.dataset else ():
+            if getattr(self, name):
+                raise UserError(f"--{name} has no effect with --dataset: leave it out")
 
 
 def main():
@@ -81,6 +102,11 @@ def _eval(config):
     from semisup.cli import terminal
 
     terminal.import_quietly()
+    if config.dataset:
+        from semisup.use import other_data
+
+        other_data.evaluate_elsewhere(config)
+        return
     from semisup.report import reporting
     from semisup.task import TASK
 

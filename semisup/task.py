@@ -115,6 +115,10 @@ class SemiSupervised(Task):
         name = data.error_name
         return f"{name.replace('_', ' ').capitalize()} {100 * measured[name]:.2f} %"
 
+    def unlabelled_images(self, config):
+        """Return data set and split of the unlabelled images: see `Task`."""
+        return None if config.similarity == "none" else (config.dataset, config.unsup_split)
+
     def reporter_class(self):
         """Return the `ImageReporter`: see `Task`."""
         from semisup.report.image_reporter import ImageReporter

@@ -19,7 +19,16 @@ LAYERS = (
     ("semisup.models",),
     ("semisup.run",),
     ("semisup.report",),
-    ("semisup.config", "semisup.task", "semisup.eval", "semisup.train"),
+    ("semisup.use",),
+    (
+        "semisup.config",
+        "semisup.task",
+        "semisup.eval",
+        "semisup.export",
+        "semisup.label",
+        "semisup.predict",
+        "semisup.train",
+    ),
     ("clustering", "domain_adaptation"),
     ("scripts",),
 )

@@ -15,6 +15,9 @@ import domain_adaptation.config
 import domain_adaptation.eval
 import semisup.config
 import semisup.eval
+import semisup.export
+import semisup.label
+import semisup.predict
 from semisup.cli import flags
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -137,6 +140,21 @@ def test_every_train_and_eval_command_of_the_pages_has_valid_flags(program, pack
     for arguments in evaluate:
         config_class = package.eval.EvalConfig
         assert isinstance(flags.parse(["eval", *arguments], config_class), config_class)
+
+
+@pytest.mark.parametrize(
+    ("program", "config"),
+    [
+        ("semisup-predict", semisup.predict.PredictConfig),
+        ("semisup-label", semisup.label.LabelConfig),
+        ("semisup-export", semisup.export.ExportConfig),
+    ],
+)
+def test_every_command_that_uses_a_run_has_valid_flags(program, config):
+    found = commands(program)
+    assert found
+    for arguments in found:
+        assert isinstance(flags.parse([program, *arguments], config), config)
 
 
 def test_links_lead_somewhere_and_every_page_is_linked():

@@ -3,7 +3,8 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from semisup.errors import UserError
 from semisup.names import printable
 
 _FINGERPRINT_ROWS = 1000
+
+_Any = TypeVar("_Any")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,10 +119,7 @@ def load_dataset(
     wanted = {split: _find(sources, split) for split in (*splits, *optional_splits)}
     for split in splits:
         if wanted[split] is None:
-            raise UserError(
-                f"data set {name!r} has no split {split!r}; its splits are {', '.join(sources)}"
-                + (f"; {contents.layout}" if contents.layout else "")
-            )
+            raise _no_split(name, split, sources, contents.layout)
     return DataSet(
         name,
         tuple(map(printable, contents.class_names)),
@@ -131,6 +131,59 @@ def load_dataset(
         tuple(map(max, zip(*(source.shape[1:] for source in sources.values()), strict=True))),
         contents.notes,
         contents.layout,
+    )
+
+
+def open_dataset(
+    name: str,
+    *,
+    data_dir: str | os.PathLike | None = None,
+    image_size: int = 0,
+    fit: str = "squash",
+    skip_broken: bool = False,
+    labelled: bool = True,
+) -> Contents:
+    """Open a data set: its classes, and how its splits are decoded; no image is read.
+
+    Args:
+        name: see `load_dataset`.
+        data_dir: see `load_dataset`.
+        image_size: see `load_dataset`.
+        fit: see `load_dataset`.
+        skip_broken: see `load_dataset`.
+        labelled: see `load_dataset`.
+
+    Raises:
+        UserError: there is no such data set, or it cannot be read or downloaded.
+    """
+    name = DATASET_ALIASES.get(name, name)
+    return _open(name, data_dir, image_size, fit, skip_broken, labelled)
+
+
+def find_split(name: str, splits: Iterable[str], split: str = "") -> str:
+    """Return the split of a data set that is asked for, as the data set calls it.
+
+    Args:
+        name: name of the data set, for messages.
+        splits: names of the splits that it has.
+        split: what is asked for, in any spelling; empty for `test`, or for the only split.
+
+    Raises:
+        UserError: there is no such split, or more than one where none is asked for.
+    """
+    names = tuple(splits)
+    if not split:
+        split = names[0] if len(names) == 1 else "test"
+    found = _find({name: name for name in names}, split)
+    if found is None:
+        raise _no_split(name, split, names)
+    return found
+
+
+def _no_split(name: str, split: str, splits: Iterable[str], layout: str = "") -> UserError:
+    return UserError(
+        f"data set {name!r} has no split {split!r}; its splits are {', '.join(splits)}"
+        + (f"; {layout}" if layout else "")
     )
 
 
@@ -156,8 +209,15 @@ def split_names(
     Raises:
         UserError: there is no such data set, or it cannot be read or downloaded.
     """
-    name = DATASET_ALIASES.get(name, name)
-    return tuple(_open(name, data_dir, image_size, fit, skip_broken, labelled).sources)
+    contents = open_dataset(
+        name,
+        data_dir=data_dir,
+        image_size=image_size,
+        fit=fit,
+        skip_broken=skip_broken,
+        labelled=labelled,
+    )
+    return tuple(contents.sources)
 
 
 def _open(
@@ -233,7 +293,7 @@ def over_classes(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     return chosen[np.argsort(labels[chosen], kind="stable")]
 
 
-def _find(sources: Mapping[str, Source], split: str) -> Source | None:
+def _find(sources: Mapping[str, _Any], split: str) -> _Any | None:
     if split in sources:
         return sources[split]
     same = SPLIT_ALIASES.get(split, split)

@@ -103,6 +103,15 @@ def describe(root: Path) -> str:
     return f"{root} {holds}; it should hold {EXAMPLE} and so on"
 
 
+def images_below(folder: Path) -> list[Path]:
+    """Return the images at any depth of a folder, sorted by path; hidden files are left out.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    return folder_walk.walk(folder, [folder_walk.real_path(folder)]).images
+
+
 class _Search:
     """One look through a folder."""
 

@@ -77,6 +77,16 @@ def open_folder(
     return Contents(layout.class_names, sources, notes, folder_layout.describe(layout.root))
 
 
+def scales(path: str) -> depth.Scales:
+    """Return how values of more than 8 bits become 8 bits in a folder: see `open_folder`.
+
+    Raises:
+        UserError: there is no such folder, or none of its images can be read.
+    """
+    _, headers, _ = _readable(folder_layout.find(path), skip_broken=True)
+    return depth.common_scales(header.extremes for header in headers.values() if header.extremes)
+
+
 def image_paths(path: str, split: str, *, skip_broken: bool = False) -> list[str]:
     """Return the files of a split, in the order in which `open_folder` has its images.
 

@@ -24,10 +24,14 @@ def export(model, filepath, format="tf_saved_model", **kwargs):
     """
     is_float32 = format in _FLOAT32_FORMATS
     with computing_in_float32(model) if is_float32 else contextlib.nullcontext():
-        functional = model.inference_model()
-        # Keras exports to ONNX only what was called.
-        functional(functional.input)
-        functional.export(filepath, format=format, **kwargs)
+        export_functional(model.inference_model(), filepath, format, **kwargs)
+
+
+def export_functional(functional, filepath, format, **kwargs):
+    """Export a functional model: see `keras.Model.export`."""
+    # Keras exports to ONNX only what was called.
+    functional(functional.input)
+    functional.export(filepath, format=format, **kwargs)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from semisup.data import folders
 from semisup.names import printable
 from semisup.report import uncertainty
 from semisup.report.reporting import Reporter
-from semisup.run import evaluation
+from semisup.run import calibration, loading
 
 _logger = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ class ImageReporter(Reporter):
     def __init__(self, settings, run, config, task, data, model):
         super().__init__(settings, run, config, task, data, model)
         self.class_names, self.labels = data.class_names, data.evaluation.labels
+        self.calibration = calibration.Calibration()
         self.dropout_predictor = None
         if settings.mc_dropout:
             self.dropout_predictor = uncertainty.DropoutPredictor(
@@ -98,27 +99,54 @@ class ImageReporter(Reporter):
         return predicted != self.labels
 
     def measure_images(self):
-        """Measure the model's metrics, ready for JSON, and write `predictions.csv`."""
-        evaluated, names = self.data.evaluation, self.data.class_names
+        """Measure the model's metrics, ready for JSON, and write `predictions.csv`.
+
+        Where the evaluated images were held out, the probabilities are calibrated on them first.
+        """
+        evaluated = self.data.evaluation
         logits, _ = self.predictor.outputs(evaluated.images)
-        predicted = logits.argmax(axis=1)
-        probabilities = evaluation.probabilities(logits).max(axis=1)
+        if self.config.validation_samples:
+            step = loading.step_of(self.model)
+            self.calibration = calibration.calibrate(
+                self.run, step, logits, evaluated.labels, self.data.evaluated_on
+            )
+        self.write_predictions(logits)
+        return self._metrics(logits, evaluated.labels)
+
+    def write_predictions(self, logits):
+        """Write `predictions.csv`: each evaluated image with its class and how probable that is.
+
+        Args:
+            logits: (n, classes) float, of the evaluated images.
+        """
+        probabilities = self.calibration.probabilities(logits)
+        self.write_rows(self.rows(self.image_names, self._label_names(), probabilities))
+
+    def rows(self, images, labels, probabilities):
+        """Return rows for `predictions.csv`: see `write_rows`.
+
+        Args:
+            images: names of the images.
+            labels: names of their classes, empty where they are unknown.
+            probabilities: (n, classes) float.
+        """
+        return [
+            [name, label, self.data.class_names[row.argmax()], f"{row.max():.4f}"]
+            for name, label, row in zip(images, labels, probabilities, strict=True)
+        ]
+
+    def write_rows(self, rows):
+        """Write `predictions.csv`."""
         self.run.write_table(
-            "predictions.csv",
-            ["image", "label", "predicted", "probability"],
-            [
-                [name, label, names[guess], f"{probability:.4f}"]
-                for name, label, guess, probability in zip(
-                    self.image_names, self._label_names(), predicted, probabilities, strict=True
-                )
-            ],
+            "predictions.csv", ["image", "label", "predicted", "probability"], rows
         )
-        return evaluation.metrics(evaluated.labels, predicted, names)
 
     def metrics_on(self, split):
-        """Return `evaluation.metrics` of the model on a labelled split."""
-        predicted = self.predictor.labels(split.images)
-        return evaluation.metrics(split.labels, predicted, self.data.class_names)
+        """Return the metrics of the model on a labelled split: see `evaluation.metrics`."""
+        return self._metrics(self.predictor.outputs(split.images)[0], split.labels)
+
+    def _metrics(self, logits, labels):
+        return calibration.metrics(self.calibration, logits, labels, self.data.class_names)
 
     def scalars(self, content):
         """Return numbers for TensorBoard by their tags.
@@ -129,6 +157,7 @@ class ImageReporter(Reporter):
         accuracies = content["per_class_accuracy"].items()
         return {
             self.data.error_name: content["error"],
+            "expected_calibration_error": content["expected_calibration_error"],
             **{
                 f"accuracy/{printable(name)}": value
                 for name, value in accuracies
@@ -172,6 +201,23 @@ def table(content):
         shown = pandas.concat([shown, matrix], axis=1)
     note = ", and what its images are taken for" if shows_matrix else ""
     return (
-        f"error {100 * content['error']:.2f} % of {content['images']} images; the accuracy of each "
-        f"class{note}:\n\n{shown.to_string()}"
+        f"error {100 * content['error']:.2f} % of {content['images']} images"
+        f"{calibration_note(content)}; the accuracy of each class{note}:\n\n{shown.to_string()}"
+    )
+
+
+def calibration_note(content):
+    """Say how far confidence is from accuracy; nothing if that was not measured.
+
+    Args:
+        content: what `calibration.metrics` returned.
+    """
+    error = content.get("expected_calibration_error")
+    if error is None:
+        return ""
+    temperature = content["temperature"]
+    calibrated = f", at temperature {temperature:.3g}" if temperature != 1 else ""
+    return (
+        f", expected calibration error {100 * error:.2f} % "
+        f"({calibration.BINS} bins of confidence{calibrated})"
     )

@@ -18,7 +18,7 @@ def evaluate_run(settings, task):
     """Evaluate one checkpoint of a run, or each new one until its training is complete.
 
     Args:
-        settings: the binary's configuration, an `EvalConfig`.
+        settings: the binary's configuration, an `EvaluationConfig`.
         task: the `Task` that the run has to be of.
 
     Raises:

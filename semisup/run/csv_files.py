@@ -18,9 +18,18 @@ def write_csv(file, header, rows):
         header: names of the columns.
         rows: iterable of rows; a cell is a text, a number or None.
     """
-    writer = csv.writer(file)
-    for row in (header, *rows):
-        writer.writerow([_cell(value) for value in row])
+    write_rows(file, [header])
+    write_rows(file, rows)
+
+
+def write_rows(file, rows):
+    """Write rows of a table as CSV: see `write_csv`."""
+    csv.writer(file).writerows([_cell(value) for value in row] for row in rows)
+
+
+def read_text(cell):
+    """Return the text that `write_csv` wrote into a cell, unless it had characters to escape."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 
 def _cell(value):

@@ -6,6 +6,8 @@ metrics.jsonl     one entry a line, with the step and its values; cut back to th
                   on a resume
 results.json      metrics at the last step, time, hardware
 evaluation.json   what the latest evaluation measured
+calibration.json  the temperature that makes probabilities right on average
+evaluations/      what was measured on other data sets than the run's own, and the predictions
 predictions.csv   the predicted class of each evaluated image
 assignments.csv   the cluster of each image, in a clustering
 uncertainty.csv   how sure the network is of each image, from the last evaluation with --mc_dropout
@@ -35,6 +37,8 @@ from semisup.run import environment, files, reading, writing
 OUTCOMES = (
     "results.json",
     "evaluation.json",
+    "calibration.json",
+    "evaluations",
     "predictions.csv",
     "assignments.csv",
     "uncertainty.csv",

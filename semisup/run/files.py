@@ -99,6 +99,8 @@ class Evaluation(TypedDict):
     images: NotRequired[Count]
     evaluated_on: NotRequired[str]
     error: NotRequired[Fraction]
+    expected_calibration_error: NotRequired[Fraction]
+    temperature: NotRequired[Positive]
     accuracy: NotRequired[Fraction]
     nmi: NotRequired[Finite]
     ari: NotRequired[Finite]

@@ -146,6 +146,17 @@ class Task(abc.ABC):
 
         return Predictor(model, batch_size, features)
 
+    def unlabelled_images(self, config):
+        """Return data set and split of the images without labels that a run is trained on.
+
+        Args:
+            config: a configuration of the task.
+
+        Returns:
+            A pair of names, or None if there are none.
+        """
+        return None
+
     def callbacks(self, config, data, predictor, keep):
         """Return Keras callbacks for what the task does at certain steps.
 

@@ -1,0 +1,291 @@
+"""Images that a trained run is given: files, or a split of a data set, decoded a block at a time.
+
+However many there are, only two blocks are in memory.
+"""
+
+import dataclasses
+import functools
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from semisup.cli.choices import SPLIT_ALIASES
+from semisup.data import datasets, depth, folder_layout, folders, image_files, pixels
+from semisup.data.cache import UNLABELLED, Source
+from semisup.errors import UserError, first_line
+from semisup.names import printable
+
+_FOLDER = "folder:"
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """How an image becomes one as a run was trained on.
+
+    Attributes:
+        shape: (height, width, channels) of the images that the run's network takes.
+        image_size: the size to which the run's images were resized, 0 if they were not.
+        dataset: the run's data set. The values of a folder's images say how values of more than
+            8 bits become 8 bits.
+        fit: how images that are not square were resized, see `pixels.to_array`.
+    """
+
+    shape: tuple[int, int, int]
+    image_size: int = 0
+    dataset: str = ""
+    fit: str = "squash"
+
+    def of_file(self, file: str | os.PathLike) -> np.ndarray:
+        """Decode an image file: see `pixels.to_array`.
+
+        Returns:
+            uint8 array of the run's shape.
+
+        Raises:
+            UserError: the image has more than 8 bits a channel, and the run's folder has moved.
+            Exception: whatever Pillow raises for a file that is no image, or a damaged one.
+        """
+        with image_files.open_image(file) as image:
+            scales = self._scales if depth.is_deep(image) else None
+            return self._of(image, scales)
+
+    def of_array(self, image: np.ndarray) -> np.ndarray:
+        """Bring an image (height, width, 1 or 3), uint8, to the run's shape."""
+        if image.shape == self.shape:
+            return image
+        return self._of(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image))
+
+    def _of(self, image: Image.Image, scales: depth.Scales | None = None) -> np.ndarray:
+        height, width, channels = self.shape
+        array = pixels.to_array(image, channels, self.image_size, scales, self.fit)
+        if array.shape[:2] == (height, width):
+            return array
+        # The run's images had this size as they were.
+        grey = array[..., 0] if channels == 1 else array
+        resized = Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR)
+        return np.asarray(resized).reshape(self.shape)
+
+    @functools.cached_property
+    def _scales(self) -> depth.Scales | None:
+        if not self.dataset.startswith(_FOLDER):
+            return None
+        try:
+            return folders.scales(self.dataset.removeprefix(_FOLDER))
+        except UserError as error:
+            raise UserError(
+                "there are images of more than 8 bits a channel, and how dark and bright they may "
+                f"be, the images of the training say: {error}; give --data_dir if they have moved"
+            ) from error
+
+
+class Block(NamedTuple):
+    """Some images, in their order.
+
+    Attributes:
+        indices: (k,) int, their places among all images.
+        images: (k, height, width, channels) uint8.
+        labels: (k,) int, `cache.UNLABELLED` where there is none.
+    """
+
+    indices: np.ndarray
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class ImageFiles:
+    """Image files. Those that cannot be read are left out of the blocks.
+
+    Args:
+        files: their paths.
+        preparation: what becomes of each.
+        labels: the class of each, if they are known.
+
+    Attributes:
+        names: what they are called, their paths.
+        skipped: index and reason of each file that could not be read, in those blocks that have
+            been decoded.
+    """
+
+    def __init__(
+        self,
+        files: Iterable[str | os.PathLike],
+        preparation: Preparation,
+        labels: Sequence[int] | None = None,
+    ):
+        self.files = [Path(file) for file in files]
+        self.names = [str(file) for file in self.files]
+        self.skipped: list[tuple[int, str]] = []
+        self._preparation = preparation
+        self._labels = np.full(len(self.files), UNLABELLED) if labels is None else np.array(labels)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def blocks(self, size: int) -> Iterator[Block]:
+        """Decode the files on several threads, a block ahead.
+
+        Args:
+            size: files in a block.
+
+        Yields:
+            A `Block` of those that could be read, if there are any.
+
+        Raises:
+            UserError: see `Preparation.of_file`.
+        """
+        self.skipped.clear()
+        with ThreadPoolExecutor() as pool:
+
+            def begin(start: int) -> list[tuple[int, Future]]:
+                chosen = range(start, min(start + size, len(self)))
+                return [(i, pool.submit(self._preparation.of_file, self.files[i])) for i in chosen]
+
+            ahead = begin(0)
+            for start in range(0, len(self), size):
+                current, ahead = ahead, begin(start + size)
+                indices, images = [], []
+                for index, future in current:
+                    try:
+                        images.append(future.result())
+                        indices.append(index)
+                    except UserError:
+                        for _, waiting in ahead:
+                            waiting.cancel()
+                        raise
+                    except Exception as error:  # damaged files make Pillow raise almost anything
+                        self.skipped.append((index, first_line(error)))
+                if indices:
+                    yield Block(np.array(indices), np.stack(images), self._labels[indices])
+
+    def image(self, index: int) -> np.ndarray:
+        """Return one image, uint8 (height, width, channels)."""
+        return self._preparation.of_file(self.files[index])
+
+
+class SplitImages:
+    """The images of a split of a data set that is not a folder.
+
+    Args:
+        name: what the data set and the split are called.
+        source: the split.
+        preparation: what becomes of each image.
+
+    Attributes:
+        names: what they are called: their places in the split.
+        files: None: there are no files.
+        skipped: empty.
+    """
+
+    def __init__(self, name: str, source: Source, preparation: Preparation):
+        self.names = [f"{name}[{index}]" for index in range(source.shape[0])]
+        self.files = None
+        self.skipped: list[tuple[int, str]] = []
+        self._source = source
+        self._preparation = preparation
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def blocks(self, size: int) -> Iterator[Block]:
+        """Yield a `Block` of `size` images after the other."""
+        images, labels, start = [], [], 0
+        for image, label in self._examples():
+            images.append(self._preparation.of_array(image))
+            labels.append(label)
+            if len(images) == size or start + len(images) == len(self):
+                indices = np.arange(start, start + len(images))
+                yield Block(indices, np.stack(images), np.array(labels))
+                start += len(images)
+                images, labels = [], []
+
+    def image(self, index: int) -> np.ndarray:
+        """Return one image, for which those before it are decoded, too."""
+        image, _ = next(x for place, x in enumerate(self._examples()) if place == index)
+        return self._preparation.of_array(image)
+
+    def _examples(self) -> Iterator[tuple[np.ndarray, int]]:
+        for images, labels in self._source.blocks():
+            yield from zip(images, labels, strict=True)
+
+
+def in_folder(path: str, preparation: Preparation) -> ImageFiles:
+    """Find the images of a folder, at any depth; or take one file.
+
+    Raises:
+        UserError: there is no such folder or file, or no image in it.
+    """
+    whole = Path(path).expanduser()
+    if whole.is_file():
+        return ImageFiles([whole], preparation)
+    if not whole.is_dir():
+        raise UserError(f"--images={path}: there is no such folder")
+    files = folder_layout.images_below(whole)
+    if not files:
+        raise UserError(f"--images={path}: there is no image in it, at any depth")
+    return ImageFiles(files, preparation)
+
+
+def listed(path: str, preparation: Preparation) -> ImageFiles:
+    """Read a list of image files, a path a line; the list `-` is the standard input.
+
+    Raises:
+        UserError: the list cannot be read, or is empty.
+    """
+    try:
+        if path == "-":
+            text = sys.stdin.read()
+        else:
+            whole = Path(path).expanduser()
+            text = whole.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise UserError(f"--list={path}: {error.strerror}") from None
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise UserError(f"--list={path} names no image: give one path a line")
+    return ImageFiles(map(os.path.expanduser, lines), preparation)
+
+
+def of_dataset(
+    name: str,
+    split: str,
+    preparation: Preparation,
+    data_dir: str | None = None,
+) -> tuple[tuple[str, ...], "ImageFiles | SplitImages"]:
+    """Open a split of a data set by name.
+
+    Args:
+        name: see `datasets.load_dataset`.
+        split: the split; empty for `test`, or for the only one.
+        preparation: what becomes of each image.
+        data_dir: see `datasets.load_dataset`.
+
+    Returns:
+        The names of the classes, none where there are none, and the images. What cannot be read in
+        a folder is left out, as with `ImageFiles`.
+
+    Raises:
+        UserError: there is no such data set or split.
+    """
+    if name.startswith(_FOLDER):
+        wanted = SPLIT_ALIASES.get(split, split)
+        path = name.removeprefix(_FOLDER)
+        layout = folder_layout.find(path, labelled=wanted != "unlabelled")
+        split = datasets.find_split(name, layout.files, split)
+        files = ImageFiles(layout.files[split], preparation, layout.labels[split])
+        return layout.class_names, files
+    contents = datasets.open_dataset(
+        name,
+        data_dir=data_dir,
+        image_size=preparation.image_size,
+        fit=preparation.fit,
+        labelled=False,
+    )
+    split = datasets.find_split(name, contents.sources, split)
+    images = SplitImages(printable(f"{name}/{split}"), contents.sources[split], preparation)
+    return tuple(map(printable, contents.class_names)), images

@@ -1,0 +1,181 @@
+"""Probabilities that mean what they say: temperature scaling and the expected calibration error.
+
+A network that has learnt its few labels by heart is surer than it is right. Dividing its logits by
+one number, the temperature, changes no decision, and lets its probabilities be right on average
+(Guo et al. 2017, "On calibration of modern neural networks").
+"""
+
+import dataclasses
+from typing import Annotated, NotRequired, TypedDict
+
+import numpy as np
+from msgspec import Meta
+
+from semisup.run import evaluation
+from semisup.run.files import Count, Fraction
+
+FILE = "calibration.json"
+
+BINS = 15
+
+_LIMITS = (0.01, 100.0)
+"""The least and the greatest temperature."""
+
+
+class CalibrationFile(TypedDict):
+    """`calibration.json`."""
+
+    temperature: Annotated[float, Meta(ge=1e-3, le=1e3)]
+    step: Count
+    fitted_on: str
+    images: NotRequired[Count]
+    expected_calibration_error: NotRequired[Fraction]
+    uncalibrated_error: NotRequired[Fraction]
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """The temperature of a model.
+
+    Attributes:
+        temperature: what divides the logits; 1 leaves them as they are.
+        fitted_on: the labelled images that it was fitted on, in words; empty if there were none.
+    """
+
+    temperature: float = 1.0
+    fitted_on: str = ""
+
+    def probabilities(self, logits):
+        """Compute the float64 probabilities of (n, classes) logits."""
+        return evaluation.probabilities(np.asarray(logits, "float64") / self.temperature)
+
+    def describe(self):
+        """Say in a line where the probabilities come from."""
+        if not self.fitted_on:
+            return "the probabilities are not calibrated: no labels were held out"
+        return f"probabilities calibrated on {self.fitted_on} (temperature {self.temperature:.3g})"
+
+
+def expected_calibration_error(probabilities, labels, bins=BINS):
+    """Compute how far the confidence of predictions is from their accuracy (ECE).
+
+    The predictions are put into bins of equal width by their confidence, the probability of the
+    class that is predicted. The error is the mean distance between confidence and accuracy of a
+    bin, weighted by its number of predictions.
+
+    Args:
+        probabilities: (n, classes) float.
+        labels: (n,) int.
+        bins: number of bins.
+
+    Returns:
+        Float in [0, 1]; 0 where confidence is what it says, or there is no prediction.
+    """
+    if not len(labels):
+        return 0.0
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    numbers = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    differences = np.bincount(numbers, weights=right - confidence, minlength=bins)
+    return float(np.abs(differences).sum() / len(labels))
+
+
+def fit_temperature(logits, labels):
+    """Find the temperature with the least cross-entropy.
+
+    A few images that are all classified right would make any model perfectly sure. So the truth
+    about one of n images counts as certain to n + 1 in n + 2 (Platt 1999).
+
+    Args:
+        logits: (n, classes) float, of images whose labels the training did not see.
+        labels: (n,) int.
+
+    Returns:
+        Float in [0.01, 100]; 1 where there is no image.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    logits, count = np.asarray(logits, "float64"), len(labels)
+    if not count:
+        return 1.0
+    doubt = 1 / (count + 2)
+    truth = np.full(logits.shape, doubt / (logits.shape[1] - 1))
+    truth[np.arange(count), labels] = 1 - doubt
+
+    def cross_entropy(logarithm):
+        return -(truth * log_softmax(logits / np.exp(logarithm), axis=1)).sum() / count
+
+    found = minimize_scalar(cross_entropy, bounds=np.log(_LIMITS), method="bounded")
+    return float(np.exp(found.x))
+
+
+def metrics(calibration, logits, labels, class_names):
+    """Compute the metrics of a classification, and how far its confidence is from its accuracy.
+
+    Args:
+        calibration: the `Calibration` of the model.
+        logits: (n, classes) float.
+        labels: (n,) int.
+        class_names: names of the classes.
+
+    Returns:
+        What `evaluation.metrics` returns, with `expected_calibration_error` and `temperature`.
+    """
+    found = calibration.probabilities(logits)
+    return {
+        **evaluation.metrics(labels, found.argmax(axis=1), class_names),
+        "expected_calibration_error": expected_calibration_error(found, labels),
+        "temperature": calibration.temperature,
+    }
+
+
+def calibrate(run, step, logits, labels, fitted_on):
+    """Fit a temperature, and write `calibration.json` into a run.
+
+    Args:
+        run: a `RunDirectory`.
+        step: step of the model.
+        logits: (n, classes) float, of images whose labels the training did not see.
+        labels: (n,) int.
+        fitted_on: what these images are, in words.
+
+    Returns:
+        A `Calibration`.
+    """
+    fitted = Calibration(fit_temperature(logits, labels), f"{len(labels):,} {fitted_on}")
+    before, after = (
+        expected_calibration_error(each.probabilities(logits), labels)
+        for each in (Calibration(), fitted)
+    )
+    run.write_json(
+        FILE,
+        {
+            "temperature": fitted.temperature,
+            "step": step,
+            "fitted_on": fitted.fitted_on,
+            "images": len(labels),
+            "uncalibrated_error": before,
+            "expected_calibration_error": after,
+        },
+    )
+    return fitted
+
+
+def read(run, step=None):
+    """Read the calibration of a run's model.
+
+    Args:
+        run: a `RunDirectory`.
+        step: step of the model, or None for any.
+
+    Returns:
+        A `Calibration`, or None if there is none of this step.
+
+    Raises:
+        UserError: if `calibration.json` is damaged.
+    """
+    content = run.read_json(FILE, CalibrationFile)
+    if content is None or step not in (None, content["step"]):
+        return None
+    return Calibration(content["temperature"], content["fitted_on"])

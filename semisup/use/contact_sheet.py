@@ -1,0 +1,35 @@
+"""A page of small images with what a run takes them for."""
+
+from semisup.report.figures import drawing
+
+_WIDTH = 1.0
+_GAP = 0.12
+_CAPTION = 0.36
+_COLUMNS = 8
+_LETTERS = 16
+
+
+def contact_sheet(images, captions, path):
+    """Draw images in rows, each with a caption below, and write the page as a PNG file.
+
+    Args:
+        images: list of (height, width, 1 or 3) uint8, at least one.
+        captions: for each a pair of texts, one above the other.
+        path: the file.
+    """
+    tallest = max(image.shape[0] / image.shape[1] for image in images) * _WIDTH
+    columns = min(_COLUMNS, len(images))
+    rows = -(-len(images) // columns)
+    step = _WIDTH + _GAP, tallest + _CAPTION + _GAP
+    figure, axes = drawing.new_page(
+        2 * drawing.MARGIN + columns * step[0] - _GAP, 2 * drawing.MARGIN + rows * step[1] - _GAP
+    )
+    for place, (image, (text, note)) in enumerate(zip(images, captions, strict=True)):
+        row, column = divmod(place, columns)
+        left, top = drawing.MARGIN + column * step[0], drawing.MARGIN + row * step[1]
+        drawing.draw_image(axes, drawing.as_rgb(image[None])[0], left, top, _WIDTH)
+        below = top + tallest + 0.03
+        size = drawing.FONT_SIZE - 2
+        axes.text(left, below, drawing.abbreviate(text, _LETTERS), size=size, va="top")
+        axes.text(left, below + 0.15, note, size=size - 1, color="0.4", va="top")
+    drawing.save(figure, path)

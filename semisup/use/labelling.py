@@ -1,0 +1,67 @@
+"""Images moved into the folders of the classes that somebody has written into a list."""
+
+import csv
+import logging
+import unicodedata
+from pathlib import Path
+
+from semisup.data import class_folders
+from semisup.errors import UserError, shown
+from semisup.names import printable
+from semisup.run.csv_files import read_text
+
+_logger = logging.getLogger(__name__)
+
+
+def label_images(settings):
+    """Move or copy the images of a list into class folders; nothing is overwritten.
+
+    Args:
+        settings: a `LabelConfig`.
+
+    Raises:
+        UserError: before anything is moved, if the list cannot be read, or a label is no class.
+    """
+    root = Path(settings.into).expanduser()
+    folders = class_folders.class_folders(root)
+    labelled = _read(settings.list, folders)
+    counts = {}
+    for file, name in labelled.items():
+        if not file.is_file():
+            _logger.warning("not there: %s", printable(str(file)))
+            continue
+        class_folders.place(file, folders[name], "copy" if settings.copy else "move")
+        counts[name] = counts.get(name, 0) + 1
+    what = "copied" if settings.copy else "moved"
+    _logger.info("%s %d images into %s", what, sum(counts.values()), root)
+    for name, count in sorted(counts.items()):
+        _logger.info("  %s: %d", name, count)
+
+
+def _read(path, folders):
+    """Return the label of each image of a list that has one, by its file."""
+    try:
+        with open(Path(path).expanduser(), encoding="utf-8-sig", newline="") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--list={path}: {getattr(error, 'strerror', None) or error}") from None
+    # Spreadsheets of many countries separate by semicolons.
+    delimiter = ";" if ";" in text.partition("\n")[0] else ","
+    rows = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    if not {"path", "label"} <= set(rows.fieldnames or ()):
+        raise UserError(f"--list={path}: its first line has to name the columns path and label")
+    labelled = {}
+    for row in rows:
+        label = unicodedata.normalize("NFC", (row["label"] or "").strip())
+        if not label:
+            continue
+        if label not in folders:
+            raise UserError(
+                f"--list={path}, line {rows.line_num}: {shown(label)} is none of the classes "
+                f"{shown(', '.join(folders))}; make a folder for it first if it is a new one"
+            )
+        file = Path(row["path"])
+        labelled[file if file.is_file() else Path(read_text(row["path"]))] = label
+    if not labelled:
+        raise UserError(f"--list={path} has no label yet: fill in its column label")
+    return labelled

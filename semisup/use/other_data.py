@@ -1,0 +1,93 @@
+"""The evaluation of a run on another labelled data set than its own."""
+
+import logging
+import os
+import unicodedata
+
+import numpy as np
+
+from semisup.cli import dataset_names
+from semisup.data import new_images
+from semisup.data.cache import UNLABELLED
+from semisup.errors import UserError, shown
+from semisup.names import printable
+from semisup.report.image_reporter import table
+from semisup.run import calibration, writing
+from semisup.use.trained import TrainedRun
+
+FOLDER = "evaluations"
+"""Folder of a run for what was measured on other data sets."""
+
+_logger = logging.getLogger(__name__)
+
+
+def evaluate_elsewhere(settings):
+    """Evaluate a run on the data set that the settings name.
+
+    The metrics are written into the folder `evaluations` of the run, beside the predictions.
+
+    Args:
+        settings: an `EvalConfig` with a `dataset`.
+
+    Raises:
+        UserError: if the data set has no labels, or has classes that are not the run's.
+    """
+    name = dataset_names.resolved(settings.dataset, "dataset", settings.data_dir or None)
+    trained = TrainedRun(
+        settings.logdir, settings.step, settings.eval_batch_size, settings.relocated
+    )
+    if "labelled_indices" not in trained.record:
+        raise UserError(f"{settings.logdir} is a clustering, whose clusters are no classes")
+    theirs, images = new_images.of_dataset(
+        name, settings.split, trained.preparation, trained.config.resolved_data_dir
+    )
+    numbers = _matched(name, theirs, trained)
+    scale = trained.calibration()
+    rows, labels, logits = [], [], []
+    for prediction in trained.predict(images):
+        if (prediction.labels == UNLABELLED).any():
+            raise UserError(f"--dataset={settings.dataset}: its images have no labels")
+        truth = numbers[prediction.labels]
+        for index, label, row in zip(
+            prediction.indices, truth, scale.probabilities(prediction.logits), strict=True
+        ):
+            guess = trained.class_names[row.argmax()]
+            probability = f"{row.max():.4f}"
+            rows.append([images.names[index], trained.class_names[label], guess, probability])
+        labels.append(truth)
+        logits.append(prediction.logits)
+    for index, reason in images.skipped:
+        _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
+    if not rows:
+        raise UserError(f"--dataset={settings.dataset}: none of its images could be read")
+    measured = calibration.metrics(
+        scale, np.concatenate(logits), np.concatenate(labels), trained.class_names
+    )
+    stem = "_".join(filter(None, (printable(dataset_names.file_name(name)), settings.split)))
+    folder = trained.run.file(FOLDER)
+    os.makedirs(folder, exist_ok=True)
+    content = {"step": trained.step, "dataset": name, "evaluated_on": "images of another data set"}
+    writing.write_json(os.path.join(folder, f"{stem}.json"), {**content, **measured})
+    writing.write_table(
+        os.path.join(folder, f"{stem}.csv"), ["image", "label", "predicted", "probability"], rows
+    )
+    _logger.info("step %d, %s: %s", trained.step, name, table(measured))
+    _logger.info("\nwrote %s.json and .csv", os.path.join(folder, stem))
+
+
+def _matched(dataset, theirs, trained):
+    """Return the run's class for each class of a data set, found by its name."""
+    if not theirs:
+        raise UserError(f"--dataset={dataset}: its images have no labels")
+    known = {_plain(name): number for number, name in enumerate(trained.class_names)}
+    extra = [name for name in theirs if _plain(name) not in known]
+    if extra:
+        raise UserError(
+            f"--dataset={dataset} has classes that {trained.run.path} does not know: "
+            f"{shown(', '.join(extra))}; it knows {shown(', '.join(trained.class_names))}"
+        )
+    return np.array([known[_plain(name)] for name in theirs])
+
+
+def _plain(name):
+    return unicodedata.normalize("NFC", name)

@@ -1,0 +1,186 @@
+"""The prediction of each of many images, written as they come, and what else is made of them."""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from semisup.data import class_folders, new_images
+from semisup.errors import UserError
+from semisup.names import printable
+from semisup.report.uncertainty import predictive_entropy
+from semisup.run import writing
+from semisup.run.csv_files import write_rows
+from semisup.run.directory import PARTS
+from semisup.use import least_sure
+from semisup.use.trained import TrainedRun
+
+MOST_PROBABLE = 5
+"""Classes that are written with their probabilities."""
+
+_logger = logging.getLogger(__name__)
+
+
+def predict_images(settings):
+    """Predict images as a command's settings say.
+
+    Args:
+        settings: a `PredictConfig`.
+
+    Raises:
+        UserError: if the run, the images or a folder to write to are not as they should be.
+    """
+    output = Path(settings.output).expanduser()
+    _check_output(output, settings)
+    folder = settings.sort_into and _folder_to_sort_into(settings)
+    candidates = settings.least_sure and least_sure.Candidates(
+        settings.least_sure, settings.uncertainty, settings.duplicates, output
+    )
+    trained = TrainedRun(
+        settings.logdir, settings.step, settings.eval_batch_size, settings.relocated
+    )
+    images = _images(settings, trained)
+    if folder and images.files is None:
+        raise UserError("--sort_into sorts files, which this data set has not: give --images")
+    calibration = trained.calibration(settings.calibrated_by)
+    _logger.info(calibration.describe())
+    how = "copy" if settings.copy else "link"
+    show = _progress(len(images))
+    with writing.replacing(output) as temporary:
+        open_writer = _json_lines if output.suffix == ".jsonl" else _csv
+        with open_writer(temporary, trained.class_names) as write:
+            for prediction in trained.predict(images):
+                probabilities = calibration.probabilities(prediction.logits)
+                write([images.names[index] for index in prediction.indices], probabilities)
+                if folder:
+                    guesses = [trained.class_names[row.argmax()] for row in probabilities]
+                    for index, guess in zip(prediction.indices, guesses, strict=True):
+                        place = folder / class_folders.folder_name(guess)
+                        class_folders.place(images.files[index], place, how)
+                if candidates:
+                    candidates.add(prediction.indices, probabilities, prediction.embeddings)
+                show(prediction.indices[-1] + 1)
+        show(len(images))
+        count = len(images) - _tell_skipped(images)
+    _logger.info("wrote %s: the predictions of %s images", output, f"{count:,}")
+    if folder:
+        _logger.info("wrote %s: the images by class", folder)
+    if candidates:
+        candidates.write(images, trained.class_names)
+
+
+def _tell_skipped(images):
+    """Name the images that could not be read, and return how many they are."""
+    for index, reason in images.skipped:
+        _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
+    if len(images.skipped) == len(images):
+        raise UserError("none of the images could be read")
+    if images.skipped:
+        _logger.warning("%d of %d images could not be read", len(images.skipped), len(images))
+    return len(images.skipped)
+
+
+def _check_output(output, settings):
+    if output.suffix not in (".csv", ".jsonl"):
+        raise UserError(f"--output={settings.output}: its name has to end in .csv or .jsonl")
+    if not output.parent.is_dir():
+        raise UserError(f"--output={settings.output}: there is no folder {output.parent}")
+    parent = output.parent.resolve()
+    if parent == Path(settings.logdir).expanduser().resolve() and output.name in PARTS:
+        raise UserError(
+            f"--output={settings.output} is the evaluation's own file: give another name"
+        )
+    if settings.list and output.resolve() == Path(settings.list).expanduser().resolve():
+        raise UserError(f"--output={settings.output} is the list of images itself")
+
+
+def _images(settings, trained):
+    """Return the images that the settings name, or those without labels that the run has."""
+    preparation = trained.preparation
+    if settings.images:
+        return new_images.in_folder(settings.images, preparation)
+    if settings.list:
+        return new_images.listed(settings.list, preparation)
+    dataset, split = settings.dataset, settings.split
+    if not dataset:
+        own = trained.task.unlabelled_images(trained.config)
+        if own is None:
+            raise UserError(
+                "which images? give --images=FOLDER, --list=FILE or --dataset=NAME: "
+                f"{settings.logdir} was trained without unlabelled images"
+            )
+        dataset, split = own
+        _logger.info("the unlabelled images of the run: %s, %s", dataset, split)
+    return new_images.of_dataset(dataset, split, preparation, trained.config.resolved_data_dir)[1]
+
+
+def _folder_to_sort_into(settings):
+    folder = class_folders.empty_folder(settings.sort_into)
+    images = Path(settings.images or os.devnull).expanduser().resolve()
+    if images in (folder.resolve(), *folder.resolve().parents):
+        raise UserError(
+            f"--sort_into={settings.sort_into} lies in the folder of the images: give one beside it"
+        )
+    return folder
+
+
+@contextlib.contextmanager
+def _csv(path, class_names):
+    """Yield a function that writes rows of names and (k, classes) probabilities."""
+    best = range(1, min(MOST_PROBABLE, len(class_names)) + 1)
+    header = ["path", "class", "probability", "entropy"]
+    header += [name for place in best for name in (f"class_{place}", f"probability_{place}")]
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        write_rows(file, [header])
+
+        def write(names, probabilities):
+            rows = []
+            for name, entropy, found in _found(names, probabilities, class_names):
+                cells = [cell for guess, value in found for cell in (guess, f"{value:.6f}")]
+                rows.append([name, *cells[:2], f"{entropy:.6f}", *cells])
+            write_rows(file, rows)
+
+        yield write
+
+
+@contextlib.contextmanager
+def _json_lines(path, class_names):
+    """Yield a function that writes a line of JSON for each image: see `_csv`."""
+    with open(path, "w", encoding="utf-8") as file:
+
+        def write(names, probabilities):
+            for name, entropy, found in _found(names, probabilities, class_names):
+                best = [{"class": guess, "probability": round(value, 6)} for guess, value in found]
+                line = {"path": name, **best[0], "entropy": round(entropy, 6)}
+                file.write(json.dumps({**line, "most_probable": best}) + "\n")
+
+        yield write
+
+
+def _found(names, probabilities, class_names):
+    """Yield name, entropy and the most probable classes with their probabilities."""
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :MOST_PROBABLE]
+    entropies = predictive_entropy(probabilities)
+    for name, entropy, row, best in zip(names, entropies, probabilities, order, strict=True):
+        yield name, float(entropy), [(class_names[guess], float(row[guess])) for guess in best]
+
+
+def _progress(count):
+    """Return a function that shows how many of the images are done, on a terminal."""
+    if not sys.stdout.isatty():
+        return lambda done: None
+    bar = keras.utils.Progbar(count, unit_name="image")
+    shown = 0
+
+    def show(done):
+        nonlocal shown
+        if done > shown:
+            shown = done
+            bar.update(done)
+
+    return show

@@ -1,0 +1,61 @@
+"""Calibration: the temperature and the expected calibration error."""
+
+import json
+
+import numpy as np
+import pytest
+
+from semisup.errors import UserError
+from semisup.run import calibration
+from semisup.run.directory import RunDirectory
+
+RNG = np.random.default_rng(0)
+
+
+def test_calibration_error_is_the_weighted_distance_of_confidence_and_accuracy():
+    # Three of four right at 90 %, one of two at 60 %; the bins of these are different ones.
+    probabilities = np.array([[0.9, 0.1]] * 4 + [[0.4, 0.6]] * 2)
+    labels = np.array([0, 0, 0, 1, 1, 0])
+    error = calibration.expected_calibration_error(probabilities, labels)
+    assert error == pytest.approx((4 * 0.15 + 2 * 0.1) / 6)
+
+
+def test_calibration_error_agrees_with_a_loop_over_the_bins():
+    probabilities = RNG.dirichlet(np.ones(4), 500)
+    labels = RNG.integers(0, 4, 500)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    expected = 0.0
+    for number in range(15):
+        inside = (confidence > number / 15) & (confidence <= (number + 1) / 15)
+        if inside.any():
+            expected += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
+    assert calibration.expected_calibration_error(probabilities, labels) == pytest.approx(expected)
+
+
+def test_temperature_undoes_a_factor_of_the_logits():
+    logits = RNG.normal(size=(4000, 3)) * 2
+    labels = (logits + RNG.gumbel(size=logits.shape)).argmax(axis=1)
+    assert calibration.fit_temperature(logits * 5, labels) == pytest.approx(5, rel=0.1)
+    assert calibration.fit_temperature(logits[:0], labels[:0]) == 1
+
+
+def test_three_right_predictions_count_as_four_of_five():
+    logits, labels = np.eye(3) * 4, np.arange(3)
+    temperature = calibration.fit_temperature(logits, labels)
+    confidence = calibration.Calibration(temperature).probabilities(logits).max()
+    assert confidence == pytest.approx(4 / 5, abs=1e-3)
+
+
+def test_a_run_keeps_its_calibration_for_one_step(tmp_path):
+    run = RunDirectory(tmp_path)
+    logits = RNG.normal(size=(50, 3)) * 9
+    fitted = calibration.calibrate(run, 7, logits, RNG.integers(0, 3, 50), "validation images")
+    assert fitted.temperature > 1
+    assert calibration.read(run, 7) == fitted
+    assert calibration.read(run, 8) is None
+    assert calibration.read(run) == fitted
+    content = json.loads((tmp_path / "calibration.json").read_text())
+    assert content["expected_calibration_error"] < content["uncalibrated_error"]
+    (tmp_path / "calibration.json").write_text('{"temperature": 0, "step": 7, "fitted_on": ""}')
+    with pytest.raises(UserError, match=r"calibration.json is damaged: temperature"):
+        calibration.read(run, 7)

@@ -1,0 +1,42 @@
+"""The evaluation of a run on another data set than its own."""
+
+import json
+import os
+
+import running
+from made_runs import write_image
+
+pytestmark = running.needs_commands
+
+
+def evaluate(run, folder, *flags):
+    return running.call("eval", f"--logdir={run.path}", f"--dataset=folder:{folder}", *flags)
+
+
+def test_another_folder_is_measured_by_the_names_of_its_classes(run, tmp_path):
+    # Two of the three classes, of which one is spelt with a composed character.
+    write_image(tmp_path / "more" / "test" / "red" / "a.png", (255, 0, 0))
+    write_image(tmp_path / "more" / "test" / "red" / "b.png", (0, 255, 0))
+    write_image(tmp_path / "more" / "test" / "tr\u00e9s bleu" / "c.png", (0, 0, 255))
+    status, out, err = evaluate(run, tmp_path / "more")
+    assert status == 0, err
+    with open(run.file("evaluations", "more.json"), encoding="utf-8") as file:
+        content = json.load(file)
+    assert content["images"] == 3
+    assert abs(content["error"] - 1 / 3) < 1e-6
+    assert content["per_class_accuracy"] == {"green": None, "red": 0.5, "tr\u00e9s bleu": 1.0}
+    assert 0 <= content["expected_calibration_error"] <= 1
+    assert os.path.exists(run.file("evaluations", "more.csv"))
+    assert not os.path.exists(run.file("evaluation.json"))
+    assert "expected calibration error" in out
+
+
+def test_classes_that_a_run_does_not_know_are_refused_by_name(run, tmp_path):
+    for name in ("red", "purple", "black"):
+        write_image(tmp_path / "more" / "test" / name / "a.png", (255, 0, 0))
+    status, _, err = evaluate(run, tmp_path / "more")
+    assert status == 2
+    assert "does not know: black, purple;" in err
+    status, _, err = evaluate(run, tmp_path / "more", "--figures")
+    assert status == 2
+    assert "--figures has no effect with --dataset" in err

@@ -1,0 +1,243 @@
+"""Predictions for new images, and what else is made of them."""
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+import running
+from made_runs import BLUE, write_image
+from PIL import Image
+
+from semisup.data import new_images
+from semisup.use import least_sure
+
+pytestmark = running.needs_commands
+
+
+def predict(run, *flags):
+    return running.call("predict", f"--logdir={run.path}", *flags)
+
+
+def rows(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_predictions_say_class_probability_and_entropy_and_name_what_is_broken(
+    run, new, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    before = contents(new)
+    status, out, err = predict(run, "--images=new", "--eval_batch_size=2")
+    assert status == 0, err
+    found = {row["path"]: row for row in rows("predictions.csv")}
+    assert list(found) == [
+        f"new/{name}" for name in ("a.png", "deep/b.png", "deep/dark.png", "deep/dark_again.png")
+    ]
+    first = found["new/a.png"]
+    assert first["class"] == first["class_1"] == "red"
+    assert found["new/deep/b.png"]["class"] == "green"
+    probabilities = [float(first[f"probability_{place}"]) for place in (1, 2, 3)]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert sum(probabilities) == pytest.approx(1, abs=1e-5)
+    entropy = -sum(p * np.log(p) for p in probabilities if p)
+    assert float(first["entropy"]) == pytest.approx(entropy, abs=1e-4)
+    assert "not read: new/broken.jpg" in err
+    assert "1 of 5 images could not be read" in err
+    assert "calibrated on 6 validation images" in out
+    assert contents(new) == before
+
+
+def test_json_lines_hold_the_same_and_a_list_says_which_images(run, new, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.txt").write_text("new/a.png\n\nnew/missing.png\nnew/deep/b.png\n")
+    status, _, err = predict(run, "--list=list.txt", "--output=out.jsonl")
+    assert status == 0, err
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [(line["path"], line["class"]) for line in lines] == [
+        ("new/a.png", "red"),
+        ("new/deep/b.png", "green"),
+    ]
+    assert lines[0]["most_probable"][0]["class"] == "red"
+    assert lines[0]["probability"] == lines[0]["most_probable"][0]["probability"]
+    assert "not read: new/missing.png" in err
+
+
+def test_images_are_sorted_into_an_empty_folder_by_links_or_copies(run, new, tmp_path):
+    write_image(new / "other" / "a.png", (250, 0, 0))
+    for flag, is_link in (("--nocopy", True), ("--copy", False)):
+        folder = tmp_path / flag
+        flags = (f"--images={new}", f"--sort_into={folder}", f"--output={tmp_path}/out.csv")
+        assert predict(run, *flags, flag)[0] == 0
+        names = {str(path.relative_to(folder)) for path in folder.rglob("*.png")}
+        assert {"red/a.png", "red/a_2.png", "green/b.png"} <= names
+        assert (folder / "red" / "a.png").is_symlink() == is_link
+        assert (folder / "red" / "a.png").read_bytes() == (new / "a.png").read_bytes()
+    status, _, err = predict(run, *flags)
+    assert status == 2
+    assert "is not empty" in err
+
+
+def test_the_least_sure_images_are_labelled_and_moved_into_class_folders(
+    run, new, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert predict(run, "--images=new", "--least_sure=3", "--duplicates=0.999")[0] == 0
+    table = rows("least_sure.csv")
+    # One of the two dark images, which are near duplicates, comes first.
+    assert os.path.basename(table[0]["path"]).startswith("dark")
+    assert len(table) == 3
+    with Image.open("least_sure.png") as sheet:
+        assert sheet.format == "PNG"
+    status, _, err = predict(run, "--images=new", "--least_sure=3")
+    assert status == 2
+    assert "least_sure.csv exists" in err
+
+    status, _, err = running.call("label", "--into=photos")
+    assert (status, "photos cannot be read" in err) == (2, True)
+    for name in ("red", BLUE):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+    write_image(tmp_path / "photos" / "red" / os.path.basename(table[0]["path"]), (9, 9, 9))
+    kept = contents(tmp_path / "photos")
+
+    def label(*labels):
+        lines = [f"{row['path']};{name}" for row, name in zip(table, labels, strict=False)]
+        text = "\n".join(["path;label", *lines])
+        (tmp_path / "least_sure.csv").write_text(text, encoding="utf-8")
+        return running.call("label", "--into=photos")
+
+    status, _, err = label("red", "purple")
+    assert status == 2
+    assert "line 3: purple is none of the classes red" in err
+    assert contents(tmp_path / "photos") == kept
+    # A composed and a decomposed character are the same.
+    status, out, _ = label("red", "tr\u00e9s bleu")
+    assert status == 0
+    assert "moved 2 images" in out
+    after = contents(tmp_path / "photos")
+    assert len(after) == len(kept) + 2
+    assert kept.items() <= after.items()
+    assert not os.path.exists(table[0]["path"])
+
+
+def test_without_flags_an_adaptation_predicts_its_targets_unlabelled_images(
+    adaptation, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = predict(adaptation)
+    assert status == 0, err
+    found = rows("predictions.csv")
+    assert len(found) == 24
+    assert all(("(255" in row["path"]) == (row["class"] == "red") for row in found)
+
+
+def test_the_evaluation_of_an_adaptation_predicts_a_target_without_labels(adaptation):
+    flag = f"--logdir={adaptation.path}"
+    status, _, err = running.call("eval", flag, package="domain_adaptation")
+    assert status == 0, err
+    found = rows(adaptation.file("predictions.csv"))
+    assert len(found) == 24
+    assert {row["label"] for row in found} == {""}
+
+
+def test_the_temperature_of_a_run_that_held_out_labels_serves_another(run, clusters, new, tmp_path):
+    flags = (f"--images={new}", f"--output={tmp_path / 'out.csv'}")
+    assert predict(run, *flags)[0] == 0
+    status, out, _ = predict(clusters, *flags, f"--calibrated_by={run.path}")
+    assert status == 0
+    assert "calibrated on 6 validation images" in out
+    status, _, err = predict(run, *flags, f"--calibrated_by={clusters.path}")
+    assert status == 2
+    assert "holds no calibration.json" in err
+
+
+def test_a_clustering_assigns_new_images_and_takes_no_other_data(clusters, new, tmp_path):
+    output = tmp_path / "out.csv"
+    assert predict(clusters, f"--images={new}", f"--output={output}")[0] == 0
+    assert [row["class"] for row in rows(output)][:2] == ["1", "0"]
+    status, _, err = running.call("eval", f"--logdir={clusters.path}", "--dataset=mnist_5k")
+    assert status == 2
+    assert "whose clusters are no classes" in err
+
+
+def test_a_split_of_a_data_set_is_predicted_without_files(run, tmp_path):
+    output = tmp_path / "out.csv"
+    flags = ("--dataset=optdigits", "--split=test", f"--output={output}")
+    assert predict(run, *flags)[0] == 0
+    found = rows(output)
+    assert len(found) == 359
+    assert found[7]["path"] == "optdigits/test[7]"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--images=a", "--list=b"], "give one of --images, --list"),
+        (["--images={new}", "--output=a.txt"], "has to end in .csv or .jsonl"),
+        (["--images={new}", "--output=none/a.csv"], "there is no folder none"),
+        (["--images={new}", "--output={run}/predictions.csv"], "the evaluation's own file"),
+        (["--images={new}", "--sort_into={new}/sorted"], "lies in the folder of the images"),
+        (["--images=nowhere"], "there is no such folder"),
+        (["--split=test"], "--split has no effect without --dataset"),
+        (["--dataset=optdigits", "--split=extra"], "has no split 'extra'"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(run, new, tmp_path, monkeypatch, flags, message):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = predict(run, *(flag.format(new=new, run=run.path) for flag in flags))
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("binary", ["predict", "label", "export"])
+def test_help_imports_nothing_heavy(binary):
+    code = (
+        f"import sys; sys.argv = ['x', '--help']\nfrom semisup import {binary}\n"
+        f"try: {binary}.main()\nexcept SystemExit as end: assert not end.code\n"
+        "assert not {'keras', 'tensorflow', 'numpy'} & set(sys.modules)"
+    )
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_an_image_becomes_one_as_the_run_was_trained_on(tmp_path):
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (8, 8), dtype=np.uint8)
+    for value in (0, 4095):
+        deep = (pixels.astype("uint16") * 16) % 4096
+        deep[0, 0] = value
+        path = tmp_path / "photos" / "train" / f"{value}" / "a.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(deep).save(path)
+    preparation = new_images.Preparation((8, 8, 1), 0, f"folder:{tmp_path / 'photos'}")
+    half = tmp_path / "half.png"
+    Image.fromarray(np.full((8, 8), 2047, "uint16")).save(half)
+    # Twelve bits, as the training's images have, though these values have eleven.
+    assert preparation.of_file(half).max() == 127
+    assert preparation.of_file(path).shape == (8, 8, 1)
+    wide = tmp_path / "wide.png"
+    Image.fromarray(pixels[:4]).save(wide)
+    assert preparation.of_file(wide).shape == (8, 8, 1)
+    assert preparation.of_array(np.zeros((5, 5, 3), np.uint8)).shape == (8, 8, 1)
+
+
+def test_entropy_and_margin_order_images_in_their_own_ways():
+    probabilities = np.array([[0.5, 0.5, 0.0], [0.6, 0.2, 0.2], [1.0, 0.0, 0.0]])
+    assert least_sure.uncertainty(probabilities, "margin").argmax() == 0
+    assert least_sure.uncertainty(probabilities, "entropy").argmax() == 1
+
+
+def test_one_of_each_group_of_near_duplicates_is_chosen_the_least_sure_first():
+    embeddings = np.array([[1.0, 0], [2.0, 0.01], [0, 1], [0, 0.5]])
+    chosen = least_sure.choose(np.array([0.1, 0.4, 0.2, 0.3]), embeddings, 4, 0.99)
+    assert chosen.tolist() == [1, 3]
+    assert len(least_sure.choose(np.arange(4.0), embeddings, 3, 1.1)) == 3
