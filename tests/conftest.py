@@ -23,3 +23,13 @@ def data_dir():
     if not path:
         pytest.skip("SEMISUP_DATA_DIR names no folder of TFDS data sets")
     return path
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A complete run of 60 steps on labelled and unlabelled images, which no test may change."""
+    import running
+
+    status, run = running.train(tmp_path_factory.mktemp("whole"))
+    assert status == 0
+    return run

@@ -15,6 +15,7 @@ from unittest import mock
 
 import keras
 import numpy as np
+import processes
 import pytest
 
 from semisup.run import monitoring, training
@@ -108,6 +109,26 @@ def train(folder, logdir="run", task=task, **settings):
     """
     settings = config(folder, logdir, task, **settings)
     return training.train(settings, task), RunDirectory(settings.logdir)
+
+
+def copy(run, folder, name="run"):
+    """Copies a run for a test that changes it.
+
+    Returns:
+        The `RunDirectory` of the copy, `folder/name`.
+    """
+    return RunDirectory(shutil.copytree(run.path, os.path.join(folder, name)))
+
+
+def resume(run, task=task, **changes):
+    """Trains a run in this process with its own settings, or some other ones.
+
+    Returns:
+        The exit status.
+    """
+    saved = run.read_config()["settings"]
+    settings = task.config_class(**{**saved, "logdir": run.path, **changes})
+    return training.train(settings, task)
 
 
 def train_until(step, folder, logdir="run", task=task, **settings):
@@ -233,15 +254,26 @@ def predicted_elsewhere(run, images, folder, package="semisup"):
     return np.load(os.path.join(folder, "predicted.npy"))
 
 
-def start(binary, *flags, package="semisup", **environment):
+def start(binary, *flags, package="semisup"):
     """Starts a binary of a package, its output captured."""
-    return subprocess.Popen(
-        [sys.executable, "-m", f"{package}.{binary}", *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
+    return processes.Process(processes.run, f"{package}.{binary}", *flags)
+
+
+def start_and_kill(step, *flags):
+    """Starts a training that kills its own process after a step, its output captured."""
+    return processes.Process(_train_and_kill, step, flags)
+
+
+def _train_and_kill(step, flags):
+    log = monitoring.Logging.on_step
+
+    def log_and_kill(callback, logs):
+        log(callback, logs)
+        if callback.step == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    monitoring.Logging.on_step = log_and_kill
+    processes.run("semisup.train", *flags)
 
 
 def finish(process, timeout=300):
@@ -250,8 +282,7 @@ def finish(process, timeout=300):
     Returns:
         Exit status, standard output and standard error.
     """
-    out, err = process.communicate(timeout=timeout)
-    return process.returncode, out, err
+    return process.finish(timeout)
 
 
 def interrupt(process, number, run, step):
@@ -259,7 +290,7 @@ def interrupt(process, number, run, step):
     deadline = time.monotonic() + 240
     path = os.path.join(run.checkpoints, f"step_{step:08d}.npz")
     while not os.path.exists(path):
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, finish(process)
         assert time.monotonic() < deadline, "no checkpoint appeared"
         time.sleep(0.005)
     with contextlib.suppress(ProcessLookupError):
