@@ -1,5 +1,6 @@
-"""What the tests share: a quiet TensorFlow, real data where it is given, subprocesses."""
+"""What the tests share: a quiet TensorFlow, real data where it is given, a trained run."""
 
+import functools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -33,3 +34,11 @@ def whole(tmp_path_factory):
     status, run = running.train(tmp_path_factory.mktemp("whole"))
     assert status == 0
     return run
+
+
+@pytest.fixture
+def quick_tsne(monkeypatch):
+    """Fewer steps of t-SNE than a figure that anybody looks at takes."""
+    from sklearn import manifold
+
+    monkeypatch.setattr(manifold, "TSNE", functools.partial(manifold.TSNE, max_iter=250))

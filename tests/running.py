@@ -18,7 +18,7 @@ import numpy as np
 import processes
 import pytest
 
-from semisup.run import monitoring, training
+from semisup.run import checkpoints, monitoring, training
 from semisup.run.directory import RunDirectory
 from semisup.task import TASK as task
 
@@ -50,7 +50,7 @@ COMMON = {
 }
 WITH_LABELS = {
     "sup_per_batch": 3,
-    "augmentation": "affine",
+    "augmentation": "inversion",
     "walker_weight_envelope": "linear",
     "walker_weight_envelope_steps": 30,
 }
@@ -118,6 +118,26 @@ def copy(run, folder, name="run"):
         The `RunDirectory` of the copy, `folder/name`.
     """
     return RunDirectory(shutil.copytree(run.path, os.path.join(folder, name)))
+
+
+def cut(run, folder, step):
+    """Copies a complete run as a kill after a step would have left it.
+
+    Args:
+        run: the run.
+        folder: folder of the copy.
+        step: the last step with a checkpoint.
+
+    Returns:
+        The `RunDirectory` of the copy, whose log goes on after the step.
+    """
+    copied = copy(run, folder)
+    for later in checkpoints.list_steps(copied.checkpoints):
+        if later > step:
+            os.remove(os.path.join(copied.checkpoints, f"step_{later:08d}.npz"))
+    for name in ("results.json", "model.keras"):
+        os.remove(copied.file(name))
+    return copied
 
 
 def resume(run, task=task, **changes):
