@@ -63,16 +63,16 @@ WITHOUT_LABELS = {
 }
 
 
-def tiny_network(folder):
+def tiny_network(folder, channels=1):
     """Path of a small network with dropout."""
-    path = os.path.join(folder, "tiny.keras")
+    path = os.path.join(folder, f"tiny{channels}.keras")
     if not os.path.exists(path):
         layers = keras.layers
         # The file keeps its weights: they have to be the same in every folder.
         keras.utils.set_random_seed(0)
         keras.Sequential(
             [
-                keras.Input((28, 28, 1)),
+                keras.Input((28, 28, channels)),
                 layers.Rescaling(1 / 255),
                 layers.AveragePooling2D(4),
                 layers.Flatten(),
@@ -120,18 +120,19 @@ def copy(run, folder, name="run"):
     return RunDirectory(shutil.copytree(run.path, os.path.join(folder, name)))
 
 
-def cut(run, folder, step):
+def cut(run, folder, step, name="run"):
     """Copies a complete run as a kill after a step would have left it.
 
     Args:
         run: the run.
         folder: folder of the copy.
         step: the last step with a checkpoint.
+        name: name of the copy.
 
     Returns:
         The `RunDirectory` of the copy, whose log goes on after the step.
     """
-    copied = copy(run, folder)
+    copied = copy(run, folder, name)
     for later in checkpoints.list_steps(copied.checkpoints):
         if later > step:
             os.remove(os.path.join(copied.checkpoints, f"step_{later:08d}.npz"))
