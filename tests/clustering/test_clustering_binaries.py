@@ -123,7 +123,6 @@ PLACED = {
     "eval_interval": 40,
     "checkpoint_interval": 30,
     "centroid_noise": 1e-6,
-    "augmentation": "none",
 }
 
 
@@ -318,6 +317,7 @@ def test_ablation_refuses_what_has_no_effect_beside_it(tmp_path):
 def test_more_clusters_than_evaluated_images_are_evaluated_without_k_means(tmp_path):
     settings = {"max_steps": 10, "eval_interval": 10, "reg_warmup_steps": 5, "warmup_steps": 0}
     settings |= {"init_with_kmeans": False, "augmentation": "none"}
+    settings["virtual_embeddings_per_class"] = 1
     run = train(tmp_path, num_clusters=1001, unsup_samples=1100, **settings)
     # Nor were the centroids placed by it.
     assert running.weights(run, 10)["model/model/centroids_placed"] == 0
