@@ -201,8 +201,10 @@ def test_kernels_and_histograms_reach_tensorboard(tmp_path):
             keras.layers.Dense(8),
         ]
     )
-    network.save(tmp_path / "tiny.keras")
-    _, run = running.train(tmp_path, inspect_interval=20, histograms=True, max_steps=20)
+    path = str(tmp_path / "convolution.keras")
+    network.save(path)
+    settings = {"inspect_interval": 20, "histograms": True, "max_steps": 20}
+    _, run = running.train(tmp_path, architecture=path, **settings)
     events = EventAccumulator(run.file("layers"), size_guidance={"tensors": 0})
     events.Reload()
     tags = events.Tags()["tensors"]
