@@ -133,23 +133,20 @@ def placed(tmp_path_factory):
 
 
 def test_a_training_goes_on_from_the_average_that_k_means_saw(placed, tmp_path):
-    run = train(tmp_path, average_decay=0.9, **PLACED)
-    saved = running.weights(run, 30)
+    assert placed.read_config()["settings"]["average_decay"] > 0
+    saved = running.weights(placed, 30)
     kernel = next(name for name in saved if name.endswith("dense/kernel") and "model/" in name)
     # The average begins again.
     assert saved["model/model/averaged_steps"] == 0
-    assert not np.array_equal(running.weights(placed, 30)[kernel], saved[kernel])
+    raw = train(tmp_path, average_decay=0.0, **PLACED)
+    assert not np.array_equal(running.weights(raw, 30)[kernel], saved[kernel])
+    # Embeddings of the average lie around the centroids.
+    assert_placed(placed)
+
+
+def assert_placed(run):
+    """The centroids of a checkpoint of step 30 are the means of its clustered embeddings."""
     model, config = load_run(run.path, step=30)
-    embeddings = evaluation.Predictor(model).embeddings(task.load_data(config).train.images)
-    centroids = keras.ops.convert_to_numpy(model.centroids)[:: config.virtual_embeddings_per_class]
-    nearest = np.linalg.norm(embeddings[:, None] - centroids, axis=2).argmin(axis=1)
-    for cluster in range(10):
-        center = embeddings[nearest == cluster].mean(axis=0)
-        np.testing.assert_allclose(centroids[cluster], center, atol=1e-3)
-
-
-def test_centroids_are_placed_at_the_means_of_clustered_embeddings(placed):
-    model, config = load_run(placed.path, step=30)
     images = task.load_data(config).train.images
     embeddings = evaluation.Predictor(model).embeddings(images)
     centroids = keras.ops.convert_to_numpy(model.centroids)[:: config.virtual_embeddings_per_class]
@@ -160,10 +157,14 @@ def test_centroids_are_placed_at_the_means_of_clustered_embeddings(placed):
         np.testing.assert_allclose(
             centroids[cluster], embeddings[nearest == cluster].mean(axis=0), atol=1e-3
         )
-    entry = next(e for e in placed.read_metrics() if "k_means_squared_distance" in e)
+    entry = next(e for e in run.read_metrics() if "k_means_squared_distance" in e)
     assert entry["k_means_squared_distance"] == pytest.approx(
         np.mean(distances.min(axis=1) ** 2), rel=1e-3
     )
+
+
+def test_centroids_are_placed_at_the_means_of_clustered_embeddings(placed):
+    assert_placed(placed)
 
 
 @running.needs_commands
