@@ -21,8 +21,12 @@ install_project test
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
 echo "== TensorFlow =="
-KERAS_BACKEND=tensorflow "$PYTHON" -m pytest -n auto --maxprocesses=4 -m "not slow" "$@"
+KERAS_BACKEND=tensorflow "$PYTHON" -m pytest -n auto --maxprocesses=4 --dist=worksteal \
+  -m "not slow" "$@"
 echo "== JAX =="
-# Most of the time goes into compiling what runs once.
-KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 "$PYTHON" -m pytest -n auto --maxprocesses=4 \
-  -m "backend and not slow" "$@"
+# Most of the time goes into compiling what runs once, and many tests compile the same.
+export JAX_COMPILATION_CACHE_DIR=$(mktemp -d)
+trap 'rm -rf "$JAX_COMPILATION_CACHE_DIR"' EXIT
+JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.1 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 \
+  KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
+  "$PYTHON" -m pytest -n auto --maxprocesses=4 --dist=worksteal -m "backend and not slow" "$@"

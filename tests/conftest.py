@@ -1,5 +1,6 @@
-"""What the tests share: a quiet TensorFlow, real data where it is given, subprocesses."""
+"""What the tests share: a quiet TensorFlow, real data where it is given, a trained run."""
 
+import functools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -23,3 +24,21 @@ def data_dir():
     if not path:
         pytest.skip("SEMISUP_DATA_DIR names no folder of TFDS data sets")
     return path
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A complete run of 60 steps on labelled and unlabelled images, which no test may change."""
+    import running
+
+    status, run = running.train(tmp_path_factory.mktemp("whole"))
+    assert status == 0
+    return run
+
+
+@pytest.fixture
+def quick_tsne(monkeypatch):
+    """Fewer steps of t-SNE than a figure that anybody looks at takes."""
+    from sklearn import manifold
+
+    monkeypatch.setattr(manifold, "TSNE", functools.partial(manifold.TSNE, max_iter=250))

@@ -15,9 +15,10 @@ from unittest import mock
 
 import keras
 import numpy as np
+import processes
 import pytest
 
-from semisup.run import monitoring, training
+from semisup.run import checkpoints, monitoring, training
 from semisup.run.directory import RunDirectory
 from semisup.task import TASK as task
 
@@ -49,7 +50,7 @@ COMMON = {
 }
 WITH_LABELS = {
     "sup_per_batch": 3,
-    "augmentation": "affine",
+    "augmentation": "inversion",
     "walker_weight_envelope": "linear",
     "walker_weight_envelope_steps": 30,
 }
@@ -62,16 +63,16 @@ WITHOUT_LABELS = {
 }
 
 
-def tiny_network(folder):
+def tiny_network(folder, channels=1):
     """Path of a small network with dropout."""
-    path = os.path.join(folder, "tiny.keras")
+    path = os.path.join(folder, f"tiny{channels}.keras")
     if not os.path.exists(path):
         layers = keras.layers
         # The file keeps its weights: they have to be the same in every folder.
         keras.utils.set_random_seed(0)
         keras.Sequential(
             [
-                keras.Input((28, 28, 1)),
+                keras.Input((28, 28, channels)),
                 layers.Rescaling(1 / 255),
                 layers.AveragePooling2D(4),
                 layers.Flatten(),
@@ -108,6 +109,47 @@ def train(folder, logdir="run", task=task, **settings):
     """
     settings = config(folder, logdir, task, **settings)
     return training.train(settings, task), RunDirectory(settings.logdir)
+
+
+def copy(run, folder, name="run"):
+    """Copies a run for a test that changes it.
+
+    Returns:
+        The `RunDirectory` of the copy, `folder/name`.
+    """
+    return RunDirectory(shutil.copytree(run.path, os.path.join(folder, name)))
+
+
+def cut(run, folder, step, name="run"):
+    """Copies a complete run as a kill after a step would have left it.
+
+    Args:
+        run: the run.
+        folder: folder of the copy.
+        step: the last step with a checkpoint.
+        name: name of the copy.
+
+    Returns:
+        The `RunDirectory` of the copy, whose log goes on after the step.
+    """
+    copied = copy(run, folder, name)
+    for later in checkpoints.list_steps(copied.checkpoints):
+        if later > step:
+            os.remove(os.path.join(copied.checkpoints, f"step_{later:08d}.npz"))
+    for name in ("results.json", "model.keras"):
+        os.remove(copied.file(name))
+    return copied
+
+
+def resume(run, task=task, **changes):
+    """Trains a run in this process with its own settings, or some other ones.
+
+    Returns:
+        The exit status.
+    """
+    saved = run.read_config()["settings"]
+    settings = task.config_class(**{**saved, "logdir": run.path, **changes})
+    return training.train(settings, task)
 
 
 def train_until(step, folder, logdir="run", task=task, **settings):
@@ -233,15 +275,26 @@ def predicted_elsewhere(run, images, folder, package="semisup"):
     return np.load(os.path.join(folder, "predicted.npy"))
 
 
-def start(binary, *flags, package="semisup", **environment):
+def start(binary, *flags, package="semisup"):
     """Starts a binary of a package, its output captured."""
-    return subprocess.Popen(
-        [sys.executable, "-m", f"{package}.{binary}", *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
+    return processes.Process(processes.run, f"{package}.{binary}", *flags)
+
+
+def start_and_kill(step, *flags):
+    """Starts a training that kills its own process after a step, its output captured."""
+    return processes.Process(_train_and_kill, step, flags)
+
+
+def _train_and_kill(step, flags):
+    log = monitoring.Logging.on_step
+
+    def log_and_kill(callback, logs):
+        log(callback, logs)
+        if callback.step == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    monitoring.Logging.on_step = log_and_kill
+    processes.run("semisup.train", *flags)
 
 
 def finish(process, timeout=300):
@@ -250,8 +303,7 @@ def finish(process, timeout=300):
     Returns:
         Exit status, standard output and standard error.
     """
-    out, err = process.communicate(timeout=timeout)
-    return process.returncode, out, err
+    return process.finish(timeout)
 
 
 def interrupt(process, number, run, step):
@@ -259,7 +311,7 @@ def interrupt(process, number, run, step):
     deadline = time.monotonic() + 240
     path = os.path.join(run.checkpoints, f"step_{step:08d}.npz")
     while not os.path.exists(path):
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, finish(process)
         assert time.monotonic() < deadline, "no checkpoint appeared"
         time.sleep(0.005)
     with contextlib.suppress(ProcessLookupError):

@@ -353,7 +353,7 @@ class RunDirectory:
         Raises:
             UserError: if a line is damaged in another way.
         """
-        entries = reading.read_lines(self.file("metrics.jsonl"), files.Entry, reading.Number)
+        entries = reading.read_lines(self.file("metrics.jsonl"), files.Entry)
         config = self.read_json("config.json")
         held_out = config is not None and config.get("settings", {}).get("validation_samples")
         return list(map(_with_validation_error, entries)) if held_out else entries

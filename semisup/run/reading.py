@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import tomllib
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import msgspec
 
@@ -27,6 +27,16 @@ Value = Scalar
 for _ in range(_DEPTH):
     Value = Scalar | list[Value] | dict[str, Value]
 
+
+# msgspec works out at each call what a type says, but what a class says once.
+class _Anything(TypedDict):
+    value: Value
+
+
+class _Measured(TypedDict):
+    value: Number
+
+
 _JSON_BYTES = 256 * 2**20
 _LOG_BYTES = 2**30
 # The time to read a dotted key grows with the square of its length: one second at this size.
@@ -34,13 +44,12 @@ _TOML_BYTES = 2**14
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
 
 
-def read_json(path, type, rest=Value):
+def read_json(path, type):
     """Read a JSON file that holds an object.
 
     Args:
         path: the file.
-        type: type of the object, a `TypedDict` say. It may have further fields.
-        rest: type of each field, also of those that `type` does not name.
+        type: type of the object, a `TypedDict` say. It may have further fields, of any `Value`.
 
     Returns:
         The object as a dictionary, or None if there is no such file.
@@ -51,16 +60,15 @@ def read_json(path, type, rest=Value):
     content = _bytes(path, _JSON_BYTES)
     if content is None:
         return None
-    return _checked(_decoded(path, content, _json), type, rest, path)
+    return _checked(_decoded(path, content, _json), type, _Anything, path)
 
 
-def read_lines(path, type, rest=Value):
-    """Read a log of one JSON object a line.
+def read_lines(path, type):
+    """Read a log of one JSON object of numbers a line.
 
     Args:
         path: the file.
         type: type of an object: see `read_json`.
-        rest: type of each field: see `read_json`.
 
     Returns:
         List of dictionaries, empty if there is no such file. A line that is no JSON, as a kill
@@ -78,7 +86,7 @@ def read_lines(path, type, rest=Value):
             raise _nested(where) from None
         except ValueError:
             continue
-        entries.append(_checked(entry, type, rest, where))
+        entries.append(_checked(entry, type, _Measured, where))
     return entries
 
 
@@ -156,23 +164,31 @@ def _checked(content, type, rest, where):
     if text := _mistake({name: content[name] for name in content if name in known}, type):
         raise UserError(f"{where} is damaged: {text}")
     for name, part in content.items():
-        if text := _mistake(part, rest, name):
+        if text := _mistake({"value": part}, rest, name):
             raise UserError(f"{where} is damaged: {text}")
     return content
 
 
-def _mistake(content, type, name=""):
-    """Describe what is wrong with a content, and where; return None if nothing is."""
+def _mistake(content, type, name=None):
+    """Describe what is wrong with a content, and where; return None if nothing is.
+
+    Args:
+        content: a dictionary.
+        type: its type.
+        name: what its only field, `value`, is called in the file, if it is not the content itself.
+    """
     try:
         msgspec.convert(content, type)
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `")
         reason = _MISSING.sub(r"it lacks \1", reason).replace("`", "")
-        place = name + place.removeprefix("$").removesuffix("`")
-        field, dots, deeper = place.removeprefix(".").partition("[...]")
-        if dots and field in content:
+        place = place.removeprefix("$").removeprefix(".").removesuffix("`")
+        field, dots, deeper = place.partition("[...]")
+        if name is not None:
+            place = name + place.removeprefix("value")
+        elif dots and field in content:
             place = f"{field}.{_wrong_key(content, type, field)}{deeper}"
-        return f"{shown(place.removeprefix('.'))}: {reason}" if place else reason
+        return f"{shown(place)}: {reason}" if place else reason
     except UnicodeEncodeError as error:
         return f"{shown(error.object)} is not valid Unicode"
     return None

@@ -192,6 +192,7 @@ class Session:
         self.model = model
         self.signals = signals
         self.first_step = step
+        self._pipelines = {}
         self.predictor = task.predictor(model, config.eval_batch_size, found)
         self.recorder = monitoring.Recorder(run)
         spe = config.steps_per_execution
@@ -226,7 +227,7 @@ class Session:
 
     def fit(self):
         """Train to the last step, or until a signal."""
-        self._write_start(self.first_step)
+        self._write_start()
         self.steering.begin(self.model)
         while self.step < self.config.max_steps:
             self._evaluate_if_due()
@@ -242,7 +243,7 @@ class Session:
         interval = self.steering.eval_interval
         for start, length, epochs in segments(self.step, self.config.max_steps, interval):
             self.model.fit(
-                self.data.batches(start),
+                self._batches(start),
                 steps_per_epoch=length,
                 epochs=epochs,
                 shuffle=False,
@@ -292,11 +293,18 @@ class Session:
             config.steps_per_execution,
         )
 
-    def _write_start(self, step):
-        writer = self.recorder.writer
+    def _write_start(self):
+        writer, step = self.recorder.writer, self.first_step
         monitoring.write_model_graph(writer, getattr(self.model, "network", self.model))
-        monitoring.write_input_images(writer, self.model, first_batch(self.data, step), step)
+        batch = next(iter(self._batches(step).as_numpy_iterator()))
+        monitoring.write_input_images(writer, self.model, batch, step)
         writer.flush()
+
+    def _batches(self, step):
+        """Return the batches from a step on; their pipeline takes time to build."""
+        if step not in self._pipelines:
+            self._pipelines = {step: self.data.batches(step)}
+        return self._pipelines[step]
 
     def _measured(self, step):
         """Return what an evaluation of a step measured, or nothing."""

@@ -12,7 +12,7 @@ import pytest
 import running
 from PIL import Image
 
-from clustering import load_run
+from clustering import load_model, load_run
 from clustering import task as clustering_task
 from clustering.centroids import PlaceCentroids
 from clustering.config import TrainConfig
@@ -63,30 +63,34 @@ def normalized_network(folder):
     return path
 
 
-@pytest.mark.parametrize(
-    ("step", "settings"),
-    [
-        (5, {"reg_warmup_steps": 0}),
-        (25, {}),
-        (45, {"steps_per_execution": 5, "crop_size": 24}),
-    ],
-)
-def test_a_clustering_killed_before_or_after_k_means_resumes_to_the_same_bits(
-    tmp_path, step, settings, capsys
-):
-    settings = dict(settings)
-    if "crop_size" in settings:
-        settings["architecture"] = normalized_network(tmp_path)
-    whole = train(tmp_path, "whole", **settings)
-    run = running.train_until(step, tmp_path, "killed", task, **settings)
-    assert checkpoints.list_steps(run.checkpoints)[-1] == step - 5
-    train(tmp_path, "killed", **settings)
-    assert f"at step {step - 5}" in capsys.readouterr().out
-    running.assert_same_weights(whole, run, 60)
-    assert running.losses(whole) == running.losses(run)
+WINDOWS = {"reg_warmup_steps": 0, "steps_per_execution": 5, "crop_size": 24}
 
 
-def test_k_means_is_saved_at_once_and_never_run_again(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory):
+    """A run on windows that k-means begins, with batch normalisation and five steps at once."""
+    folder = tmp_path_factory.mktemp("windows")
+    return train(folder, architecture=normalized_network(folder), **WINDOWS)
+
+
+def test_a_clustering_killed_before_k_means_resumes_to_the_same_bits(trained, tmp_path, capsys):
+    run = running.train_until(25, tmp_path, "killed", task)
+    assert checkpoints.list_steps(run.checkpoints)[-1] == 20
+    train(tmp_path, "killed")
+    assert "at step 20" in capsys.readouterr().out
+    running.assert_same_weights(trained, run, 60)
+    assert running.losses(trained) == running.losses(run)
+
+
+def test_a_clustering_killed_after_k_means_resumes_to_the_same_bits(windows, tmp_path, capsys):
+    run = running.cut(windows, tmp_path, 40)
+    assert running.resume(run, task) == 0
+    assert "at step 40" in capsys.readouterr().out
+    running.assert_same_weights(windows, run, 60)
+    assert running.losses(windows) == running.losses(run)
+
+
+def test_k_means_is_saved_at_once_and_never_run_again(windows, tmp_path, monkeypatch):
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
@@ -98,43 +102,51 @@ def test_k_means_is_saved_at_once_and_never_run_again(tmp_path, monkeypatch):
         if int(keras.ops.convert_to_numpy(callback.model.centroids_placed)):
             raise KeyboardInterrupt
 
+    settings = {**WINDOWS, "architecture": windows.read_config()["settings"]["architecture"]}
     with monkeypatch.context() as patch:
         patch.setattr(PlaceCentroids, "on_train_batch_begin", begin_until_k_means)
         with pytest.raises(KeyboardInterrupt):
-            train(tmp_path)
+            train(tmp_path, **settings)
     run = running.RunDirectory(tmp_path / "run")
-    assert checkpoints.list_steps(run.checkpoints)[-1] == 30
-    saved = running.weights(run, 30)
+    assert checkpoints.list_steps(run.checkpoints) == [0]
+    saved = running.weights(run, 0)
     assert saved["model/model/centroids_placed"] == 1
     with monkeypatch.context() as patch:
         patch.setattr("clustering.centroids.k_means", stop)
-        train(tmp_path)
+        assert running.resume(run, task) == 0
     placed = [entry for entry in run.read_metrics() if "k_means_squared_distance" in entry]
-    assert [entry["step"] for entry in placed] == [30]
-    running.assert_same_weights(train(tmp_path, "whole"), run, 60)
+    assert [entry["step"] for entry in placed] == [0]
+    running.assert_same_weights(windows, run, 60)
 
 
-def test_a_training_goes_on_from_the_average_that_k_means_saw(tmp_path):
-    settings = {"average_decay": 0.9, "max_steps": 40, "checkpoint_interval": 30}
-    run = train(tmp_path, **settings, centroid_noise=1e-6, eval_interval=40)
-    saved = running.weights(run, 30)
+PLACED = {
+    "max_steps": 40,
+    "eval_interval": 40,
+    "checkpoint_interval": 30,
+    "centroid_noise": 1e-6,
+}
+
+
+@pytest.fixture(scope="module")
+def placed(tmp_path_factory):
+    """A run whose centroids lie at their clusters' means at step 30."""
+    return train(tmp_path_factory.mktemp("placed"), **PLACED)
+
+
+def test_a_training_goes_on_from_the_average_that_k_means_saw(placed, tmp_path):
+    assert placed.read_config()["settings"]["average_decay"] > 0
+    saved = running.weights(placed, 30)
     kernel = next(name for name in saved if name.endswith("dense/kernel") and "model/" in name)
     # The average begins again.
     assert saved["model/model/averaged_steps"] == 0
-    settings["average_decay"] = 0.0
-    raw = train(tmp_path, "raw", **settings, centroid_noise=1e-6, eval_interval=40)
+    raw = train(tmp_path, average_decay=0.0, **PLACED)
     assert not np.array_equal(running.weights(raw, 30)[kernel], saved[kernel])
-    model, config = load_run(run.path, step=30)
-    embeddings = evaluation.Predictor(model).embeddings(task.load_data(config).train.images)
-    centroids = keras.ops.convert_to_numpy(model.centroids)[:: config.virtual_embeddings_per_class]
-    nearest = np.linalg.norm(embeddings[:, None] - centroids, axis=2).argmin(axis=1)
-    for cluster in range(10):
-        center = embeddings[nearest == cluster].mean(axis=0)
-        np.testing.assert_allclose(centroids[cluster], center, atol=1e-3)
+    # Embeddings of the average lie around the centroids.
+    assert_placed(placed)
 
 
-def test_centroids_are_placed_at_the_means_of_clustered_embeddings(tmp_path):
-    run = train(tmp_path, max_steps=40, checkpoint_interval=30, centroid_noise=1e-6)
+def assert_placed(run):
+    """The centroids of a checkpoint of step 30 are the means of its clustered embeddings."""
     model, config = load_run(run.path, step=30)
     images = task.load_data(config).train.images
     embeddings = evaluation.Predictor(model).embeddings(images)
@@ -152,16 +164,13 @@ def test_centroids_are_placed_at_the_means_of_clustered_embeddings(tmp_path):
     )
 
 
-def test_without_k_means_the_centroids_stay_where_they_are_trained_to(tmp_path):
-    run = train(tmp_path, init_with_kmeans=False)
-    assert running.weights(run, 60)["model/model/centroids_placed"] == 0
-    assert not any("k_means_squared_distance" in entry for entry in run.read_metrics())
+def test_centroids_are_placed_at_the_means_of_clustered_embeddings(placed):
+    assert_placed(placed)
 
 
 @running.needs_commands
 @pytest.mark.backend
-def test_training_has_the_same_bits_whatever_the_labels(tmp_path, monkeypatch):
-    whole = train(tmp_path, "whole")
+def test_training_has_the_same_bits_whatever_the_labels(trained, tmp_path, monkeypatch):
     load = clustering_task.load_dataset
 
     def wrong(*arguments, **options):
@@ -175,18 +184,20 @@ def test_training_has_the_same_bits_whatever_the_labels(tmp_path, monkeypatch):
     monkeypatch.setattr(clustering_task, "load_dataset", wrong)
     monkeypatch.setattr(clustering_task, "load_classes", None)
     other = train(tmp_path, "other")
-    running.assert_same_weights(whole, other, 60)
-    assert running.losses(whole) == running.losses(other)
-    assert whole.read_record() == other.read_record()
+    running.assert_same_weights(trained, other, 60)
+    assert running.losses(trained) == running.losses(other)
+    assert trained.read_record() == other.read_record()
 
 
-def test_a_folder_of_images_without_classes_is_clustered_and_its_files_assigned(tmp_path):
+def test_a_folder_of_images_without_classes_is_clustered_and_its_files_assigned(
+    tmp_path, quick_tsne
+):
     photographs(tmp_path / "photos")
     settings = {
         "dataset": f"folder:{tmp_path / 'photos'}",
         "num_clusters": 3,
         "unsup_samples": -1,
-        "augmentation": "mnist",
+        "augmentation": "none",
     }
     run = train(tmp_path, **settings)
     status, out, err = evaluate(run, "--figures")
@@ -221,7 +232,7 @@ def test_unlabelled_images_beside_those_to_train_with_are_added_by_a_flag(tmp_pa
     assert "--extra_split" not in data.notes[-1]
 
 
-def test_evaluation_compares_with_the_classes_and_draws_figures(trained):
+def test_evaluation_compares_with_the_classes_and_draws_figures(trained, quick_tsne):
     status, out, err = evaluate(trained, "--figures", "--projector")
     assert status == 0, err
     assert len(Path(trained.file("eval", "embeddings.tsv")).read_text().splitlines()) == 1000
@@ -267,19 +278,19 @@ def test_images_of_another_split_are_trained_on_besides(tmp_path):
     assert found.any(axis=1).all()
 
 
-def test_windows_are_cut_while_training(tmp_path):
-    run = train(tmp_path, crop_size=20, architecture="mnist_model_dropout", max_steps=40)
-    model, _ = load_run(run.path)
-    assert model.network.input_shape == (None, 20, 20, 1)
+def test_windows_are_cut_while_training(windows):
+    model, _ = load_run(windows.path)
+    assert model.network.input_shape == (None, 24, 24, 1)
     assert evaluation.Predictor(model).labels(np.zeros((3, 28, 28, 1), "uint8")).shape == (3,)
 
 
-def test_the_exported_model_predicts_like_the_run(trained, tmp_path):
+def test_the_exported_model_predicts_like_the_run(trained):
     model, _ = load_run(trained.path)
     images = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1), dtype=np.uint8)
-    expected = model.predict(images, verbose=0)
-    found = running.predicted_elsewhere(trained, images, tmp_path, "clustering")
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    exported = load_model(trained.file("model.keras"))
+    np.testing.assert_allclose(
+        exported.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-5
+    )
 
 
 def test_the_folder_of_a_run_is_not_that_of_a_semi_supervised_one():
@@ -288,9 +299,12 @@ def test_the_folder_of_a_run_is_not_that_of_a_semi_supervised_one():
     )
 
 
-def test_ablation_draws_the_accuracy_of_a_folder_of_runs(tmp_path):
+def test_ablation_draws_the_accuracy_of_a_folder_of_runs(trained, tmp_path):
     for name, weight in (("a", 0.5), ("b", 1.0)):
-        run = train(tmp_path, f"runs/{name}", max_steps=40, visit_weight=weight)
+        run = running.copy(trained, tmp_path / "runs", name)
+        saved = run.read_config()
+        saved["settings"]["visit_weight"] = weight
+        run.write_json("config.json", saved)
         assert evaluate(run)[0] == 0
     status, out, err = call("eval", f"--ablation={tmp_path / 'runs'}")
     assert status == 0, err
@@ -318,8 +332,12 @@ def test_ablation_refuses_what_has_no_effect_beside_it(tmp_path):
 
 def test_more_clusters_than_evaluated_images_are_evaluated_without_k_means(tmp_path):
     settings = {"max_steps": 10, "eval_interval": 10, "reg_warmup_steps": 5, "warmup_steps": 0}
-    settings["init_with_kmeans"] = False
+    settings |= {"init_with_kmeans": False, "augmentation": "none"}
+    settings["virtual_embeddings_per_class"] = 1
     run = train(tmp_path, num_clusters=1001, unsup_samples=1100, **settings)
+    # Nor were the centroids placed by it.
+    assert running.weights(run, 10)["model/model/centroids_placed"] == 0
+    assert not any("k_means_squared_distance" in entry for entry in run.read_metrics())
     status, out, err = evaluate(run)
     assert status == 0, err
     content = run.read_json("evaluation.json")
@@ -348,15 +366,14 @@ def test_evaluation_follows_a_training_and_finds_a_folder_that_has_moved(tmp_pat
     assert all(name.startswith(os.path.join("test", "all", "shelf_")) for name in names)
 
 
-def test_a_clustering_begins_with_the_network_of_a_semi_supervised_run(tmp_path):
-    status, first = running.train(tmp_path, "first", max_steps=20)
-    assert status == 0
-    settings = {"initial_run": first.path, "learning_rate": 1e-12, "minimum_learning_rate": 0}
-    config = running.config(tmp_path, "second", task, **settings)
+def test_a_clustering_begins_with_the_network_of_a_semi_supervised_run(whole, tmp_path):
+    settings = {"initial_run": whole.path, "learning_rate": 1e-12, "minimum_learning_rate": 0}
+    settings |= {"max_steps": 10, "eval_interval": 10, "reg_warmup_steps": 5, "warmup_steps": 0}
+    config = running.config(tmp_path, "second", task, **settings, augmentation="none")
     status, _, err = call("train", *running.arguments(config))
     assert status == 0, err
-    trained = running.weights(first, 20)
-    begun = running.weights(running.RunDirectory(config.logdir), 60)
+    trained = running.weights(whole, 60)
+    begun = running.weights(running.RunDirectory(config.logdir), 10)
     kernels = [name for name in trained if name.startswith("model/dense") and "kernel" in name]
     assert kernels
     for name in kernels:

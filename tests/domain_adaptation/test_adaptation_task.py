@@ -1,6 +1,7 @@
 """Tests of what a configuration of an adaptation stands for: its data and its settings."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from semisup.data import datasets
 from semisup.data.datasets import DataSet, Split
 from semisup.errors import UserError
 from semisup.report import reporting
+from semisup.run import training
 
 SETTINGS = {
     "walker_weight_envelope_delay": 0,
@@ -179,23 +181,40 @@ def test_a_run_is_named_after_its_domains(source, target, folder):
     assert config(dataset=source, target_dataset=target).resolved_logdir == folder
 
 
-@pytest.mark.parametrize("similarity", ["association", "mmd", "coral"])
-def test_training_reads_no_label_of_the_target(tmp_path, monkeypatch, similarity):
-    settings = {**SETTINGS, "similarity": similarity, "max_steps": 20}
-    _, usual = running.train(tmp_path, "usual", task=task, **settings)
+@pytest.fixture
+def without_target_labels(monkeypatch):
+    """Returns a function after which the target's training images have no labels."""
     load = datasets.load_dataset
 
-    def without_target_labels(name, **options):
+    def without(name, **options):
         data = load(name, **options)
         if name != "optdigits":
             return data
         train = Split(data.splits["train"].images, None)
         return dataclasses.replace(data, splits={**data.splits, "train": train})
 
-    monkeypatch.setattr(adaptation_task, "load_dataset", without_target_labels)
+    return lambda: monkeypatch.setattr(adaptation_task, "load_dataset", without)
+
+
+def test_training_reads_no_label_of_the_target(tmp_path, without_target_labels):
+    settings = {**SETTINGS, "max_steps": 20}
+    _, usual = running.train(tmp_path, "usual", task=task, **settings)
+    without_target_labels()
     _, blind = running.train(tmp_path, "blind", task=task, **settings)
     running.assert_same_weights(usual, blind, 20)
     assert running.losses(usual) == running.losses(blind)
+
+
+@pytest.mark.parametrize("similarity", ["association", "mmd", "coral"])
+def test_batches_hold_no_label_of_the_target(tmp_path, without_target_labels, similarity):
+    config = running.config(tmp_path, "run", task, similarity=similarity, **SETTINGS)
+    usual = training.first_batch(task.load_data(config), 7)
+    without_target_labels()
+    blind = training.first_batch(task.load_data(config), 7)
+    (labelled, unlabelled), labels = usual
+    assert len(labels) == len(labelled)
+    for one, other in zip((labelled, unlabelled, labels), (*blind[0], blind[1]), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def write_images(folder, count=8, colours=False):
@@ -215,8 +234,7 @@ def folder_settings(tmp_path, **settings):
     return {
         "dataset": f"folder:{tmp_path / 'source'}",
         "target_dataset": f"folder:{tmp_path / 'target'}",
-        "architecture": "svhn_model",
-        "emb_size": 4,
+        "architecture": running.tiny_network(tmp_path, channels=3),
         "max_steps": 4,
         "eval_interval": 4,
         "checkpoint_interval": 4,
@@ -229,11 +247,26 @@ def folder_settings(tmp_path, **settings):
     }
 
 
-def test_a_folder_of_images_without_labels_can_be_the_target(tmp_path):
-    settings = folder_settings(tmp_path, validation_samples=4)
-    status, run = running.train(tmp_path, "run", task=task, **settings)
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory):
+    """A run on two folders, measured on images that were held out of the source."""
+    folder = tmp_path_factory.mktemp("adapted")
+    settings = folder_settings(folder, validation_samples=4)
+    status, _ = running.train(folder, task=task, **settings)
     assert status == 0
-    results = run.read_json("results.json")
+    return folder
+
+
+def moved(adapted, folder):
+    """Copies the run and its folders of images, for a test that changes them."""
+    shutil.copytree(adapted, folder, dirs_exist_ok=True)
+    config = folder / "run" / "config.json"
+    config.write_text(config.read_text().replace(str(adapted), str(folder)))
+    return running.RunDirectory(folder / "run")
+
+
+def test_a_folder_of_images_without_labels_can_be_the_target(adapted):
+    results = running.RunDirectory(adapted / "run").read_json("results.json")
     assert results["evaluated_on"] == "validation images"
     assert "validation_error" in results
     assert "test_error" not in results
@@ -260,9 +293,8 @@ def test_a_target_folder_may_have_labels_for_its_test_images_alone(tmp_path):
     assert content["target"]["images"] == 6, "coloured"
 
 
-def test_test_images_of_the_target_may_come_after_the_training(tmp_path):
-    settings = folder_settings(tmp_path, validation_samples=4)
-    _, run = running.train(tmp_path, "run", task=task, **settings)
+def test_test_images_of_the_target_may_come_after_the_training(adapted, tmp_path):
+    run = moved(adapted, tmp_path)
     for name in ("a", "b"):
         write_images(tmp_path / "target" / "test" / name, count=3, colours=True)
     reporting.evaluate_run(EvalConfig(logdir=run.path), task)
@@ -283,11 +315,8 @@ def test_a_setting_of_another_term_is_refused(similarity, name, value):
     config(similarity="none", **{name: value})
 
 
-def test_other_test_images_than_those_of_the_training_are_refused(tmp_path):
-    status, run = running.train(
-        tmp_path, "run", task=task, **folder_settings(tmp_path, validation_samples=4)
-    )
-    assert status == 0
+def test_other_test_images_than_those_of_the_training_are_refused(adapted, tmp_path):
+    run = moved(adapted, tmp_path)
     write_images(tmp_path / "source" / "test" / "a" / "more", count=1)
     with pytest.raises(UserError, match="the source test images are not those of the training"):
         reporting.evaluate_run(EvalConfig(logdir=run.path), task)

@@ -2,10 +2,10 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from running import COMPILATIONS
 
 from semisup import AssociativeModel, architectures
 from semisup.architectures import transfer
-from tests.running import COMPILATIONS
 
 pytestmark = pytest.mark.backend
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 import running
@@ -25,12 +26,9 @@ from semisup.task import TASK as task
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A complete run of 40 steps."""
-    folder = tmp_path_factory.mktemp("trained")
-    status, run = running.train(folder, max_steps=40)
-    assert status == 0
-    return run
+def trained(whole, tmp_path_factory):
+    """A complete run of 60 steps."""
+    return running.copy(whole, tmp_path_factory.mktemp("trained"))
 
 
 @pytest.mark.parametrize("binary", ["train", "eval"])
@@ -98,7 +96,7 @@ def test_evaluation_counts_every_test_image_once(trained):
     status, out, err = running.call("eval", f"--logdir={trained.path}", "--eval_batch_size=333")
     assert status == 0, err
     content = trained.read_json("evaluation.json")
-    assert content["step"] == 40
+    assert content["step"] == 60
     assert content["images"] == 1000
     matrix = np.array(content["confusion_matrix"])
     np.testing.assert_array_equal(matrix.sum(axis=1), np.full(10, 100))
@@ -115,10 +113,10 @@ def test_evaluation_of_an_earlier_checkpoint_and_of_one_that_is_missing(trained)
     assert "step 20:" in out
     status, _, err = running.call("eval", f"--logdir={trained.path}", "--step=21")
     assert status == 2
-    assert "there are 10, 20, 30, 40" in err
+    assert "there are 10, 20, 30, 40, 50, 60" in err
 
 
-def test_figures_are_drawn_from_the_run_directory_alone(trained, tmp_path):
+def test_figures_are_drawn_from_the_run_directory_alone(trained, tmp_path, quick_tsne):
     moved = tmp_path / "moved"
     shutil.copytree(trained.path, moved)
     status, out, err = running.call("eval", f"--logdir={moved}", "--figures")
@@ -209,7 +207,7 @@ def test_evaluation_refuses_other_data_than_that_of_the_training(trained, tmp_pa
 
 def test_a_loaded_run_predicts_with_the_error_that_it_recorded(trained):
     model, config = loading.load_run(trained.path)
-    assert config.max_steps == 40
+    assert config.max_steps == 60
     test = load_dataset("mnist_5k", splits=("test",)).splits["test"]
     predicted = model.predict(test.images, verbose=0).argmax(axis=1)
     assert np.mean(predicted != test.labels) == trained.read_json("results.json")["test_error"]
@@ -244,6 +242,15 @@ def write_photos(folder):
                 image.save(target / f"{name}{index}.png")
 
 
+def photo_network(folder):
+    """Path of a small network for `write_photos`."""
+    layers = keras.layers
+    path = str(folder / "photos.keras")
+    stack = [layers.Rescaling(1 / 255), layers.AveragePooling2D(4), layers.Flatten()]
+    keras.Sequential([keras.Input((16, 16, 3)), *stack, layers.Dense(16)]).save(path)
+    return path
+
+
 def test_a_folder_of_images_is_learnt_and_evaluated_after_it_has_moved(tmp_path):
     write_photos(tmp_path / "photos")
     for split in ("train", "test"):
@@ -258,7 +265,8 @@ def test_a_folder_of_images_is_learnt_and_evaluated_after_it_has_moved(tmp_path)
         "--sup_per_class=-1",
         "--sup_per_batch=4",
         "--unsup_batch_size=8",
-        "--architecture=svhn_model",
+        f"--architecture={photo_network(tmp_path)}",
+        "--learning_rate=1e-2",
         "--augmentation=affine",
         "--max_steps=60",
         "--eval_interval=20",
@@ -316,7 +324,7 @@ def test_a_folder_without_test_images_is_measured_on_held_out_ones(tmp_path):
     (tmp_path / "photos" / "train").rmdir()
     settings = {
         "dataset": f"folder:{tmp_path / 'photos'}",
-        "architecture": "svhn_model",
+        "architecture": photo_network(tmp_path),
         "sup_per_class": 1,
         "unsup_batch_size": 4,
         "max_steps": 10,
@@ -382,11 +390,15 @@ def test_errors_become_a_line_and_an_exit_status(capsys, error, status, line):
     ("backend", "reason"), [("jaxx", ""), ("torch", ": no command runs on PyTorch")]
 )
 def test_a_backend_that_commands_do_not_run_on_exits_2_with_one_line(tmp_path, backend, reason):
-    status, _, err = running.finish(
-        running.start("train", f"--logdir={tmp_path / 'run'}", KERAS_BACKEND=backend)
+    ended = subprocess.run(
+        [sys.executable, "-m", "semisup.train", f"--logdir={tmp_path / 'run'}"],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     line = f"KERAS_BACKEND={backend} has to be tensorflow or jax, and be installed{reason}"
-    assert (status, err.strip()) == (2, f"semisup-train: {line}")
+    assert (ended.returncode, ended.stderr.strip()) == (2, f"semisup-train: {line}")
 
 
 def test_settings_of_keras_in_the_users_home_are_not_obeyed(tmp_path):
@@ -460,27 +472,25 @@ def test_a_training_says_what_it_runs_on_and_that_a_gpu_is_not_used(tmp_path, mo
     assert backend.describe(processor) == "16 CPU cores"
 
 
-def test_following_ends_when_nobody_trains_any_more(tmp_path):
-    _, run = running.train(tmp_path, max_steps=20)
-    os.remove(run.file("results.json"))
+def test_following_ends_when_nobody_trains_any_more(whole, tmp_path):
+    run = running.cut(whole, tmp_path, 20)
     status, out, err = running.call(
         "eval", f"--logdir={run.path}", "--follow", "--poll_seconds=0.1"
     )
     assert status == 0, err
-    assert "has stopped at step" in out
+    assert "has stopped at step 20" in out
 
 
-def test_averaged_weights_are_evaluated_and_exported_while_training_goes_on(tmp_path):
-    _, whole = running.train(tmp_path, "whole", average_decay=0.9)
-    running.train(tmp_path, "parts", max_steps=30, average_decay=0.9)
-    _, parts = running.train(tmp_path, "parts", average_decay=0.9)
-    running.assert_same_weights(whole, parts, 60)
-    _, plain = running.train(tmp_path, "plain")
-    kernel = next(name for name in running.weights(plain, 60) if name.endswith("dense/kernel"))
+def test_averaged_weights_are_evaluated_and_exported_while_training_goes_on(whole, tmp_path):
+    _, averaged = running.train(tmp_path, "averaged", average_decay=0.9)
+    parts = running.cut(averaged, tmp_path, 30)
+    assert running.resume(parts) == 0
+    running.assert_same_weights(averaged, parts, 60)
+    kernel = next(name for name in running.weights(whole, 60) if name.endswith("dense/kernel"))
     np.testing.assert_array_equal(
-        running.weights(plain, 60)[kernel], running.weights(whole, 60)[kernel]
+        running.weights(whole, 60)[kernel], running.weights(averaged, 60)[kernel]
     )
-    averaged, raw = (loading.load_run(run.path)[0] for run in (whole, plain))
+    of_average, raw = (loading.load_run(run.path)[0] for run in (averaged, whole))
     assert not np.array_equal(
-        np.asarray(averaged.trainable_variables[0]), np.asarray(raw.trainable_variables[0])
+        np.asarray(of_average.trainable_variables[0]), np.asarray(raw.trainable_variables[0])
     )

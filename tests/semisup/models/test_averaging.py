@@ -300,9 +300,7 @@ def residual_network(momentum):
     return keras.Model(images, layers.Dense(32)(x))
 
 
-@pytest.mark.parametrize(
-    ("momentum", "decay", "steps"), [(0.95, 0.99, 100), (0.9, 0.99, 100), (0.9, 0.999, 150)]
-)
+@pytest.mark.parametrize(("momentum", "decay", "steps"), [(0.95, 0.99, 100), (0.9, 0.999, 150)])
 def test_averages_of_a_residual_network_err_no_more_than_its_weights(momentum, decay, steps):
     from sklearn.datasets import load_digits
 

@@ -758,8 +758,8 @@ def test_text_and_curves_stand_out_in_both_colour_schemes():
             assert contrast(colours[f"c{place}"], colours["page"]) >= 3
 
 
-def test_an_evaluation_writes_the_page_after_its_figures(tmp_path):
-    _, run = running.train(tmp_path, max_steps=20)
+def test_an_evaluation_writes_the_page_after_its_figures(whole, tmp_path):
+    run = running.copy(whole, tmp_path)
 
     def draw(run, step, drawings):
         # Who follows a training sees the page before it ends.
@@ -779,7 +779,7 @@ def test_an_evaluation_writes_the_page_after_its_figures(tmp_path):
     assert len(list(tree.iter("img"))) == 1
     content = run.read_json("evaluation.json")
     assert repr(content["error"]) in {node.get("value") for node in tree.iter("data")}
-    assert "of 20: training complete" in text_of(next(tree.iter("header")))
+    assert "of 60: training complete" in text_of(next(tree.iter("header")))
     logged = {tag for entry in run.read_metrics() for tag in entry} - {"step", "seconds"}
     drawn = sum(len(chart) for group in charts(tree).values() for chart in group)
     assert drawn == len(logged)

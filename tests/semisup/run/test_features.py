@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import running
 from keras import ops
 
 from clustering.task import TASK as clustering
@@ -10,7 +11,6 @@ from semisup.errors import UserError
 from semisup.run import features
 from semisup.run.loading import load_run
 from semisup.task import TASK as semisup
-from tests import running
 
 pytestmark = [pytest.mark.backend, running.needs_commands]
 

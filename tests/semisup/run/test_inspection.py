@@ -116,10 +116,7 @@ def test_gradients_vanish_below_epsilon():
     assert inspection.vanishing(1e-6, 100, 1e-8) is None
 
 
-@pytest.mark.parametrize("interval", [40, 0])
-def test_a_layer_whose_gradient_explodes_in_a_logged_step_is_named(
-    tmp_path, monkeypatch, capsys, interval
-):
+def test_a_layer_whose_gradient_explodes_in_a_logged_step_is_named(tmp_path, monkeypatch, capsys):
     apply = optimizers.SteerableAdam.apply
 
     def with_an_explosion(optimizer, grads, trainable_variables=None):
@@ -130,10 +127,17 @@ def test_a_layer_whose_gradient_explodes_in_a_logged_step_is_named(
 
     monkeypatch.setattr(optimizers.SteerableAdam, "apply", with_an_explosion)
     settings = {"walker_weight_envelope": "none", "walker_weight_envelope_steps": 1}
-    running.train(tmp_path, inspect_interval=interval, **settings)
+    running.train(tmp_path, inspect_interval=40, **settings)
     err = capsys.readouterr().err
-    assert err.count("explodes: its length is") == (1 if interval else 0)
-    assert ("step 50: the gradient of layer dense" in err) == bool(interval)
+    assert err.count("explodes: its length is") == 1
+    assert "step 50: the gradient of layer dense" in err
+
+
+def test_without_an_interval_nothing_is_watched(tmp_path):
+    run = running.RunDirectory(tmp_path)
+    off = inspection.Inspection(None, run.path, 0, 10, False, None, 10, 1)
+    # There is no model to look at.
+    off.on_step({})
 
 
 def test_a_loss_that_is_switched_on_is_no_explosion(tmp_path, monkeypatch, capsys):
@@ -170,17 +174,16 @@ def test_a_loss_whose_time_has_not_come_is_no_reason_to_warn(tmp_path, monkeypat
     assert "vanishes" not in capsys.readouterr().err
 
 
-def test_a_network_is_traced_for_the_first_look_alone(tmp_path, monkeypatch):
+def test_looking_changes_no_weight_and_traces_the_network_for_the_first_look_alone(
+    tmp_path, monkeypatch
+):
     # Keras remembers each tracing for ever.
     traced, trace = [], layer_calls.trace
     monkeypatch.setattr(layer_calls, "trace", lambda net: traced.append(net) or trace(net))
-    running.train(tmp_path, inspect_interval=20)
-    assert len(traced) == 2
-
-
-def test_looking_changes_no_weight(tmp_path):
     _, plain = running.train(tmp_path, "plain", inspect_interval=0)
+    assert traced == []
     _, looked = running.train(tmp_path, "looked", inspect_interval=20, histograms=True)
+    assert len(traced) == 2
     running.assert_same_weights(plain, looked, 60)
     assert logged(plain, "gradient_norm/") == {}
     assert list(logged(looked, "gradient_norm/")) == [20, 40, 60]
@@ -198,8 +201,10 @@ def test_kernels_and_histograms_reach_tensorboard(tmp_path):
             keras.layers.Dense(8),
         ]
     )
-    network.save(tmp_path / "tiny.keras")
-    _, run = running.train(tmp_path, inspect_interval=20, histograms=True, max_steps=20)
+    path = str(tmp_path / "convolution.keras")
+    network.save(path)
+    settings = {"inspect_interval": 20, "histograms": True, "max_steps": 20}
+    _, run = running.train(tmp_path, architecture=path, **settings)
     events = EventAccumulator(run.file("layers"), size_guidance={"tensors": 0})
     events.Reload()
     tags = events.Tags()["tensors"]

@@ -1,7 +1,11 @@
 """Tests of live settings: what a file may change, when, and that a resume brings it back."""
 
+import functools
 import os
+from pathlib import Path
+from unittest import mock
 
+import keras
 import numpy as np
 import pytest
 import running
@@ -108,26 +112,46 @@ def plain(tmp_path_factory):
     return running.train(tmp_path_factory.mktemp("plain"), **CONSTANT)[1]
 
 
-@pytest.fixture
-def train(tmp_path, monkeypatch):
+def train_while(folder, logdir, contents):
     """Trains while a file changes: its content by the steps before whose look it is written."""
+    path = Path(folder, f"{logdir}.toml")
+    log = monitoring.Logging.on_step
 
-    def run(logdir, contents, until=None):
-        path = tmp_path / f"{logdir}.toml"
-        log = monitoring.Logging.on_step
+    def write_and_log(callback, logs):
+        if callback.step in contents:
+            path.write_text(contents[callback.step])
+        log(callback, logs)
 
-        def write_and_log(callback, logs):
-            if callback.step in contents:
-                path.write_text(contents[callback.step])
-            log(callback, logs)
-            if callback.step == until:
-                raise KeyboardInterrupt
+    with mock.patch.object(monitoring.Logging, "on_step", write_and_log):
+        return running.train(folder, logdir, live_config=str(path), **CONSTANT)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(monitoring.Logging, "on_step", write_and_log)
-            return running.train(tmp_path, logdir, live_config=str(path), **CONSTANT)
 
-    return run
+@pytest.fixture
+def train(tmp_path):
+    """Trains in a folder of the test: see `train_while`."""
+    return functools.partial(train_while, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory):
+    """A training whose rate and weight changed, the weight for a while."""
+    contents = {20: "learning_rate = 1e-3\nwalker_weight = 0.25", 40: "learning_rate = 1e-3"}
+    return train_while(tmp_path_factory.mktemp("changed"), "run", contents)[1]
+
+
+@pytest.fixture(scope="module")
+def evaluated_often(tmp_path_factory):
+    """A training whose file named the flag's rate at step 20, and a new interval at step 30."""
+    rate = "learning_rate = 3e-3"
+    contents = {20: rate, 30: f"{rate}\neval_interval = 5"}
+    return train_while(tmp_path_factory.mktemp("often"), "run", contents)[1]
+
+
+@pytest.fixture(scope="module")
+def steered(tmp_path_factory):
+    """A training whose rate, weight and interval changed at step 20."""
+    contents = {20: "learning_rate = 1e-3\nvisit_weight = 0.5\neval_interval = 15"}
+    return train_while(tmp_path_factory.mktemp("steered"), "run", contents)[1]
 
 
 def logged(run, name):
@@ -136,50 +160,56 @@ def logged(run, name):
 
 @running.needs_commands
 @pytest.mark.backend
-def test_rate_and_weights_follow_the_file_from_the_next_look_on(train):
-    contents = {20: "learning_rate = 1e-3\nwalker_weight = 0.25", 40: "learning_rate = 1e-3"}
-    _, run = train("run", contents)
-    rates = logged(run, "learning_rate")
+def test_rate_and_weights_follow_the_file_from_the_next_look_on(changed):
+    rates = logged(changed, "learning_rate")
     assert rates == pytest.approx({10: 3e-3, 20: 3e-3, 30: 1e-3, 40: 1e-3, 50: 1e-3, 60: 1e-3})
     # The line was taken away: the flag's value is back.
-    weights = logged(run, "weights/walker_loss")
+    weights = logged(changed, "weights/walker_loss")
     assert weights == pytest.approx({10: 1, 20: 1, 30: 0.25, 40: 0.25, 50: 1, 60: 1})
-    assert logged(run, "live/walker_weight") == {20: 0.25, 40: 1}
-    changes = run.read_json("results.json")["live_changes"]
+    assert logged(changed, "live/walker_weight") == {20: 0.25, 40: 1}
+    changes = changed.read_json("results.json")["live_changes"]
     assert [change["step"] for change in changes] == [20, 40]
     assert changes[0]["learning_rate"] == 1e-3
 
 
-def test_a_changed_rate_changes_what_is_learned_and_the_flags_value_does_not(train, plain):
-    _, same = train("same", {20: "learning_rate = 3e-3"})
-    _, other = train("other", {20: "learning_rate = 1e-3"})
-    running.assert_same_weights(plain, same, 60)
-    assert logged(same, "live/learning_rate") == {}
+def test_a_changed_rate_changes_what_is_learned_and_the_flags_value_does_not(
+    changed, evaluated_often, plain
+):
+    running.assert_same_weights(plain, evaluated_often, 60)
+    assert logged(evaluated_often, "live/learning_rate") == {}
     kernel = "optimizer/adam/learning_rate_scale"
-    one, two = running.weights(plain, 60), running.weights(other, 60)
+    one, two = running.weights(plain, 60), running.weights(changed, 60)
     assert two[kernel] == pytest.approx(1 / 3)
     dense = next(name for name in one if name.endswith("dense/kernel"))
     assert not np.array_equal(one[dense], two[dense])
 
 
-def test_evaluations_keep_to_a_new_interval_at_once(train):
-    _, run = train("run", {30: "eval_interval = 5"})
-    assert list(logged(run, "test_error")) == [20, 30, 35, 40, 45, 50, 55, 60]
+def test_evaluations_keep_to_a_new_interval_at_once(evaluated_often):
+    assert list(logged(evaluated_often, "test_error")) == [20, 30, 35, 40, 45, 50, 55, 60]
 
 
-def test_a_changed_interval_changes_no_weight(train, plain):
-    _, other = train("other", {30: "eval_interval = 4"})
-    running.assert_same_weights(plain, other, 60)
+def test_a_changed_interval_changes_no_weight(evaluated_often, plain):
+    running.assert_same_weights(plain, evaluated_often, 60)
 
 
-def test_a_bad_value_is_refused_once_and_the_job_goes_on(train, capsys):
-    status, run = train("run", {10: "learning_rate = 1e-3", 20: "learning_rate = -1"})
+def test_a_bad_value_is_refused_once_and_the_job_goes_on(tmp_path, capsys):
+    path = tmp_path / "live.toml"
+    config = running.config(tmp_path, "run", live_config=str(path), **CONSTANT)
+    model = task.build_model(config, running.record((28, 28, 1), 10))
+    recorder = monitoring.Recorder(running.RunDirectory(config.logdir))
+    steering = live_settings.Steering(config, task.steered, recorder, [], 10)
+    path.write_text("learning_rate = 1e-3")
+    steering.look(model)
+    path.write_text("learning_rate = -1")
+    for _ in range(3):
+        steering.look(model)
     err = capsys.readouterr().err
-    assert status == 0
-    assert err.count("step 20: refused, and nothing changed") == 1
+    assert err.count("step 10: refused, and nothing changed") == 1
     assert err.count("nothing changed") == 1
     assert "learning_rate=-1" in err
-    assert logged(run, "learning_rate")[60] == pytest.approx(1e-3)
+    scale = keras.ops.convert_to_numpy(model.optimizer.learning_rate_scale)
+    assert scale == pytest.approx(1 / 3)
+    recorder.close()
 
 
 def test_stop_saves_and_the_run_goes_on_when_the_line_is_gone(train, plain, tmp_path, capsys):
@@ -195,27 +225,18 @@ def test_stop_saves_and_the_run_goes_on_when_the_line_is_gone(train, plain, tmp_
     running.assert_same_weights(plain, run, 60)
 
 
-def test_a_resume_brings_changes_back_without_the_file(train, tmp_path):
-    contents = {20: "learning_rate = 1e-3\nvisit_weight = 0.5\neval_interval = 15"}
-    _, whole = train("whole", contents)
-    with pytest.raises(KeyboardInterrupt):
-        train("killed", contents, until=50)
-    (tmp_path / "killed.toml").unlink()
+def test_a_resume_brings_changes_back_without_the_file(steered, tmp_path):
+    run = running.cut(steered, tmp_path, 40)
     # Of a file that is missing, nothing is taken back.
-    _, run = running.train(
-        tmp_path, "killed", live_config=str(tmp_path / "killed.toml"), **CONSTANT
-    )
-    running.assert_same_weights(whole, run, 60)
-    assert running.losses(whole) == running.losses(run)
+    assert running.resume(run, live_config=str(tmp_path / "missing.toml")) == 0
+    running.assert_same_weights(steered, run, 60)
+    assert running.losses(steered) == running.losses(run)
 
 
-def test_a_new_eval_interval_flag_overrules_an_older_live_one(train, tmp_path, capsys):
-    with pytest.raises(KeyboardInterrupt):
-        train("run", {10: "eval_interval = 15"}, until=30)
-    (tmp_path / "run.toml").unlink()
-    _, run = running.train(
-        tmp_path, "run", **{**CONSTANT, "eval_interval": 10}, live_config=str(tmp_path / "run.toml")
-    )
+def test_a_new_eval_interval_flag_overrules_an_older_live_one(steered, tmp_path, capsys):
+    run = running.cut(steered, tmp_path, 30)
+    settings = {"eval_interval": 10, "live_config": str(tmp_path / "missing.toml")}
+    assert running.resume(run, **settings) == 0
     assert "eval_interval = 10 (was 15)" in capsys.readouterr().out
     assert list(logged(run, "test_error"))[-3:] == [40, 50, 60]
 

@@ -1,5 +1,6 @@
 """Tests of training as a whole: resuming bit for bit, stopping, refusing, recording."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -22,21 +23,39 @@ from semisup.task import TASK as task
 from semisup.task import compose
 
 
-def test_a_killed_training_resumes_to_the_same_bits(tmp_path):
-    settings = {"steps_per_execution": 5, "max_steps": 200}
-    status, whole = running.train(tmp_path, "whole", **settings)
-    assert status == 0
-    killed = running.config(tmp_path, "killed", **settings)
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """A complete run of 20 steps, which no test may change."""
+    return running.train(tmp_path_factory.mktemp("short"), max_steps=20)[1]
+
+
+@pytest.fixture(scope="module")
+def extended(short, tmp_path_factory):
+    """A run of 20 steps that was trained on to 60, after what may happen in between.
+
+    A log cut short by a kill, and the file of its network gone.
+    """
+    folder = tmp_path_factory.mktemp("extended")
+    run = running.copy(short, folder)
+    with open(run.file("metrics.jsonl"), "a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": 30, "seconds": 1.0, "x": 1.0}) + "\n")
+        file.write('{"step": 40, "sec')
+    saved = run.read_config()
+    saved["settings"]["architecture"] = str(folder / "gone.keras")
+    run.write_json("config.json", saved)
+    assert running.resume(run, max_steps=60, max_checkpoints=2) == 0
+    return run
+
+
+def test_a_killed_training_resumes_to_the_same_bits(whole, tmp_path, capsys):
+    killed = running.config(tmp_path, "killed")
     run = running.RunDirectory(killed.logdir)
-    process = running.start("train", *running.arguments(killed))
-    status, _, _ = running.interrupt(process, running.KILL, run, 70)
+    status, *_ = running.finish(running.start_and_kill(35, *running.arguments(killed)))
     assert status == -running.KILL
-    reached = checkpoints.list_steps(run.checkpoints)[-1]
-    assert 70 <= reached < 200, "the kill came too late to test anything"
-    status, out, err = running.finish(running.start("train", *running.arguments(killed)))
-    assert status == 0, err
-    assert f"at step {reached}" in out
-    running.assert_same_weights(whole, run, 200)
+    assert checkpoints.list_steps(run.checkpoints)[-1] == 30
+    assert running.resume(run) == 0
+    assert "at step 30" in capsys.readouterr().out
+    running.assert_same_weights(whole, run, 60)
     assert running.losses(whole) == running.losses(run)
 
 
@@ -53,8 +72,9 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
 
 @running.needs_commands
 @pytest.mark.backend
-def test_a_training_stopped_between_intervals_goes_on_to_the_same_bits(tmp_path, monkeypatch):
-    _, whole = running.train(tmp_path, "whole")
+def test_a_training_stopped_between_intervals_goes_on_to_the_same_bits(
+    whole, tmp_path, monkeypatch
+):
     log = monitoring.Logging.on_step
 
     def terminate(callback, logs):
@@ -74,56 +94,49 @@ def test_a_training_stopped_between_intervals_goes_on_to_the_same_bits(tmp_path,
     assert running.losses(whole) == running.losses(resumed)
 
 
-def test_one_seed_gives_the_same_bits_and_another_seed_others(tmp_path):
-    runs = [
-        running.train(tmp_path, name, seed=seed)[1] for name, seed in (("a", 0), ("b", 0), ("c", 1))
-    ]
-    running.assert_same_weights(runs[0], runs[1], 60)
-    kernel = "model/dense/kernel"
-    one, other = (running.weights(run, 60) for run in (runs[0], runs[2]))
+def test_one_seed_gives_the_same_bits_and_another_seed_others(whole, short, tmp_path):
+    _, other = running.train(tmp_path, max_steps=20, seed=1)
+    running.assert_same_weights(whole, short, 20)
+    one, two = (running.weights(run, 20) for run in (whole, other))
     name = next(name for name in one if name.endswith("dense/kernel"))
-    assert not np.array_equal(one[name], other[name]), kernel
-    indices = [run.read_json("data.json")["labelled_indices"] for run in runs]
+    assert not np.array_equal(one[name], two[name])
+    indices = [run.read_json("data.json")["labelled_indices"] for run in (whole, short, other)]
     assert indices[0] == indices[1] != indices[2]
 
 
-def test_a_longer_training_goes_on_from_a_shorter_one(tmp_path):
-    _, whole = running.train(tmp_path, "whole", max_steps=60)
-    running.train(tmp_path, "longer", max_steps=30)
-    status, longer = running.train(tmp_path, "longer", max_steps=60)
-    assert status == 0
-    running.assert_same_weights(whole, longer, 60)
-    assert longer.read_json("results.json")["step"] == 60
+def test_a_longer_training_goes_on_from_a_shorter_one(whole, extended):
+    running.assert_same_weights(whole, extended, 60)
+    assert extended.read_json("results.json")["step"] == 60
 
 
-def test_a_complete_training_is_not_repeated(tmp_path, capsys):
-    _, run = running.train(tmp_path)
+def test_a_complete_training_is_not_repeated(short, tmp_path, capsys):
+    run = running.copy(short, tmp_path)
     before = os.stat(run.file("results.json")).st_mtime_ns
-    status, _ = running.train(tmp_path)
-    assert status == 0
+    assert running.resume(run) == 0
     assert "is complete" in capsys.readouterr().out
     assert os.stat(run.file("results.json")).st_mtime_ns == before
 
 
-def test_a_run_whose_batches_were_drawn_otherwise_cannot_go_on_but_be_evaluated(tmp_path, capsys):
-    _, run = running.train(tmp_path, max_steps=20)
+def test_a_run_whose_batches_were_drawn_otherwise_cannot_go_on_but_be_evaluated(
+    short, tmp_path, capsys
+):
+    run = running.copy(short, tmp_path)
     saved = run.read_json("config.json")
     assert saved.pop("sampler") == sampling.VERSION
     for content in ({**saved, "sampler": sampling.VERSION + 1}, saved):
         run.write_json("config.json", content)
         with pytest.raises(UserError, match=r"draws other batches.*evaluate it.*--overwrite"):
-            running.train(tmp_path, max_steps=40)
+            running.resume(run, max_steps=40)
         assert run.read_json("config.json") == content
         assert run.completed_step() == 20
-    status, _ = running.train(tmp_path, max_steps=20)
-    assert status == 0
+    assert running.resume(run) == 0
     assert "is complete" in capsys.readouterr().out
     reporting.evaluate_run(EvalConfig(logdir=run.path), task)
     assert run.read_json("evaluation.json")["step"] == 20
 
 
-def test_a_run_directory_holds_config_log_results_export_and_events(tmp_path):
-    _, run = running.train(tmp_path)
+def test_a_run_directory_holds_config_log_results_export_and_events(whole):
+    run = whole
     entries = run.read_metrics()
     assert [entry["step"] for entry in entries if "test_error" in entry] == [20, 40, 60]
     logged = [entry for entry in entries if "learning_rate" in entry]
@@ -161,46 +174,47 @@ def test_a_run_directory_holds_config_log_results_export_and_events(tmp_path):
     assert len(set(record["labelled_indices"])) == 100
 
 
-def test_max_checkpoints_are_kept_beside_the_first(tmp_path):
-    _, run = running.train(tmp_path, max_checkpoints=2)
-    assert checkpoints.list_steps(run.checkpoints) == [10, 50, 60]
+def test_max_checkpoints_are_kept_beside_the_first(extended):
+    assert checkpoints.list_steps(extended.checkpoints) == [10, 50, 60]
 
 
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path):
-    _, whole = running.train(tmp_path, "whole")
-    _, run = running.train(tmp_path, "damaged", max_steps=40)
-    newest = os.path.join(run.checkpoints, "step_00000040.npz")
-    size = os.path.getsize(newest)
-    for damage in ("truncated", "flipped"):
-        with open(newest, "r+b") as file:
-            if damage == "truncated":
-                file.truncate(size // 2)
-            else:
-                file.seek(size // 2)
-                byte = file.read(1)
-                file.seek(size // 2)
-                file.write(bytes([byte[0] ^ 0xFF]))
-        with pytest.warns(UserWarning, match=r"step_00000040.*falling back"):
-            running.train(tmp_path, "damaged", max_steps=40 if damage == "truncated" else 60)
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_and_is_put_aside(
+    whole, short, tmp_path
+):
+    run = running.copy(short, tmp_path)
+    newest = Path(run.checkpoints, "step_00000020.npz")
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    newest.write_bytes(content)
+    with pytest.warns(UserWarning, match=r"step_00000020.*falling back"):
+        running.resume(run, max_steps=60, checkpoint_interval=15, max_checkpoints=1)
     running.assert_same_weights(whole, run, 60)
+    assert checkpoints.list_steps(run.checkpoints) == [10, 60]
+    assert os.path.exists(f"{newest}.damaged")
 
 
-def test_a_checkpoint_of_another_network_is_refused_with_the_entry(tmp_path):
-    _, run = running.train(tmp_path, max_steps=20)
+@pytest.fixture
+def model(tmp_path):
+    """A model like that of `short`."""
+    return task.build_model(running.config(tmp_path, "run"), running.record((28, 28, 1), 10))
+
+
+def test_a_checkpoint_of_another_network_is_refused_with_the_entry(short, model, tmp_path):
+    run = running.copy(short, tmp_path)
     path = os.path.join(run.checkpoints, "step_00000020.npz")
     arrays = running.weights(run, 20)
     name = next(name for name in arrays if name.endswith("dense/kernel"))
     np.savez(path, **{**arrays, name: arrays[name][:-1]})
     with pytest.warns(UserWarning, match=r"dense/kernel has shape \(48, 32\), not \(49, 32\)"):
-        running.train(tmp_path, max_steps=20)
+        assert checkpoints.restore_latest(model, run.checkpoints) == 10
     arrays.pop(name)
     np.savez(path, **arrays)
     with pytest.warns(UserWarning, match="lacks .*dense/kernel"):
-        running.train(tmp_path, max_steps=30)
+        assert checkpoints.restore_latest(model, run.checkpoints) == 10
 
 
-def test_a_run_whose_every_checkpoint_is_damaged_is_refused(tmp_path):
-    _, run = running.train(tmp_path, max_steps=20)
+def test_a_run_whose_every_checkpoint_is_damaged_is_refused(short, tmp_path):
+    run = running.copy(short, tmp_path)
     for step in checkpoints.list_steps(run.checkpoints):
         with open(os.path.join(run.checkpoints, f"step_{step:08d}.npz"), "wb") as file:
             file.write(b"nothing")
@@ -208,25 +222,25 @@ def test_a_run_whose_every_checkpoint_is_damaged_is_refused(tmp_path):
         pytest.warns(UserWarning, match="falling back"),
         pytest.raises(UserError, match="--overwrite"),
     ):
-        running.train(tmp_path, max_steps=40)
+        running.resume(run, max_steps=40)
 
 
-def test_other_settings_are_refused_with_their_list_unless_overwritten(tmp_path):
-    _, run = running.train(tmp_path, max_steps=20)
+def test_other_settings_are_refused_with_their_list_unless_overwritten(short, tmp_path):
+    run = running.copy(short, tmp_path)
     with pytest.raises(UserError) as refusal:
-        running.train(tmp_path, max_steps=20, seed=3, visit_weight=0.5)
+        running.resume(run, seed=3, visit_weight=0.5)
     assert "--seed=3 (the run has 0)" in str(refusal.value)
     assert "--visit_weight=0.5 (the run has 1.0)" in str(refusal.value)
     assert run.read_json("config.json")["settings"]["seed"] == 0
-    status, _ = running.train(tmp_path, max_steps=20, seed=3, overwrite=True)
-    assert status == 0
+    assert running.resume(run, seed=3, overwrite=True, max_steps=10) == 0
     assert run.read_json("config.json")["settings"]["seed"] == 3
+    assert checkpoints.list_steps(run.checkpoints) == [10]
 
 
-def test_an_overwrite_that_fails_deletes_nothing(tmp_path):
-    _, run = running.train(tmp_path, max_steps=20)
+def test_an_overwrite_that_fails_deletes_nothing(short, tmp_path):
+    run = running.copy(short, tmp_path)
     with pytest.raises(UserError, match="sup_per_class"):
-        running.train(tmp_path, max_steps=20, sup_per_class=401, overwrite=True)
+        running.resume(run, sup_per_class=401, overwrite=True)
     assert checkpoints.list_steps(run.checkpoints) == [10, 20]
     assert run.read_json("config.json")["settings"]["sup_per_class"] == 10
 
@@ -251,13 +265,14 @@ def test_an_overwrite_leaves_a_folder_alone_whose_configuration_is_another_progr
     assert (photos / "cat.png").read_text() == "mine"
 
 
-def test_a_run_that_begins_again_keeps_the_network_that_it_begins_with(tmp_path):
-    stale = tmp_path / "run" / "network.keras"
-    _, run = running.train(tmp_path, max_steps=10)
+def test_a_run_that_begins_again_keeps_the_network_that_it_begins_with(short, tmp_path):
+    run = running.copy(short, tmp_path)
+    stale = Path(run.file("network.keras"))
+    before = stale.read_bytes()
     shutil.rmtree(run.checkpoints)
     stale.write_bytes(b"an earlier one")
-    running.train(tmp_path, max_steps=10)
-    assert stale.read_bytes() == (tmp_path / "tiny.keras").read_bytes()
+    assert running.resume(run, max_steps=10) == 0
+    assert stale.read_bytes() == before
 
 
 def test_images_without_labels_are_refused_in_a_line():
@@ -275,33 +290,39 @@ def test_images_without_labels_are_refused_in_a_line():
 def test_what_a_kill_left_of_the_first_file_does_not_bar_a_run(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / f".config.json.{'0' * 16}.tmp.json").write_text("{")
-    status, _ = running.train(tmp_path, max_steps=10)
-    assert status == 0
+    running.RunDirectory(tmp_path / "run").check(running.config(tmp_path, "run"), task.name)
 
 
-def test_fewer_steps_than_were_taken_are_refused_and_nothing_is_rewritten(tmp_path):
-    _, run = running.train(tmp_path, max_steps=40)
-    with pytest.raises(UserError, match="--max_steps=20 is less than the 40 steps"):
-        running.train(tmp_path, max_steps=20)
-    assert run.read_json("results.json")["step"] == 40
-    assert run.read_config()["settings"]["max_steps"] == 40
+def test_fewer_steps_than_were_taken_are_refused_and_nothing_is_rewritten(short, tmp_path):
+    run = running.copy(short, tmp_path)
+    with pytest.raises(UserError, match="--max_steps=10 is less than the 20 steps"):
+        running.resume(run, max_steps=10, eval_interval=10)
+    assert run.read_json("results.json")["step"] == 20
+    assert run.read_config()["settings"]["max_steps"] == 20
 
 
-def test_results_of_a_shorter_training_are_gone_while_it_is_extended(tmp_path, monkeypatch):
-    running.train(tmp_path, max_steps=20)
+def test_results_of_a_shorter_training_are_gone_while_it_is_extended(short, tmp_path, monkeypatch):
+    run = running.copy(short, tmp_path)
 
     def stop(session):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Session, "finish", stop)
+        patch.setattr(training.Session, "fit", stop)
         with pytest.raises(KeyboardInterrupt):
-            running.train(tmp_path, max_steps=40)
-    _, run = running.train(tmp_path, max_steps=40)
-    assert run.read_json("results.json")["step"] == 40
+            running.resume(run, max_steps=40)
+    assert run.completed_step() == 0
 
 
-def test_a_signal_during_an_evaluation_saves_too(tmp_path, monkeypatch):
+def test_a_training_that_ended_before_its_results_writes_them(short, tmp_path):
+    run = running.copy(short, tmp_path)
+    results = run.read_results()
+    os.remove(run.file("results.json"))
+    assert running.resume(run) == 0
+    assert run.read_results()["test_error"] == results["test_error"]
+
+
+def test_a_signal_during_an_evaluation_saves_too(whole, tmp_path, monkeypatch):
     evaluate = training.Session.evaluate
 
     def terminate(session, step):
@@ -311,99 +332,78 @@ def test_a_signal_during_an_evaluation_saves_too(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(training.Session, "evaluate", terminate)
         # The first call of fit ends with the evaluation at 40.
-        status, run = running.train(
-            tmp_path, max_steps=50, eval_interval=20, checkpoint_interval=50
-        )
+        status, run = running.train(tmp_path, eval_interval=40, checkpoint_interval=50)
     assert status == 128 + signal.SIGTERM
-    reached = checkpoints.list_steps(run.checkpoints)[-1]
-    assert reached in (21, 40)
-    _, whole = running.train(tmp_path, "whole", max_steps=50)
-    _, resumed = running.train(tmp_path, max_steps=50, checkpoint_interval=50)
-    running.assert_same_weights(whole, resumed, 50)
+    assert checkpoints.list_steps(run.checkpoints)[-1] == 40
+    assert running.resume(run) == 0
+    running.assert_same_weights(whole, run, 60)
 
 
-def test_a_run_from_before_a_setting_existed_goes_on_with_its_default_alone(tmp_path):
-    _, run = running.train(tmp_path, max_steps=20)
+def test_a_run_from_before_a_setting_existed_goes_on_with_its_default_alone(short, tmp_path):
+    run = running.copy(short, tmp_path)
     saved = run.read_config()
+    config = task.config_class(**saved["settings"])
     del saved["settings"]["clip_norm"]
     run.write_json("config.json", saved)
     with pytest.raises(UserError, match=r"--clip_norm=2.0 \(the run has none: it is older\)"):
-        running.train(tmp_path, max_steps=40, clip_norm=2.0)
-    assert running.train(tmp_path, max_steps=40)[0] == 0
-    assert run.completed_step() == 40
+        run.check(dataclasses.replace(config, clip_norm=2.0), task.name)
+    run.check(config, task.name)
 
 
-@pytest.mark.parametrize("name", ["train_fingerprint", "unlabelled_fingerprint"])
-def test_a_resume_with_other_training_images_is_refused(tmp_path, name):
-    _, run = running.train(tmp_path, max_steps=20)
+def test_a_resume_with_other_training_images_is_refused(short, tmp_path):
+    run = running.copy(short, tmp_path)
     record = run.read_record()
-    assert len(record[name]) >= 8
-    run.write_json("data.json", {**record, name: "0" * 16})
-    with pytest.raises(UserError, match=name):
-        running.train(tmp_path, max_steps=40)
+    names = ("train_fingerprint", "unlabelled_fingerprint")
+    assert all(len(record[name]) >= 8 for name in names)
+    run.write_json("data.json", {**record, **dict.fromkeys(names, "0" * 16)})
+    with pytest.raises(UserError, match=", ".join(names)):
+        running.resume(run, max_steps=40)
+    for name in names:
+        with pytest.raises(UserError, match=name):
+            training.check_same_data(run.path, record, {**record, name: "0" * 16})
 
 
 @pytest.mark.parametrize("name", ["config.json", "data.json"])
 @pytest.mark.parametrize("content", ["{}", "[]", "{", "\xff"])
-def test_a_damaged_file_of_a_run_is_named(tmp_path, name, content):
-    _, run = running.train(tmp_path, max_steps=20)
+def test_a_damaged_file_of_a_run_is_named(short, tmp_path, name, content):
+    settings = task.config_class(**short.read_config()["settings"])
+    run = running.copy(short, tmp_path)
     with open(run.file(name), "w", encoding="latin-1") as file:
         file.write(content)
     with pytest.raises(UserError, match=name):
-        running.train(tmp_path, max_steps=40)
+        training.train(dataclasses.replace(settings, logdir=run.path, max_steps=40), task)
     with pytest.raises(UserError, match=name):
         loading.load_run(run.path)
 
 
-def test_a_full_disk_leaves_no_half_written_checkpoint(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_no_half_written_checkpoint(model, tmp_path, monkeypatch):
     def full(*arguments, **arrays):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints.np, "savez", full)
         with pytest.raises(OSError, match="No space left"):
-            running.train(tmp_path, max_steps=20)
-    assert os.listdir(running.RunDirectory(tmp_path / "run").checkpoints) == []
-    status, _ = running.train(tmp_path, max_steps=20)
-    assert status == 0
+            checkpoints.save(model, tmp_path / "checkpoints", 20, keep=1)
+    assert os.listdir(tmp_path / "checkpoints") == []
+    checkpoints.save(model, tmp_path / "checkpoints", 20, keep=1)
+    assert checkpoints.list_steps(tmp_path / "checkpoints") == [20]
 
 
-def test_checkpoints_newer_than_the_one_gone_back_to_are_put_aside(tmp_path):
-    _, run = running.train(tmp_path, max_steps=40)
-    newest = os.path.join(run.checkpoints, "step_00000040.npz")
-    with open(newest, "wb") as file:
-        file.write(b"nothing")
-    with pytest.warns(UserWarning, match="falling back"):
-        running.train(tmp_path, max_steps=60, checkpoint_interval=35, max_checkpoints=1)
-    assert checkpoints.list_steps(run.checkpoints) == [10, 60]
-    assert os.path.exists(f"{newest}.damaged")
-
-
-def test_a_run_does_not_depend_on_the_file_of_its_network(tmp_path):
-    _, whole = running.train(tmp_path, "whole", max_steps=40)
-    _, run = running.train(tmp_path, max_steps=20)
-    os.remove(tmp_path / "tiny.keras")
-    settings = task.config_class(**{**run.read_config()["settings"], "max_steps": 40})
-    assert training.train(settings, task) == 0
-    running.assert_same_weights(whole, run, 40)
+def test_a_run_does_not_depend_on_the_file_of_its_network(whole, extended):
+    assert not os.path.exists(extended.read_config()["settings"]["architecture"])
+    running.assert_same_weights(whole, extended, 60)
 
 
 def test_a_second_trainer_is_kept_out_while_the_first_lives(tmp_path):
     run = running.RunDirectory(tmp_path / "run")
     with run.lock(), pytest.raises(UserError, match="another process"):
         running.train(tmp_path)
-    status, _ = running.train(tmp_path, max_steps=20)
-    assert status == 0
+    with run.lock():
+        assert run.is_training()
 
 
-def test_a_log_line_cut_short_by_a_kill_is_dropped(tmp_path):
-    _, whole = running.train(tmp_path, "whole")
-    _, run = running.train(tmp_path, "cut", max_steps=40)
-    with open(run.file("metrics.jsonl"), "a", encoding="utf-8") as file:
-        file.write(json.dumps({"step": 50, "seconds": 1.0, "x": 1.0}) + "\n")
-        file.write('{"step": 60, "sec')
-    running.train(tmp_path, "cut", max_steps=60)
-    assert running.losses(run) == running.losses(whole)
+def test_a_log_line_cut_short_by_a_kill_is_dropped(whole, extended):
+    assert running.losses(extended) == running.losses(whole)
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_name_and_last_checkpoint(tmp_path, monkeypatch):
@@ -467,7 +467,7 @@ def test_an_earlier_versions_run_on_held_out_images_is_evaluated_on_the_same_one
 
 
 def test_training_on_the_labels_alone_writes_no_association(tmp_path):
-    _, run = running.train(tmp_path, max_steps=20, similarity="none")
+    _, run = running.train(tmp_path, max_steps=10, similarity="none")
     assert all("losses/walker_loss" not in entry for entry in run.read_metrics())
     assert run.read_json("data.json")["unlabelled_images"] == 0
 
