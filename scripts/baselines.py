@@ -1,0 +1,301 @@
+"""Baselines for few labels: what other methods make of the features of a pretrained network.
+
+    python scripts/baselines.py --dataset=folder:photos --new_size=224 \\
+        --architecture=network.keras --sup_per_class=3 --seeds=5 --output=baselines.json
+
+For each seed, some images of each class keep their labels; all methods see the other images
+without, and are tested on those. Two methods use no more than the labels or the features' geometry
+(scikit-learn's `LogisticRegression` and `LabelSpreading`), two label images themselves
+(`SelfTrainingClassifier`, and FixMatch's rule: a confident pseudo-label of an image is the target
+of an augmented view of it).
+
+With `--cross_validate=K`, settings are chosen by K-fold cross-validation over the labels, the
+images of a fold joining the unlabelled ones. One label a class can't be split: then, and with
+`--cross_validate=0`, the settings are the first of each grid in `METHODS`.
+
+References:
+    Sohn et al.: FixMatch, NeurIPS 2020.
+"""
+
+import argparse
+import itertools
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+# Use the source tree of this script, whether it is installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from semisup.cli import choices, flags
+from semisup.errors import UserError, rephrased
+
+BATCH = 64
+
+
+@rephrased(per_class="--sup_per_class={value}: {reason}")
+def main():
+    """Parse the command line, measure all methods, and write what was found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", required=True, help="data set, such as folder:PATH")
+    parser.add_argument("--architecture", required=True, help=".keras file: images to features")
+    parser.add_argument("--data_dir", help="folder of TFDS data sets")
+    parser.add_argument("--new_size", type=int, default=0, help="size that images are resized to")
+    parser.add_argument("--sup_per_class", type=int, default=3, help="labels of each class")
+    parser.add_argument("--seeds", type=int, default=5, help="choices of the labels")
+    parser.add_argument("--feature_views", type=int, default=1, help="augmented views of an image")
+    parser.add_argument(
+        "--augmentation", default="stl10", choices=choices.AUGMENTATIONS, help="makes the views"
+    )
+    parser.add_argument("--cross_validate", type=int, default=0, help="folds; 0: no choice")
+    parser.add_argument("--output", help="JSON file to write")
+    arguments = parser.parse_args()
+
+    from semisup.data import labelled_subset
+    from semisup.run import environment, writing
+
+    start = time.perf_counter()
+    data, features = load(arguments)
+    labels = data.splits["train"].labels
+    found = {
+        "settings": {name: value for name, value in vars(arguments).items() if name != "output"},
+        "images": len(labels),
+        "classes": data.num_classes,
+        "feature_seconds": round(time.perf_counter() - start, 1),
+        "methods": {name: {"accuracy": [], "seconds": [], "chosen": []} for name in METHODS},
+    }
+    for seed in range(arguments.seeds):
+        chosen = labelled_subset.choose_labelled(
+            labels, arguments.sup_per_class, data.class_names, seed
+        )
+        labelled = np.concatenate(chosen)
+        for name, results in found["methods"].items():
+            start = time.perf_counter()
+            predicted, settings = predict(
+                name, features, labelled, labels[labelled], seed, arguments.cross_validate
+            )
+            results["seconds"].append(round(time.perf_counter() - start, 2))
+            results["accuracy"].append(accuracy(predicted, labels, labelled))
+            results["chosen"].append(settings)
+    for name, results in found["methods"].items():
+        values = results["accuracy"]
+        print(
+            f"{name:20s} {np.mean(values):5.1f} % ± {np.std(values):.1f}"
+            f"  {np.mean(results['seconds']):6.1f} s"
+        )
+    if arguments.output:
+        found["git_commit"] = environment.git_commit()
+        found["versions"] = environment.versions()
+        found["hardware"] = environment.hardware()
+        path = Path(arguments.output)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writing.write_json(path, found)
+
+
+def load(arguments):
+    """Load the labelled images of a data set, and compute their features.
+
+    Args:
+        arguments: those of the command line.
+
+    Returns:
+        The `DataSet`, and float32 features (1 + views, n, d), those of the plain images first.
+
+    Raises:
+        UserError: if there is no such data set or network, or the data set has no labels.
+    """
+    from semisup import architectures, augmentation
+    from semisup.data.datasets import is_labelled, load_dataset
+
+    data = load_dataset(
+        arguments.dataset,
+        data_dir=arguments.data_dir,
+        image_size=arguments.new_size,
+        splits=("train",),
+    )
+    train = data.splits["train"]
+    if not is_labelled(train):
+        raise UserError(f"--dataset={arguments.dataset}: its training images have no labels")
+    network = architectures.build(arguments.architecture, data.image_shape)
+    views = [None]
+    if arguments.feature_views:
+        pipeline = augmentation.build(arguments.augmentation, seed=0)
+        views += [pipeline] * arguments.feature_views
+    return data, np.stack([_features(network, train.images, view) for view in views])
+
+
+def _features(network, images, augmentation):
+    rows = []
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH].astype("float32")
+        if augmentation is not None:
+            batch = augmentation(batch, training=True)
+        rows.append(np.asarray(network.predict_on_batch(batch), np.float32))
+    return np.concatenate(rows)
+
+
+def accuracy(predicted, labels, labelled):
+    """Return the share, in %, of right predictions for the images that were not labelled."""
+    rest = np.setdiff1d(np.arange(len(labels)), labelled)
+    return float(np.mean(predicted[rest] == labels[rest]) * 100)
+
+
+def predict(name, features, labelled, labels, seed=0, folds=0):
+    """Predict the classes of all images from the labels of a few.
+
+    Args:
+        name: one of `METHODS`.
+        features: (1 + views, n, d) float features, those of the plain images first.
+        labelled: (l,) rows of the labelled images.
+        labels: (l,) integer classes of them.
+        seed: seed of what is drawn.
+        folds: folds of the cross-validation that chooses the settings. Fewer where a class has
+            fewer labels; none where one has a single label, or with less than two.
+
+    Returns:
+        (n,) classes, and the settings that were used.
+    """
+    method, grid = METHODS[name]
+    features = scaled(features)
+    candidates = [
+        dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
+    ]
+    folds = min(folds, np.unique(labels, return_counts=True)[1].min())
+    settings = candidates[0]
+    if folds > 1:
+        scores = [
+            _cross_validated(method, candidate, features, labelled, labels, seed, folds)
+            for candidate in candidates
+        ]
+        settings = candidates[int(np.argmax(scores))]
+    return method(features, labelled, labels, seed, **settings), settings
+
+
+def scaled(features):
+    """Bring features to unit length, and move the mean of the plain images to 0.
+
+    Args:
+        features: (1 + views, n, d) float features.
+
+    Returns:
+        Features of the same shape, times 20, so that a linear layer learns at usual rates.
+    """
+    lengths = np.linalg.norm(features, axis=-1, keepdims=True)
+    unit = features / np.maximum(lengths, 1e-12)
+    return 20.0 * (unit - unit[0].mean(axis=0))
+
+
+def _cross_validated(method, settings, features, labelled, labels, seed, folds):
+    from sklearn.model_selection import StratifiedKFold
+
+    right = 0
+    splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    for kept, held_out in splits.split(labelled, labels):
+        predicted = method(features, labelled[kept], labels[kept], seed, **settings)
+        right += np.sum(predicted[labelled[held_out]] == labels[held_out])
+    return right
+
+
+def logistic_regression(features, labelled, labels, seed, c):
+    """Predict by scikit-learn's `LogisticRegression`; `c` is the inverse of its regularisation."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=c, max_iter=300).fit(features[0][labelled], labels)
+    return model.predict(features[0])
+
+
+def label_spreading(features, labelled, labels, seed, neighbours, alpha):
+    """Predict by scikit-learn's `LabelSpreading` along the nearest neighbours of each image."""
+    from sklearn.semi_supervised import LabelSpreading
+
+    model = LabelSpreading("knn", n_neighbors=neighbours, alpha=alpha, max_iter=100)
+    return model.fit(features[0], _partly(labels, labelled, features)).transduction_
+
+
+def self_training(features, labelled, labels, seed, threshold, c):
+    """Predict by scikit-learn's `SelfTrainingClassifier` of logistic regressions.
+
+    Images whose class has a probability of at least `threshold` join the labelled ones.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.semi_supervised import SelfTrainingClassifier
+
+    model = SelfTrainingClassifier(
+        LogisticRegression(C=c, max_iter=300), threshold=threshold, max_iter=10
+    )
+    return model.fit(features[0], _partly(labels, labelled, features)).predict(features[0])
+
+
+def _partly(labels, labelled, features):
+    """Return classes (n,) for scikit-learn, -1 where there is no label."""
+    partly = np.full(features.shape[1], -1)
+    partly[labelled] = labels
+    return partly
+
+
+def fixmatch(features, labelled, labels, seed, threshold, learning_rate=3e-3, steps=300):
+    """Predict by a classifier that learns from its own confident predictions: FixMatch's rule.
+
+    The class of a plain image is the target of an augmented view of it, where its probability is at
+    least `threshold`. Without views, the image itself takes the view's place.
+
+    Returns:
+        (n,) classes of the plain images.
+    """
+    import keras
+    from keras import ops
+
+    keras.utils.set_random_seed(seed)
+    generator = np.random.default_rng(seed)
+    classes, targets = np.unique(labels, return_inverse=True)
+    starts = 0, BATCH, 2 * BATCH
+
+    class FixMatch(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.classifier = keras.layers.Dense(len(classes))
+
+        def call(self, inputs):
+            return self.classifier(inputs)
+
+        def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+            supervised, plain, view = (y_pred[start : start + BATCH] for start in starts)
+            crossentropy = keras.losses.sparse_categorical_crossentropy
+            probabilities = ops.stop_gradient(ops.softmax(plain))
+            is_sure = ops.cast(ops.max(probabilities, axis=1) >= threshold, "float32")
+            consistency = crossentropy(ops.argmax(probabilities, axis=1), view, from_logits=True)
+            labelled_loss = crossentropy(y[:BATCH], supervised, from_logits=True)
+            return ops.mean(labelled_loss) + ops.mean(is_sure * consistency)
+
+    views = features[1:] if len(features) > 1 else features
+    plain, count = features[0], features.shape[1]
+
+    def batches():
+        while True:
+            # A labelled image as it is or in one of its views; an unlabelled one as both.
+            sup = generator.integers(len(labelled), size=BATCH)
+            kinds = generator.integers(len(features), size=BATCH)
+            rows = generator.integers(count, size=BATCH)
+            seen = views[generator.integers(len(views), size=BATCH), rows]
+            batch = np.concatenate([features[kinds, labelled[sup]], plain[rows], seen])
+            # Keras wants a target for every row; those of unlabelled ones are not read.
+            yield batch.astype("float32"), np.tile(targets[sup], 3)
+
+    model = FixMatch()
+    model.compile(keras.optimizers.Adam(learning_rate))
+    model.fit(batches(), steps_per_epoch=steps, shuffle=False, verbose=0)
+    return classes[np.argmax(model.predict(plain, batch_size=1024, verbose=0), axis=1)]
+
+
+METHODS = {
+    "logistic_regression": (logistic_regression, {"c": (0.1, 0.01, 1.0, 10.0)}),
+    "label_spreading": (label_spreading, {"neighbours": (10, 5, 20), "alpha": (0.8, 0.2, 0.99)}),
+    "self_training": (self_training, {"threshold": (0.5, 0.75, 0.9), "c": (0.1, 1.0)}),
+    "fixmatch": (fixmatch, {"threshold": (0.8, 0.5, 0.95)}),
+}
+"""Each method's function, and the settings that are tried; the first of each are the defaults."""
+
+
+if __name__ == "__main__":
+    flags.guard(main, program="baselines")
