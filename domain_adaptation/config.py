@@ -90,6 +90,13 @@ class TrainConfig(_Base):
 
     # Network
     architecture: str = redefault(_Base, "architecture", "svhn_model")
+    match_means: bool = option(
+        False,
+        "Network",
+        "Move the features of all source images alike, so that their mean is that of the target's; "
+        "for --trainable=head. What is trained then is for the target: the error on source images, "
+        "which are not moved where they are evaluated, may be larger.",
+    )
 
     # Loss
     similarity: str = redefault(
@@ -138,6 +145,10 @@ class TrainConfig(_Base):
         if self.mmd_estimator != "quadratic" and self.similarity != "mmd":
             raise UserError(
                 f"--mmd_estimator={self.mmd_estimator} has no effect without --similarity=mmd"
+            )
+        if self.match_means and (self.trainable != "head" or self.similarity == "none"):
+            raise UserError(
+                "--match_means has no effect without --trainable=head and a --similarity"
             )
         self._check_that_the_term_acts()
         self._check_that_its_settings_do()

@@ -90,6 +90,7 @@ class DomainAdaptation(SemiSupervised):
             # Whatever is trained on, so that runs of one pair have the same network.
             image_shape=tuple(map(max, zip(source.image_shape, target.image_shape, strict=True))),
             sampler=sampler,
+            match_means=config.match_means,
         )
         named = zip(("source_test", "target_test"), tests, strict=True)
         measured = {name: split for name, split in named if split is not None}

@@ -179,6 +179,7 @@ def compose(
     image_shape=None,
     layout="",
     sampler=sampling.VERSION,
+    match_means=False,
 ):
     """Choose labelled, held-out and unlabelled images, and make batches of them.
 
@@ -192,9 +193,11 @@ def compose(
         image_shape: (height, width, channels) that the network takes; by default that of `train`.
         layout: what the data looks like and should look like, for a message on what is missing.
         sampler: see `Task.load_data`.
+        match_means: whether features of the labelled images are moved, all alike, so that their
+            mean is that of the unlabelled ones.
 
     Returns:
-        A `ImageData`.
+        An `ImageData`.
 
     Raises:
         UserError: if there are fewer images than asked for, or labels are missing.
@@ -233,10 +236,17 @@ def compose(
 
     @functools.cache
     def sources(inputs):
-        train_source = sampling.source(inputs(train.images))
+        given = inputs(train.images)
         if pool is None or unlabelled is train:
-            return train_source, train_source
-        return train_source, sampling.source(inputs(unlabelled.images))
+            return (sampling.source(given),) * 2
+        others = inputs(unlabelled.images)
+        # Images are shown as they are, in figures say.
+        if match_means and inputs is not sampling.images_themselves:
+            from semisup.architectures.transfer import first_view
+
+            ours, theirs = first_view(given)[np.concatenate(class_pools)], first_view(others)[pool]
+            given = given + (theirs.mean(axis=0) - ours.mean(axis=0))
+        return sampling.source(given), sampling.source(others)
 
     def batches(first_step, inputs=sampling.images_themselves):
         train_source, unlabelled_source = sources(inputs)

@@ -50,7 +50,8 @@ def build(
             in front of a `.keras` file.
         l2_weight: weight of half the sum of squares of all kernels; None: the architecture's own,
             which is 0 for `keras.applications`, and what a `.keras` file says.
-        pretrained: whether a network of `keras.applications` starts from its ImageNet weights.
+        pretrained: whether a network of `keras.applications` starts from its ImageNet weights; a
+            `.keras` file has its own in any case.
         num_blocks: blocks in each stage of a `resnet_..._model`, 1 or more; None: the network's.
         dropout: rate of the dropout of a `resnet_..._model` or `mnist_model_dropout`, in [0, 1);
             None: the network's.
@@ -74,7 +75,8 @@ def build(
         head_units = transfer.DEFAULT_UNITS
     has_head = head_units is not None
     known = None if name.endswith(".keras") else _known_name(name)
-    if pretrained and (known is None or known in NETWORKS):
+    # A file has its own weights.
+    if pretrained and known in NETWORKS:
         raise ArgumentError(
             "pretrained", True, f"it is for networks of keras.applications; {name} is none of them"
         )
