@@ -16,6 +16,7 @@ from semisup.task import (
     association_of,
     compose,
     envelope_of,
+    resolved_unsup_split,
     unlabelled_notes,
     unlabelled_split,
 )
@@ -126,7 +127,7 @@ class DomainAdaptation(SemiSupervised):
 
     def unlabelled_images(self, config):
         """Return data set and split of the target's images: see `Task`."""
-        return config.target_dataset, "train" if config.target_only else config.unsup_split
+        return config.target_dataset, resolved_unsup_split(config, labelled=False)
 
     def reporter_class(self):
         """Return the `AdaptationReporter`: see `Task`."""

@@ -117,7 +117,8 @@ class SemiSupervised(Task):
 
     def unlabelled_images(self, config):
         """Return data set and split of the unlabelled images: see `Task`."""
-        return None if config.similarity == "none" else (config.dataset, config.unsup_split)
+        split = unlabelled_split(config)
+        return None if split is None else (config.dataset, split)
 
     def reporter_class(self):
         """Return the `ImageReporter`: see `Task`."""
@@ -140,8 +141,11 @@ def unlabelled_split(config, labelled=True):
         config: a `TrainConfig`.
         labelled: whether the classes of that data set matter: see `load_dataset`.
     """
-    if config.similarity == "none":
-        return None
+    return None if config.similarity == "none" else resolved_unsup_split(config, labelled)
+
+
+def resolved_unsup_split(config, labelled=True):
+    """Name the split that `--unsup_split` stands for: see `unlabelled_split`."""
     if config.unsup_split != AUTO:
         return config.unsup_split
     names = split_names(getattr(config, config.UNLABELLED), **config.reading, labelled=labelled)

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from semisup.cli import dataset_names
 from semisup.data import class_folders, new_images
 from semisup.errors import UserError
 from semisup.names import printable
@@ -116,7 +117,9 @@ def _images(settings, trained):
             )
         dataset, split = own
         _logger.info("the unlabelled images of the run: %s, %s", dataset, split)
-    return new_images.of_dataset(dataset, split, preparation, trained.config.resolved_data_dir)[1]
+    data_dir = trained.config.resolved_data_dir
+    dataset = dataset_names.resolved(dataset, "dataset", data_dir)
+    return new_images.of_dataset(dataset, split, preparation, data_dir)[1]
 
 
 def _folder_to_sort_into(settings):

@@ -49,7 +49,6 @@ def adaptation(photos):
         ADAPTATION,
         dataset=f"folder:{photos}",
         target_dataset=f"folder:{photos / 'unlabelled'}",
-        unsup_split="unlabelled",
         validation_samples=6,
         sup_per_class=2,
     )
