@@ -58,7 +58,6 @@ OWN_BUILDERS = (
     "frgc",
     "gtsrb",
     "gtsrb_cropped",
-    "gtsrb_cropped",
     "mnist_m",
     "mnist_m_generated",
     "synthetic_digits",
