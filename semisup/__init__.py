@@ -45,6 +45,7 @@ _REGISTERED = {
     "AssociativeModel": "models.associative",
     "Standardization": "architectures.normalization",
     "ImageStandardization": "architectures.normalization",
+    "RandomView": "architectures.transfer",
     "SteerableAdam": "models.optimizers",
     "RestartableAdam": "models.optimizers",
     "Envelope": "models.schedules",

@@ -47,6 +47,8 @@ COMMON = {
     "learning_rate": 3e-3,
     "decay_steps": 25,
     "progress": False,
+    "similarity_measure": "dot",
+    "temperature": 1.0,
 }
 WITH_LABELS = {
     "sup_per_batch": 3,

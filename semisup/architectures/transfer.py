@@ -130,10 +130,11 @@ def takes_features(network: Any, examples: Any) -> bool:
         network: any network.
         examples: what a model is given.
     """
+    found = parts(network)
     shape = getattr(examples, "shape", None)
-    if shape is None or len(shape) not in (2, 3) or (found := parts(network)) is None:
+    if found is None or shape is None:
         return False
-    return shape[-1] == found.head.input_shape[-1]
+    return len(shape) in (2, 3) and shape[-1] == found.head.input_shape[-1]
 
 
 def taking(network: Any, examples: Any) -> Any:

@@ -160,6 +160,7 @@ class Report:
     @property
     def changed(self):
         """The settings that differ from the defaults."""
+        config = self._resolved()
         rows = [
             [
                 self._flag(name),
@@ -167,10 +168,30 @@ class Report:
                 _setting(self.fields[name].default) if name in self.fields else "–",
             ]
             for name, value in self.values.items()
-            if name not in self.fields or value != self.fields[name].default
+            if self._differs(config, name, value)
         ]
         header = ["setting", "value", "default"]
         return Table(rows, "Settings that differ from the defaults", header, kind="chosen")
+
+    def _resolved(self):
+        """Return the run's configuration, or None if its settings are not those of this version."""
+        try:
+            return self.task.config_class.from_dict(self.values)
+        except UserError:
+            return None
+
+    def _differs(self, config, name, value):
+        """Return whether a setting is another one than its default stands for in this run."""
+        if name not in self.fields:
+            return True
+        default = self.fields[name].default
+        if value == default or config is None:
+            return value != default
+        try:
+            return getattr(dataclasses.replace(config, **{name: default}), name) != value
+        except UserError:
+            # The default would contradict the other settings.
+            return True
 
     def settings(self):
         """Return all settings: pairs of the heading of a section and its table."""

@@ -53,7 +53,7 @@ def test_help_names_the_flags_and_imports_nothing_heavy(binary):
         (["--visit_weight=-1"], "--visit_weight=-1.0 is below the least value"),
         (["--learning_rate=nan"], "--learning_rate=nan is not a finite number"),
         (["--learning_rate=inf"], "is not a finite number"),
-        (["--similarity_measure=manhattan"], "is none of dot, cosine, euclidean"),
+        (["--similarity_measure=manhattan"], "is none of auto, dot, cosine, euclidean"),
         (["--steps_per_execution=7"], "the nearest that divides every interval is 5"),
         (["mnist"], "unexpected argument 'mnist'"),
         (["--target_dataset=mnist_m"], "domain-adaptation-train"),

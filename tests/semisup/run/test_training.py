@@ -355,12 +355,13 @@ def test_a_resume_with_other_training_images_is_refused(short, tmp_path):
     record = run.read_record()
     names = ("train_fingerprint", "unlabelled_fingerprint")
     assert all(len(record[name]) >= 8 for name in names)
+    config = run.read_settings(task.config_class)
     run.write_json("data.json", {**record, **dict.fromkeys(names, "0" * 16)})
     with pytest.raises(UserError, match=", ".join(names)):
         running.resume(run, max_steps=40)
     for name in names:
         with pytest.raises(UserError, match=name):
-            training.check_same_data(run.path, record, {**record, name: "0" * 16})
+            training.check_same_data(run, config, record, {**record, name: "0" * 16})
 
 
 @pytest.mark.parametrize("name", ["config.json", "data.json"])
