@@ -25,7 +25,8 @@ KERAS_BACKEND=tensorflow "$PYTHON" -m pytest -n auto --maxprocesses=4 --dist=wor
   -m "not slow" "$@"
 echo "== JAX =="
 # Most of the time goes into compiling what runs once, and many tests compile the same.
-export JAX_COMPILATION_CACHE_DIR=$(mktemp -d)
+JAX_COMPILATION_CACHE_DIR=$(mktemp -d)
+export JAX_COMPILATION_CACHE_DIR
 trap 'rm -rf "$JAX_COMPILATION_CACHE_DIR"' EXIT
 JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.1 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 \
   KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 \

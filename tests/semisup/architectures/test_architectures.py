@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from forward import embed
 from gradients import regularization
 
 from semisup import architectures
@@ -26,10 +27,6 @@ def bfloat16_policy():
 
 def random_images(*shape):
     return np.random.default_rng(0).integers(0, 256, shape).astype("float32")
-
-
-def embed(model, images):
-    return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(model(images), "float32")))
 
 
 def dense_size(inputs, outputs):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import running
+from forward import embed
 from gradients import regularization
 
 from semisup import architectures
@@ -31,11 +32,6 @@ def small(name, **kwargs):
 
 def random_images(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape).astype("float32")
-
-
-def embed(model, images, training=False):
-    embeddings = model(images, training=training)
-    return keras.ops.convert_to_numpy(keras.ops.cast(embeddings, "float32"))
 
 
 def sizes(model, *names):
