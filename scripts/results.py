@@ -2,7 +2,8 @@
 
     python -m scripts.results --recipe=mnist_100 RUN_DIRECTORY [RUN_DIRECTORY ...]
 
-It copies `results.json` of complete runs, less the paths in it, to `results/RECIPE/seedN.json`.
+It copies `results.json` of complete runs to `results/RECIPE/seedN.json`, with names of folders and
+networks in place of their paths.
 Settings that are not the recipe's own, such as the open flags of a grid, get a folder of their own
 and appear in the table's row, as does what `--note` says about the data. `--not_comparable` keeps
 the published number out of the row if it was measured on other data. The file also keeps what an
@@ -21,6 +22,7 @@ from typing import NotRequired, TypedDict
 
 from scripts import published
 from semisup.cli import flags
+from semisup.cli.dataset_names import FOLDER, file_name, is_folder
 from semisup.cli.flags import flags_for
 from semisup.cli.options import value_before
 from semisup.errors import UserError
@@ -97,7 +99,7 @@ def collect(recipe, run, note="", comparable=True):
         raise UserError(
             f"{run} was measured on validation images: a result has to be on test images"
         )
-    settings = result["settings"]
+    settings = result["settings"] = without_places(result["settings"])
     own = published.settings(recipe).to_dict()
     beginning = _beginning(run, settings)
     earlier = beginning["settings"] if beginning else {}
@@ -105,7 +107,7 @@ def collect(recipe, run, note="", comparable=True):
     for name in PATHS:
         settings.pop(name, None)
     values = [*settings.values(), *earlier.values()]
-    paths = [value for value in values if str(value).startswith(("/", "folder:"))]
+    paths = [value for value in values if str(value).startswith("/")]
     if paths:
         raise UserError(f"{run}: the settings name a path of this machine: {', '.join(paths)}")
     words = ["python", "-m", f"{published.task_of(recipe)}.train", f"--recipe={recipe}"]
@@ -136,6 +138,23 @@ def collect(recipe, run, note="", comparable=True):
     return target
 
 
+def without_places(settings):
+    """Return settings in which folders of photographs and files of networks have their names alone.
+
+    Args:
+        settings: the settings by name.
+    """
+    folders = {
+        name: f"{FOLDER}{file_name(settings[name])}"
+        for name in ("dataset", "target_dataset")
+        if is_folder(str(settings.get(name)))
+    }
+    network = str(settings.get("architecture", ""))
+    if network.endswith(".keras"):
+        folders["architecture"] = Path(network).name
+    return {**settings, **folders}
+
+
 def _whole(directory):
     """Return the results of a run with its settings, or None if there are none."""
     result = directory.read_json("results.json")
@@ -162,7 +181,8 @@ def _beginning(run, settings):
     other = _whole(RunDirectory(initial_run))
     if other is None:
         raise UserError(f"{run} went on from {initial_run}, which holds no results.json any more")
-    kept = {name: value for name, value in other["settings"].items() if name not in PATHS}
+    own = without_places(other["settings"])
+    kept = {name: value for name, value in own.items() if name not in PATHS}
     return {"step": other["step"], "settings": kept}
 
 

@@ -110,7 +110,7 @@ def train(folder, logdir="run", task=task, **settings):
         The exit status and the `RunDirectory`.
     """
     settings = config(folder, logdir, task, **settings)
-    return training.train(settings, task), RunDirectory(settings.logdir)
+    return _train(settings, task), RunDirectory(settings.logdir)
 
 
 def copy(run, folder, name="run"):
@@ -151,6 +151,12 @@ def resume(run, task=task, **changes):
     """
     saved = run.read_config()["settings"]
     settings = task.config_class(**{**saved, "logdir": run.path, **changes})
+    return _train(settings, task)
+
+
+def _train(settings, task):
+    # As in a process of its own: TensorFlow orders sums by names, which count up.
+    keras.backend.clear_session()
     return training.train(settings, task)
 
 

@@ -17,6 +17,13 @@ PAIRS = {
     "synthetic_signs_to_gtsrb": ("synthetic_signs_generated", "gtsrb_cropped"),
 }
 KINDS = ("", "_fixed", "_mmd", "_source_only", "_target_only")
+PHOTOS = {
+    "photos_to_photos": "association",
+    "photos_to_photos_mmd": "mmd",
+    "photos_to_photos_coral": "coral",
+    "photos_to_photos_source_only": "none",
+    "photos_to_photos_target_only": "none",
+}
 
 
 def parse(name):
@@ -25,10 +32,10 @@ def parse(name):
 
 def test_every_cell_of_the_thesis_own_has_a_recipe():
     cells = {pair + kind for pair in PAIRS for kind in KINDS}
-    assert set(NAMES) == {*cells, "svhn_to_mnist_swapped"}
+    assert set(NAMES) == {*cells, "svhn_to_mnist_swapped", *PHOTOS}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(PHOTOS)))
 def test_a_recipe_parses_and_says_table_protocol_and_run_time(name):
     config = parse(name)
     lines = (FOLDER / f"{name}.flags").read_text(encoding="utf-8").splitlines()
@@ -39,6 +46,16 @@ def test_a_recipe_parses_and_says_table_protocol_and_run_time(name):
     assert "# Run time:" in text
     assert config.architecture == "svhn_model"
     assert config.learning_rate == 1e-4
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_recipes_for_photographs_train_a_head_as_long_for_each_term(name):
+    config = parse(name)
+    assert config.similarity == PHOTOS[name]
+    assert (config.trainable, config.fit, config.max_steps) == ("head", "crop", 300)
+    assert config.match_means == (PHOTOS[name] != "none")
+    # Another network may take the place of the one with ImageNet weights.
+    assert config.pretrained
 
 
 @pytest.mark.parametrize("pair", PAIRS)
