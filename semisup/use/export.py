@@ -51,6 +51,7 @@ def export_run(settings):
             "width": width,
             "channels": channels,
             "pixels": "0 to 255",
+            "fit": trained.preparation.fit,
             "temperature": calibration.temperature,
             "calibrated_on": calibration.fitted_on or None,
             "step": trained.step,

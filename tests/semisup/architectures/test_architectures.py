@@ -360,7 +360,7 @@ def test_unknown_names_are_refused_with_the_nearest_ones(name, near):
 
 
 def test_pretrained_is_refused_for_networks_without_published_weights():
-    with pytest.raises(ArgumentError, match="pretrained=True: .*mnist_model"):
+    with pytest.raises(ArgumentError, match=r"pretrained=True: .*mnist_model"):
         architectures.build("mnist_model", (28, 28, 1), pretrained=True)
 
 
