@@ -8,7 +8,7 @@ import math
 import os
 from typing import ClassVar
 
-from semisup.cli import choices, dataset_names
+from semisup.cli import choices, dataset_names, transfer
 from semisup.cli.dataset_names import FOLDER, file_name, is_folder, whole_path
 from semisup.cli.options import check, option, value_before
 from semisup.errors import UserError, shown
@@ -101,29 +101,9 @@ class RunConfig:
         "Folder of a completed run; training starts from its network, and from its classifier "
         "where the number of classes is the same.",
     )
-    trainable: str = option(
-        "all",
-        "Network",
-        "What is trained. all: the whole network; head: only a small head on top of the network, "
-        "whose features are computed once and cached in --cache_dir; N: the head and the last N "
-        "layers of the network that have weights.",
-    )
-    head_units: int = option(
-        -1,
-        "Network",
-        "Units of the hidden layer of a head on top of the network, which ends in an embedding of "
-        "--emb_size; 0: no hidden layer; -1: 256 if something is frozen, else there is no head.",
-        least=-1,
-        most=100_000,
-    )
-    feature_views: int = option(
-        0,
-        "Network",
-        "Views of each image, changed by --augmentation, whose features are cached beside those of "
-        "the image as it is, for --trainable=head.",
-        least=0,
-        most=100,
-    )
+    trainable: str = transfer.trainable()
+    head_units: int = transfer.head_units()
+    feature_views: int = transfer.feature_views()
     l2_weight: float = option(
         -1.0,
         "Network",
@@ -151,13 +131,7 @@ class RunConfig:
 
     # Optimisation
     learning_rate: float = option(1e-3, "Optimisation", "Learning rate of Adam.", above=0, most=100)
-    network_learning_rate: float = option(
-        0.0,
-        "Optimisation",
-        "Learning rate of the network below the head; 0: that of everything else.",
-        least=0,
-        most=100,
-    )
+    network_learning_rate: float = transfer.network_learning_rate()
     minimum_learning_rate: float = option(
         1e-6, "Optimisation", "Floor of the decayed learning rate.", least=0
     )
@@ -323,7 +297,7 @@ class RunConfig:
         if self.initial_run:
             object.__setattr__(self, "initial_run", whole_path(self.initial_run))
         self._check_steps_per_execution()
-        self._check_trainable()
+        transfer.check(self)
         if self.minimum_learning_rate > self.learning_rate:
             raise UserError(
                 f"--minimum_learning_rate={self.minimum_learning_rate} is above "
@@ -337,48 +311,6 @@ class RunConfig:
         for name in ("l2_weight", "dropout"):
             if -1 < getattr(self, name) < 0:
                 raise UserError(f"--{name}={getattr(self, name)}: give at least 0, or -1")
-
-    def _check_trainable(self):
-        trainable = self.trainable
-        if trainable not in ("all", "head") and not (trainable.isdecimal() and int(trainable)):
-            raise UserError(
-                f"--trainable={trainable}: give all, head, or the number of the network's last "
-                "layers to train"
-            )
-        learnt = self.pretrained or self.initial_run or self.architecture.endswith(".keras")
-        if trainable != "all" and not learnt:
-            raise UserError(
-                f"--trainable={trainable} keeps weights that have learnt nothing: give a .keras "
-                "file as --architecture, a network of keras.applications with --pretrained, or "
-                "--initial_run"
-            )
-        if self.feature_views and trainable != "head":
-            raise UserError(
-                f"--feature_views={self.feature_views} has no effect without --trainable=head"
-            )
-        if trainable == "head":
-            self._check_views(getattr(self, "augmentation", "none"))
-        if self.network_learning_rate and trainable == "head":
-            raise UserError(
-                f"--network_learning_rate={self.network_learning_rate} has no effect with "
-                "--trainable=head, which keeps the network as it is"
-            )
-        if self.network_learning_rate and not self.has_head:
-            raise UserError(
-                f"--network_learning_rate={self.network_learning_rate} is for a network with a "
-                "head: give --head_units"
-            )
-
-    def _check_views(self, augmentation):
-        if augmentation == "none" and self.feature_views:
-            raise UserError(
-                f"--feature_views={self.feature_views} needs an --augmentation to make views with"
-            )
-        if augmentation != "none" and not self.feature_views:
-            raise UserError(
-                f"--augmentation={augmentation} changes images, and --trainable=head trains on "
-                "features: give the number of changed views of each image, --feature_views=4 say"
-            )
 
     @property
     def has_head(self):
