@@ -123,7 +123,9 @@ def collect(recipe, run, note="", comparable=True):
         **({"went_on_from": beginning} if beginning else {}),
         **evaluated(run, result["step"]),
     }
-    if "accuracy" not in result and ("test_error" not in result or _lacks_evaluation(result)):
+    if "accuracy" not in result and (
+        "test_error" not in result or _lacks_evaluation(directory, result)
+    ):
         raise UserError(f"{run} has no evaluation of its last step: evaluate it first")
     target = RESULTS / place(recipe, changed, note) / f"seed{settings['seed']}.json"
     for other in sorted(set(target.parent.glob("seed*.json")) - {target}):
@@ -186,9 +188,10 @@ def _beginning(run, settings):
     return {"step": other["step"], "settings": kept}
 
 
-def _lacks_evaluation(result):
+def _lacks_evaluation(directory, result):
     """Return whether a result is one of an adaptation that an evaluation has to complete."""
-    return "target_dataset" in result["settings"] and "squared_mmd" not in result
+    evaluation = directory.read_json("evaluation.json") or {}
+    return "target_dataset" in result["settings"] and evaluation.get("step") != result["step"]
 
 
 def changes(recipe, settings):
