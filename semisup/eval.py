@@ -3,25 +3,17 @@
 import dataclasses
 
 from semisup.cli import flags
-from semisup.cli.options import check, option
-from semisup.cli.settings import relocated
+from semisup.cli.options import option
+from semisup.cli.run_options import RunOptions
 from semisup.errors import UserError
 
 SUMMARY = "Evaluates the checkpoints of a run on every test image, and draws its figures."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
+class EvaluationConfig(RunOptions):
     """Settings of an evaluation of any task (see the help of each field's flag)."""
 
-    logdir: str = option("", "Run", "Folder of the run (required).")
-    data_dir: str = option(
-        "",
-        "Run",
-        "Folder of TFDS data sets, or of the images of a folder: data set, where it is not that of "
-        "the training any more.",
-    )
-    step: int = option(-1, "Run", "Step of the checkpoint to evaluate; -1: the newest.", least=-1)
     follow: bool = option(
         False,
         "Run",
@@ -58,15 +50,9 @@ class EvaluationConfig:
     )
 
     def __post_init__(self):
-        check(self)
-        if not self.logdir:
-            raise UserError("--logdir is required: the folder of a run")
+        super().__post_init__()
         if self.follow and self.step >= 0:
             raise UserError("--follow evaluates every new checkpoint: leave --step out")
-
-    def relocated(self, config):
-        """The configuration of a run whose data may have moved, with the data where it is now."""
-        return relocated(config, self.data_dir)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

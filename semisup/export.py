@@ -3,8 +3,8 @@
 import dataclasses
 
 from semisup.cli import flags
-from semisup.cli.options import check, option
-from semisup.cli.settings import relocated
+from semisup.cli.options import option, redefault
+from semisup.cli.run_options import RunOptions, calibrated_by
 from semisup.errors import UserError
 
 SUMMARY = (
@@ -15,23 +15,17 @@ FORMATS = ("keras", "saved_model", "litert", "onnx")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportConfig:
+class ExportConfig(RunOptions):
     """Settings of an export (see the help of each field's flag)."""
 
-    logdir: str = option("", "Run", "Folder of the run (required).")
-    step: int = option(-1, "Run", "Step of the checkpoint; -1: the newest.", least=-1)
-    data_dir: str = option(
+    data_dir: str = redefault(
+        RunOptions,
+        "data_dir",
         "",
-        "Run",
-        "Folder of the data, where it is not that of the training any more. The data is read only "
-        "to calibrate the probabilities of a run with --validation_samples.",
+        help="Folder of the data, where it is not that of the training any more. The data is read "
+        "only to calibrate the probabilities of a run with --validation_samples.",
     )
-    calibrated_by: str = option(
-        "",
-        "Run",
-        "Folder of an evaluated run with the same settings and --validation_samples, whose "
-        "temperature is taken.",
-    )
+    calibrated_by: str = calibrated_by()
     format: str = option(
         "keras",
         "Export",
@@ -43,14 +37,9 @@ class ExportConfig:
     )
 
     def __post_init__(self):
-        check(self)
-        for name, what in (("logdir", "the folder of a run"), ("output", "what to write")):
-            if not getattr(self, name):
-                raise UserError(f"--{name} is required: {what}")
-
-    def relocated(self, config):
-        """Return the configuration of a run with the data where it is now."""
-        return relocated(config, self.data_dir)
+        super().__post_init__()
+        if not self.output:
+            raise UserError("--output is required: what to write")
 
 
 def main():

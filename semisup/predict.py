@@ -3,8 +3,8 @@
 import dataclasses
 
 from semisup.cli import flags
-from semisup.cli.options import check, option
-from semisup.cli.settings import relocated
+from semisup.cli.options import option
+from semisup.cli.run_options import RunOptions, calibrated_by
 from semisup.errors import UserError
 
 SUMMARY = (
@@ -16,23 +16,10 @@ MEASURES = ("entropy", "margin")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PredictConfig:
+class PredictConfig(RunOptions):
     """Settings of a prediction (see the help of each field's flag)."""
 
-    logdir: str = option("", "Run", "Folder of the run (required).")
-    step: int = option(-1, "Run", "Step of the checkpoint; -1: the newest.", least=-1)
-    data_dir: str = option(
-        "",
-        "Run",
-        "Folder of TFDS data sets, or of the images of a folder: data set, where it is not that of "
-        "the training any more.",
-    )
-    calibrated_by: str = option(
-        "",
-        "Run",
-        "Folder of an evaluated run with the same settings and --validation_samples, whose "
-        "temperature is taken.",
-    )
+    calibrated_by: str = calibrated_by()
     images: str = option("", "Images", "Folder of images, at any depth, or one image.")
     list: str = option("", "Images", "File with the path of an image a line; -: standard input.")
     dataset: str = option("", "Images", "Data set, a TFDS name or folder:PATH.")
@@ -76,19 +63,13 @@ class PredictConfig:
     eval_batch_size: int = option(100, "Speed", "Images in a batch.", least=1)
 
     def __post_init__(self):
-        check(self)
-        if not self.logdir:
-            raise UserError("--logdir is required: the folder of a run")
+        super().__post_init__()
         given = [name for name in ("images", "list", "dataset") if getattr(self, name)]
         if len(given) > 1:
             raise UserError(f"give one of {', '.join(f'--{name}' for name in given)}")
         for name, owner in (("split", "dataset"), ("copy", "sort_into")):
             if getattr(self, name) and not getattr(self, owner):
                 raise UserError(f"--{name} has no effect without --{owner}")
-
-    def relocated(self, config):
-        """Return the configuration of a run with the data where it is now."""
-        return relocated(config, self.data_dir)
 
 
 def main():

@@ -9,25 +9,11 @@ import os
 from typing import ClassVar
 
 from semisup.cli import choices, dataset_names, transfer
-from semisup.cli.dataset_names import FOLDER, file_name, is_folder, whole_path
+from semisup.cli.dataset_names import file_name, is_folder, whole_path
 from semisup.cli.options import check, option, value_before
 from semisup.errors import UserError, shown
 
 DATA_DIR_VARIABLE = "SEMISUP_DATA_DIR"
-
-
-def relocated(config, data_dir):
-    """Return the configuration of a run whose data may have moved, with the data where it is now.
-
-    Args:
-        config: a `RunConfig`.
-        data_dir: folder of TFDS data sets, or of the images where the data set is a folder; empty
-            if nothing has moved.
-    """
-    if not data_dir:
-        return config
-    moved = {"dataset": FOLDER + data_dir} if is_folder(config.dataset) else {}
-    return dataclasses.replace(config, data_dir=data_dir, **moved)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -343,7 +329,7 @@ class RunConfig:
 
     @property
     def reading(self):
-        """How data sets are read, as arguments of `semisup.data.datasets.split_names`."""
+        """How data sets are read, as arguments of `semisup.data.datasets.open_dataset`."""
         return {
             "data_dir": self.resolved_data_dir,
             "image_size": self.new_size,

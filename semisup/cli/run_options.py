@@ -1,0 +1,54 @@
+"""The settings that all commands have which take a run: its folder, step, and where its data is.
+
+Nothing here imports Keras.
+"""
+
+import dataclasses
+
+from semisup.cli.dataset_names import FOLDER, is_folder
+from semisup.cli.options import check, option
+from semisup.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Settings of a command on a run (see the help of each field's flag).
+
+    Raises:
+        UserError: on construction, if a value is out of its range, or the run is not named.
+    """
+
+    logdir: str = option("", "Run", "Folder of the run (required).")
+    data_dir: str = option(
+        "",
+        "Run",
+        "Folder of TFDS data sets, or of the images of a folder: data set, where it is not that of "
+        "the training any more.",
+    )
+    step: int = option(-1, "Run", "Step of the checkpoint; -1: the newest.", least=-1)
+
+    def __post_init__(self):
+        check(self)
+        if not self.logdir:
+            raise UserError("--logdir is required: the folder of a run")
+
+    def relocated(self, config):
+        """Return the configuration of a run whose data may have moved, with the data where it is.
+
+        Args:
+            config: a `RunConfig`.
+        """
+        if not self.data_dir:
+            return config
+        moved = {"dataset": FOLDER + self.data_dir} if is_folder(config.dataset) else {}
+        return dataclasses.replace(config, data_dir=self.data_dir, **moved)
+
+
+def calibrated_by():
+    """Make the option of a run whose temperature is taken."""
+    return option(
+        "",
+        "Run",
+        "Folder of an evaluated run with the same settings and --validation_samples, whose "
+        "temperature is taken.",
+    )
