@@ -12,7 +12,7 @@ from semisup.cli.choices import SPLIT_ALIASES
 from semisup.cli.dataset_names import is_folder
 from semisup.data import labelled_subset, sampling
 from semisup.data.cache import MEMORY_LIMIT_BYTES
-from semisup.data.datasets import Split, fingerprint, load_dataset, split_names
+from semisup.data.datasets import Split, fingerprint, load_dataset, open_dataset
 from semisup.errors import UserError, rephrased
 from semisup.run import building, evaluation, files
 from semisup.run.task import Task
@@ -256,7 +256,7 @@ def _split_names(config):
 
     Images without any class are a split of their own, of folders alone.
     """
-    names = split_names(config.dataset, **config.reading, labelled=False)
+    names = open_dataset(config.dataset, **config.reading, labelled=False).sources
     unsorted = is_folder(config.dataset) and "train" not in names
     train = config.unsup_split or ("unlabelled" if unsorted else "train")
     return train, "test" if "test" in names else None
@@ -265,7 +265,8 @@ def _split_names(config):
 def _has_unlabelled(config):
     if not is_folder(config.dataset):
         return False
-    return "unlabelled" in split_names(config.dataset, **config.reading, labelled=False)
+    contents = open_dataset(config.dataset, **config.reading, labelled=False)
+    return "unlabelled" in contents.sources
 
 
 def _same_split(one, other):

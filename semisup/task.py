@@ -9,7 +9,7 @@ import numpy as np
 from semisup.cli.choices import AUTO
 from semisup.config import TrainConfig
 from semisup.data import labelled_subset, sampling
-from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset, split_names
+from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset, open_dataset
 from semisup.errors import UserError, rephrased
 from semisup.run import building, files
 from semisup.run.task import Task, TaskData
@@ -148,7 +148,8 @@ def resolved_unsup_split(config, labelled=True):
     """Name the split that `--unsup_split` stands for: see `unlabelled_split`."""
     if config.unsup_split != AUTO:
         return config.unsup_split
-    names = split_names(getattr(config, config.UNLABELLED), **config.reading, labelled=labelled)
+    name = getattr(config, config.UNLABELLED)
+    names = open_dataset(name, **config.reading, labelled=labelled).sources
     return "unlabelled" if "unlabelled" in names else "train"
 
 

@@ -114,15 +114,21 @@ def load_dataset(
     Raises:
         UserError: there is no such data set or split, or it cannot be read or downloaded.
     """
-    name = DATASET_ALIASES.get(name, name)
-    contents = _open(name, data_dir, image_size, fit, skip_broken, labelled)
+    contents = open_dataset(
+        name,
+        data_dir=data_dir,
+        image_size=image_size,
+        fit=fit,
+        skip_broken=skip_broken,
+        labelled=labelled,
+    )
     sources = contents.sources
     wanted = {split: _find(sources, split) for split in (*splits, *optional_splits)}
     for split in splits:
         if wanted[split] is None:
             raise _no_split(name, split, sources, contents.layout)
     return DataSet(
-        name,
+        DATASET_ALIASES.get(name, name),
         tuple(map(printable, contents.class_names)),
         {
             split: Split(*cache.read(source, cache_dir=cache_dir, memory_limit=memory_limit))
@@ -158,7 +164,25 @@ def open_dataset(
         UserError: there is no such data set, or it cannot be read or downloaded.
     """
     name = DATASET_ALIASES.get(name, name)
-    return _open(name, data_dir, image_size, fit, skip_broken, labelled)
+    if name in _EMBEDDED:
+        return Contents(*_EMBEDDED[name](image_size))
+    if name.startswith("folder:"):
+        from semisup.data import folders
+
+        return folders.open_folder(
+            name.removeprefix("folder:"),
+            image_size=image_size,
+            fit=fit,
+            skip_broken=skip_broken,
+            labelled=labelled,
+        )
+    from semisup.data import tfds_source
+
+    return Contents(
+        *tfds_source.open_tfds(
+            name, data_dir=data_dir, image_size=image_size, fit=fit, labelled=labelled
+        )
+    )
 
 
 def find_split(name: str, splits: Iterable[str], split: str = "") -> str:
@@ -185,68 +209,6 @@ def _no_split(name: str, split: str, splits: Iterable[str], layout: str = "") ->
     return UserError(
         f"data set {name!r} has no split {split!r}; its splits are {', '.join(splits)}"
         + (f"; {layout}" if layout else "")
-    )
-
-
-def split_names(
-    name: str,
-    *,
-    data_dir: str | os.PathLike | None = None,
-    image_size: int = 0,
-    fit: str = "squash",
-    skip_broken: bool = False,
-    labelled: bool = True,
-) -> tuple[str, ...]:
-    """Return the names of the splits that a data set has; no image is read.
-
-    Args:
-        name: see `load_dataset`.
-        data_dir: see `load_dataset`.
-        image_size: see `load_dataset`.
-        fit: see `load_dataset`.
-        skip_broken: see `load_dataset`.
-        labelled: see `load_dataset`.
-
-    Raises:
-        UserError: there is no such data set, or it cannot be read or downloaded.
-    """
-    contents = open_dataset(
-        name,
-        data_dir=data_dir,
-        image_size=image_size,
-        fit=fit,
-        skip_broken=skip_broken,
-        labelled=labelled,
-    )
-    return tuple(contents.sources)
-
-
-def _open(
-    name: str,
-    data_dir: str | os.PathLike | None,
-    image_size: int,
-    fit: str,
-    skip_broken: bool,
-    labelled: bool,
-) -> Contents:
-    if name in _EMBEDDED:
-        return Contents(*_EMBEDDED[name](image_size))
-    if name.startswith("folder:"):
-        from semisup.data import folders
-
-        return folders.open_folder(
-            name.removeprefix("folder:"),
-            image_size=image_size,
-            fit=fit,
-            skip_broken=skip_broken,
-            labelled=labelled,
-        )
-    from semisup.data import tfds_source
-
-    return Contents(
-        *tfds_source.open_tfds(
-            name, data_dir=data_dir, image_size=image_size, fit=fit, labelled=labelled
-        )
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from semisup.data import folder_layout, folders
-from semisup.data.datasets import load_dataset, split_names
+from semisup.data.datasets import load_dataset, open_dataset
 from semisup.errors import UserError
 
 
@@ -87,7 +87,7 @@ def test_validation_images_are_the_test_images_where_there_are_none(tmp_path, na
 def test_validation_images_beside_test_images_are_a_split_that_may_be_named(tmp_path, name, asked):
     write(tmp_path, "train/a/0.png", f"{name}/a/1.png", "test/a/2.png")
     assert found(tmp_path)["test"] == [("test/a/2.png", "a")]
-    assert split_names(f"folder:{tmp_path}") == ("train", "test", "validation")
+    assert tuple(open_dataset(f"folder:{tmp_path}").sources) == ("train", "test", "validation")
     data = load_dataset(f"folder:{tmp_path}", splits=[asked])
     np.testing.assert_array_equal(data.splits[asked].labels, [0])
     assert folders.image_paths(str(tmp_path), asked) == [f"{name}/a/1.png"]
@@ -122,7 +122,7 @@ def test_class_folders_at_the_top_are_unlabelled_where_classes_do_not_matter(tmp
     write(tmp_path, "dog/1.png", "cat/0.png")
     unlabelled = [("cat/0.png", None), ("dog/1.png", None)]
     assert found(tmp_path, labelled=False) == {"unlabelled": unlabelled}
-    assert split_names(f"folder:{tmp_path}", labelled=False) == ("unlabelled",)
+    assert tuple(open_dataset(f"folder:{tmp_path}", labelled=False).sources) == ("unlabelled",)
     assert folders.image_paths(str(tmp_path), "unlabelled") == ["cat/0.png", "dog/1.png"]
 
 
