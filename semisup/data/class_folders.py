@@ -4,9 +4,9 @@ import contextlib
 import errno
 import os
 import shutil
-import unicodedata
 from pathlib import Path
 
+from semisup.data.folder_walk import composed
 from semisup.errors import UserError
 from semisup.names import printable
 
@@ -45,7 +45,7 @@ def class_folders(root: Path) -> dict[str, Path]:
     except OSError as error:
         raise UserError(f"{root} cannot be read: {error.strerror}") from None
     found = {
-        unicodedata.normalize("NFC", printable(folder.name)): folder
+        composed(printable(folder.name)): folder
         for folder in folders
         if not folder.name.startswith(".")
     }

@@ -16,12 +16,11 @@ import numpy as np
 from PIL import Image
 
 from semisup.cli.choices import SPLIT_ALIASES
+from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.data import datasets, depth, folder_layout, folders, image_files, pixels
 from semisup.data.cache import UNLABELLED, Source
 from semisup.errors import UserError, first_line
 from semisup.names import printable
-
-_FOLDER = "folder:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +72,10 @@ class Preparation:
 
     @functools.cached_property
     def _scales(self) -> depth.Scales | None:
-        if not self.dataset.startswith(_FOLDER):
+        if not is_folder(self.dataset):
             return None
         try:
-            return folders.scales(self.dataset.removeprefix(_FOLDER))
+            return folders.scales(self.dataset.removeprefix(FOLDER))
         except UserError as error:
             raise UserError(
                 "there are images of more than 8 bits a channel, and how dark and bright they may "
@@ -272,9 +271,9 @@ def of_dataset(
     Raises:
         UserError: there is no such data set or split.
     """
-    if name.startswith(_FOLDER):
+    if is_folder(name):
         wanted = SPLIT_ALIASES.get(split, split)
-        path = name.removeprefix(_FOLDER)
+        path = name.removeprefix(FOLDER)
         layout = folder_layout.find(path, labelled=wanted != "unlabelled")
         split = datasets.find_split(name, layout.files, split)
         files = ImageFiles(layout.files[split], preparation, layout.labels[split])

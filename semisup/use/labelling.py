@@ -2,10 +2,10 @@
 
 import csv
 import logging
-import unicodedata
 from pathlib import Path
 
 from semisup.data import class_folders
+from semisup.data.folder_walk import composed
 from semisup.errors import UserError, shown
 from semisup.names import printable
 from semisup.run.csv_files import read_text
@@ -52,7 +52,7 @@ def _read(path, folders):
         raise UserError(f"--list={path}: its first line has to name the columns path and label")
     labelled = {}
     for row in rows:
-        label = unicodedata.normalize("NFC", (row["label"] or "").strip())
+        label = composed((row["label"] or "").strip())
         if not label:
             continue
         if label not in folders:

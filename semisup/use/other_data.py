@@ -2,13 +2,13 @@
 
 import logging
 import os
-import unicodedata
 
 import numpy as np
 
 from semisup.cli import dataset_names
 from semisup.data import new_images
 from semisup.data.cache import UNLABELLED
+from semisup.data.folder_walk import composed
 from semisup.errors import UserError, shown
 from semisup.names import printable
 from semisup.report.image_reporter import table
@@ -79,15 +79,11 @@ def _matched(dataset, theirs, trained):
     """Return the run's class for each class of a data set, found by its name."""
     if not theirs:
         raise UserError(f"--dataset={dataset}: its images have no labels")
-    known = {_plain(name): number for number, name in enumerate(trained.class_names)}
-    extra = [name for name in theirs if _plain(name) not in known]
+    known = {composed(name): number for number, name in enumerate(trained.class_names)}
+    extra = [name for name in theirs if composed(name) not in known]
     if extra:
         raise UserError(
             f"--dataset={dataset} has classes that {trained.run.path} does not know: "
             f"{shown(', '.join(extra))}; it knows {shown(', '.join(trained.class_names))}"
         )
-    return np.array([known[_plain(name)] for name in theirs])
-
-
-def _plain(name):
-    return unicodedata.normalize("NFC", name)
+    return np.array([known[composed(name)] for name in theirs])
