@@ -116,9 +116,14 @@ def has_head(network: Any) -> bool:
     return [layer.name for layer in getattr(network, "layers", ())[1:]] == [_BACKBONE, HEAD]
 
 
+def backbone_of(network: keras.Model) -> keras.Model:
+    """Return what is below the head of a network that has one."""
+    return network.layers[1]
+
+
 def parts(network: Any) -> Parts | None:
     """Return the parts of a network of which only the head is trained, or None for another."""
-    if not has_head(network) or network.layers[1].trainable_variables:
+    if not has_head(network) or backbone_of(network).trainable_variables:
         return None
     return Parts(*network.layers[1:])
 

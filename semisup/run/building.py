@@ -90,6 +90,7 @@ def compile_model(config, model, optimizer_class=None):
     """
     import keras
 
+    from semisup.architectures import transfer
     from semisup.models.optimizers import SteerableAdam
     from semisup.models.schedules import StaircaseDecay
 
@@ -115,7 +116,8 @@ def compile_model(config, model, optimizer_class=None):
     model.optimizer.build(model.trainable_variables)
     if config.network_learning_rate:
         factor = config.network_learning_rate / config.learning_rate
-        below = {variable.path for variable in model.network.layers[1].trainable_variables}
+        backbone = transfer.backbone_of(model.network)
+        below = {variable.path for variable in backbone.trainable_variables}
         model.optimizer.rate_factors = [
             factor if variable.path in below else 1.0 for variable in model.trainable_variables
         ]

@@ -120,7 +120,7 @@ def restore_model(run, config, task, step=None):
 def _copy_weights(model, trained):
     network = model.network
     if len(network.weights) != len(trained.network.weights) and transfer.has_head(network):
-        network = network.layers[1]
+        network = transfer.backbone_of(network)
     network.set_weights(trained.network.get_weights())
     if model.num_classes == trained.num_classes:
         model.classifier.set_weights(trained.classifier.get_weights())

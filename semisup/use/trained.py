@@ -9,7 +9,7 @@ from semisup.data import new_images
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError
 from semisup.models import averaging
-from semisup.run import backend, calibration, loading
+from semisup.run import backend, calibration, features, loading
 from semisup.run.directory import RunDirectory
 
 _logger = logging.getLogger(__name__)
@@ -120,7 +120,10 @@ class TrainedRun:
         if fingerprint(held_out) != self.record.get("evaluation_fingerprint"):
             _logger.warning("the probabilities are not calibrated: the held-out images differ")
             return calibration.Calibration()
-        logits, _ = self.predictor.outputs(held_out.images)
+        # Computed by the training, if its network is frozen.
+        known_features = features.of_run(self.task, self.config, self.model)
+        predictor = self.task.predictor(self.model, self.batch_size, known_features)
+        logits, _ = predictor.outputs(held_out.images)
         return calibration.calibrate(
             self.run, self.step, logits, held_out.labels, data.evaluated_on
         )
