@@ -52,8 +52,8 @@ def main():
     parser.add_argument("--output", help="JSON file to write")
     arguments = parser.parse_args()
 
+    from scripts import findings
     from semisup.data import labelled_subset
-    from semisup.run import environment, writing
 
     start = time.perf_counter()
     data, features = load(arguments)
@@ -85,16 +85,11 @@ def main():
             f"  {np.mean(results['seconds']):6.1f} s"
         )
     if arguments.output:
-        found["git_commit"] = environment.git_commit()
-        found["versions"] = environment.versions()
-        found["hardware"] = environment.hardware()
-        path = Path(arguments.output)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writing.write_json(path, found)
+        findings.write(arguments.output, found)
 
 
 def load(arguments):
-    """Load the labelled images of a data set, and compute their features.
+    """Load the labelled images of a data set, and look up their features.
 
     Args:
         arguments: those of the command line.
@@ -106,7 +101,9 @@ def load(arguments):
         UserError: if there is no such data set or network, or the data set has no labels.
     """
     from semisup import architectures, augmentation
+    from semisup.data.cache import default_cache_dir
     from semisup.data.datasets import is_labelled, load_dataset
+    from semisup.run.features import Features
 
     data = load_dataset(
         arguments.dataset,
@@ -117,22 +114,14 @@ def load(arguments):
     train = data.splits["train"]
     if not is_labelled(train):
         raise UserError(f"--dataset={arguments.dataset}: its training images have no labels")
-    network = architectures.build(arguments.architecture, data.image_shape)
-    views = [None]
-    if arguments.feature_views:
-        pipeline = augmentation.build(arguments.augmentation, seed=0)
-        views += [pipeline] * arguments.feature_views
-    return data, np.stack([_features(network, train.images, view) for view in views])
-
-
-def _features(network, images, augmentation):
-    rows = []
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH].astype("float32")
-        if augmentation is not None:
-            batch = augmentation(batch, training=True)
-        rows.append(np.asarray(network.predict_on_batch(batch), np.float32))
-    return np.concatenate(rows)
+    found = Features(
+        architectures.build(arguments.architecture, data.image_shape),
+        folder=default_cache_dir() / "features",
+        views=arguments.feature_views,
+        augmentation=augmentation.build(arguments.augmentation, seed=0),
+        progress=True,
+    ).views(train.images)
+    return data, np.moveaxis(found.reshape(len(found), -1, found.shape[-1]), 1, 0)
 
 
 def accuracy(predicted, labels, labelled):

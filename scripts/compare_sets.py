@@ -36,7 +36,7 @@ def main():
 
     import keras
 
-    from semisup.run import environment, writing
+    from scripts import findings
 
     keras.utils.set_random_seed(arguments.seed)
     sets = {
@@ -60,12 +60,7 @@ def main():
     _show(found)
     if arguments.output:
         found["test_images"] = {name: len(parts["test"].images) for name, parts in sets.items()}
-        found["git_commit"] = environment.git_commit()
-        found["versions"] = environment.versions()
-        found["hardware"] = environment.hardware()
-        path = Path(arguments.output)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writing.write_json(path, found)
+        findings.write(arguments.output, found)
 
 
 def _load(name, data_dir, seed):
