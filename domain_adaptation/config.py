@@ -140,6 +140,16 @@ class TrainConfig(_Base):
             raise UserError(
                 f"--target_only trains on labels alone: leave --similarity={self.similarity} out"
             )
+        if self.test_split != "test":
+            raise UserError(
+                f"--test_split={self.test_split}: the error is measured on the target's images; "
+                "give --target_test_split"
+            )
+        if self.target_only and self.target_test_split == "train":
+            raise UserError(
+                "--target_only trains on the labels of the target's train: leave "
+                "--target_test_split=train out, or give --validation_samples"
+            )
         if self.target_only:
             object.__setattr__(self, "similarity", "none")
         if self.mmd_estimator != "quadratic" and self.similarity != "mmd":

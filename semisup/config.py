@@ -54,6 +54,12 @@ class TrainConfig(RunConfig):
     unsup_samples: int = option(
         -1, "Data", "Images of that split to use, drawn by --seed; -1: all.", least=-1
     )
+    test_split: str = option(
+        "test",
+        "Data",
+        "Split that the error is measured on: test, or another one with labels. train: the "
+        "training images that keep no label (the transductive protocol).",
+    )
     validation_samples: int = option(
         0,
         "Data",
@@ -117,6 +123,11 @@ class TrainConfig(RunConfig):
                 )
         if self.sup_per_class == 0:
             raise UserError("--sup_per_class=0: give at least 1, or -1 for all training images")
+        if self.validation_samples and self.test_split != "test":
+            raise UserError(
+                f"--test_split={self.test_split} has no effect with --validation_samples, which "
+                "measures the error on held-out images"
+            )
         if self.unsup_samples == 0:
             raise UserError(
                 "--unsup_samples=0: give at least 1, -1 for all, or --similarity=none to train on "

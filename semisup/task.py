@@ -23,11 +23,14 @@ class ImageData(TaskData):
         evaluation: images and labels that evaluations measure on.
         class_names: names of the classes, in the order of the labels.
         image_shape: (height, width, channels) of an image.
+        evaluated_rows: places of the evaluated images in the split that they are a part of; None
+            where all are evaluated, or where images are held out.
         train: images and labels of the training split.
         class_pools: for each class, the indices of its labelled images in the training split.
     """
 
     evaluation: Split
+    evaluated_rows: np.ndarray | None = None
     class_names: tuple
     image_shape: tuple
     train: Split
@@ -56,19 +59,20 @@ class SemiSupervised(Task):
     def load_data(self, config, sampler=sampling.VERSION):
         """Load and split the images: see `Task`. Returns an `ImageData`."""
         unlabelled = unlabelled_split(config)
+        # Held-out images stand in for it.
+        tested = set() if config.validation_samples else {config.test_split}
         data = load_dataset(
             config.dataset,
             **config.reading,
             cache_dir=config.cache_dir or None,
-            splits=tuple(sorted({"train", unlabelled or "train"})),
-            # Held-out images stand in for it.
-            optional_splits=() if config.validation_samples else ("test",),
+            splits=tuple(sorted({"train", unlabelled or "train", *tested - {"test"}})),
+            optional_splits=tuple(tested),
         )
         composed = compose(
             config,
             data.class_names,
             train=data.splits["train"],
-            evaluation=data.splits.get("test"),
+            evaluation=data.splits.get(config.test_split),
             unlabelled=data.splits[unlabelled] if unlabelled else None,
             sampler=sampler,
             layout=data.layout,
@@ -192,7 +196,8 @@ def compose(
         config: a `TrainConfig`.
         class_names: names of the classes, in the order of the labels.
         train: `Split` that labelled images are drawn from, and held out for validation.
-        evaluation: `Split` that the error is measured on, or None where images are held out.
+        evaluation: `Split` that the error is measured on, or None where images are held out. If it
+            is `train`, the error is measured on the images that keep no label.
         unlabelled: `Split` that unlabelled images are drawn from, or None to train on the labels
             alone. Its labels are not read. If it is `train`, held-out images are not drawn.
         image_shape: (height, width, channels) that the network takes; by default that of `train`.
@@ -232,6 +237,15 @@ def compose(
         train.labels[usable], config.sup_per_class, class_names, config.resolved_sup_seed
     )
     class_pools = [usable[members] for members in chosen]
+    evaluated_rows = None
+    if evaluation is train:
+        evaluated_rows = np.setdiff1d(usable, np.concatenate(class_pools))
+        if not len(evaluated_rows):
+            raise UserError(
+                "all training images keep their labels, so none is left to measure the error on: "
+                "give a smaller --sup_per_class, or --validation_samples"
+            )
+        evaluation = Split(train.images[evaluated_rows], train.labels[evaluated_rows])
     pool = None
     if unlabelled is not None:
         same = unlabelled is train
@@ -269,6 +283,7 @@ def compose(
     return ImageData(
         batches=batches,
         evaluation=evaluation,
+        evaluated_rows=evaluated_rows,
         evaluated_on="validation images" if config.validation_samples else "test images",
         class_names=class_names,
         image_shape=image_shape,

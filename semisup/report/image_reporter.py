@@ -75,17 +75,22 @@ class ImageReporter(Reporter):
 
     def evaluated(self):
         """Return data set and split of the evaluated images; None for a held-out split."""
-        return self.config.dataset, None if self.config.validation_samples else "test"
+        return (
+            self.config.dataset,
+            None if self.config.validation_samples else self.config.test_split,
+        )
 
     @functools.cached_property
     def image_names(self):
         """What the evaluated images are called: the files of a folder, else their places."""
         dataset, split = self.evaluated()
+        rows = self.data.evaluated_rows
         if split and is_folder(dataset):
-            return folders.image_paths(
+            paths = folders.image_paths(
                 dataset.removeprefix(FOLDER), split, skip_broken=self.config.skip_broken
             )
-        return range(len(self.data.evaluation.images))
+            return paths if rows is None else [paths[row] for row in rows]
+        return range(len(self.data.evaluation.images)) if rows is None else rows
 
     def mistakes(self, predicted):
         """Return which images are given a wrong class.
