@@ -100,7 +100,8 @@ def _train(config, task, run):
     # Nothing is deleted or written before data and model are known to be right.
     run.begin(config, task.name, config.overwrite)
     if not resumed:
-        run.keep_network(config, transfer.without_head(model.network))
+        network = getattr(model, "network", model)
+        run.keep_network(config, transfer.without_head(network))
     run.write_json("data.json", record)
     run.cut_metrics(step)
     print(f"Training on {backend.describe(environment.hardware(config.devices))}.", flush=True)
