@@ -27,6 +27,8 @@ def eager():
     tf.config.run_functions_eagerly(False)
 
 
+# The eagerness of `tf.data` does not matter.
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config")
 def test_the_cells_run_on_an_example_and_export_what_they_trained(tmp_path, monkeypatch, eager):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NOTEBOOK_STEPS", "2")
