@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from scripts import published
-from semisup.cli import flags
+from semisup.cli import architecture_names, flags
 from semisup.cli.dataset_names import FOLDER, file_name, is_folder
 from semisup.cli.flags import flags_for
 from semisup.cli.options import value_before
@@ -152,8 +152,12 @@ def without_places(settings):
         if is_folder(str(settings.get(name)))
     }
     network = str(settings.get("architecture", ""))
-    if network.endswith(".keras"):
+    if architecture_names.is_file(network):
         folders["architecture"] = Path(network).name
+    elif architecture_names.is_preset(network):
+        # The name of a preset, or that of its folder.
+        preset = Path(network.removeprefix(architecture_names.PRESET)).name
+        folders["architecture"] = architecture_names.PRESET + preset
     return {**settings, **folders}
 
 

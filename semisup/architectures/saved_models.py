@@ -5,6 +5,7 @@ import zipfile
 
 import keras
 
+from semisup.architectures import hub
 from semisup.errors import UserError, first_line
 
 
@@ -22,6 +23,7 @@ def load(path, **options):
         UserError: if the file is no such model, or holds classes or functions that are not
             registered.
     """
+    hub.import_for(path)
     try:
         return keras.saving.load_model(path, **options)
     except Exception as error:

@@ -13,7 +13,7 @@ assignments.csv   the cluster of each image, in a clustering
 uncertainty.csv   how sure the network is of each image, from the last evaluation with --mc_dropout
 report.html       all of this as one page, from the last evaluation with --report
 model.keras       the trained model, for export
-network.keras     a copy of the network, where --architecture names a file
+network.keras     the network, where --architecture names a file or a preset
 checkpoints/      see `checkpoints`
 train/, eval/     TensorBoard
 layers/           TensorBoard: first kernels, histograms
@@ -30,6 +30,7 @@ import time
 from pathlib import Path
 
 from semisup import replacing
+from semisup.cli import architecture_names
 from semisup.data import sampling
 from semisup.errors import UserError, shown
 from semisup.run import environment, files, reading, writing
@@ -310,14 +311,18 @@ class RunDirectory:
                 "cannot go on: evaluate it as it is, or start again with --overwrite"
             )
 
-    def keep_network(self, config):
-        """Copy a network that is read from a file, so that the run does not depend on the file.
+    def keep_network(self, config, network):
+        """Keep a network that is read from a file or a preset, so that the run needs neither.
 
         Args:
             config: the configuration of a run that begins.
+            network: its network, without a head.
         """
-        if config.architecture.endswith(".keras"):
+        if architecture_names.is_file(config.architecture):
             writing.copy(config.architecture, self.file(NETWORK))
+        elif architecture_names.is_preset(config.architecture):
+            with writing.replacing(self.file(NETWORK)) as temporary:
+                network.save(temporary)
 
     def self_contained(self, config):
         """Return a configuration that rebuilds the run's model from this directory alone.

@@ -17,6 +17,7 @@ from semisup.models import averaging
 from semisup.models.weighted_losses import REGULARIZATION_LOSS
 from semisup.run import (
     backend,
+    calibration,
     callbacks,
     checkpoints,
     directory,
@@ -99,7 +100,8 @@ def _train(config, task, run):
     # Nothing is deleted or written before data and model are known to be right.
     run.begin(config, task.name, config.overwrite)
     if not resumed:
-        run.keep_network(config)
+        network = getattr(model, "network", model)
+        run.keep_network(config, transfer.without_head(network))
     run.write_json("data.json", record)
     run.cut_metrics(step)
     print(f"Training on {backend.describe(environment.hardware(config.devices))}.", flush=True)
@@ -326,6 +328,8 @@ class Session:
         measured = self._measured(config.max_steps) or self.evaluate(config.max_steps)
         averaging.put_average(self.model)
         run.write_model(self.model)
+        if getattr(config, "validation_samples", 0):
+            self._calibrate()
         if config.projector:
             projector.project(run.file("train"), self.task, self.data, self.predictor)
         entries = run.read_metrics()
@@ -352,6 +356,13 @@ class Session:
         print(
             f"\n{headline} after {config.max_steps} steps. Results and TensorBoard log: {run.path}"
         )
+
+    def _calibrate(self):
+        """Fit the temperature of the probabilities, now that the held-out images are at hand."""
+        held_out = self.data.evaluation
+        logits, _ = self.predictor.outputs(held_out.images)
+        step, what = self.config.max_steps, self.data.evaluated_on
+        calibration.calibrate(self.run, step, logits, held_out.labels, what)
 
 
 def segments(step, max_steps, interval):
