@@ -73,6 +73,15 @@ class TrainConfig(RunConfig):
     unsup_batch_size: int = option(
         100, "Data", "Unlabelled images in a batch.", least=1, most=1_000_000
     )
+    labelled_in_unlabelled: float = option(
+        0.0,
+        "Data",
+        "Share of an unlabelled batch that is drawn from the labelled images instead, whose labels "
+        "are left out: for unlabelled images of which some classes are missing or much rarer than "
+        "others. 0: none; try 0.5.",
+        least=0,
+        most=1,
+    )
     augmentation: str = option(
         "none",
         "Data",
@@ -133,7 +142,18 @@ class TrainConfig(RunConfig):
                 "--unsup_samples=0: give at least 1, -1 for all, or --similarity=none to train on "
                 "the labels alone"
             )
+        share = self.labelled_in_unlabelled
+        if share and not 0 < self.labelled_among_unlabelled < self.unsup_batch_size:
+            raise UserError(
+                f"--labelled_in_unlabelled={share} leaves no labelled or no other image in a batch "
+                f"of --unsup_batch_size={self.unsup_batch_size}"
+            )
         walks.resolve(self)
+
+    @property
+    def labelled_among_unlabelled(self):
+        """Number of labelled images in an unlabelled batch."""
+        return round(self.labelled_in_unlabelled * self.unsup_batch_size)
 
     @property
     def resolved_sup_seed(self):

@@ -252,6 +252,13 @@ def compose(
         members = usable if same else np.arange(len(unlabelled.images))
         samples = labelled_subset.choose_pool(len(members), config.unsup_samples, config.seed)
         pool = members[samples]
+        ours, theirs = train.images.shape[1:], unlabelled.images.shape[1:]
+        if config.labelled_in_unlabelled and ours != theirs:
+            raise UserError(
+                f"--labelled_in_unlabelled={config.labelled_in_unlabelled}: labelled images of "
+                f"{ours} and unlabelled ones of {theirs} (height, width, channels) don't fit into "
+                "a batch; --new_size makes them equally large"
+            )
 
     @functools.cache
     def sources(inputs):
@@ -267,17 +274,27 @@ def compose(
             given = given + (theirs.mean(axis=0) - ours.mean(axis=0))
         return sampling.source(given), sampling.source(others)
 
+    def unlabelled_batches(first_step, train_source, unlabelled_source):
+        seed, labelled = config.seed, config.labelled_among_unlabelled
+        others = sampling.unlabelled_batches(
+            unlabelled_source, pool, config.unsup_batch_size - labelled, seed, first_step
+        )
+        if not labelled:
+            return others
+        stream = sampling.AMONG_UNLABELLED
+        members = np.concatenate(class_pools)
+        return sampling.joined(
+            others,
+            sampling.unlabelled_batches(train_source, members, labelled, seed, first_step, stream),
+        )
+
     def batches(first_step, inputs=sampling.images_themselves):
-        train_source, unlabelled_source = sources(inputs)
+        given = sources(inputs)
         return sampling.training_batches(
             sampling.labelled_batches(
-                train_source, class_pools, config.sup_per_batch, config.seed, first_step
+                given[0], class_pools, config.sup_per_batch, config.seed, first_step
             ),
-            None
-            if pool is None
-            else sampling.unlabelled_batches(
-                unlabelled_source, pool, config.unsup_batch_size, config.seed, first_step
-            ),
+            None if pool is None else unlabelled_batches(first_step, *given),
         )
 
     return ImageData(
