@@ -160,6 +160,11 @@ class TrainConfig(_Base):
             raise UserError(
                 "--match_means has no effect without --trainable=head and a --similarity"
             )
+        if self.match_means and self.cross_validate:
+            raise UserError(
+                f"--match_means and --cross_validate={self.cross_validate}: held-out images of the "
+                "source would not be moved as those are that train; leave one of them out"
+            )
         self._check_that_the_term_acts()
         self._check_that_its_settings_do()
         if self.dataset == self.target_dataset and not self.target_only:

@@ -190,9 +190,7 @@ def accuracy(method, situation, source, target, seed, arguments):
         [source.class_names[number] for number in known],
         train=chosen(ours, labelled),
         evaluation=chosen(theirs, tested),
-        unlabelled=None
-        if config.similarity == "none"
-        else Split(theirs.images[unlabelled], None),
+        unlabelled=None if config.similarity == "none" else Split(theirs.images[unlabelled], None),
         match_means=config.match_means,
     )
     keras.utils.set_random_seed(seed)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -27,6 +28,8 @@ class ImageData(TaskData):
             where all are evaluated, or where images are held out.
         train: images and labels of the training split.
         class_pools: for each class, the indices of its labelled images in the training split.
+        fold: function from the number of a part of a cross-validation, from 1 on, to an `ImageData`
+            of the same images with that part held out.
     """
 
     evaluation: Split
@@ -35,6 +38,7 @@ class ImageData(TaskData):
     image_shape: tuple
     train: Split
     class_pools: list
+    fold: Callable
 
     @property
     def error_name(self):
@@ -48,7 +52,7 @@ class SemiSupervised(Task):
     name = "semisup"
     title = "Semi-supervised classification"
     config_class = TrainConfig
-    shown = ("test_error", "validation_error")
+    shown = ("test_error", "validation_error", "training_error")
     record_type = files.ImageRecord
     steered: ClassVar = {
         "walker_weight": ("walker_loss",),
@@ -60,7 +64,7 @@ class SemiSupervised(Task):
         """Load and split the images: see `Task`. Returns an `ImageData`."""
         unlabelled = unlabelled_split(config)
         # Held-out images stand in for it.
-        tested = set() if config.validation_samples else {config.test_split}
+        tested = set() if config.holds_out else {config.test_split}
         data = load_dataset(
             config.dataset,
             **config.reading,
@@ -118,6 +122,16 @@ class SemiSupervised(Task):
         """Say how large the error is: see `Task`."""
         name = data.error_name
         return f"{name.replace('_', ' ').capitalize()} {100 * measured[name]:.2f} %"
+
+    def conclude(self, run, config, predictor, data):
+        """Keep the logits of images that a cross-validation held out: see `Task`."""
+        from semisup.run import cross_validation
+
+        if config.fold:
+            held_out = data.evaluation
+            logits, _ = predictor.outputs(held_out.images)
+            indices = data.record["held_out_indices"]
+            cross_validation.keep_held_out(run, indices, held_out.labels, logits)
 
     def unlabelled_images(self, config):
         """Return data set and split of the unlabelled images: see `Task`."""
@@ -177,6 +191,7 @@ def unlabelled_notes(config, data, labelled=True):
 @rephrased(
     per_class="--sup_per_class={value}: {reason}",
     count="--validation_samples={value}: {reason}",
+    parts="--cross_validate={value}: {reason}",
     samples="--unsup_samples={value}: {reason}",
 )
 def compose(
@@ -197,7 +212,8 @@ def compose(
         class_names: names of the classes, in the order of the labels.
         train: `Split` that labelled images are drawn from, and held out for validation.
         evaluation: `Split` that the error is measured on, or None where images are held out. If it
-            is `train`, the error is measured on the images that keep no label.
+            is `train`, the error is measured on the images that keep no label. With a
+            cross-validation, the labelled images stand in for one without labels.
         unlabelled: `Split` that unlabelled images are drawn from, or None to train on the labels
             alone. Its labels are not read. If it is `train`, held-out images are not drawn.
         image_shape: (height, width, channels) that the network takes; by default that of `train`.
@@ -218,12 +234,13 @@ def compose(
     image_shape = tuple(image_shape or train.images.shape[1:])
     if train.labels is None:
         raise UserError("the images to train on have no labels")
-    if not config.validation_samples and not is_labelled(evaluation):
+    if not (config.holds_out or config.cross_validate or is_labelled(evaluation)):
         raise UserError(
             "there are no labelled test images to measure the error on: give --validation_samples, "
-            "to measure it on held-out training images" + (f"; {layout}" if layout else "")
+            "to measure it on held-out training images, or --cross_validate"
+            + (f"; {layout}" if layout else "")
         )
-    usable = np.arange(len(train.labels))
+    usable, evaluated_on, held_out = np.arange(len(train.labels)), "test images", None
     if config.validation_samples:
         samples, seed = config.validation_samples, config.resolved_sup_seed
         if sampler == 1:
@@ -232,13 +249,25 @@ def compose(
             )
         else:
             usable, held_out = labelled_subset.hold_out(train.labels, samples, class_names, seed)
-        evaluation = Split(train.images[held_out], train.labels[held_out])
     chosen = labelled_subset.choose_labelled(
         train.labels[usable], config.sup_per_class, class_names, config.resolved_sup_seed
     )
     class_pools = [usable[members] for members in chosen]
+    if config.cross_validate:
+        remaining, part = labelled_subset.hold_out_part(
+            class_pools,
+            config.cross_validate,
+            max(config.fold - 1, 0),
+            class_names,
+            config.resolved_sup_seed,
+        )
+        if config.fold:
+            class_pools, held_out = remaining, part
     evaluated_rows = None
-    if evaluation is train:
+    if held_out is not None:
+        evaluated_on = "validation images"
+        evaluation = Split(train.images[held_out], train.labels[held_out])
+    elif evaluation is train:
         evaluated_rows = np.setdiff1d(usable, np.concatenate(class_pools))
         if not len(evaluated_rows):
             raise UserError(
@@ -246,6 +275,9 @@ def compose(
                 "give a smaller --sup_per_class, or --validation_samples"
             )
         evaluation = Split(train.images[evaluated_rows], train.labels[evaluated_rows])
+    elif not is_labelled(evaluation):
+        evaluated_on, seen = "training images", np.concatenate(class_pools)
+        evaluation = Split(train.images[seen], train.labels[seen])
     pool = None
     if unlabelled is not None:
         same = unlabelled is train
@@ -301,17 +333,29 @@ def compose(
         batches=batches,
         evaluation=evaluation,
         evaluated_rows=evaluated_rows,
-        evaluated_on="validation images" if config.validation_samples else "test images",
+        evaluated_on=evaluated_on,
         class_names=class_names,
         image_shape=image_shape,
         train=train,
         class_pools=class_pools,
+        fold=lambda number: compose(
+            dataclasses.replace(config, fold=number),
+            class_names,
+            train,
+            evaluation,
+            unlabelled,
+            image_shape,
+            layout,
+            sampler,
+            match_means,
+        ),
         evaluated_examples=len(evaluation.labels),
         measured={"evaluation": evaluation},
         record={
             "class_names": list(class_names),
             "image_shape": list(image_shape),
             "labelled_indices": np.concatenate(class_pools).tolist(),
+            **({"held_out_indices": held_out.tolist()} if config.fold else {}),
             "unlabelled_images": 0 if pool is None else len(pool),
             "train_fingerprint": fingerprint(train),
             "unlabelled_fingerprint": None

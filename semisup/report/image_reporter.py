@@ -75,10 +75,8 @@ class ImageReporter(Reporter):
 
     def evaluated(self):
         """Return data set and split of the evaluated images; None for a held-out split."""
-        return (
-            self.config.dataset,
-            None if self.config.validation_samples else self.config.test_split,
-        )
+        is_tested = self.data.evaluated_on == "test images"
+        return self.config.dataset, self.config.test_split if is_tested else None
 
     @functools.cached_property
     def image_names(self):
@@ -110,11 +108,13 @@ class ImageReporter(Reporter):
         """
         evaluated = self.data.evaluation
         logits, _ = self.predictor.outputs(evaluated.images)
-        if self.config.validation_samples:
-            step = loading.step_of(self.model)
+        step = loading.step_of(self.model)
+        if self.config.holds_out:
             self.calibration = calibration.calibrate(
                 self.run, step, logits, evaluated.labels, self.data.evaluated_on
             )
+        else:
+            self.calibration = calibration.read(self.run, step) or calibration.Calibration()
         self.write_predictions(logits)
         return self._metrics(logits, evaluated.labels)
 

@@ -110,6 +110,31 @@ def fit_temperature(logits, labels):
     return float(np.exp(found.x))
 
 
+def match_confidence(logits, accuracy):
+    """Find the temperature at which the mean confidence is an accuracy that is known otherwise.
+
+    Args:
+        logits: (n, classes) float, of images whose labels need not be known.
+        accuracy: share of right predictions that is expected of them.
+
+    Returns:
+        Float in [0.01, 100]; 1 where there is no image.
+    """
+    from scipy.optimize import brentq
+
+    if not len(logits):
+        return 1.0
+
+    def excess(logarithm):
+        return Calibration(np.exp(logarithm)).probabilities(logits).max(axis=1).mean() - accuracy
+
+    low, high = np.log(_LIMITS)
+    # Confidence falls with the temperature, but not to any value.
+    if excess(low) <= 0 or excess(high) >= 0:
+        return _LIMITS[0] if excess(low) <= 0 else _LIMITS[1]
+    return float(np.exp(brentq(excess, low, high, xtol=1e-4)))
+
+
 def metrics(calibration, logits, labels, class_names):
     """Compute the metrics of a classification, and how far its confidence is from its accuracy.
 

@@ -7,6 +7,9 @@ metrics.jsonl     one entry a line, with the step and its values; cut back to th
 results.json      metrics at the last step, time, hardware
 evaluation.json   what the latest evaluation measured
 calibration.json  the temperature that makes probabilities right on average
+cross_validation.json  the error on labels that trainings like this one did not see
+held_out.json     the logits of images whose labels the training, or a fold of it, did not see
+folds/            the further trainings of a cross-validation that is not complete
 evaluations/      what was measured on other data sets than the run's own, and the predictions
 predictions.csv   the predicted class of each evaluated image
 assignments.csv   the cluster of each image, in a clustering
@@ -39,6 +42,8 @@ OUTCOMES = (
     "results.json",
     "evaluation.json",
     "calibration.json",
+    "cross_validation.json",
+    "held_out.json",
     "evaluations",
     "predictions.csv",
     "assignments.csv",
@@ -53,6 +58,7 @@ PARTS = (
     "data.json",
     "network.keras",
     "checkpoints",
+    "folds",
     "train",
     "eval",
     "layers",
@@ -65,6 +71,8 @@ _TYPES = {
     "data.json": files.Record,
     "results.json": files.Results,
     "evaluation.json": files.Evaluation,
+    "cross_validation.json": files.CrossValidation,
+    "held_out.json": files.HeldOut,
 }
 _LOCK = ".lock"
 _LOCK_PATIENCE_SECONDS = 1.0

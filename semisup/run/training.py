@@ -32,12 +32,13 @@ from semisup.run import (
 from semisup.run.signals import StopSignals
 
 
-def train(config, task):
+def train(config, task, data=None):
     """Train, or go on training, the model of a configuration.
 
     Args:
         config: a configuration of the task's class.
         task: its `Task`.
+        data: its `TaskData`, if it is loaded already.
 
     Returns:
         Exit status: 0 when the training is complete, 128 plus the signal's number when a signal
@@ -53,14 +54,15 @@ def train(config, task):
         backend.set_up(config)
         backend.check_compilation(config)
         with backend.shared_batches(config):
-            return _train(config, task, run)
+            return _train(config, task, run, data)
 
 
-def _train(config, task, run):
+def _train(config, task, run, data):
     resumed = bool(checkpoints.list_steps(run.checkpoints)) and not config.overwrite
     if resumed and run.completed_step() != config.max_steps:
         run.check_sampler()
-    data = task.load_data(config, run.sampler if resumed else sampling.VERSION)
+    if data is None:
+        data = task.load_data(config, run.sampler if resumed else sampling.VERSION)
     for note in data.notes:
         print(note)
     # Not before: preparing a data set draws from the same generators.
@@ -330,6 +332,7 @@ class Session:
         run.write_model(self.model)
         if getattr(config, "validation_samples", 0):
             self._calibrate()
+        self.task.conclude(run, config, self.predictor, self.data)
         if config.projector:
             projector.project(run.file("train"), self.task, self.data, self.predictor)
         entries = run.read_metrics()
