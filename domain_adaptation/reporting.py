@@ -151,7 +151,7 @@ class AdaptationReporter(ImageReporter):
             lines.append(f"{name.replace('_', ' ')}: target error {100 * self.bounds[name]:.2f} %")
         if content.get("coverage") is not None:
             lines.append(f"coverage of the gap between them: {100 * content['coverage']:.2f} %")
-        return "\n".join([*lines, self.where()])
+        return "\n".join([*lines, self.where(), *self.cross_validated(content)])
 
     def drawings(self):
         """Return functions that draw the run's figures, by name: see `Reporter.drawings`."""

@@ -10,7 +10,7 @@ from semisup.data import folders
 from semisup.names import printable
 from semisup.report import uncertainty
 from semisup.report.reporting import Reporter
-from semisup.run import calibration, loading
+from semisup.run import calibration, cross_validation, loading
 
 _logger = logging.getLogger(__name__)
 
@@ -39,6 +39,11 @@ class ImageReporter(Reporter):
     def measure(self):
         """Measure the model, and how sure it is if that was asked for: see `Reporter`."""
         content = self.measure_images()
+        found = self.run.read_json("cross_validation.json")
+        if found is not None and found["step"] == loading.step_of(self.model):
+            content["cross_validation"] = {
+                name: part for name, part in found.items() if name not in ("step", "settings")
+            }
         if self.dropout_predictor is not None:
             content["mc_dropout"] = self._measure_uncertainty()
         return content
@@ -172,7 +177,13 @@ class ImageReporter(Reporter):
 
     def text(self, content):
         """Return the text to print: see `scalars`."""
-        return f"step {content['step']}: {table(content)}\n{self.where()}"
+        lines = [f"step {content['step']}: {table(content)}", self.where()]
+        return "\n".join([*lines, *self.cross_validated(content)])
+
+    def cross_validated(self, content):
+        """Return lines on the run's cross-validation, if it has one: see `text`."""
+        found = content.get("cross_validation")
+        return [] if found is None else ["", cross_validation.describe(found)]
 
     def where(self):
         """Return a line that says where the prediction of each image is."""

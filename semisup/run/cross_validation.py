@@ -113,8 +113,10 @@ def describe(found):
     Args:
         found: content of `cross_validation.json`.
     """
+    error, mean, deviation = (
+        f"{100 * found[name]:.2f}" for name in ("error", "mean_accuracy", "deviation")
+    )
     return (
-        f"Cross-validated error {100 * found['error']:.2f} % of {found['images']:,} labelled images "
-        f"(accuracy {100 * found['mean_accuracy']:.2f} % ± {100 * found['deviation']:.2f} over "
-        f"{found['folds']} parts)."
+        f"Cross-validated error {error} % of {found['images']:,} labelled images (accuracy "
+        f"{mean} % ± {deviation} over {found['folds']} parts)."
     )

@@ -169,7 +169,7 @@ class Task(abc.ABC):
         """
         return []
 
-    def conclude(self, run, config, predictor, data):
+    def conclude(self, run, config, predictor, data):  # noqa: B027 (few tasks keep anything)
         """Write what the task keeps of a complete training, beside model and results.
 
         Args:

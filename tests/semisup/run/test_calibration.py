@@ -39,6 +39,17 @@ def test_temperature_undoes_a_factor_of_the_logits():
     assert calibration.fit_temperature(logits[:0], labels[:0]) == 1
 
 
+def test_confidence_is_matched_to_an_accuracy_by_the_temperature():
+    logits = RNG.normal(size=(200, 4)) * 5
+    temperature = calibration.match_confidence(logits, 0.7)
+    confidence = calibration.Calibration(temperature).probabilities(logits).max(axis=1)
+    assert confidence.mean() == pytest.approx(0.7, abs=1e-3)
+    assert calibration.match_confidence(logits[:0], 0.7) == 1
+    # No temperature makes four classes less sure than chance, or surer than certain.
+    assert calibration.match_confidence(logits, 0.2) == 100
+    assert calibration.match_confidence(logits, 1.0) == 0.01
+
+
 def test_three_right_predictions_count_as_four_of_five():
     logits, labels = np.eye(3) * 4, np.arange(3)
     temperature = calibration.fit_temperature(logits, labels)

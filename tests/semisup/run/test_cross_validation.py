@@ -95,7 +95,7 @@ def test_an_adaptation_that_moves_the_source_is_not_cross_validated():
 def test_more_parts_than_labels_of_a_class_are_refused_before_anything_is_written(tmp_path):
     settings = {**SETTINGS, "cross_validate": 6}
     config = running.config(tmp_path, "run", **settings)
-    with pytest.raises(UserError, match="^--cross_validate=6: class 0 has 5 labelled images"):
+    with pytest.raises(UserError, match=r"^--cross_validate=6: class 0 has 5 labelled images"):
         cross_validation.train(config, task)
     assert not RunDirectory(config.logdir).is_begun()
 
