@@ -156,8 +156,8 @@ def _search(config, fixed, options):
         )
     if config.prune and example.cross_validate:
         raise UserError(
-            f"--cross_validate={example.cross_validate} has no error before the end of a trial, by which "
-            "--prune could decide; leave one of them out"
+            f"--cross_validate={example.cross_validate} has no error before the end of a trial by "
+            "which --prune could decide; leave one of them out"
         )
     folder = folders.SearchFolder(config.folder, config.storage)
     description = folder.begin(config.task, space, fixed, example)
