@@ -3,15 +3,15 @@
     python scripts/calibrations.py --dataset=folder:photos --architecture=network.keras \\
         --sup_per_class=10 --cross_validate=5 --seeds=3 --output=calibrations.json
 
-For each seed, some images of each class keep their labels. A run of `--recipe=photos` is trained on
-them and cross-validated. Its expected calibration error (ECE) on all other images is measured at
-the temperature of each of the `WAYS`; no other label than those of the training is looked at.
+For each seed, some images of each class keep their labels. A head is trained on them as
+`--recipe=photos --cross_validate=K` trains it, and cross-validated. Its expected calibration error
+(ECE) on all other images is measured at the temperature of each of the `WAYS`. Temperatures are
+chosen without a label of these images.
 """
 
 import argparse
 import dataclasses
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 # Use the source tree of this script, whether it is installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts import heads
 from semisup.cli import flags
 from semisup.cli.dataset_names import file_name
 
@@ -36,19 +37,22 @@ def main():
     parser.add_argument("--output", required=True, help="JSON file to write")
     arguments = parser.parse_args()
 
-    from scripts import findings
+    from scripts import findings, published
+    from semisup.task import TASK
 
+    names = ("dataset", "architecture", "new_size", "cache_dir", "sup_per_class", "cross_validate")
+    further = [f"--{name}={getattr(arguments, name)}" for name in names]
     found = {
+        **{name: getattr(arguments, name) for name in names if name != "cache_dir"},
         "dataset": file_name(arguments.dataset),
         "architecture": Path(arguments.architecture).name,
-        "new_size": arguments.new_size,
-        "sup_per_class": arguments.sup_per_class,
-        "cross_validate": arguments.cross_validate,
         "seeds": {},
     }
+    photographs = None
     for seed in range(arguments.seeds):
-        with tempfile.TemporaryDirectory() as folder:
-            found["seeds"][seed] = measured = measure(arguments, seed, f"{folder}/run")
+        config = published.settings("photos", (*further, f"--seed={seed}", "--noprogress"))
+        photographs = photographs or heads.load(TASK, config, config.dataset)
+        found["seeds"][seed] = measured = measure(config, photographs)
         print(f"seed {seed}: {measured}", flush=True)
         findings.write(arguments.output, found)
     for way in WAYS:
@@ -71,7 +75,7 @@ class Labelled:
         logits: (n, classes) of all images.
         rows: (l,) the labelled ones.
         labels: (l,) their labels.
-        held_out: content of `held_out.json`.
+        held_out: `logits` and `labels` of the labelled images, by the head that did not see them.
         folds: parts of the cross-validation.
         seed: the seed.
     """
@@ -142,39 +146,37 @@ WAYS = {
 """Each is a function of a `Labelled` that returns a temperature."""
 
 
-def measure(arguments, seed, logdir):
+def measure(config, photographs):
     """Train and cross-validate, and measure all ways.
+
+    Args:
+        config: the configuration of the training.
+        photographs: the `Photographs`, of which some keep their labels.
 
     Returns:
         Dictionary with `accuracy` in % on the images without labels, the cross-validated one, and
         for each way `temperature` and `expected_calibration_error` in %.
     """
-    from scripts import published
-    from semisup.run import calibration, cross_validation, features
+    from semisup.run import calibration
     from semisup.task import TASK
-    from semisup.use.trained import TrainedRun
 
-    given = ("dataset", "architecture", "new_size", "cache_dir", "sup_per_class", "cross_validate")
-    further = [f"--{name}={getattr(arguments, name)}" for name in given]
-    further += [f"--seed={seed}", f"--logdir={logdir}", "--noprogress"]
-    config = published.settings("photos", further)
-    cross_validation.train(config, TASK)
-    trained = TrainedRun(logdir)
-    train = TASK.load_data(config).train
-    found = features.of_run(TASK, config, trained.model)
-    logits, _ = TASK.predictor(trained.model, 500, found).outputs(train.images)
-    rows = np.array(trained.record["labelled_indices"])
-    held_out = trained.run.read_json(cross_validation.HELD_OUT)
+    trainings = heads.Heads(TASK, config, photographs, unlabelled=photographs)
+    rows = np.concatenate(trainings.data.class_pools)
+    held_out = {"logits": [], "labels": []}
+    for fold in range(1, config.cross_validate + 1):
+        part = photographs.chosen(trainings.data.fold(fold).record["held_out_indices"])
+        held_out["logits"].extend(trainings.predictor(fold)(part))
+        held_out["labels"].extend(part.labels)
     known = Labelled(
-        found.plain(train.images),
-        logits,
+        photographs.features[:, 0],
+        trainings.predictor()(photographs),
         rows,
-        train.labels[rows],
+        photographs.labels[rows],
         held_out,
         config.cross_validate,
-        seed,
+        config.seed,
     )
-    truth = np.delete(train.labels, rows)
+    truth = np.delete(photographs.labels, rows)
     measured = {
         "accuracy": 100 * float(np.mean(known.others.argmax(axis=1) == truth)),
         "cross_validated_accuracy": 100 * float(known.held_out_accuracy),

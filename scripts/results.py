@@ -95,9 +95,10 @@ def collect(recipe, run, note="", comparable=True):
         raise UserError(
             f"{run} was steered by --live_config: its settings are not those of a recipe"
         )
-    if result.get("evaluated_on") == "validation images":
+    measured_on = result.get("evaluated_on", "test images")
+    if measured_on != "test images":
         raise UserError(
-            f"{run} was measured on validation images: a result has to be on test images"
+            f"{run} was measured on {measured_on}: a result has to be on test images"
         )
     settings = result["settings"] = without_places(result["settings"])
     own = published.settings(recipe).to_dict()

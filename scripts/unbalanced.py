@@ -19,8 +19,10 @@ import numpy as np
 # Use the source tree of this script, whether it is installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts import heads
 from semisup.cli import flags
 from semisup.cli.dataset_names import file_name
+from semisup.errors import UserError
 
 METHODS = {
     "source only": ("photos_to_photos_source_only",),
@@ -49,9 +51,15 @@ def main():
     parser.add_argument("--output", required=True, help="JSON file to write, or to go on with")
     arguments = parser.parse_args()
 
+    from domain_adaptation.task import TASK
     from scripts import findings
 
-    source, target = (_load(arguments, name) for name in ("dataset", "target_dataset"))
+    every = configuration("association", 0, arguments)
+    source, target = (
+        heads.load(TASK, every, getattr(every, name)) for name in ("dataset", "target_dataset")
+    )
+    if source.class_names != target.class_names:
+        raise UserError(f"{every.dataset} and {every.target_dataset} have different classes")
     path = Path(arguments.output)
     accuracies = json.loads(path.read_text())["accuracy"] if path.exists() else {}
     trainings = itertools.product(range(arguments.seeds), arguments.situations, arguments.methods)
@@ -59,7 +67,8 @@ def main():
         known = accuracies.setdefault(situation, {}).setdefault(method, {})
         if str(seed) in known:
             continue
-        known[str(seed)] = accuracy(method, situation, source, target, seed, arguments)
+        config = configuration(method, seed, arguments)
+        known[str(seed)] = accuracy(config, situation, source, target)
         print(f"{situation}, {method}, seed {seed}: {known[str(seed)]:.1f} %", flush=True)
         content = {
             "source": file_name(arguments.dataset),
@@ -74,6 +83,22 @@ def main():
     for situation, method in itertools.product(arguments.situations, arguments.methods):
         values = list(accuracies[situation][method].values())
         print(f"{situation:30s} {method:42s} {np.mean(values):5.1f} % ± {np.std(values):.1f}")
+
+
+def configuration(method, seed, arguments):
+    """Return the configuration of a method's training.
+
+    Args:
+        method: one of `METHODS`.
+        seed: its seed.
+        arguments: those of the command line.
+    """
+    from scripts import published
+
+    recipe, *further = METHODS[method]
+    names = ("dataset", "target_dataset", "architecture", "new_size", "cache_dir")
+    further += [f"--{name}={getattr(arguments, name)}" for name in names]
+    return published.settings(recipe, (*further, f"--seed={seed}", "--noprogress"))
 
 
 def balanced(source, target, classes, generator):
@@ -116,18 +141,6 @@ SITUATIONS = {
 returns the labels with -1 for an image that is left out."""
 
 
-def _load(arguments, flag):
-    from semisup.data.datasets import load_dataset
-    from semisup.errors import UserError
-
-    data = load_dataset(
-        getattr(arguments, flag), image_size=arguments.new_size, fit="crop", splits=("train",)
-    )
-    if data.splits["train"].labels is None:
-        raise UserError(f"--{flag}={getattr(arguments, flag)}: its training images have no labels")
-    return data
-
-
 def parts(situation, source, target, classes, seed):
     """Choose the images of a situation.
 
@@ -149,61 +162,33 @@ def parts(situation, source, target, classes, seed):
     return *rows, np.flatnonzero(np.isin(target, known)), known
 
 
-def accuracy(method, situation, source, target, seed, arguments):
+def accuracy(config, situation, source, target):
     """Train a method in a situation.
+
+    Args:
+        config: its configuration.
+        situation: one of `SITUATIONS`.
+        source: `Photographs` of the source.
+        target: the same of the target.
 
     Returns:
         The share, in %, of right predictions for the target's images of known classes.
     """
-    import keras
-
     from domain_adaptation.task import TASK
-    from scripts import published
-    from semisup.data.datasets import Split
-    from semisup.run import features
-    from semisup.task import compose
 
-    recipe, *further = METHODS[method]
-    config = published.settings(
-        recipe,
-        (
-            *further,
-            f"--dataset={arguments.dataset}",
-            f"--target_dataset={arguments.target_dataset}",
-            f"--architecture={arguments.architecture}",
-            f"--new_size={arguments.new_size}",
-            f"--cache_dir={arguments.cache_dir}",
-            f"--seed={seed}",
-            "--noprogress",
-        ),
-    )
-    ours, theirs = source.splits["train"], target.splits["train"]
-    labelled, unlabelled, tested, known = parts(
-        situation, ours.labels, theirs.labels, source.num_classes, seed
-    )
+    classes = len(source.class_names)
+    *rows, known = parts(situation, source.labels, target.labels, classes, config.seed)
 
-    def chosen(split, rows):
-        return Split(split.images[rows], np.searchsorted(known, split.labels[rows]).astype("int32"))
+    def chosen(photographs, rows):
+        numbers = np.searchsorted(known, photographs.labels[rows]).astype("int32")
+        names = [photographs.class_names[number] for number in known]
+        return heads.Photographs(names, numbers, photographs.features[rows])
 
-    data = compose(
-        config,
-        [source.class_names[number] for number in known],
-        train=chosen(ours, labelled),
-        evaluation=chosen(theirs, tested),
-        unlabelled=None if config.similarity == "none" else Split(theirs.images[unlabelled], None),
-        match_means=config.match_means,
-    )
-    keras.utils.set_random_seed(seed)
-    model = TASK.build_model(config, data.record, data)
-    found = features.of_run(TASK, config, model)
-    model.fit(
-        data.batches(0, inputs=found.views),
-        steps_per_epoch=config.max_steps,
-        shuffle=False,
-        verbose=0,
-    )
-    measured = TASK.measure(TASK.predictor(model, config.eval_batch_size, found), data)
-    return 100 * (1 - measured["test_error"])
+    labelled, unlabelled, tested = map(chosen, (source, target, target), rows)
+    if config.similarity == "none":
+        unlabelled = None
+    predict = heads.Heads(TASK, config, labelled, tested, unlabelled).predictor()
+    return 100 * float(np.mean(predict(tested).argmax(axis=1) == tested.labels))
 
 
 if __name__ == "__main__":
