@@ -97,9 +97,7 @@ def collect(recipe, run, note="", comparable=True):
         )
     measured_on = result.get("evaluated_on", "test images")
     if measured_on != "test images":
-        raise UserError(
-            f"{run} was measured on {measured_on}: a result has to be on test images"
-        )
+        raise UserError(f"{run} was measured on {measured_on}: a result has to be on test images")
     settings = result["settings"] = without_places(result["settings"])
     own = published.settings(recipe).to_dict()
     beginning = _beginning(run, settings)
