@@ -125,6 +125,9 @@ class DomainAdaptation(SemiSupervised):
             return CorrelationAlignment(envelope("discrepancy"))
         return None
 
+    def calibrate(self, run, config, predictor, data):
+        """Leave a head as it is: what is known of the source's labels is not of the target."""
+
     def unlabelled_images(self, config):
         """Return data set and split of the target's images: see `Task`."""
         return config.target_dataset, resolved_unsup_split(config, labelled=False)

@@ -12,6 +12,7 @@ chosen without a label of these images.
 import argparse
 import dataclasses
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,6 @@ class Labelled:
         rows: (l,) the labelled ones.
         labels: (l,) their labels.
         held_out: `logits` and `labels` of the labelled images, by the head that did not see them.
-        folds: parts of the cross-validation.
         seed: the seed.
     """
 
@@ -85,7 +85,6 @@ class Labelled:
     rows: np.ndarray
     labels: np.ndarray
     held_out: dict
-    folds: int
     seed: int
 
     @property
@@ -123,17 +122,13 @@ def _confidence(known):
 
 
 def _logistic_regression(known):
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from semisup.run.calibration import calibrate_by_features
+    from semisup.run.directory import RunDirectory
 
-    from semisup.run.calibration import match_confidence
-
-    features = known.features[known.rows]
-    units = features / np.linalg.norm(features, axis=1, keepdims=True)
-    parts = StratifiedKFold(known.folds, shuffle=True, random_state=known.seed)
-    model = LogisticRegression(C=10.0, max_iter=300)
-    accuracy = cross_val_score(model, 20 * (units - units.mean(axis=0)), known.labels, cv=parts)
-    return match_confidence(known.others, accuracy.mean())
+    with tempfile.TemporaryDirectory() as folder:
+        run, features = RunDirectory(folder), known.features[known.rows]
+        found = calibrate_by_features(run, 0, features, known.labels, known.others, known.seed)
+    return found.temperature
 
 
 WAYS = {
@@ -173,7 +168,6 @@ def measure(config, photographs):
         rows,
         photographs.labels[rows],
         held_out,
-        config.cross_validate,
         config.seed,
     )
     truth = np.delete(photographs.labels, rows)

@@ -28,6 +28,8 @@ class ImageData(TaskData):
             where all are evaluated, or where images are held out.
         train: images and labels of the training split.
         class_pools: for each class, the indices of its labelled images in the training split.
+        unlabelled: images that unlabelled batches are drawn from, or None.
+        others: indices of those of them that are drawn, and have no label in the training.
         fold: function from the number of a part of a cross-validation, from 1 on, to an `ImageData`
             of the same images with that part held out.
     """
@@ -38,6 +40,8 @@ class ImageData(TaskData):
     image_shape: tuple
     train: Split
     class_pools: list
+    unlabelled: Split | None
+    others: np.ndarray
     fold: Callable
 
     @property
@@ -132,6 +136,29 @@ class SemiSupervised(Task):
             logits, _ = predictor.outputs(held_out.images)
             indices = data.record["held_out_indices"]
             cross_validation.keep_held_out(run, indices, held_out.labels, logits)
+        elif predictor.features is not None and not (config.holds_out or config.cross_validate):
+            self.calibrate(run, config, predictor, data)
+
+    def calibrate(self, run, config, predictor, data):
+        """Calibrate a head on a frozen network, whose labels are all trained on.
+
+        Args:
+            run: see `conclude`.
+            config: see `conclude`.
+            predictor: see `conclude`; it has features.
+            data: see `conclude`.
+        """
+        from semisup.run import calibration
+
+        if data.unlabelled is None:
+            return
+        labelled = np.concatenate(data.class_pools)
+        # Of whole splits, whose features are known.
+        features = predictor.features.plain(data.train.images)[labelled]
+        logits = predictor.outputs(data.unlabelled.images)[0][data.others]
+        calibration.calibrate_by_features(
+            run, config.max_steps, features, data.train.labels[labelled], logits, config.seed
+        )
 
     def unlabelled_images(self, config):
         """Return data set and split of the unlabelled images: see `Task`."""
@@ -278,12 +305,13 @@ def compose(
     elif not is_labelled(evaluation):
         evaluated_on, seen = "training images", np.concatenate(class_pools)
         evaluation = Split(train.images[seen], train.labels[seen])
-    pool = None
+    pool, others = None, np.zeros(0, np.int64)
     if unlabelled is not None:
         same = unlabelled is train
         members = usable if same else np.arange(len(unlabelled.images))
         samples = labelled_subset.choose_pool(len(members), config.unsup_samples, config.seed)
         pool = members[samples]
+        others = np.setdiff1d(pool, np.concatenate(class_pools)) if same else pool
         ours, theirs = train.images.shape[1:], unlabelled.images.shape[1:]
         if config.labelled_in_unlabelled and ours != theirs:
             raise UserError(
@@ -338,6 +366,8 @@ def compose(
         image_shape=image_shape,
         train=train,
         class_pools=class_pools,
+        unlabelled=unlabelled,
+        others=others,
         fold=lambda number: compose(
             dataclasses.replace(config, fold=number),
             class_names,
