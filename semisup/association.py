@@ -19,6 +19,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from semisup import blocked_association
 from semisup.cli import choices
 from semisup.labels import class_numbers
 from semisup.measures import check_measure, similarities
@@ -27,6 +28,14 @@ from semisup.types import LossWeight, Tensor
 
 EPSILON = 1e-8
 """Added to a probability before its logarithm, as the authors did; caps a row's loss at 18.4."""
+
+BLOCKED_PAIRS = 2**20
+"""Pairs n * m from which `association_loss` and `Association` walk block by block.
+
+The losses are the same, see `semisup.blocked_association`: memory grows with n + m alone, and time
+with the pairs of the same class. It asks that the sizes of both batches are known when the step is
+compiled.
+"""
 
 
 def transition_probabilities(
@@ -208,10 +217,8 @@ def association_loss(
         >>> round(float(loss), 3)
         3.328
     """
-    p_ab, p_ba = transition_probabilities(a, b, measure, temperature)
-    p_aba = round_trip_probabilities(p_ab, p_ba)
-    walker = _walker_loss(p_aba, target_distribution(class_numbers(labels, p_aba)))
-    return walker_weight * walker + visit_weight * _visit_loss(p_ab)
+    walker, visit, *_ = _walk_values(a, b, labels, measure, temperature)
+    return walker_weight * walker + visit_weight * visit
 
 
 def round_trip_accuracy(p_aba: Tensor, labels: Tensor) -> Tensor:
@@ -306,17 +313,14 @@ class Association(SimilarityTerm):
         Raises:
             ValueError: if embeddings and labels don't fit together.
         """
-        p_ab, p_ba = transition_probabilities(a, b, self.measure, self.temperature)
-        p_aba = round_trip_probabilities(p_ab, p_ba)
-        target = target_distribution(class_numbers(labels, p_aba))
-        walker, visit = _walker_loss(p_aba, target), _visit_loss(p_ab)
-        # The target is uniform over its support, so its entropy is the log of the support's size.
-        target_entropy = ops.mean(-ops.log(ops.max(target, axis=1)))
+        walker, visit, entropy, accuracy = _walk_values(
+            a, b, labels, self.measure, self.temperature
+        )
         losses = {"walker_loss": walker, "visit_loss": visit}
         floor = (
             math.log(b.shape[0]) if b.shape[0] else ops.log(ops.cast(ops.shape(b)[0], "float32"))
         )
-        statistics = (walker - target_entropy, visit - floor, round_trip_accuracy(p_aba, labels))
+        statistics = (walker - entropy, visit - floor, accuracy)
         return losses, dict(zip(self.statistics_names, statistics, strict=True))
 
     def get_config(self):
@@ -329,6 +333,22 @@ class Association(SimilarityTerm):
             "measure": self.measure,
             "temperature": self.temperature,
         }
+
+
+def _walk_values(a, b, labels, measure, temperature):
+    """Return walker and visit loss, the target's entropy and the round-trip accuracy."""
+    a, b = ops.convert_to_tensor(a), ops.convert_to_tensor(b)
+    labels = class_numbers(labels, a)
+    n, m = a.shape[0], b.shape[0]
+    if None not in (n, m) and n * m >= BLOCKED_PAIRS:
+        return blocked_association.walk_values(a, b, labels, measure, temperature, EPSILON)
+    p_ab, p_ba = transition_probabilities(a, b, measure, temperature)
+    p_aba = round_trip_probabilities(p_ab, p_ba)
+    target = target_distribution(labels)
+    # The target is uniform over its support, so its entropy is the log of the support's size.
+    entropy = ops.mean(-ops.log(ops.max(target, axis=1)))
+    accuracy = round_trip_accuracy(p_aba, labels)
+    return _walker_loss(p_aba, target), _visit_loss(p_ab), entropy, accuracy
 
 
 def _same_class(labels):

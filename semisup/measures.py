@@ -28,10 +28,35 @@ def similarities(a: Tensor, b: Tensor, measure: str = "dot", temperature: float 
     check_measure(measure, temperature)
     if measure == "euclidean":
         return -squared_distances(a, b) / temperature
-    a, b = embedding_matrices(a, b)
-    if measure == "cosine":
-        a, b = _unit_lengths(a), _unit_lengths(b)
+    a, b = _multiplied(a, b, measure)
     return ops.matmul(a, ops.transpose(b)) / temperature
+
+
+def factors(
+    a: Tensor, b: Tensor, measure: str = "dot", temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Return vectors whose dot products are the similarities of embeddings.
+
+    Args:
+        a: see `similarities`.
+        b: see `similarities`.
+        measure: see `similarities`.
+        temperature: see `similarities`.
+
+    Returns:
+        Two matrices (n, k) and (m, k), float32.
+
+    Raises:
+        ValueError: see `similarities`.
+    """
+    check_measure(measure, temperature)
+    if measure != "euclidean":
+        a, b = _multiplied(a, b, measure)
+        return a / temperature, b
+    a, b = embedding_matrices(a, b)
+    norms_a, norms_b = (ops.sum(ops.square(x), axis=1, keepdims=True) for x in (a, b))
+    a = ops.concatenate([2.0 * a, -norms_a, ops.ones_like(norms_a)], axis=1)
+    return a / temperature, ops.concatenate([b, ops.ones_like(norms_b), -norms_b], axis=1)
 
 
 def check_measure(measure: str, temperature: float) -> None:
@@ -83,6 +108,11 @@ def embedding_matrices(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
             f"not of shapes {tuple(a.shape)} and {tuple(b.shape)}"
         )
     return ops.cast(a, "float32"), ops.cast(b, "float32")
+
+
+def _multiplied(a, b, measure):
+    a, b = embedding_matrices(a, b)
+    return (_unit_lengths(a), _unit_lengths(b)) if measure == "cosine" else (a, b)
 
 
 def _unit_lengths(x):
