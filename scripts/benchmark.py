@@ -2,6 +2,7 @@
 
     python scripts/benchmark.py --precision=bfloat16 --output=benchmark.json
     python scripts/benchmark.py --recipe=svhn_1000 --data_dir=DIR
+    python scripts/benchmark.py --association
 
 The training of `semisup-train`, with its pipeline, metrics, log and checkpoints, takes turns with a
 bare step, with `Model.fit` on a constant batch, with the pipeline alone and with matrix products.
@@ -19,6 +20,7 @@ import numpy as np
 # Measure the source tree of this script, whether it is installed or not.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+import associations
 from contestants import (
     bare_steps,
     epoch_timer,
@@ -75,6 +77,12 @@ class BenchmarkConfig(TrainConfig):
         "Benchmark",
         "Measure association, MMD and CORAL alone, too: their forward and backward pass from "
         "embeddings of the batches' sizes, beside the whole step's.",
+    )
+    association: bool = option(
+        False,
+        "Benchmark",
+        "Measure no training, but the association of small and large batches: time and memory of "
+        "walks over all pairs, and of the form that is chosen. Takes minutes and 4 GB.",
     )
     inspection: bool = option(
         False,
@@ -133,13 +141,32 @@ def _benchmark(config):
     from semisup.cli import terminal
 
     terminal.import_quietly()
+    report = association_report() if config.association else training_report(config)
+    if config.output:
+        writing.write_json(config.output, report)
+
+
+def association_report():
+    """Measure the association alone, show it, and return what was measured, ready for JSON."""
+    measured = associations.measure()
+    ratios = associations.ratios(measured)
+    for name, ratio in ratios.items():
+        print(f"{name}, {associations.CHOSEN} / {associations.ALL_PAIRS}: {ratio:.3g}")
+    return {
+        "embedding_width": associations.WIDTH,
+        "measured": measured,
+        "ratios": ratios,
+    } | _origin()
+
+
+def training_report(config):
+    """Measure the training of a `BenchmarkConfig`, show the table, and return the report."""
     with tempfile.TemporaryDirectory(prefix="semisup-benchmark-") as logdir:
         benchmark = Benchmark(config, config.training_config(logdir))
         benchmark.run()
     report = benchmark.report()
     print(describe(report))
-    if config.output:
-        writing.write_json(config.output, report)
+    return report
 
 
 class Benchmark:
@@ -255,10 +282,6 @@ class Benchmark:
 
     def report(self):
         """Return everything measured, ready for JSON."""
-        import keras
-
-        from semisup.run import environment
-
         config = self.training_config
         labelled = config.sup_per_batch * len(self.data.class_names)
         unlabelled = 0 if self.model.similarity is None else config.unsup_batch_size
@@ -292,11 +315,22 @@ class Benchmark:
             "rates_per_second": {name: _summary(values) for name, values in measured.items()},
             "ratios": {name: _summary(values) for name, values in ratios.items()},
             "memory_mib": self.memory,
-            "backend": keras.backend.backend(),
-            "versions": environment.versions(),
-            "hardware": environment.hardware(),
-            "git_commit": environment.git_commit(),
+            **_origin(),
         }
+
+
+def _origin():
+    """Return with what a report was measured."""
+    import keras
+
+    from semisup.run import environment
+
+    return {
+        "backend": keras.backend.backend(),
+        "versions": environment.versions(),
+        "hardware": environment.hardware(),
+        "git_commit": environment.git_commit(),
+    }
 
 
 def _similarity_terms():

@@ -154,7 +154,7 @@ def _bare_jax_step(model, total_loss):
     return step
 
 
-def similarity_gradients(term, labels, unlabelled, width):
+def similarity_gradients(term, labels, unlabelled, width, warm_up=True):
     """Return a function that computes a similarity term and its gradients at the embeddings.
 
     Args:
@@ -162,6 +162,7 @@ def similarity_gradients(term, labels, unlabelled, width):
         labels: (n,) integer classes of the labelled embeddings.
         unlabelled: number of unlabelled embeddings.
         width: width of the embeddings.
+        warm_up: whether to compute them once at the outset.
 
     Returns:
         Function that takes a number of times, and computes the gradients as often.
@@ -186,7 +187,8 @@ def similarity_gradients(term, labels, unlabelled, width):
         for _ in range(count):
             gradients_at(embeddings, weight)
 
-    compute(1)
+    if warm_up:
+        compute(1)
     return compute
 
 

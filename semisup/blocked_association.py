@@ -21,7 +21,7 @@ from keras import ops
 from semisup.measures import factors
 from semisup.types import Tensor
 
-ROWS = 128
+ROWS = 64
 """Labelled embeddings in a block."""
 
 _NEVER = -1e30

@@ -89,6 +89,22 @@ def test_bare_steps_train_as_fit_does(benchmark, similarity):
     assert loss == pytest.approx(history.history["total_loss"][-1], rel=1e-4)
 
 
+def test_each_form_of_the_association_is_timed_and_its_memory_compared(benchmark):
+    seconds, memory = benchmark.associations._measure(30, 5, benchmark.associations.CHOSEN, 2)
+    assert seconds > 0
+    assert memory is None or memory >= 0
+    forms = (("all pairs", 8.0, 600), ("as chosen", 2.0, 100))
+    measured = [
+        {"size": 4096, "classes": 2, "form": form, "seconds": seconds, "memory_mib": memory}
+        for form, seconds, memory in (*forms, ("as chosen", 1.0, None))
+    ]
+    assert benchmark.associations.ratios(measured[:2]) == {
+        "seconds at 4,096 + 4,096": 0.25,
+        "memory_mib at 4,096 + 4,096": 0.1667,
+    }
+    assert benchmark.associations.ratios(measured[1:2]) == {}
+
+
 def test_product_rate_is_of_finite_products(benchmark):
     assert 0 < benchmark.product_rate("bfloat16", 16, 20) < np.inf
 
