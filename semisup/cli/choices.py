@@ -60,6 +60,7 @@ OWN_BUILDERS = (
     "gtsrb_cropped",
     "mnist_m",
     "mnist_m_generated",
+    "omniglot_characters",
     "synthetic_digits",
     "synthetic_digits_generated",
     "synthetic_signs",

@@ -9,6 +9,7 @@ from semisup.data.builders.frgc import Frgc
 from semisup.data.builders.gtsrb import Gtsrb, GtsrbCropped
 from semisup.data.builders.mnist_m import MnistM
 from semisup.data.builders.mnist_m_generated import MnistMGenerated
+from semisup.data.builders.omniglot_characters import OmniglotCharacters
 from semisup.data.builders.synthetic_digits import SyntheticDigits
 from semisup.data.builders.synthetic_digits_generated import SyntheticDigitsGenerated
 from semisup.data.builders.synthetic_signs import SyntheticSigns

@@ -23,7 +23,14 @@ from semisup.data.builders import gtsrb
 from semisup.data.datasets import load_dataset
 from semisup.data.rendering import pictograms
 
-NAMES = ("mnist_m", "mnist_m_generated", "gtsrb", "gtsrb_cropped", "usps")
+NAMES = (
+    "mnist_m",
+    "mnist_m_generated",
+    "gtsrb",
+    "gtsrb_cropped",
+    "omniglot_characters",
+    "usps",
+)
 
 
 @pytest.fixture
@@ -61,6 +68,7 @@ print([name for name in ("tensorflow", "keras") if name in sys.modules])
     [
         ("mnist_m", (32, 32, 3), 10, {"train": 12_000, "test": 5_000}),
         ("gtsrb", (40, 40, 3), 43, {"train": 12_001, "test": 6_302}),
+        ("omniglot_characters", (28, 28, 1), 1623, {"train": 24_345, "test": 8_115}),
         ("usps", (16, 16, 1), 10, {"train": 7_291, "test": 2_007}),
     ],
 )
@@ -305,3 +313,57 @@ def test_gtsrb_that_cannot_be_downloaded_names_all_its_archives(tmp_path, no_net
     message = failure("gtsrb_cropped", tmp_path)
     for name in ("Training_Images", "Test_Images", "Test_GT"):
         assert f"GTSRB_Final_{name}.zip (from https://sid.erda.dk/" in message
+
+
+# Omniglot
+
+
+@pytest.fixture
+def omniglot_files(monkeypatch):
+    """Content of two archives of two characters by two drawers, which the builder takes for all."""
+    archives = [without_md5(file) for file in builders.OmniglotCharacters.ARCHIVES]
+    counts = {file.name: 2 for file in archives}
+    monkeypatch.setattr(builders.OmniglotCharacters, "ARCHIVES", archives)
+    monkeypatch.setattr(builders.OmniglotCharacters, "COUNTS", counts)
+    files = {}
+    for file, number, name in zip(archives, (27, 1623), ("Armenian", "ULOG"), strict=True):
+        place = 1 if name == "Armenian" else 26
+        folder = f"{file.name[:-4]}/{name}/character{place:02d}"
+        # Black ink on white, below for the drawer to train on.
+        drawings = {}
+        for drawer, rows in ((15, slice(53, None)), (16, slice(None, 53))):
+            image = np.full((105, 105), 255, np.uint8)
+            image[rows] = 0
+            drawings[f"{folder}/{number:04d}_{drawer}.png"] = encoded(image)
+        files[file.name] = {f"{folder}/": b"", **drawings}
+    return files
+
+
+def test_omniglot_is_split_by_drawer_and_white_on_black(tmp_path, manual, omniglot_files):
+    for name, files in omniglot_files.items():
+        write_zip(manual / name, files)
+    data = load_dataset("omniglot_characters", data_dir=tmp_path)
+    assert len(data.class_names) == 1623
+    assert data.class_names[26] == "Armenian/character01"
+    for split, drawer, inked in (("train", 15, 27), ("test", 16, 0)):
+        found = examples("omniglot_characters", tmp_path, split)
+        labels = {key: example["label"] for key, example in found.items()}
+        assert labels == {f"0027_{drawer}": 26, f"1623_{drawer}": 1622}
+        image = found[f"0027_{drawer}"]["image"]
+        assert image.shape == (28, 28, 1)
+        assert (image[inked] == 255).all()
+        assert (image[27 - inked] == 0).all()
+
+
+def test_omniglot_archives_with_too_few_or_misplaced_drawings_are_named(
+    tmp_path, manual, omniglot_files
+):
+    first, second = omniglot_files
+    write_zip(manual / first, omniglot_files[first])
+    write_zip(manual / second, dict(list(omniglot_files[second].items())[:2]))
+    message = failure("omniglot_characters", tmp_path)
+    assert f"{manual / second} is damaged" in message
+    assert "1 drawings instead of 2" in message
+    moved = {name.replace("ULOG", "Tibetan"): file for name, file in omniglot_files[second].items()}
+    write_zip(manual / second, moved)
+    assert f"{manual / second} is damaged" in failure("omniglot_characters", tmp_path)
