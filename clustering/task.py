@@ -66,15 +66,16 @@ class Clustering(Task):
         train = Split(images, None)
         evaluation = Split(data.splits[test_name or train_name].images, None)
 
+        size, seed = config.unsup_batch_size, config.seed
+        sampler = sampling.Sampler([pool], size, seed, sampling.UNLABELLED)
+
         @functools.cache
         def source(inputs):
             return sampling.source(inputs(images))
 
         def batches(first_step, inputs=sampling.images_themselves):
             return sampling.in_order(
-                sampling.unlabelled_batches(
-                    source(inputs), pool, config.unsup_batch_size, config.seed, first_step
-                )
+                sampling.unlabelled_batches(source(inputs), sampler, first_step)
             )
 
         notes = data.notes

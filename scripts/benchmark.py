@@ -223,6 +223,9 @@ class Benchmark:
         data = self.data
         return task.build_model(config, data.record, data)
 
+    def _classes_in_a_batch(self):
+        return self.training_config.classes_per_batch or len(self.data.class_names)
+
     def _finish_round(self, seconds):
         """Give the other contestants their turns, once the training has had its own in a round."""
         if not self._others:
@@ -259,7 +262,7 @@ class Benchmark:
             turns[LOOK] = lambda: rate(self._look, _LOOKS)
         if self.config.similarity_terms:
             width = self.model.classifier.kernel.shape[0]
-            labels = np.arange(len(self.data.class_names)).repeat(config.sup_per_batch)
+            labels = np.arange(self._classes_in_a_batch()).repeat(config.sup_per_batch)
             for name, term in _similarity_terms().items():
                 gradients = similarity_gradients(term, labels, config.unsup_batch_size, width)
                 turns[TERM + name] = functools.partial(rate, gradients, steps)
@@ -283,7 +286,7 @@ class Benchmark:
     def report(self):
         """Return everything measured, ready for JSON."""
         config = self.training_config
-        labelled = config.sup_per_batch * len(self.data.class_names)
+        labelled = config.sup_per_batch * self._classes_in_a_batch()
         unlabelled = 0 if self.model.similarity is None else config.unsup_batch_size
         flops = step_flops(self.model, labelled, unlabelled)
         measured = {name: np.array(values[1:]) for name, values in self.rates.items()}

@@ -7,7 +7,7 @@ import dataclasses
 from typing import ClassVar
 
 from semisup.cli import choices, walks
-from semisup.cli.dataset_names import is_folder
+from semisup.cli.dataset_names import is_folder, whole_path
 from semisup.cli.options import (
     envelope,
     envelope_delay,
@@ -88,6 +88,13 @@ class TrainConfig(RunConfig):
     sup_per_batch: int = option(
         10, "Data", "Labelled images of each class in a batch.", least=1, most=100_000
     )
+    classes_per_batch: int = option(
+        0,
+        "Data",
+        "Classes in a labelled batch, drawn anew for each, where there are too many for one batch; "
+        "0: all.",
+        least=0,
+    )
     unsup_batch_size: int = option(
         100, "Data", "Unlabelled images in a batch.", least=1, most=1_000_000
     )
@@ -99,6 +106,27 @@ class TrainConfig(RunConfig):
         "others. 0: none; try 0.5.",
         least=0,
         most=1,
+    )
+    weak_label_share: float = option(
+        0.0,
+        "Data",
+        "Share of the unlabelled images in a batch that are drawn by weak labels, as many of each "
+        "class of its labelled images; the others are drawn at random.",
+        least=0,
+        most=1,
+    )
+    weak_labels: str = option(
+        "",
+        "Data",
+        "Folder of a run whose predictions are the weak labels; default: the trained network's "
+        "own, made anew at each evaluation.",
+    )
+    weak_label_delay: int = option(
+        0,
+        "Data",
+        "Step from which on images are drawn by weak labels: not before a network's own are better "
+        "than chance.",
+        least=0,
     )
     augmentation: str = option(
         "none",
@@ -119,6 +147,14 @@ class TrainConfig(RunConfig):
     walker_weight: float = loss_weight(1.0, "Weight of the walker loss.")
     visit_weight: float = loss_weight(1.0, "Weight of the visit loss.")
     logit_weight: float = loss_weight(1.0, "Weight of the classification loss.")
+    memory: int = option(
+        0,
+        "Loss",
+        "Labelled embeddings of the latest steps, kept as constants, where walks begin and end, "
+        "too: they are of classes that a batch may lack.",
+        least=0,
+        most=1_000_000,
+    )
     walker_weight_envelope: str = envelope("walker")
     walker_weight_envelope_steps: int = envelope_steps("walker")
     walker_weight_envelope_delay: int = envelope_delay("walker")
@@ -167,6 +203,15 @@ class TrainConfig(RunConfig):
                 f"--labelled_in_unlabelled={share} leaves no labelled or no other image in a batch "
                 f"of --unsup_batch_size={self.unsup_batch_size}"
             )
+        if self.classes_per_batch == 1:
+            raise UserError(
+                "--classes_per_batch=1: walks need at least 2 classes; 0 stands for all"
+            )
+        if self.memory and self.similarity != "association":
+            raise UserError(
+                f"--memory={self.memory} has no effect without --similarity=association"
+            )
+        self._check_weak_labels()
         walks.resolve(self)
 
     def _check_cross_validation(self):
@@ -195,6 +240,26 @@ class TrainConfig(RunConfig):
     def labelled_among_unlabelled(self):
         """Number of labelled images in an unlabelled batch."""
         return round(self.labelled_in_unlabelled * self.unsup_batch_size)
+
+    def _check_weak_labels(self):
+        if self.weak_labels:
+            object.__setattr__(self, "weak_labels", whole_path(self.weak_labels))
+        for name in ("weak_labels", "weak_label_delay"):
+            value = getattr(self, name)
+            if value and not self.weak_label_share:
+                raise UserError(f"--{name}={value} has no effect without --weak_label_share")
+        if not self.weak_label_share:
+            return
+        if self.similarity == "none":
+            raise UserError(
+                f"--weak_label_share={self.weak_label_share} has no effect with --similarity=none, "
+                "which draws no unlabelled images"
+            )
+        if not round(self.weak_label_share * self.unsup_batch_size):
+            raise UserError(
+                f"--weak_label_share={self.weak_label_share} of --unsup_batch_size="
+                f"{self.unsup_batch_size} is no image: raise one of them"
+            )
 
     @property
     def resolved_sup_seed(self):

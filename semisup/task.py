@@ -9,7 +9,7 @@ import numpy as np
 
 from semisup.cli.choices import AUTO
 from semisup.config import TrainConfig
-from semisup.data import labelled_subset, sampling
+from semisup.data import labelled_subset, sampling, weak_draws
 from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset, open_dataset
 from semisup.errors import UserError, rephrased
 from semisup.run import building, files
@@ -32,6 +32,7 @@ class ImageData(TaskData):
         others: indices of those of them that are drawn, and have no label in the training.
         fold: function from the number of a part of a cross-validation, from 1 on, to an `ImageData`
             of the same images with that part held out.
+        pool: indices of those that unlabelled batches are drawn from; None where there are none.
     """
 
     evaluation: Split
@@ -43,6 +44,7 @@ class ImageData(TaskData):
     unlabelled: Split | None
     others: np.ndarray
     fold: Callable
+    pool: np.ndarray | None = None
 
     @property
     def error_name(self):
@@ -87,6 +89,20 @@ class SemiSupervised(Task):
         )
         return dataclasses.replace(composed, notes=data.notes + unlabelled_notes(config, composed))
 
+    def weak_labels(self, config, run, data):
+        """Return the `WeakLabels` of a run: see `Task`."""
+        if not config.weak_label_share:
+            return None
+        from semisup.run.weak_labels import WeakLabels
+
+        return WeakLabels(
+            run,
+            data.unlabelled.images,
+            data.pool,
+            config.weak_label_delay,
+            fixed=bool(config.weak_labels),
+        )
+
     def similarity_term(self, config):
         """Make the similarity term of a configuration, or None."""
         return None if config.similarity == "none" else association_of(config)
@@ -112,6 +128,7 @@ class SemiSupervised(Task):
                 classifier_regularizer=building.classifier_regularizer(),
                 joint_batch_statistics=config.joint_batch_statistics,
                 average_decay=config.average_decay,
+                memory=config.memory,
                 name="model",
             )
             model.build((None, *image_shape))
@@ -259,6 +276,10 @@ def compose(
     if num_classes < 2:
         raise UserError(f"the data has {num_classes} class; a classifier needs two")
     image_shape = tuple(image_shape or train.images.shape[1:])
+    if config.classes_per_batch > num_classes:
+        raise UserError(
+            f"--classes_per_batch={config.classes_per_batch}: there are {num_classes} classes"
+        )
     if train.labels is None:
         raise UserError("the images to train on have no labels")
     if not (config.holds_out or config.cross_validate or is_labelled(evaluation)):
@@ -334,27 +355,41 @@ def compose(
             given = given + (theirs.mean(axis=0) - ours.mean(axis=0))
         return sampling.source(given), sampling.source(others)
 
-    def unlabelled_batches(first_step, train_source, unlabelled_source):
-        seed, labelled = config.seed, config.labelled_among_unlabelled
-        others = sampling.unlabelled_batches(
-            unlabelled_source, pool, config.unsup_batch_size - labelled, seed, first_step
+    some_classes, classes_of = None, lambda step: np.arange(num_classes)
+    if config.classes_per_batch:
+        some_classes = sampling.ClassSampler(
+            class_pools, config.classes_per_batch, config.sup_per_batch, config.seed
         )
-        if not labelled:
-            return others
-        stream = sampling.AMONG_UNLABELLED
-        members = np.concatenate(class_pools)
-        return sampling.joined(
-            others,
-            sampling.unlabelled_batches(train_source, members, labelled, seed, first_step, stream),
+        classes_of = some_classes.classes
+
+    def labelled_batches(first_step, source):
+        if some_classes is not None:
+            return sampling.batches_of_classes(source, some_classes, first_step)
+        return sampling.labelled_batches(
+            source, class_pools, config.sup_per_batch, config.seed, first_step
         )
 
-    def batches(first_step, inputs=sampling.images_themselves):
+    def unlabelled_batches(first_step, train_source, unlabelled_source, weak_labels):
+        seed, labelled = config.seed, config.labelled_among_unlabelled
+        size = config.unsup_batch_size - labelled
+        if weak_labels is None:
+            sampler = sampling.Sampler([pool], size, seed, sampling.UNLABELLED)
+        else:
+            share, delay = config.weak_label_share, config.weak_label_delay
+            draws = weak_draws.WeakDraws(weak_labels, share, delay, classes_of)
+            sampler = weak_draws.WeakSampler(pool, size, seed, draws)
+        others = sampling.unlabelled_batches(unlabelled_source, sampler, first_step)
+        if not labelled:
+            return others
+        members = np.concatenate(class_pools)
+        again = sampling.Sampler([members], labelled, seed, sampling.AMONG_UNLABELLED)
+        return sampling.joined(others, sampling.unlabelled_batches(train_source, again, first_step))
+
+    def batches(first_step, inputs=sampling.images_themselves, weak_labels=None):
         given = sources(inputs)
         return sampling.training_batches(
-            sampling.labelled_batches(
-                given[0], class_pools, config.sup_per_batch, config.seed, first_step
-            ),
-            None if pool is None else unlabelled_batches(first_step, *given),
+            labelled_batches(first_step, given[0]),
+            None if pool is None else unlabelled_batches(first_step, *given, weak_labels),
         )
 
     return ImageData(
@@ -379,6 +414,7 @@ def compose(
             sampler,
             match_means,
         ),
+        pool=pool,
         evaluated_examples=len(evaluation.labels),
         measured={"evaluation": evaluation},
         record={

@@ -16,6 +16,8 @@ VERSION = 2
 UNLABELLED, LABELLED, AMONG_UNLABELLED = 0, 1, 1 << 32
 """Streams of the unlabelled pool, of the first class, and of labelled images among unlabelled ones.
 """
+CLASSES, WEAKLY_LABELLED = 2**40, 2**41
+"""Streams of the classes of a batch, and of images drawn by weak labels; no class has them."""
 _BLOCK = 8
 """Steps whose indices a pipeline computes at a time: a call from TensorFlow costs more than one."""
 
@@ -51,7 +53,7 @@ class Sampler:
         rounds = [np.tile(pool, n) for pool, n in zip(pools, self._epochs, strict=True)]
         self._members = np.concatenate(rounds).astype(np.int64)
         streams = np.arange(stream, stream + len(members))
-        self._keys = _hash(np.random.SeedSequence(seed).generate_state(1, np.uint64), streams)
+        self._keys = key_of(seed, streams)
         self._orders = np.empty_like(self._members)
         self._rounds = np.full(len(members), -1)
         # Two pipelines may draw at once, each in a thread of its own.
@@ -78,14 +80,7 @@ class Sampler:
         Returns:
             An endless `tf.data.Dataset` of (pools * draws,) int64 tensors.
         """
-        import tensorflow as tf
-
-        def block(step):
-            steps = step + tf.range(_BLOCK, dtype=tf.int64)
-            drawn = tf.numpy_function(self.indices, [steps], tf.int64)
-            return tf.ensure_shape(drawn, (_BLOCK, len(self._sizes) * self._draws))
-
-        return tf.data.Dataset.counter(first_step, _BLOCK, dtype=tf.int64).map(block).unbatch()
+        return in_blocks(self.indices, (len(self._sizes) * self._draws,), first_step)
 
     def _draw(self, step):
         rounds, first = np.divmod(step * self._draws, self._sizes)
@@ -122,7 +117,7 @@ class Sampler:
             values[pools, None] for values in (self._sizes, self._starts, self._epochs)
         )
         place = np.arange(sizes.max(), dtype=np.uint64)
-        numbers = _hash(_hash(self._keys[pools], rounds)[:, None], place)
+        numbers = hashed(hashed(self._keys[pools], rounds)[:, None], place)
         # The epoch goes first; the place, last, comes back from the sort and leaves no ties.
         if epochs.max() > 1:
             epoch = place // (sizes // epochs).astype(np.uint64)
@@ -137,7 +132,94 @@ class Sampler:
         self._orders[(starts + np.arange(len(place)))[exists]] = shuffled
 
 
-def _hash(key, number):
+class ClassSampler:
+    """Draw the classes of each batch, and a set number of members of each of their pools.
+
+    Classes are drawn without replacement within an epoch of all classes, and members within an
+    epoch of their pool, as a `Sampler` draws them. A class that ends one epoch and begins the next
+    may be in a batch twice; other members of it then come.
+
+    Args:
+        pools: for each class, its (n_c,) integer indices, at least one.
+        classes: number of classes in a batch, at most all.
+        draws: members of each class in a batch.
+        seed: seed of the training, at least 0.
+
+    Raises:
+        ValueError: if there is no class, or an empty one.
+    """
+
+    def __init__(self, pools, classes, draws, seed):
+        self._count, self._draws = len(pools), draws
+        self._classes = Sampler([np.arange(len(pools))], classes, seed, CLASSES)
+        self._members = Sampler(pools, draws, seed, LABELLED)
+
+    def classes(self, step):
+        """Return the classes (classes,) of the batch of a step, int64."""
+        return self._classes.indices([step])[0]
+
+    def indices(self, steps):
+        """Compute the indices and the classes of the batches of some steps.
+
+        Args:
+            steps: (k,) integers, at least 0.
+
+        Returns:
+            (k, 2, classes * draws) int64 array: the indices of each batch, and their classes.
+        """
+        return np.stack([self._draw(int(step)) for step in steps])
+
+    def batches(self, first_step=0):
+        """Return the indices and classes of all batches from a step on.
+
+        Args:
+            first_step: step of the first batch.
+
+        Returns:
+            An endless `tf.data.Dataset` of (2, classes * draws) int64 tensors.
+        """
+        width = len(self.classes(first_step)) * self._draws
+        return in_blocks(self.indices, (2, width), first_step)
+
+    def _draw(self, step):
+        classes = self.classes(step)
+        # In each epoch of the classes, every class is visited once.
+        visits = (step * len(classes) + np.arange(len(classes))) // self._count
+        members = np.empty((len(classes), self._draws), np.int64)
+        for visit in np.unique(visits):
+            drawn = self._members.indices([visit])[0].reshape(self._count, self._draws)
+            members[visits == visit] = drawn[classes[visits == visit]]
+        return np.stack([members.ravel(), np.repeat(classes, self._draws)])
+
+
+def in_blocks(indices, shape, first_step):
+    """Return what a function draws for each step from one on.
+
+    Args:
+        indices: function from (k,) steps to a (k, *shape) int64 array.
+        shape: shape of what is drawn for a step.
+        first_step: the first step.
+
+    Returns:
+        An endless `tf.data.Dataset` of int64 tensors of that shape.
+    """
+    import tensorflow as tf
+
+    def block(step):
+        steps = step + tf.range(_BLOCK, dtype=tf.int64)
+        drawn = tf.numpy_function(indices, [steps], tf.int64)
+        return tf.ensure_shape(drawn, (_BLOCK, *shape))
+
+    return tf.data.Dataset.counter(first_step, _BLOCK, dtype=tf.int64).map(block).unbatch()
+
+
+def key_of(seed, stream):
+    """Return the key (k,) of a stream, or of an array of streams, for `hashed`."""
+    seeds = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+    return hashed(seeds, np.atleast_1d(stream))
+
+
+def hashed(key, number):
     """Mix numbers into keys, as the generator SplitMix64 does.
 
     Args:
@@ -215,22 +297,35 @@ def labelled_batches(images, class_pools, per_class, seed, first_step=0):
     return indices.map(lambda chosen: (gather(images, chosen), labels))
 
 
-def unlabelled_batches(images, pool, size, seed, first_step=0, stream=UNLABELLED):
+def batches_of_classes(images, sampler, first_step=0):
+    """Make endless labelled batches, each of some of the classes.
+
+    Args:
+        images: see `labelled_batches`.
+        sampler: a `ClassSampler`.
+        first_step: step of the first batch.
+
+    Returns:
+        A `tf.data.Dataset` of pairs, see `labelled_batches`.
+    """
+    import tensorflow as tf
+
+    drawn = sampler.batches(first_step)
+    return drawn.map(lambda pair: (gather(images, pair[0]), tf.cast(pair[1], tf.int32)))
+
+
+def unlabelled_batches(images, sampler, first_step=0):
     """Make endless batches of images without labels.
 
     Args:
         images: what `source` returned for (n, height, width, channels) uint8 images.
-        pool: (k,) indices to draw from.
-        size: images in a batch.
-        seed: seed of the training.
+        sampler: what draws them, a `Sampler` of a single pool say.
         first_step: step of the first batch.
-        stream: see `Sampler`.
 
     Returns:
         A `tf.data.Dataset` of (size, height, width, channels) uint8 tensors.
     """
-    indices = Sampler([pool], size, seed, stream).batches(first_step)
-    return indices.map(lambda chosen: gather(images, chosen))
+    return sampler.batches(first_step).map(lambda chosen: gather(images, chosen))
 
 
 def joined(batches, others):

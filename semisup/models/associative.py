@@ -8,6 +8,7 @@ eq. 5 and chapter 4, eq. 1). Each loss weight may follow a schedule of the step.
 from typing import Any
 
 import keras
+from keras import ops
 
 from semisup import labels
 from semisup.association import Association
@@ -42,9 +43,12 @@ class AssociativeModel(EmbeddingClassifier):
         joint_batch_statistics: see `EmbeddingClassifier`; the first of the two batches is the
             labelled one.
         average_decay: see `EmbeddingClassifier`.
+        memory: labelled embeddings of the latest steps that the similarity term is given beside
+            those of a batch, as constants: they are of classes that the batch may lack.
 
     Raises:
-        ValueError: if `num_classes` is below 2, or `similarity` is no term.
+        ValueError: if `num_classes` is below 2, `similarity` is no term, or `memory` is below 0 or
+            not 0 without a term.
 
     References:
         The loss is eq. 5 of chapter 3 of the thesis, or eq. 1 of chapter 4 with another term.
@@ -72,6 +76,7 @@ class AssociativeModel(EmbeddingClassifier):
         classifier_regularizer: keras.regularizers.Regularizer | None = None,
         joint_batch_statistics: bool = False,
         average_decay: float = 0.0,
+        memory: int = 0,
         **kwargs: Any,
     ):
         if isinstance(similarity, str):
@@ -80,6 +85,8 @@ class AssociativeModel(EmbeddingClassifier):
                     f"similarity {similarity!r} is neither 'association', None nor a term"
                 )
             similarity = Association()
+        if memory < 0 or (memory and similarity is None):
+            raise ValueError(f"memory is {memory}: give at least 0, and 0 without similarity term")
         loss_names, statistics_names = [CLASSIFICATION_LOSS], ()
         if similarity is not None:
             check_term(similarity)
@@ -98,6 +105,7 @@ class AssociativeModel(EmbeddingClassifier):
             **kwargs,
         )
         self.similarity = similarity
+        self.memory = memory
         self.classification_weight = classification_weight
         weights = (f"{name}_weight" for name in loss_names[1:])
         self._pair_values = frozenset((*loss_names[1:], *weights, *statistics_names))
@@ -107,6 +115,15 @@ class AssociativeModel(EmbeddingClassifier):
         """The weight of each loss but the regularisation: see `EmbeddingClassifier`."""
         terms = {} if self.similarity is None else self.similarity.loss_weights
         return {CLASSIFICATION_LOSS: self.classification_weight, **terms}
+
+    def build(self, input_shape):
+        """Create the weights, those of the memory among them: see `EmbeddingClassifier`."""
+        super().build(input_shape)
+        if self.memory:
+            shape = (self.memory, self.embedding_width)
+            self.memory_embeddings = self.add_state("memory_embeddings", "float32", shape=shape)
+            # Classes count from 1: 0 says that a place is empty.
+            self.memory_classes = self.add_state("memory_classes", "int32", shape=shape[:1])
 
     def examples_of(self, inputs):
         """Return the labelled ones of a pair of batches: see `EmbeddingClassifier`."""
@@ -167,10 +184,27 @@ class AssociativeModel(EmbeddingClassifier):
         if isinstance(y_pred, dict):
             logits = y_pred["logits"]
             numbers = labels.numbers_of(y, self.num_classes, logits)
-            losses, statistics = self.similarity(y_pred["labelled"], y_pred["unlabelled"], numbers)
+            a = y_pred["labelled"]
+            if self.memory and training:
+                a, numbers = self._with_memory(a, numbers)
+            losses, statistics = self.similarity(a, y_pred["unlabelled"], numbers)
         classification = self.classification_loss(y, logits, sample_weight)
         losses = {**losses, CLASSIFICATION_LOSS: classification}
         return self.combine(losses, statistics, logits, training)
+
+    def _with_memory(self, a, numbers):
+        """Return labelled embeddings and classes with those of the latest steps, and keep them."""
+        kept, classes = map(ops.convert_to_tensor, (self.memory_embeddings, self.memory_classes))
+        a = ops.cast(a, "float32")
+        constants = ops.stop_gradient(a)
+        # A place that is still empty holds an example of the batch once more.
+        again = ops.arange(self.memory) % ops.shape(a)[0]
+        is_empty = ops.equal(classes, 0)
+        others = ops.where(is_empty[:, None], ops.take(constants, again, axis=0), kept)
+        other_numbers = ops.where(is_empty, ops.take(numbers, again), classes - 1)
+        self.memory_embeddings.assign(ops.concatenate([constants, kept])[: self.memory])
+        self.memory_classes.assign(ops.concatenate([numbers + 1, classes])[: self.memory])
+        return ops.concatenate([a, others]), ops.concatenate([numbers, other_numbers])
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Compute the metrics passed to `compile`, of the logits, beside those of the losses."""
@@ -194,4 +228,5 @@ class AssociativeModel(EmbeddingClassifier):
             "num_classes": self.num_classes,
             "similarity": serialize(self.similarity),
             "classification_weight": serialize(self.classification_weight),
+            "memory": self.memory,
         }

@@ -17,6 +17,7 @@ uncertainty.csv   how sure the network is of each image, from the last evaluatio
 report.html       all of this as one page, from the last evaluation with --report
 model.keras       the trained model, for export
 network.keras     the network, where --architecture names a file or a preset
+weak_labels/      by which unlabelled images are drawn, see `weak_labels`
 checkpoints/      see `checkpoints`
 train/, eval/     TensorBoard
 layers/           TensorBoard: first kernels, histograms
@@ -57,6 +58,7 @@ PARTS = (
     "metrics.jsonl",
     "data.json",
     "network.keras",
+    "weak_labels",
     "checkpoints",
     "folds",
     "train",

@@ -157,6 +157,19 @@ class Task(abc.ABC):
         """
         return None
 
+    def weak_labels(self, config, run, data):
+        """Return the weak labels by which a run draws unlabelled images.
+
+        Args:
+            config: a configuration of the task.
+            run: the `RunDirectory`.
+            data: the `TaskData`, whose batches take `weak_labels` if there are some.
+
+        Returns:
+            A `semisup.run.weak_labels.WeakLabels`, or None.
+        """
+        return None
+
     def callbacks(self, config, data, predictor, keep):
         """Return Keras callbacks for what the task does at certain steps.
 

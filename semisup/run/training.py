@@ -97,6 +97,12 @@ def _train(config, task, run, data):
     if found is not None:
         batches = functools.partial(data.batches, inputs=found.views)
         data = dataclasses.replace(data, batches=batches)
+    weak_labels = task.weak_labels(config, run, data)
+    labels = None
+    if weak_labels is not None and config.weak_labels and not resumed:
+        labels = weak_labels.of_another_run(
+            config.weak_labels, record["class_names"], config.eval_batch_size
+        )
     if config.devices > 1:
         backend.check_batch(model.named_images(first_batch(data, 0)))
     # Nothing is deleted or written before data and model are known to be right.
@@ -106,10 +112,14 @@ def _train(config, task, run, data):
         run.keep_network(config, transfer.without_head(network))
     run.write_json("data.json", record)
     run.cut_metrics(step)
+    if weak_labels is not None:
+        weak_labels.forget_after(step)
+    if labels is not None:
+        weak_labels.put(0, labels)
     print(f"Training on {backend.describe(environment.hardware(config.devices))}.", flush=True)
     # Only now: what comes before has nothing to save, and stops at once.
     with StopSignals() as signals:
-        session = Session(config, task, run, data, model, step, signals, before, found)
+        session = Session(config, task, run, data, model, step, signals, before, found, weak_labels)
         session.fit()
     if signals.received and session.step < config.max_steps:
         without = " without --overwrite" if config.overwrite else ""
@@ -187,7 +197,17 @@ class Session:
     """One process' share of a run: from a step to the last one, or to a signal."""
 
     def __init__(
-        self, config, task, run, data, model, step, signals, earlier_interval=None, found=None
+        self,
+        config,
+        task,
+        run,
+        data,
+        model,
+        step,
+        signals,
+        earlier_interval=None,
+        found=None,
+        weak_labels=None,
     ):
         self.config = config
         self.task = task
@@ -195,6 +215,7 @@ class Session:
         self.data = data
         self.model = model
         self.signals = signals
+        self.weak_labels = weak_labels
         self.first_step = step
         self._pipelines = {}
         self.predictor = task.predictor(model, config.eval_batch_size, found)
@@ -245,7 +266,11 @@ class Session:
             Whether the training ends here.
         """
         interval = self.steering.eval_interval
-        for start, length, epochs in segments(self.step, self.config.max_steps, interval):
+        calls = segments(self.step, self.config.max_steps, interval)
+        if self.weak_labels is not None:
+            # Batches are drawn ahead, so that every evaluation has to begin new ones.
+            calls = one_by_one(calls)
+        for start, length, epochs in calls:
             self.model.fit(
                 self._batches(start),
                 steps_per_epoch=length,
@@ -307,7 +332,9 @@ class Session:
     def _batches(self, step):
         """Return the batches from a step on; their pipeline takes time to build."""
         if step not in self._pipelines:
-            self._pipelines = {step: self.data.batches(step)}
+            labels = None if self.weak_labels is None else self.weak_labels.in_force(step)
+            drawn = {} if labels is None else {"weak_labels": labels}
+            self._pipelines = {step: self.data.batches(step, **drawn)}
         return self._pipelines[step]
 
     def _measured(self, step):
@@ -321,6 +348,10 @@ class Session:
         """Measure and record what the task measures, and return it."""
         with averaging.averaged_weights(self.model):
             measured = self.task.measure(self.predictor, self.data)
+            if self.weak_labels is not None:
+                self.weak_labels.refresh(step, self.predictor)
+                self._pipelines = {}
+        # Last, so that an evaluation that was cut short is made again.
         self.recorder.record(step, measured)
         return measured
 
@@ -366,6 +397,15 @@ class Session:
         logits, _ = self.predictor.outputs(held_out.images)
         step, what = self.config.max_steps, self.data.evaluated_on
         calibration.calibrate(self.run, step, logits, held_out.labels, what)
+
+
+def one_by_one(calls):
+    """Return calls of `fit`, as `segments` lists them, of one epoch each."""
+    return [
+        (start + epoch * length, length, 1)
+        for start, length, epochs in calls
+        for epoch in range(epochs)
+    ]
 
 
 def segments(step, max_steps, interval):

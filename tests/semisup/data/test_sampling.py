@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from semisup.data import labelled_subset, sampling
+from semisup.data import labelled_subset, sampling, weak_draws
 from semisup.errors import ArgumentError
 
 
@@ -164,10 +164,82 @@ def test_labelled_batch_holds_the_set_number_of_each_class_with_its_labels():
             assert len(set(members)) == min(5, len(pool))
 
 
+def test_batches_of_some_classes_visit_every_class_and_each_of_its_images_in_turn():
+    pools = [np.arange(10 * label, 10 * label + size) for label, size in enumerate((4, 6, 2, 8, 1))]
+    sampler = sampling.ClassSampler(pools, classes=3, draws=2, seed=1)
+    indices, labels = np.moveaxis(sampler.indices(range(40)), 1, 0)
+    np.testing.assert_array_equal(labels, indices // 10)
+    np.testing.assert_array_equal(labels[:, ::2], [sampler.classes(step) for step in range(40)])
+    visits = labels[:, ::2].reshape(-1, 5)
+    np.testing.assert_array_equal(np.sort(visits, axis=1), np.tile(np.arange(5), (24, 1)))
+    for label, pool in enumerate(pools):
+        drawn = indices[labels == label].reshape(-1, len(pool))
+        np.testing.assert_array_equal(np.sort(drawn, axis=1), np.tile(pool, (len(drawn), 1)))
+
+
+def test_batches_of_some_classes_are_a_function_of_seed_and_step():
+    pools = [np.arange(10 * label, 10 * label + 4) for label in range(5)]
+    sampler = sampling.ClassSampler(pools, 3, 2, seed=1)
+    images = images_of(50)
+    batches = take(sampling.batches_of_classes(images, sampler), 12)
+    later = take(sampling.batches_of_classes(images, sampling.ClassSampler(pools, 3, 2, 1), 9), 3)
+    for (ours, labels), (theirs, their_labels) in zip(batches[9:], later, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(labels, their_labels)
+        np.testing.assert_array_equal(indices_of(ours) // 10, labels)
+        assert labels.dtype == np.int32
+    other = sampling.ClassSampler(pools, 3, 2, seed=2)
+    assert np.any(other.indices(range(12)) != sampler.indices(range(12)))
+
+
+def weak_sampler(share=0.5, delay=0, classes=lambda step: np.array([2, 0]), seed=3):
+    """A sampler of 40 images, every tenth of class 0, 2 of class 2, the others of class 1."""
+    labels = np.where(np.arange(40) % 10 == 0, 0, 1)
+    labels[[5, 6]] = 2
+    draws = weak_draws.WeakDraws(labels, share, delay, classes)
+    return weak_draws.WeakSampler(100 + np.arange(40), 12, seed, draws)
+
+
+def test_a_share_of_the_unlabelled_images_has_the_weak_labels_of_the_batchs_classes():
+    drawn = weak_sampler().indices(range(200)) - 100
+    rest, by_label = drawn[:, :6], drawn[:, 6:]
+    rare = np.isin(by_label, [5, 6])
+    np.testing.assert_array_equal(rare.sum(axis=1), np.full(200, 3))
+    assert set(by_label[~rare]) == {0, 10, 20, 30}
+    assert set(by_label[rare]) == {5, 6}
+    # The rest is drawn from all, each once an epoch.
+    np.testing.assert_array_equal(np.bincount(rest.ravel(), minlength=40), np.full(40, 30))
+
+
+def test_where_classes_do_not_divide_the_share_each_has_its_turn():
+    labels = np.arange(40) % 4
+    draws = weak_draws.WeakDraws(labels, 0.5, 0, lambda step: np.arange(4))
+    drawn = weak_draws.WeakSampler(np.arange(40), 12, 0, draws).indices(range(4))[:, 6:]
+    assert np.bincount(drawn.ravel() % 4).tolist() == [6, 6, 6, 6]
+
+
+def test_images_at_random_stand_in_for_a_class_without_weak_labels():
+    drawn = weak_sampler(share=1.0, classes=lambda step: np.array([7])).indices(range(50)) - 100
+    assert len(set(drawn.ravel())) == 40
+
+
+def test_weak_draws_begin_after_a_delay_and_are_a_function_of_seed_and_step():
+    uniform = sampling.Sampler([100 + np.arange(40)], 12, 3).indices(range(6))
+    sampler = weak_sampler(delay=4)
+    drawn = sampler.indices(range(6))
+    np.testing.assert_array_equal(drawn[:4], uniform[:4])
+    assert np.all(np.isin(drawn[4:, 6:] - 100, [0, 5, 6, 10, 20, 30]))
+    np.testing.assert_array_equal(weak_sampler(delay=4).indices([5, 4]), drawn[[5, 4]])
+    np.testing.assert_array_equal(take(sampler.batches(3), 3), drawn[3:])
+    assert np.any(weak_sampler(seed=4).indices([5]) != drawn[5])
+
+
 def test_training_batches_pair_labelled_with_unlabelled_images():
     images = images_of(50)
     labelled = sampling.labelled_batches(images, [np.arange(5), np.arange(5, 10)], 2, seed=0)
-    unlabelled = sampling.unlabelled_batches(images, np.arange(10, 50), 7, seed=0)
+    unlabelled = sampling.unlabelled_batches(
+        images, sampling.Sampler([np.arange(10, 50)], 7, seed=0)
+    )
     (a, b), labels = take(sampling.training_batches(labelled, unlabelled), 1)[0]
     assert a.dtype == b.dtype == np.uint8
     assert a.shape == (4, 1, 1, 2)
@@ -183,7 +255,7 @@ def test_a_memory_mapped_array_gives_the_same_batches_as_one_in_memory(tmp_path)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
     assert isinstance(mapped, np.memmap)
     pair = [
-        take(sampling.unlabelled_batches(source, np.arange(300), 40, seed=4), 10)
+        take(sampling.unlabelled_batches(source, sampling.Sampler([np.arange(300)], 40, 4)), 10)
         for source in (images, mapped)
     ]
     np.testing.assert_array_equal(*pair)

@@ -261,3 +261,42 @@ def test_learning_rate_scale_multiplies_the_update():
         moved.append(number(model.network.layers[2].kernel) - before)
         np.testing.assert_allclose(number(model.optimizer.learning_rate), 1e-3 * scale, rtol=1e-6)
     np.testing.assert_allclose(moved[1], 0.1 * moved[0], rtol=1e-2, atol=1e-7)
+
+
+def test_walks_begin_and_end_at_embeddings_of_the_latest_steps_too():
+    model = AssociativeModel(network(), 3, memory=8)
+    given = []
+
+    def record(a, b, labels):
+        given.append((number(a), number(labels)))
+        return type(model.similarity).call(model.similarity, a, b, labels)
+
+    model.compile(keras.optimizers.SGD(0.5), run_eagerly=True)
+    model.similarity.call = record
+    for labels in ((0, 0, 1, 1, 2, 2), (2, 1, 0, 2, 1, 0)):
+        model.train_on_batch((LABELLED, UNLABELLED), np.array(labels, "int32"))
+    (first, first_labels), (second, second_labels) = given
+    assert first.shape == (14, 8)
+    # Empty places hold the batch once more.
+    np.testing.assert_array_equal(first[6:12], first[:6])
+    np.testing.assert_array_equal(first_labels, [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2, 0, 0])
+    np.testing.assert_array_equal(second[6:12], first[:6])
+    np.testing.assert_array_equal(second[12:], second[:2])
+    np.testing.assert_array_equal(second_labels[6:], [0, 0, 1, 1, 2, 2, 2, 1])
+    assert np.any(second[:6] != first[:6])
+    np.testing.assert_array_equal(number(model.memory_classes), [3, 2, 1, 3, 2, 1, 1, 1])
+    np.testing.assert_array_equal(number(model.memory_embeddings)[:6], second[:6])
+
+
+def test_a_memory_is_saved_with_the_model(tmp_path):
+    model = compiled(AssociativeModel(network(), 3, memory=4), learning_rate=0.1)
+    assert np.isfinite(fit(model, steps=3)["total_loss"])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(number(loaded.memory_embeddings), number(model.memory_embeddings))
+    assert loaded.memory == 4
+
+
+def test_a_memory_without_a_term_is_refused():
+    with pytest.raises(ValueError, match="memory is 4"):
+        AssociativeModel(network(), 3, similarity=None, memory=4)
