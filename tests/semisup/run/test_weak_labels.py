@@ -11,7 +11,7 @@ import running
 from semisup.config import TrainConfig
 from semisup.data.datasets import load_dataset
 from semisup.errors import UserError
-from semisup.run import checkpoints, loading, weak_labels
+from semisup.run import loading, weak_labels
 from semisup.run.directory import RunDirectory
 from semisup.run.evaluation import Predictor
 
@@ -43,14 +43,8 @@ def test_each_evaluation_after_the_delay_keeps_the_networks_predictions(own):
 def test_a_training_killed_between_evaluations_draws_by_the_labels_that_were_in_force(
     own, tmp_path
 ):
-    flags = running.arguments(running.config(tmp_path, "killed", **SETTINGS))
-    run = RunDirectory(tmp_path / "killed")
-    status, *_ = running.finish(running.start_and_kill(55, *flags))
-    assert status == -running.KILL
-    assert checkpoints.list_steps(run.checkpoints)[-1] == 50
-    # As if the latest checkpoints had come to harm: the labels of step 40 are of later weights.
-    for step in (40, 50):
-        os.remove(os.path.join(run.checkpoints, f"step_{step:08d}.npz"))
+    # The labels of steps 40 and 60, of later weights, are still there.
+    run = running.cut(own, tmp_path, 30)
     assert running.resume(run) == 0
     running.assert_same_weights(own, run, 60)
     assert running.losses(own) == running.losses(run)
