@@ -1,17 +1,19 @@
-"""Baselines for few labels: what other methods make of the features of a pretrained network.
+"""Few labels: what association and other methods make of the features of a pretrained network.
 
     python scripts/baselines.py --dataset=folder:photos --new_size=224 \\
         --architecture=network.keras --sup_per_class=3 --seeds=5 --output=baselines.json
 
 For each seed, some images of each class keep their labels; all methods see the other images
-without, and are tested on those. Two methods use no more than the labels or the features' geometry
-(scikit-learn's `LogisticRegression` and `LabelSpreading`), two label images themselves
-(`SelfTrainingClassifier`, and FixMatch's rule: a confident pseudo-label of an image is the target
-of an augmented view of it).
+without, and are tested on those. The first two are the head of `--recipe=photos`, trained by
+association, and on the labels alone. Of the baselines, two use no more than the labels or the
+features' geometry (scikit-learn's `LogisticRegression` and `LabelSpreading`), two label images
+themselves (`SelfTrainingClassifier`, and FixMatch's rule: a confident pseudo-label of an image is
+the target of an augmented view of it).
 
-With `--cross_validate=K`, settings are chosen by K-fold cross-validation over the labels, the
-images of a fold joining the unlabelled ones. One label a class can't be split: then, and with
-`--cross_validate=0`, the settings are the first of each grid in `METHODS`.
+With `--cross_validate=K`, settings of the baselines are chosen by K-fold cross-validation over the
+labels, the images of a fold joining the unlabelled ones. One label a class can't be split: then,
+and with `--cross_validate=0`, the settings are the first of each grid in `METHODS`. Those of the
+head are always the recipe's.
 
 References:
     Sohn et al.: FixMatch, NeurIPS 2020.
@@ -41,6 +43,7 @@ def main():
     parser.add_argument("--dataset", required=True, help="data set, such as folder:PATH")
     parser.add_argument("--architecture", required=True, help=".keras file: images to features")
     parser.add_argument("--data_dir", help="folder of TFDS data sets")
+    parser.add_argument("--cache_dir", help="folder of the cached features")
     parser.add_argument("--new_size", type=int, default=0, help="size that images are resized to")
     parser.add_argument("--sup_per_class", type=int, default=3, help="labels of each class")
     parser.add_argument("--seeds", type=int, default=5, help="choices of the labels")
@@ -63,7 +66,9 @@ def main():
         "images": len(labels),
         "classes": data.num_classes,
         "feature_seconds": round(time.perf_counter() - start, 1),
-        "methods": {name: {"accuracy": [], "seconds": [], "chosen": []} for name in METHODS},
+        "methods": {
+            name: {"accuracy": [], "seconds": [], "chosen": []} for name in (*HEADS, *METHODS)
+        },
     }
     for seed in range(arguments.seeds):
         chosen = labelled_subset.choose_labelled(
@@ -72,20 +77,23 @@ def main():
         labelled = np.concatenate(chosen)
         for name, results in found["methods"].items():
             start = time.perf_counter()
-            predicted, settings = predict(
-                name, features, labelled, labels[labelled], seed, arguments.cross_validate
-            )
+            if name in HEADS:
+                predicted, settings = predict_by_head(name, data, features, seed, arguments), {}
+            else:
+                predicted, settings = predict(
+                    name, features, labelled, labels[labelled], seed, arguments.cross_validate
+                )
             results["seconds"].append(round(time.perf_counter() - start, 2))
             results["accuracy"].append(accuracy(predicted, labels, labelled))
             results["chosen"].append(settings)
+        if arguments.output:
+            findings.write(arguments.output, found)
     for name, results in found["methods"].items():
         values = results["accuracy"]
         print(
             f"{name:20s} {np.mean(values):5.1f} % ± {np.std(values):.1f}"
             f"  {np.mean(results['seconds']):6.1f} s"
         )
-    if arguments.output:
-        findings.write(arguments.output, found)
 
 
 def load(arguments):
@@ -116,7 +124,7 @@ def load(arguments):
         raise UserError(f"--dataset={arguments.dataset}: its training images have no labels")
     found = Features(
         architectures.build(arguments.architecture, data.image_shape),
-        folder=default_cache_dir() / "features",
+        folder=Path(arguments.cache_dir or default_cache_dir()) / "features",
         views=arguments.feature_views,
         augmentation=augmentation.build(arguments.augmentation, seed=0),
         progress=True,
@@ -128,6 +136,30 @@ def accuracy(predicted, labels, labelled):
     """Return the share, in %, of right predictions for the images that were not labelled."""
     rest = np.setdiff1d(np.arange(len(labels)), labelled)
     return float(np.mean(predicted[rest] == labels[rest]) * 100)
+
+
+def predict_by_head(name, data, features, seed, arguments):
+    """Predict the classes of all images by the head of `--recipe=photos`.
+
+    Args:
+        name: one of `HEADS`.
+        data: the `DataSet`.
+        features: (1 + views, n, d) float features, those of the plain images first.
+        seed: seed of the training and of the choice of labelled images.
+        arguments: those of the command line.
+
+    Returns:
+        (n,) classes.
+    """
+    from scripts import heads, published
+    from semisup.task import TASK
+
+    names = ("dataset", "architecture", "new_size", "sup_per_class")
+    given = [f"--{name}={getattr(arguments, name)}" for name in names]
+    config = published.settings("photos", (*HEADS[name], *given, f"--seed={seed}", "--noprogress"))
+    plain = heads.Photographs(data.class_names, data.splits["train"].labels, features[0][:, None])
+    unlabelled = None if config.similarity == "none" else plain
+    return heads.Heads(TASK, config, plain, plain, unlabelled).predictor()(plain).argmax(axis=1)
 
 
 def predict(name, features, labelled, labels, seed=0, folds=0):
@@ -276,6 +308,9 @@ def fixmatch(features, labelled, labels, seed, threshold, learning_rate=3e-3, st
     model.fit(batches(), steps_per_epoch=steps, shuffle=False, verbose=0)
     return classes[np.argmax(model.predict(plain, batch_size=1024, verbose=0), axis=1)]
 
+
+HEADS = {"association": (), "labels_alone": ("--similarity=none",)}
+"""Flags beside `--recipe=photos` of each training of a head."""
 
 METHODS = {
     "logistic_regression": (logistic_regression, {"c": (0.1, 0.01, 1.0, 10.0)}),

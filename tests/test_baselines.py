@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import baselines
+
+from semisup.data import labelled_subset
+from semisup.data.datasets import DataSet, Split
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +70,20 @@ def test_fixmatch_labels_separate_classes_and_does_so_again_with_the_same_seed(f
     )
     assert baselines.accuracy(first, labels, labelled) > 95
     assert np.array_equal(first, second)
+
+
+def test_the_head_learns_from_the_labels_that_the_baselines_see(features, monkeypatch):
+    rows, labels = features
+    split = Split(np.zeros((60, 1, 1, 3), np.uint8), labels.astype("int32"))
+    data = DataSet("made", ("a", "b", "c"), {"train": split}, (1, 1, 3))
+    arguments = SimpleNamespace(dataset="mnist_5k", architecture="x", new_size=8, sup_per_class=1)
+    flags = (
+        "--max_steps=20",
+        "--eval_interval=20",
+        "--checkpoint_interval=20",
+        "--log_interval=20",
+    )
+    monkeypatch.setattr(baselines, "HEADS", {"association": flags})
+    predicted = baselines.predict_by_head("association", data, rows.astype("float32"), 5, arguments)
+    chosen = labelled_subset.choose_labelled(labels, 1, data.class_names, 5)
+    assert baselines.accuracy(predicted, labels, np.concatenate(chosen)) > 90
