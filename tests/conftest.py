@@ -1,6 +1,7 @@
 """What the tests share: a quiet TensorFlow, real data where it is given, a trained run."""
 
 import functools
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -12,6 +13,12 @@ if os.environ.get("KERAS_BACKEND") == "jax":
 import pytest
 
 from semisup.cli import terminal
+
+# Hundreds of thousands of objects of the libraries live as long as the tests, and graphs and
+# programs are made of many: by default, a twelfth of the time goes into looking for cycles.
+gc.collect()
+gc.freeze()
+gc.set_threshold(20_000, 20, 20)
 
 # Tests see what the commands print.
 terminal.show_messages()

@@ -168,8 +168,6 @@ def test_centroids_are_placed_at_the_means_of_clustered_embeddings(placed):
     assert_placed(placed)
 
 
-@running.needs_commands
-@pytest.mark.backend
 def test_training_has_the_same_bits_whatever_the_labels(trained, tmp_path, monkeypatch):
     load = clustering_task.load_dataset
 
