@@ -35,7 +35,7 @@ def network(batch_normalization=False, size=5):
     return keras.Sequential(layers)
 
 
-def build(image_size=5, batch_normalization=False, **arguments):
+def build(image_size=5, batch_normalization=False, running_as=running.FEW_STEPS, **arguments):
     keras.utils.set_random_seed(0)
     model = ClusteringModel(
         network(batch_normalization),
@@ -48,7 +48,7 @@ def build(image_size=5, batch_normalization=False, **arguments):
         },
     )
     model.build((None, image_size, image_size, 1))
-    model.compile(RestartableAdam(1e-2), **running.FEW_STEPS)
+    model.compile(RestartableAdam(1e-2), **running_as)
     return model
 
 
@@ -157,7 +157,7 @@ def test_images_do_not_reach_the_classifier_without_the_transformation_loss():
 
 @pytest.mark.backend
 def test_centroids_of_a_cluster_that_start_on_one_point_stay_together_and_others_part():
-    model = build()
+    model = build(running_as=running.TRACED)
     for noise, together in ((0.0, True), (0.1, False)):
         centers = np.random.default_rng(3).normal(size=(CLUSTERS, WIDTH))
         model.place_centroids(centers, noise, np.random.default_rng(4))
@@ -188,7 +188,7 @@ def test_a_model_that_fit_builds_has_the_same_initial_centroids():
     keras.utils.set_random_seed(0)
     arguments = {"centroids_per_cluster": CENTROIDS, "seed": 1}
     model = ClusteringModel(network(), CLUSTERS, **arguments)
-    model.compile("sgd", **running.TRACED)
+    model.compile("sgd", **running.FEW_STEPS)
     model.optimizer.learning_rate = 0.0
     train(model, images(), 1)
     np.testing.assert_array_equal(array(model.centroids), array(build(seed=1).centroids))
@@ -298,6 +298,7 @@ def test_fit_alone_passes_through_both_phases():
     placed = []
     phase = Phases(0.0, 1.0, 4)
     model = build(
+        running_as=running.TRACED,
         cluster_association=Association(phase, phase),
         classification_weight=phase,
         augmentation_association=Association(),
