@@ -14,14 +14,18 @@ import pytest
 
 from semisup.cli import terminal
 
-# Hundreds of thousands of objects of the libraries live as long as the tests, and graphs and
-# programs are made of many: by default, a twelfth of the time goes into looking for cycles.
-gc.collect()
-gc.freeze()
-gc.set_threshold(20_000, 20, 20)
-
 # Tests see what the commands print.
 terminal.show_messages()
+
+
+def pytest_collection_finish():
+    """Look for cycles among what the tests make, less often than by default.
+
+    What the libraries made lives as long as the tests: hundreds of thousands of objects.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture
