@@ -163,7 +163,7 @@ def resume(run, task=task, **changes):
 def _train(settings, task):
     # As in a process of its own: TensorFlow orders sums by names, which count up.
     keras.backend.clear_session()
-    with _untraced() if settings.max_steps <= 10 else contextlib.nullcontext():
+    with _untraced() if settings.max_steps <= 5 else contextlib.nullcontext():
         return training.train(settings, task)
 
 

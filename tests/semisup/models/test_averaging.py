@@ -33,7 +33,7 @@ def made(average_decay=0.5, momentum=0.9, **options):
     keras.utils.set_random_seed(0)
     model = AssociativeModel(network(momentum), 3, similarity=None, average_decay=average_decay)
     model.build((None, 6))
-    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), **(options or running.FEW_STEPS))
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), **running.TRACED, **options)
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -153,7 +153,7 @@ def test_an_average_that_took_the_weights_place_begins_again_with_them():
 def test_average_is_the_same_when_several_steps_are_executed_at_once():
     averages = []
     for steps in (1, 4):
-        model = made(0.9, steps_per_execution=steps, **running.TRACED)
+        model = made(0.9, steps_per_execution=steps)
         train(model, 8)
         with averaged_weights(model):
             averages.append(values(tracked(model)))
@@ -240,7 +240,7 @@ def test_any_keras_model_can_keep_an_average():
     model = Plain()
     model.build((None, 6))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("adam", loss, **running.FEW_STEPS)
+    model.compile("adam", loss, **running.TRACED)
     kernel = model.inner.get_layer("first").kernel
     (average,) = values([kernel])
     for step in range(3):
