@@ -319,8 +319,7 @@ def two_inputs(structure):
     return keras.Model(inputs, layers.Dense(4)(joined))
 
 
-@pytest.mark.backend
-@pytest.mark.parametrize("structure", [dict, tuple])
+@pytest.mark.parametrize("structure", [pytest.param(dict, marks=pytest.mark.backend), tuple])
 def test_a_network_may_take_several_inputs(structure):
     def parts(rows):
         one, two = rows, rows[:, :2]
