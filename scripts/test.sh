@@ -24,10 +24,11 @@ echo "== TensorFlow =="
 KERAS_BACKEND=tensorflow "$PYTHON" -m pytest -n auto --maxprocesses=4 --dist=worksteal \
   -m "not slow" "$@"
 echo "== JAX =="
-# Most of the time goes into compiling what runs once, and many tests compile the same.
-JAX_COMPILATION_CACHE_DIR=$(mktemp -d)
-export JAX_COMPILATION_CACHE_DIR
-trap 'rm -rf "$JAX_COMPILATION_CACHE_DIR"' EXIT
+# Most of the time goes into compiling what runs once, and many tests compile the same, as the next
+# run of them does.
+export JAX_COMPILATION_CACHE_DIR=$PWD/.pytest_cache/jax
+mkdir -p "$JAX_COMPILATION_CACHE_DIR"
+find "$JAX_COMPILATION_CACHE_DIR" -type f -mtime +7 -delete
 JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.1 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 \
   KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
   "$PYTHON" -m pytest -n auto --maxprocesses=4 --dist=worksteal -m "backend and not slow" "$@"

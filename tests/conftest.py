@@ -1,6 +1,7 @@
 """What the tests share: a quiet TensorFlow, real data where it is given, a trained run."""
 
 import functools
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -15,6 +16,16 @@ from semisup.cli import terminal
 
 # Tests see what the commands print.
 terminal.show_messages()
+
+
+def pytest_collection_finish():
+    """Look for cycles among what the tests make, less often than by default.
+
+    What the libraries made lives as long as the tests: hundreds of thousands of objects.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture

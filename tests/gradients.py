@@ -10,7 +10,7 @@ def gradient_of(function, x):
     if backend == "jax":
         import jax
 
-        return np.asarray(jax.grad(function)(x))
+        return np.asarray(jax.jit(jax.grad(function))(x))
     if backend == "torch":
         value = keras.ops.convert_to_tensor(x).detach().clone().requires_grad_()
         function(value).backward()

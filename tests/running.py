@@ -7,7 +7,6 @@ import io
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -29,6 +28,13 @@ ROOT = Path(__file__).resolve().parent.parent
 COMPILATIONS = {"jax": [True], "torch": [False], "tensorflow": [False, True]}[
     keras.backend.backend()
 ]
+# Arguments of `compile` for a training of a few steps, most of whose time would go into tracing
+# and compiling. What the graph itself may spoil is tested with those of TRACED.
+FEW_STEPS, TRACED = {
+    "jax": ({"jit_compile": True}, {"jit_compile": True}),
+    "torch": ({"jit_compile": False}, {"jit_compile": False}),
+    "tensorflow": ({"run_eagerly": True}, {"jit_compile": False}),
+}[keras.backend.backend()]
 needs_commands = pytest.mark.skipif(
     keras.backend.backend() == "torch", reason="no command runs on PyTorch"
 )
@@ -157,7 +163,16 @@ def resume(run, task=task, **changes):
 def _train(settings, task):
     # As in a process of its own: TensorFlow orders sums by names, which count up.
     keras.backend.clear_session()
-    return training.train(settings, task)
+    with _untraced() if settings.max_steps <= 5 else contextlib.nullcontext():
+        return training.train(settings, task)
+
+
+def _untraced():
+    """Let Keras take each step by itself, where the backend can, as FEW_STEPS do."""
+    if "run_eagerly" not in FEW_STEPS:
+        return contextlib.nullcontext()
+    eager = property(lambda model: True, lambda model, value: None)
+    return mock.patch.object(keras.Model, "run_eagerly", eager)
 
 
 def train_until(step, folder, logdir="run", task=task, **settings):
@@ -270,17 +285,15 @@ def predicted_elsewhere(run, images, folder, package="semisup"):
         (n, k) float32.
     """
     path = shutil.copy(run.file("model.keras"), folder)
-    np.save(os.path.join(folder, "images.npy"), images)
-    code = (
-        f"import sys, numpy, {package} as package\n"
-        "model = package.load_model(sys.argv[1])\n"
-        "numpy.save('predicted.npy', model.predict(numpy.load('images.npy'), verbose=0))\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run(
-        [sys.executable, "-c", code, path], cwd=folder, env=environment, check=True, timeout=300
-    )
-    return np.load(os.path.join(folder, "predicted.npy"))
+    found = os.path.join(folder, "predicted.npy")
+    status, _, err = finish(processes.Process(_predict, package, path, images, found))
+    assert status == 0, err
+    return np.load(found)
+
+
+def _predict(package, path, images, found):
+    model = importlib.import_module(package).load_model(path)
+    np.save(found, model.predict(images, verbose=0))
 
 
 def start(binary, *flags, package="semisup"):

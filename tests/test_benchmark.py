@@ -15,7 +15,7 @@ from semisup.errors import UserError
 from semisup.models.associative import AssociativeModel
 from semisup.task import TASK as task
 
-pytestmark = [pytest.mark.backend, running.needs_commands]
+pytestmark = running.needs_commands
 
 SCRIPT = pathlib.Path(__file__).parents[1] / "scripts" / "benchmark.py"
 RNG = np.random.default_rng(0)
@@ -70,7 +70,9 @@ def test_step_of_the_mnist_recipe_takes_35_gflop(benchmark):
     assert benchmark.step_flops(model, 100, 100) == pytest.approx(35.05e9, rel=1e-3)
 
 
-@pytest.mark.parametrize("similarity", ["association", "none"])
+@pytest.mark.parametrize(
+    "similarity", [pytest.param("association", marks=pytest.mark.backend), "none"]
+)
 def test_bare_steps_train_as_fit_does(benchmark, similarity):
     import tensorflow as tf
 
@@ -105,6 +107,7 @@ def test_each_form_of_the_association_is_timed_and_its_memory_compared(benchmark
     assert benchmark.associations.ratios(measured[1:2]) == {}
 
 
+@pytest.mark.backend
 def test_product_rate_is_of_finite_products(benchmark):
     assert 0 < benchmark.product_rate("bfloat16", 16, 20) < np.inf
 

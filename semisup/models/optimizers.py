@@ -104,6 +104,7 @@ class RestartableAdam(SteerableAdam):
     """
 
     restarted_at = None
+    _correction = None
 
     def build(self, variables):
         """Create the slots for the variables, the scale, and the step of the last restart."""
@@ -120,12 +121,20 @@ class RestartableAdam(SteerableAdam):
         for slot in (*self._momentums, *self._velocities):
             slot.assign(ops.zeros(slot.shape, slot.dtype))
 
+    def apply(self, grads, trainable_variables=None):
+        """Take a step: see `keras.optimizers.Adam`."""
+        self._correction = None
+        super().apply(grads, trainable_variables)
+        self._correction = None
+
     def update_step(self, gradient, variable, learning_rate):
         """Move a variable; see `keras.optimizers.Adam`, which counts from the very first step."""
-        taken = ops.cast(self.iterations, "float32")
-        since = taken - ops.cast(self.restarted_at, "float32")
-        correction = self._bias_correction(since + 1.0) / self._bias_correction(taken + 1.0)
-        super().update_step(gradient, variable, learning_rate * correction)
+        if self._correction is None:
+            # Once a step: a graph of it for each variable would take long to make.
+            taken = ops.cast(self.iterations, "float32")
+            since = taken - ops.cast(self.restarted_at, "float32")
+            self._correction = self._bias_correction(since + 1) / self._bias_correction(taken + 1)
+        super().update_step(gradient, variable, learning_rate * self._correction)
 
     def _steps_averaged(self, step):
         return step - int(ops.convert_to_numpy(self.restarted_at))

@@ -9,8 +9,6 @@ from keras import ops
 from clustering import augmentation, choices
 from semisup.augmentation import build
 
-pytestmark = pytest.mark.backend
-
 NAMES = tuple(augmentation.PIPELINES)
 
 
@@ -53,14 +51,18 @@ def test_steps_follow_the_order_of_the_authors():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", NAMES)
+# That of stl10 has every layer.
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.backend) if name == "stl10" else name for name in NAMES],
+)
 def test_equal_images_come_out_different_within_the_range_of_pixels(name, channels):
-    images = np.repeat(some_images(1, channels=channels), 16, axis=0)
+    images = np.repeat(some_images(1, channels=channels), 6, axis=0)
     result = augmented(build(name, 3, augmentation.PIPELINES), images)
     assert result.shape == images.shape
     assert result.dtype == np.float32
     assert 0 <= result.min() <= result.max() <= 255
-    assert len(np.unique(result.reshape(16, -1), axis=0)) == 16
+    assert len(np.unique(result.reshape(6, -1), axis=0)) == 6
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,6 +84,7 @@ def test_seed_determines_a_pipeline(name):
     assert np.any(first != other)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("jit_compile", running.COMPILATIONS)
 def test_pipelines_run_in_compiled_training_and_are_saved(jit_compile, tmp_path):
     model = keras.Sequential([keras.Input((16, 18, 3))])
@@ -102,6 +105,7 @@ def test_pipelines_run_in_compiled_training_and_are_saved(jit_compile, tmp_path)
     assert np.isfinite(history.history["loss"]).all()
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize(("name", "largest"), [("mnist", 63.75), ("stl10", 165.75)])
 def test_brightness_shifts_every_image_as_far_as_half_the_authors_number_of_the_range(
     name, largest
@@ -114,6 +118,7 @@ def test_brightness_shifts_every_image_as_far_as_half_the_authors_number_of_the_
     assert abs(shift.mean()) < 0.05 * largest
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize(("name", "low", "high"), [("svhn", 0.4, 1.8), ("stl10", 0.2, 1.8)])
 def test_contrast_multiplies_the_distance_from_the_mean_of_each_channel(name, low, high):
     images = np.zeros((2000, 1, 2, 2), "float32")

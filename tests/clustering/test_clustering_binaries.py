@@ -73,13 +73,34 @@ def windows(tmp_path_factory):
     return train(folder, architecture=normalized_network(folder), **WINDOWS)
 
 
-def test_a_clustering_killed_before_k_means_resumes_to_the_same_bits(trained, tmp_path, capsys):
+@pytest.fixture
+def wrong_labels(monkeypatch):
+    """From now on, every image is labelled as of the first class, and no class has a name."""
+    load = clustering_task.load_dataset
+
+    def wrong(*arguments, **options):
+        data = load(*arguments, **options)
+        splits = {
+            name: Split(split.images, np.zeros_like(split.labels))
+            for name, split in data.splits.items()
+        }
+        return dataclasses.replace(data, splits=splits)
+
+    monkeypatch.setattr(clustering_task, "load_dataset", wrong)
+    monkeypatch.setattr(clustering_task, "load_classes", None)
+
+
+@pytest.mark.usefixtures("wrong_labels")
+def test_a_clustering_killed_before_k_means_resumes_to_the_same_bits_whatever_the_labels(
+    trained, tmp_path, capsys
+):
     run = running.train_until(25, tmp_path, "killed", task)
     assert checkpoints.list_steps(run.checkpoints)[-1] == 20
     train(tmp_path, "killed")
     assert "at step 20" in capsys.readouterr().out
     running.assert_same_weights(trained, run, 60)
     assert running.losses(trained) == running.losses(run)
+    assert trained.read_record() == run.read_record()
 
 
 def test_a_clustering_killed_after_k_means_resumes_to_the_same_bits(windows, tmp_path, capsys):
@@ -166,27 +187,6 @@ def assert_placed(run):
 
 def test_centroids_are_placed_at_the_means_of_clustered_embeddings(placed):
     assert_placed(placed)
-
-
-@running.needs_commands
-@pytest.mark.backend
-def test_training_has_the_same_bits_whatever_the_labels(trained, tmp_path, monkeypatch):
-    load = clustering_task.load_dataset
-
-    def wrong(*arguments, **options):
-        data = load(*arguments, **options)
-        splits = {
-            name: Split(split.images, np.zeros_like(split.labels))
-            for name, split in data.splits.items()
-        }
-        return dataclasses.replace(data, splits=splits)
-
-    monkeypatch.setattr(clustering_task, "load_dataset", wrong)
-    monkeypatch.setattr(clustering_task, "load_classes", None)
-    other = train(tmp_path, "other")
-    running.assert_same_weights(trained, other, 60)
-    assert running.losses(trained) == running.losses(other)
-    assert trained.read_record() == other.read_record()
 
 
 def test_a_folder_of_images_without_classes_is_clustered_and_its_files_assigned(

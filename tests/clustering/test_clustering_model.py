@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import running
 
 from clustering import ClusteringModel
 from clustering.centroids import PlaceCentroids
@@ -10,8 +11,6 @@ from clustering.schedules import Phases
 from semisup.association import Association
 from semisup.augmentation import RandomWindow
 from semisup.models.optimizers import RestartableAdam
-
-pytestmark = pytest.mark.backend
 
 CLUSTERS, COPIES, CENTROIDS, WIDTH = 3, 2, 2, 4
 
@@ -36,7 +35,7 @@ def network(batch_normalization=False, size=5):
     return keras.Sequential(layers)
 
 
-def build(image_size=5, batch_normalization=False, **arguments):
+def build(image_size=5, batch_normalization=False, running_as=running.FEW_STEPS, **arguments):
     keras.utils.set_random_seed(0)
     model = ClusteringModel(
         network(batch_normalization),
@@ -49,8 +48,7 @@ def build(image_size=5, batch_normalization=False, **arguments):
         },
     )
     model.build((None, image_size, image_size, 1))
-    jit = keras.backend.backend() == "jax"
-    model.compile(RestartableAdam(1e-2), jit_compile=jit)
+    model.compile(RestartableAdam(1e-2), **running_as)
     return model
 
 
@@ -86,6 +84,7 @@ def naive_association(a, b, labels):
     return walker / len(a), visit
 
 
+@pytest.mark.backend
 def test_every_loss_and_their_weighted_sum_equal_those_of_numpy():
     model = build(
         cluster_association=Association(1.5, 0.3, measure="dot"),
@@ -156,8 +155,9 @@ def test_images_do_not_reach_the_classifier_without_the_transformation_loss():
     np.testing.assert_array_equal(*kernels)
 
 
+@pytest.mark.backend
 def test_centroids_of_a_cluster_that_start_on_one_point_stay_together_and_others_part():
-    model = build()
+    model = build(running_as=running.TRACED)
     for noise, together in ((0.0, True), (0.1, False)):
         centers = np.random.default_rng(3).normal(size=(CLUSTERS, WIDTH))
         model.place_centroids(centers, noise, np.random.default_rng(4))
@@ -183,11 +183,12 @@ def test_initial_centroids_depend_on_the_seed_alone():
     assert np.abs(array(other.centroids) - array(same.centroids)).max() > 0.1
 
 
+@pytest.mark.backend
 def test_a_model_that_fit_builds_has_the_same_initial_centroids():
     keras.utils.set_random_seed(0)
     arguments = {"centroids_per_cluster": CENTROIDS, "seed": 1}
     model = ClusteringModel(network(), CLUSTERS, **arguments)
-    model.compile("sgd", jit_compile=keras.backend.backend() == "jax")
+    model.compile("sgd", **running.FEW_STEPS)
     model.optimizer.learning_rate = 0.0
     train(model, images(), 1)
     np.testing.assert_array_equal(array(model.centroids), array(build(seed=1).centroids))
@@ -209,6 +210,7 @@ def test_weights_follow_their_schedules():
     np.testing.assert_allclose(seen, [0, 0, 0.5, 0.5])
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("joint", [False, True])
 def test_batch_statistics_are_of_each_batch_alone_unless_joint(joint):
     model = build(batch_normalization=True, joint_batch_statistics=joint)
@@ -219,6 +221,7 @@ def test_batch_statistics_are_of_each_batch_alone_unless_joint(joint):
     assert (np.abs(plain.mean(axis=0)).max() > 1e-3) == joint
 
 
+@pytest.mark.backend
 def test_training_cuts_windows_at_random_and_prediction_in_the_centre():
     model = build(image_size=9, window=RandomWindow(5, seed=0), augmentation=None)
     batch = images(size=9)
@@ -234,6 +237,7 @@ def test_training_cuts_windows_at_random_and_prediction_in_the_centre():
     assert len(np.unique(plain.round(4), axis=0)) > 10
 
 
+@pytest.mark.backend
 def test_evaluation_measures_what_needs_neither_labels_nor_copies():
     model = build(norm_weight=0.01, cluster_association=Association(measure="dot"))
     batch = images()
@@ -253,6 +257,7 @@ def test_evaluation_measures_what_needs_neither_labels_nor_copies():
     assert again == found
 
 
+@pytest.mark.backend
 def test_validation_leaves_the_values_of_the_training_alone():
     def fit(**validation):
         keras.utils.set_random_seed(0)
@@ -265,6 +270,7 @@ def test_validation_leaves_the_values_of_the_training_alone():
     assert "confidence" not in alone
 
 
+@pytest.mark.backend
 def test_a_saved_model_is_the_same_again(tmp_path):
     model = build(norm_weight=Phases(0.1, 0.2, 3), window=RandomWindow(5, seed=0))
     train(model, images(), 2)
@@ -287,10 +293,12 @@ def test_numbers_of_copies_and_centroids_below_1_are_refused(arguments):
         build(**arguments)
 
 
+@pytest.mark.backend
 def test_fit_alone_passes_through_both_phases():
     placed = []
     phase = Phases(0.0, 1.0, 4)
     model = build(
+        running_as=running.TRACED,
         cluster_association=Association(phase, phase),
         classification_weight=phase,
         augmentation_association=Association(),

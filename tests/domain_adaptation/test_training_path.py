@@ -16,8 +16,6 @@ from domain_adaptation.config import TrainConfig
 from domain_adaptation.task import TASK as task
 from semisup.cli import flags
 
-pytestmark = pytest.mark.backend
-
 RECIPES = Path(domain_adaptation.__file__).parent / "recipes"
 SIZE = 16
 
@@ -25,6 +23,12 @@ SIZE = 16
 def config(*overrides):
     argv = ["train", "--recipe=mnist_to_mnist_m", *overrides]
     return flags.parse(argv, TrainConfig, recipes=RECIPES)
+
+
+def built(settings):
+    model = task.build_model(settings, running.record((SIZE, SIZE, 3), 3))
+    model.run_eagerly = running.FEW_STEPS.get("run_eagerly", False)
+    return model
 
 
 def batch(seed=0):
@@ -82,9 +86,10 @@ def numpy_weights(layer):
     return [ops.convert_to_numpy(weight).astype("float64") for weight in layer.weights]
 
 
+@pytest.mark.backend
 def test_the_losses_of_the_recipes_first_steps_are_those_of_numpy():
     settings = config("--augmentation=none", "--walker_weight_envelope_delay=0")
-    model = task.build_model(settings, running.record((SIZE, SIZE, 3), 3))
+    model = built(settings)
     (source, target), labels = batch()
     images = ops.convert_to_numpy(
         ops.concatenate([model.prepare(source), model.prepare(target)])
@@ -120,7 +125,7 @@ def test_the_losses_of_the_recipes_first_steps_are_those_of_numpy():
 
 def test_the_first_update_is_adams_with_the_released_epsilon():
     settings = config("--augmentation=none", "--clip_norm=0")
-    model = task.build_model(settings, running.record((SIZE, SIZE, 3), 3))
+    model = built(settings)
     (source, target), labels = batch()
     before = numpy_weights(model.classifier)[1]
     logits = ops.convert_to_numpy(model(source)).astype("float64")
@@ -134,8 +139,9 @@ def test_the_first_update_is_adams_with_the_released_epsilon():
     assert model.optimizer.epsilon == 1e-8
 
 
+@pytest.mark.backend
 def test_half_of_the_images_of_both_domains_are_inverted_in_training_only(monkeypatch):
-    model = task.build_model(config(), running.record((SIZE, SIZE, 3), 3))
+    model = built(config())
     images = np.random.default_rng(1).integers(0, 256, (200, SIZE, SIZE, 3)).astype("float32")
     shown = ops.convert_to_numpy(model.augmentation(images, training=True))
     inverted = np.isclose(shown, 255 - images, atol=1e-3).all(axis=(1, 2, 3))

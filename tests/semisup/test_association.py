@@ -7,8 +7,6 @@ from gradients import gradient_of
 
 from semisup import association
 
-pytestmark = pytest.mark.backend
-
 RNG = np.random.default_rng(0)
 LABELS = np.array([7, 3, 3, 100, 7, 3])
 
@@ -53,6 +51,7 @@ def naive_association(a, b, labels, measure="dot", temperature=1.0):
     return walker, visit
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("measure", ["dot", "cosine", "euclidean"])
 @pytest.mark.parametrize("temperature", [1.0, 0.3])
 def test_losses_equal_a_naive_loop_for_unsorted_unbalanced_labels(measure, temperature):
@@ -70,6 +69,7 @@ def test_losses_equal_a_naive_loop_for_unsorted_unbalanced_labels(measure, tempe
     )
 
 
+@pytest.mark.backend
 def test_probabilities_of_each_step_and_of_the_round_trip_sum_to_one():
     p_ab, p_ba = association.transition_probabilities(embeddings(6), embeddings(4))
     p_aba = association.round_trip_probabilities(p_ab, p_ba)
@@ -81,6 +81,7 @@ def test_probabilities_of_each_step_and_of_the_round_trip_sum_to_one():
     np.testing.assert_allclose(number(association.visit_probabilities(p_ab)).sum(), 1, rtol=1e-5)
 
 
+@pytest.mark.backend
 def test_target_is_uniform_over_the_examples_of_the_same_class():
     target = number(association.target_distribution(LABELS))
     np.testing.assert_allclose(target[1], [0, 1 / 3, 1 / 3, 0, 0, 1 / 3])
@@ -111,6 +112,7 @@ def test_separated_classes_reach_the_floors_with_zero_gradient_of_the_walker_los
     np.testing.assert_allclose(gradient, 0, atol=1e-6)
 
 
+@pytest.mark.backend
 def test_losses_above_their_floors_equal_losses_minus_entropies():
     a, b = embeddings(6), embeddings(4)
     losses, statistics = association.Association()(a, b, LABELS)
@@ -149,6 +151,7 @@ def test_dot_product_walks_change_when_all_embeddings_are_shifted():
     assert abs(shifted - number(association.walker_loss(a, b, LABELS))) > 1e-3
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("measure", ["dot", "cosine", "euclidean"])
 @pytest.mark.parametrize("side", ["labelled", "unlabelled"])
 def test_gradients_equal_finite_differences_of_the_naive_losses(measure, side):
@@ -171,6 +174,7 @@ def test_gradients_equal_finite_differences_of_the_naive_losses(measure, side):
         np.testing.assert_allclose(gradient[index], difference, rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("measure", ["dot", "cosine", "euclidean"])
 @pytest.mark.parametrize("length", [0.0, 1000.0])
 def test_losses_and_gradients_are_finite_for_very_short_and_very_long_embeddings(measure, length):
@@ -183,6 +187,7 @@ def test_losses_and_gradients_are_finite_for_very_short_and_very_long_embeddings
     assert np.all(np.isfinite(gradient))
 
 
+@pytest.mark.backend
 def test_walker_loss_of_a_row_that_never_returns_is_capped_by_epsilon():
     a = np.array([[100.0, 0], [0, 100.0]], "float32")
     b = np.array([[100.0, 0], [100.0, 0]], "float32")
@@ -193,6 +198,7 @@ def test_walker_loss_of_a_row_that_never_returns_is_capped_by_epsilon():
     )
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_losses_of_low_precision_embeddings_are_computed_in_float32(dtype):
     a, b = (keras.ops.cast(x, dtype) for x in (embeddings(6), embeddings(4)))
@@ -248,6 +254,7 @@ def test_large_embeddings_of_chance_saturate_the_dot_product_but_not_a_term():
     assert np.linalg.norm(gradient) * np.linalg.norm(a, axis=1).mean() > 0.1
 
 
+@pytest.mark.backend
 def test_a_term_has_finite_gradients_where_an_embedding_is_zero():
     a, b = embeddings(6), embeddings(4)
     a[0] = b[0] = 0

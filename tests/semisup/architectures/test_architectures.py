@@ -11,8 +11,6 @@ from semisup.architectures import applications, normalization
 from semisup.errors import ArgumentError, UserError
 from semisup.models.associative import AssociativeModel
 
-pytestmark = pytest.mark.backend
-
 CLASSIC = ("mnist_model", "mnist_model_dropout", "svhn_model", "dann_model")
 OWN = (*CLASSIC, "stl10_model")
 
@@ -33,6 +31,7 @@ def dense_size(inputs, outputs):
     return inputs * outputs + outputs
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("name", OWN)
 def test_networks_map_images_to_embeddings_of_the_width_asked_for(name):
     model = architectures.build(name, (20, 24, 3), embedding_size=6)
@@ -128,6 +127,7 @@ def test_stl10_embeddings_are_linear():
     assert once.min() < 0 < once.max()
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -157,6 +157,7 @@ def test_networks_normalise_as_the_authors_did_unless_told_otherwise(name, expec
     np.testing.assert_allclose(first_layer(given), (images - 127.5) / 127.5, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.backend
 def test_embeddings_of_the_same_weights_are_those_of_a_numpy_network():
     model = architectures.build("mnist_model", (8, 8, 1), 3)
     image = random_images(1, 8, 8, 1)
@@ -274,6 +275,7 @@ def test_batch_statistics_are_found_in_nested_models_too():
     assert architectures.uses_batch_statistics(keras.Sequential([stl10]))
 
 
+@pytest.mark.backend
 @pytest.mark.usefixtures("bfloat16_policy")
 @pytest.mark.parametrize("name", ["mnist_model", "stl10_model"])
 def test_bfloat16_networks_scale_unrounded_images_and_keep_float32_weights(name):
@@ -308,6 +310,7 @@ def small_model(shape=(4, 4, 1), width=3):
     )
 
 
+@pytest.mark.backend
 def test_saved_models_take_a_normalisation_and_another_l2_weight(tmp_path):
     saved = small_model()
     path = str(tmp_path / "small.keras")
@@ -457,8 +460,6 @@ def test_an_application_that_scales_by_itself_stops_when_given_a_normalisation(m
 
 @pytest.mark.parametrize("name", applications.names())
 def test_least_sizes_are_those_of_keras(name):
-    if "NASNet" in name and keras.backend.backend() == "torch":
-        pytest.skip("Keras has no NASNet on PyTorch")
     least = applications.least_size(name)
     with pytest.raises(ValueError, match=f"at least {least}x{least}"):
         getattr(keras.applications, name)(

@@ -10,8 +10,6 @@ from gradients import regularization
 from semisup import architectures
 from semisup.errors import ArgumentError
 
-pytestmark = pytest.mark.backend
-
 # Width of the first convolution, and of the stages.
 WIDTHS = {"resnet_cifar_model": (16, (16, 32, 64)), "resnet_stl10_model": (32, (32, 64, 128, 256))}
 LEAST_SIZES = {"resnet_cifar_model": 8, "resnet_stl10_model": 16}
@@ -115,6 +113,7 @@ def test_kernels_start_with_a_variance_of_one_over_their_inputs():
         assert kernel.std() * np.sqrt(np.prod(kernel.shape[:3])) == pytest.approx(1.0, rel=0.03)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("name", WIDTHS)
 def test_embeddings_of_the_same_weights_are_those_of_a_numpy_network(name):
     size = LEAST_SIZES[name] + 4
@@ -209,7 +208,10 @@ def test_dropout_acts_on_the_averaged_features_in_training_only(name):
 
 
 @pytest.mark.usefixtures("bfloat16_policy")
-@pytest.mark.parametrize("name", WIDTHS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("resnet_cifar_model", marks=pytest.mark.backend), "resnet_stl10_model"],
+)
 def test_bfloat16_networks_are_finite_and_keep_float32_weights(name):
     model = small(name, num_blocks=None, dropout=0.2)
     size = LEAST_SIZES[name]
@@ -255,6 +257,7 @@ def test_saved_networks_embed_alike_and_go_on_dropping(name, tmp_path):
     assert regularization(loaded) == pytest.approx(regularization(model))
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("jit_compile", running.COMPILATIONS)
 def test_networks_learn_in_compiled_training(jit_compile):
     keras.utils.set_random_seed(0)

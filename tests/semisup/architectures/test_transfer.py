@@ -1,13 +1,11 @@
 import keras
 import numpy as np
 import pytest
+import running
 from keras import ops
-from running import COMPILATIONS
 
 from semisup import AssociativeModel, architectures
 from semisup.architectures import transfer
-
-pytestmark = pytest.mark.backend
 
 SHAPE = (8, 8, 3)
 
@@ -42,7 +40,7 @@ def trained(made, data, **options):
     """Trains a network on its own labels for some steps, and returns the model."""
     model = AssociativeModel(made, 3, **options)
     model.build((None, *SHAPE))
-    model.compile("adam", jit_compile=COMPILATIONS[-1])
+    model.compile("adam", **running.FEW_STEPS)
     labels = np.arange(len(data)) % 3
     model.fit((data, data), labels, batch_size=6, epochs=2, verbose=0, shuffle=False)
     return model
@@ -55,7 +53,7 @@ def test_a_head_makes_embeddings_of_the_wanted_width():
     assert len(transfer.with_head(network(), 5, units=0).layers[-1].layers) == 1
 
 
-@pytest.mark.parametrize("given", ["images", "features"])
+@pytest.mark.parametrize("given", ["images", pytest.param("features", marks=pytest.mark.backend)])
 def test_below_a_trained_head_nothing_changes(given):
     made = transfer.with_head(network(), 5, units=7, trainable="head")
     backbone, head = transfer.parts(made)
@@ -69,20 +67,26 @@ def test_below_a_trained_head_nothing_changes(given):
     assert any((one != other).any() for one, other in zip(heads, values(head), strict=True))
 
 
+@pytest.mark.backend
 def test_images_and_their_features_have_the_same_logits():
     made = transfer.with_head(network(), 5, trainable="head")
     model = AssociativeModel(made, 3)
     model.build((None, *SHAPE))
     features = transfer.parts(made).backbone.predict(images().astype("float32"), verbose=0)
     np.testing.assert_allclose(
-        ops.convert_to_numpy(model(images())), ops.convert_to_numpy(model(features)), atol=1e-5
+        ops.convert_to_numpy(model(images())),
+        ops.convert_to_numpy(model(features)),
+        atol=1e-5,
     )
     views = np.stack([features, features + 1], axis=1)
     np.testing.assert_allclose(
-        ops.convert_to_numpy(model(views)), ops.convert_to_numpy(model(features)), atol=1e-6
+        ops.convert_to_numpy(model(views)),
+        ops.convert_to_numpy(model(features)),
+        atol=1e-6,
     )
 
 
+@pytest.mark.backend
 def test_dropout_of_a_frozen_network_is_off_in_training():
     model = AssociativeModel(transfer.with_head(network(), 5, trainable="head"), 3)
     model.build((None, *SHAPE))
@@ -118,6 +122,7 @@ def test_a_softmax_classifier_is_left_out_with_a_line(caplog):
     assert "softmax classifier" in caplog.text
 
 
+@pytest.mark.backend
 def test_views_are_drawn_for_each_example_in_training_alone():
     layer = transfer.RandomView(seed=1)
     views = np.arange(4, dtype="float32")[None, :, None] * np.ones((200, 4, 2), "float32")
@@ -129,6 +134,7 @@ def test_views_are_drawn_for_each_example_in_training_alone():
     assert layer(views[:, 0], training=True).shape == (200, 2)
 
 
+@pytest.mark.backend
 def test_a_model_with_a_head_is_the_same_after_saving(tmp_path):
     head = transfer.with_head(network(), 5, trainable="head")
     model = AssociativeModel(head, 3, augmentation=transfer.RandomView(0))
@@ -137,5 +143,7 @@ def test_a_model_with_a_head_is_the_same_after_saving(tmp_path):
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert transfer.parts(again.network) is not None
     np.testing.assert_allclose(
-        ops.convert_to_numpy(again(images())), ops.convert_to_numpy(model(images())), atol=1e-6
+        ops.convert_to_numpy(again(images())),
+        ops.convert_to_numpy(model(images())),
+        atol=1e-6,
     )

@@ -13,8 +13,6 @@ from semisup import augmentation
 from semisup.augmentation import geometry
 from semisup.cli import choices
 
-pytestmark = pytest.mark.backend
-
 NAMES = [name for name in choices.AUGMENTATIONS if name != "none"]
 
 LAYERS = {
@@ -65,6 +63,7 @@ def test_every_one_of_equal_images_comes_out_different(name):
     assert distinct(augmented(LAYERS[name](), equal_images())) == 6
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("name", SWITCHES)
 def test_equal_images_are_changed_or_left_one_by_one(name):
     images = equal_images(200)
@@ -74,13 +73,14 @@ def test_equal_images_are_changed_or_left_one_by_one(name):
     assert 70 < changed.sum() < 130
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("name", NAMES)
 def test_pipelines_draw_for_every_image(name):
-    result = augmented(augmentation.build(name, 3), equal_images(16))
-    assert distinct(result) == (2 if name == "inversion" else 16)
+    result = augmented(augmentation.build(name, 3), equal_images())
+    assert distinct(result) == (2 if name == "inversion" else 6)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, pytest.param(3, marks=pytest.mark.backend)])
 @pytest.mark.parametrize("make", [*LAYERS.values(), *SWITCHES.values()])
 def test_shape_type_and_range_are_kept(make, channels):
     images = some_images(channels=channels)
@@ -93,6 +93,7 @@ def test_shape_type_and_range_are_kept(make, channels):
     assert np.all(np.isfinite(result))
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("make", [*LAYERS.values(), *SWITCHES.values()])
 def test_nothing_happens_and_nothing_is_drawn_outside_training(make):
     layer = make()
@@ -109,6 +110,7 @@ def test_pipelines_are_idle_unless_told_to_train():
         np.testing.assert_array_equal(ops.convert_to_numpy(layer(images)), images)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("make", [*LAYERS.values(), *SWITCHES.values()])
 def test_state_of_the_generator_is_a_variable_that_repeats_the_draws(make):
     layer, images = make(), some_images()
@@ -128,9 +130,10 @@ def test_pipelines_hold_one_state_per_layer_with_seeds_of_their_own(name):
     assert len(states) == len(layer.layers) == len(set(states))
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("name", NAMES)
 def test_seed_determines_a_pipeline(name):
-    images = some_images(16)
+    images = some_images()
     first, again, other = (augmented(augmentation.build(name, s), images) for s in (7, 7, 8))
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
@@ -154,6 +157,7 @@ def test_config_round_trip_gives_the_same_draws(make):
     np.testing.assert_array_equal(augmented(copy, images), augmented(layer, images))
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("name", NAMES)
 def test_model_with_a_pipeline_is_saved_and_loaded(name, tmp_path):
     model = keras.Sequential(
@@ -170,6 +174,7 @@ def test_model_with_a_pipeline_is_saved_and_loaded(name, tmp_path):
     )
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("jit_compile", running.COMPILATIONS)
 def test_pipelines_run_in_fit_under_mixed_precision(jit_compile):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
@@ -227,6 +232,7 @@ def naive_resample(image, matrix, offset, interpolation, mode, fill_value):
     return result
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("interpolation", geometry.INTERPOLATIONS)
 def test_resampling_follows_the_naive_loop_with_a_border_rule_per_image(interpolation):
     rng = np.random.default_rng(4)
@@ -296,6 +302,7 @@ def test_crop_windows_keep_their_shape_and_stay_within_the_image():
     assert np.all((np.abs(offsets) / (margin + 1e-9)).max(axis=0) > 0.99)
 
 
+@pytest.mark.backend
 def test_composed_map_is_the_product_of_its_parts():
     layer = augmentation.RandomAffine(25.0, (0.8, 1.3), 0.3, 0.0, 0.0, seed=0)
     matrices, _ = maps(layer)
@@ -312,6 +319,7 @@ def test_composed_map_is_the_product_of_its_parts():
     assert 0.8 <= scale.min() < 0.81 < 1.29 < scale.max() <= 1.301
 
 
+@pytest.mark.backend
 def test_normal_affine_has_the_moments_of_the_svhn_augmentation():
     matrices, offsets = maps(augmentation.RandomNormalAffine(seed=0))
     np.testing.assert_allclose(matrices.mean(axis=0), np.eye(2), atol=0.01)
@@ -354,6 +362,7 @@ def places(windows, images):
     return found
 
 
+@pytest.mark.backend
 def test_windows_are_slices_at_places_drawn_for_each_image():
     images = numbered_images(400, 7, 9)
     windows = augmented(augmentation.RandomWindow(5, seed=0), images)
@@ -365,6 +374,7 @@ def test_windows_are_slices_at_places_drawn_for_each_image():
     assert max(counts.values()) < 50
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize(("size", "place"), [(5, (1, 2)), (4, (1, 2)), (3, (2, 3)), (7, (0, 1))])
 def test_windows_are_in_the_centre_and_draw_nothing_outside_training(size, place):
     images = numbered_images(3, 7, 9)
@@ -396,6 +406,7 @@ def test_windows_have_a_seed_and_a_state_and_survive_their_config():
     assert np.any(augmented(other, images) != first)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("jit_compile", running.COMPILATIONS)
 def test_windows_have_a_static_shape_in_compiled_models_and_are_saved(jit_compile, tmp_path):
     model = keras.Sequential(
@@ -438,6 +449,7 @@ def drawn(layer, value):
     return layer
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("turn", [-0.3, 0.2, 0.5])
 def test_hue_turns_as_colorsys_does(turn):
     images = some_images(1)
@@ -448,6 +460,7 @@ def test_hue_turns_as_colorsys_does(turn):
         np.testing.assert_allclose(new, 255 * np.array(expected), atol=0.01)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 1.7])
 def test_saturation_multiplies_as_colorsys_does(factor):
     images = some_images(1)
@@ -460,6 +473,7 @@ def test_saturation_multiplies_as_colorsys_does(factor):
         np.testing.assert_allclose(new, 255 * np.array(expected), atol=0.01)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("name", ["hue", "saturation", "grayscale"])
 def test_grey_images_have_no_colour_to_change(name):
     layer = {**LAYERS, **SWITCHES}[name]()
@@ -469,6 +483,7 @@ def test_grey_images_have_no_colour_to_change(name):
     np.testing.assert_allclose(augmented(layer, repeated), repeated, atol=1e-2)
 
 
+@pytest.mark.backend
 def test_grayscale_shows_the_luma_in_every_channel():
     images = some_images()
     result = augmented(augmentation.RandomGrayscale(1.0, seed=0), images)
@@ -476,6 +491,7 @@ def test_grayscale_shows_the_luma_in_every_channel():
     np.testing.assert_allclose(result, expected, atol=1e-3)
 
 
+@pytest.mark.backend
 def test_blur_is_a_normalised_gaussian_reflected_at_the_border():
     images = some_images(1, 8, 9)
     sigma = 1.3
@@ -492,6 +508,7 @@ def test_blur_is_a_normalised_gaussian_reflected_at_the_border():
     np.testing.assert_allclose(augmented(layer, images)[0], expected, atol=0.01)
 
 
+@pytest.mark.backend
 def test_noise_has_its_standard_deviation_in_every_value():
     images = np.full((20, 20, 20, 3), 127.0, "float32")
     noise = augmented(augmentation.RandomNoise(10.0, seed=0), images) - 127.0
@@ -511,6 +528,7 @@ def test_fog_blends_with_white_by_at_most_its_density_and_drifts_smoothly():
     np.testing.assert_allclose(augmented(augmentation.RandomFog(seed=0), white), white)
 
 
+@pytest.mark.backend
 def test_inversion_pipeline_keeps_an_image_or_takes_its_negative():
     images = some_images(300, 4, 4)
     result = augmented(augmentation.build("inversion", 0), images)

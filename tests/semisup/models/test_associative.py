@@ -11,13 +11,10 @@ from semisup.models.associative import AssociativeModel
 from semisup.models.optimizers import SteerableAdam
 from semisup.models.schedules import Envelope
 
-pytestmark = pytest.mark.backend
-
 RNG = np.random.default_rng(0)
 LABELS = np.array([0, 0, 1, 1, 2, 2], "int32")
 LABELLED = RNG.integers(0, 256, (6, 4, 4, 1), dtype=np.uint8)
 UNLABELLED = RNG.integers(0, 256, (5, 4, 4, 1), dtype=np.uint8)
-JIT = keras.backend.backend() == "jax"
 
 
 def network(*extra, l2=0.0):
@@ -33,7 +30,7 @@ def network(*extra, l2=0.0):
 
 
 def compiled(model, learning_rate=0.0, **settings):
-    model.compile(keras.optimizers.SGD(learning_rate), jit_compile=JIT, **settings)
+    model.compile(keras.optimizers.SGD(learning_rate), **{**running.FEW_STEPS, **settings})
     return model
 
 
@@ -56,6 +53,7 @@ def number(tensor):
     return keras.ops.convert_to_numpy(tensor)
 
 
+@pytest.mark.backend
 def test_total_loss_is_the_weighted_sum_of_the_terms_computed_by_hand():
     net = network(l2=0.01)
     term = association.Association(walker_weight=2.0, visit_weight=0.5, measure="dot")
@@ -81,6 +79,7 @@ def test_total_loss_is_the_weighted_sum_of_the_terms_computed_by_hand():
         np.testing.assert_allclose(logs[name], value, rtol=1e-4, err_msg=name)
 
 
+@pytest.mark.backend
 def test_training_step_follows_the_gradient_of_the_total_loss():
     model = compiled(AssociativeModel(network(), 3), learning_rate=1e-3)
     model.build((None, 4, 4, 1))
@@ -101,13 +100,13 @@ def test_training_step_follows_the_gradient_of_the_total_loss():
 
 
 @pytest.mark.parametrize(
-    "steps_per_execution", [1, pytest.param(3, marks=running.several_steps_at_once)]
+    "steps_per_execution",
+    [1, pytest.param(3, marks=[pytest.mark.backend, running.several_steps_at_once])],
 )
 def test_weights_follow_their_schedules_step_by_step(steps_per_execution):
     term = association.Association(walker_weight=Envelope(1.0, "linear", steps=10))
-    model = compiled(
-        AssociativeModel(network(), 3, similarity=term), steps_per_execution=steps_per_execution
-    )
+    model = AssociativeModel(network(), 3, similarity=term)
+    model.compile("sgd", steps_per_execution=steps_per_execution, **running.TRACED)
     seen = [fit(model, 3)["walker_loss_weight"] for _ in range(2)]
     np.testing.assert_allclose(seen, [0.2, 0.5], rtol=1e-6)
     assert int(number(model.step)) == 6
@@ -124,6 +123,7 @@ def test_a_scale_steers_its_loss():
     )
 
 
+@pytest.mark.backend
 def test_evaluation_and_prediction_leave_the_step_and_report_no_association():
     model = compiled(AssociativeModel(network(), 3), metrics=["accuracy"])
     fit(model, 2)
@@ -136,6 +136,7 @@ def test_evaluation_and_prediction_leave_the_step_and_report_no_association():
     assert int(number(model.step)) == 2
 
 
+@pytest.mark.backend
 def test_a_model_without_similarity_term_trains_on_labelled_batches():
     model = compiled(AssociativeModel(network(), 3, similarity=None))
     logs = fit(model, pair=False)
@@ -143,6 +144,7 @@ def test_a_model_without_similarity_term_trains_on_labelled_batches():
     assert "walker_loss" not in logs
 
 
+@pytest.mark.backend
 def test_batches_are_normalised_apart_by_default_and_together_on_request():
     both = np.concatenate([LABELLED, UNLABELLED]).astype("float32")
     for joint in (False, True):
@@ -157,6 +159,7 @@ def test_batches_are_normalised_apart_by_default_and_together_on_request():
         )
 
 
+@pytest.mark.backend
 def test_a_model_survives_saving_with_classifier_schedules_and_step(tmp_path):
     term = association.Association(
         walker_weight=Envelope(1.0, "sigmoid", 10, 5), measure="cosine", temperature=0.2
@@ -182,6 +185,7 @@ def test_a_model_survives_saving_with_classifier_schedules_and_step(tmp_path):
     np.testing.assert_allclose(fit(copy)["walker_loss_weight"], 0.0)
 
 
+@pytest.mark.backend
 def test_the_first_step_at_which_a_loss_is_not_finite_is_kept():
     class Exploding(association.Association):
         def __call__(self, a, b, labels):
@@ -197,6 +201,7 @@ def test_the_first_step_at_which_a_loss_is_not_finite_is_kept():
     assert steps["classification_loss"] == 2
 
 
+@pytest.mark.backend
 def test_losses_are_float32_and_close_under_mixed_bfloat16():
     logs = {}
     for policy in ("float32", "mixed_bfloat16"):
@@ -253,7 +258,7 @@ def test_learning_rate_scale_multiplies_the_update():
         keras.utils.set_random_seed(0)
         model = AssociativeModel(network(), 3)
         model.build((None, 4, 4, 1))
-        model.compile(SteerableAdam(1e-3), jit_compile=JIT)
+        model.compile(SteerableAdam(1e-3), **running.FEW_STEPS)
         model.optimizer.build(model.trainable_variables)
         model.optimizer.learning_rate_scale.assign(scale)
         before = number(model.network.layers[2].kernel).copy()

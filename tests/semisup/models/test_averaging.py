@@ -15,10 +15,6 @@ from semisup.models.averaging import (
 )
 from semisup.run import checkpoints
 
-pytestmark = pytest.mark.backend
-
-JIT = keras.backend.backend() == "jax"
-
 
 def network(momentum=0.9):
     layers = keras.layers
@@ -37,7 +33,7 @@ def made(average_decay=0.5, momentum=0.9, **options):
     keras.utils.set_random_seed(0)
     model = AssociativeModel(network(momentum), 3, similarity=None, average_decay=average_decay)
     model.build((None, 6))
-    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), jit_compile=JIT, **options)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), **running.TRACED, **options)
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -83,7 +79,9 @@ def test_average_decays_faster_at_first(decay):
         assert_equal(values(model.trainable_variables), latest)
 
 
-@pytest.mark.parametrize(("decay", "expected"), [(0.5, 0.0), (0.999, None)])
+@pytest.mark.parametrize(
+    ("decay", "expected"), [(0.5, 0.0), pytest.param(0.999, None, marks=pytest.mark.backend)]
+)
 def test_statistics_become_as_old_as_the_average_of_the_weights(decay, expected):
     # Momentum 0.5 makes statistics 1 step old, as decay 0.5 makes weights.
     model = made(decay, momentum=0.5)
@@ -128,6 +126,7 @@ def test_before_the_first_step_the_weights_are_their_average():
     assert_equal(values(model.variables), before)
 
 
+@pytest.mark.backend
 def test_an_average_that_took_the_weights_place_begins_again_with_them():
     model = made(0.9)
     train(model, 6)
@@ -149,11 +148,12 @@ def test_an_average_that_took_the_weights_place_begins_again_with_them():
         np.testing.assert_allclose(found, 2 / 11 * old + 9 / 11 * new, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.backend
 @running.several_steps_at_once
 def test_average_is_the_same_when_several_steps_are_executed_at_once():
     averages = []
-    for options in ({}, {"steps_per_execution": 4}):
-        model = made(0.9, **options)
+    for steps in (1, 4):
+        model = made(0.9, steps_per_execution=steps)
         train(model, 8)
         with averaged_weights(model):
             averages.append(values(tracked(model)))
@@ -161,6 +161,7 @@ def test_average_is_the_same_when_several_steps_are_executed_at_once():
         np.testing.assert_allclose(one, several, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.backend
 def test_a_training_that_is_taken_up_again_averages_to_the_same_bits(tmp_path):
     whole = made(0.9)
     train(whole, 4)
@@ -181,6 +182,7 @@ def test_average_survives_in_a_keras_file(tmp_path):
         assert_equal(values(model.trainable_variables), values(loaded.trainable_variables))
 
 
+@pytest.mark.backend
 def test_validation_sees_the_average_and_the_training_does_not():
     plain, model = made(0.9), made(0.9)
     generator = np.random.default_rng(2)
@@ -214,6 +216,7 @@ def test_validation_sees_the_average_and_the_training_does_not():
     assert_equal(values(plain.trainable_variables), values(model.trainable_variables))
 
 
+@pytest.mark.backend
 def test_any_keras_model_can_keep_an_average():
     class Plain(keras.Model):
         def __init__(self):
@@ -237,7 +240,7 @@ def test_any_keras_model_can_keep_an_average():
     model = Plain()
     model.build((None, 6))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("adam", loss, jit_compile=JIT)
+    model.compile("adam", loss, **running.TRACED)
     kernel = model.inner.get_layer("first").kernel
     (average,) = values([kernel])
     for step in range(3):
@@ -310,7 +313,7 @@ def test_averages_of_a_residual_network_err_no_more_than_its_weights(momentum, d
     keras.utils.set_random_seed(1)
     model = AssociativeModel(residual_network(momentum), 10, similarity=None, average_decay=decay)
     model.build((None, 8, 8, 1))
-    model.compile(keras.optimizers.Adam(3e-3), jit_compile=JIT)
+    model.compile(keras.optimizers.Adam(3e-3), **running.TRACED)
     drawn = np.random.default_rng(1).integers(0, 1200, 50 * steps)
     model.fit(images[drawn], labels[drawn], batch_size=50, shuffle=False, verbose=0)
 

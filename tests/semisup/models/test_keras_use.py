@@ -3,15 +3,13 @@
 import keras
 import numpy as np
 import pytest
+import running
 from keras import layers
 
 import semisup
 from semisup.models.associative import AssociativeModel
 
-pytestmark = pytest.mark.backend
-
 RNG = np.random.default_rng(0)
-JIT = keras.backend.backend() == "jax"
 ROWS = RNG.normal(size=(30, 6)).astype("float32")
 LABELS = (np.arange(30) % 3).astype("int32")
 UNLABELLED = RNG.normal(size=(64, 6)).astype("float32")
@@ -22,11 +20,18 @@ def network():
     return keras.Sequential([keras.Input((6,)), layers.Dense(4, activation="elu")])
 
 
-def build(net=None, metrics=("accuracy",), loss=None, optimizer=None, **arguments):
+def build(
+    net=None,
+    metrics=("accuracy",),
+    loss=None,
+    optimizer=None,
+    running_as=running.FEW_STEPS,
+    **arguments,
+):
     keras.utils.set_random_seed(0)
     model = AssociativeModel(net or network(), 3, **arguments)
     model.compile(
-        optimizer or keras.optimizers.SGD(0.05), loss, metrics=list(metrics), jit_compile=JIT
+        optimizer or keras.optimizers.SGD(0.05), loss, metrics=list(metrics), **running_as
     )
     return model
 
@@ -35,7 +40,7 @@ def plain(net=None, loss=CROSS_ENTROPY, like=None):
     """The same classifier as a Keras model of its own, with the weights of a model of ours."""
     net = net or network()
     model = keras.Sequential([net, layers.Dense(3)])
-    model.compile(keras.optimizers.SGD(0.05), loss, jit_compile=JIT)
+    model.compile(keras.optimizers.SGD(0.05), loss, **running.FEW_STEPS)
     if like is not None:
         model.build(like.input_shapes)
         net.set_weights(like.network.get_weights())
@@ -65,6 +70,7 @@ def fit(model, batches=None, steps=3, epochs=1, **settings):
     ).history
 
 
+@pytest.mark.backend
 def test_validation_leaves_the_values_of_the_training_alone():
     alone = fit(build(), epochs=2)
     validated = fit(build(), epochs=2, validation_data=(ROWS, LABELS))
@@ -82,7 +88,13 @@ def test_losses_of_an_epoch_are_means_as_those_of_keras():
     assert terms == pytest.approx(history["loss"][0], rel=1e-5)
 
 
-@pytest.mark.parametrize("weights", [None, np.where(LABELS == 0, 1.0, 0.1).astype("float32")])
+@pytest.mark.parametrize(
+    "weights",
+    [
+        None,
+        pytest.param(np.where(LABELS == 0, 1.0, 0.1).astype("float32"), marks=pytest.mark.backend),
+    ],
+)
 def test_evaluation_is_the_mean_over_the_data_whatever_the_batches(weights):
     model = build()
     fit(model)
@@ -97,7 +109,9 @@ def test_evaluation_is_the_mean_over_the_data_whatever_the_batches(weights):
             assert found[name] == pytest.approx(expected, rel=1e-5), (size, name)
 
 
-@pytest.mark.parametrize("class_weight", [None, {0: 1.0, 1: 50.0, 2: 0.0}])
+@pytest.mark.parametrize(
+    "class_weight", [None, pytest.param({0: 1.0, 1: 50.0, 2: 0.0}, marks=pytest.mark.backend)]
+)
 def test_class_weights_train_as_in_plain_keras(class_weight):
     order = np.argsort(LABELS, kind="stable")
     model = build(similarity=None)
@@ -118,6 +132,7 @@ def test_class_weights_train_as_in_plain_keras(class_weight):
     )
 
 
+@pytest.mark.backend
 def test_a_batch_in_which_no_example_counts_leaves_the_weights_finite():
     weights = np.ones(30, "float32")
     weights[9:18] = 0
@@ -127,6 +142,7 @@ def test_a_batch_in_which_no_example_counts_leaves_the_weights_finite():
     assert all(np.isfinite(value).all() for value in model.get_weights())
 
 
+@pytest.mark.backend
 def test_masks_count_as_in_plain_keras():
     class Masked(layers.Layer):
         """Hands on a mask of its examples, as a network for sequences may."""
@@ -159,7 +175,11 @@ ONE_HOT = keras.utils.to_categorical(LABELS, 3)
 @pytest.mark.parametrize(
     ("loss", "labels"),
     [
-        (keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2), ONE_HOT),
+        pytest.param(
+            keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2),
+            ONE_HOT,
+            marks=pytest.mark.backend,
+        ),
         (keras.losses.CategoricalFocalCrossentropy(from_logits=True), ONE_HOT),
         ("categorical_crossentropy", ONE_HOT),
         ("sparse_categorical_crossentropy", LABELS),
@@ -219,6 +239,7 @@ def test_loss_weights_of_compile_are_refused():
         AssociativeModel(network(), 3).compile("adam", loss_weights=[1.0])
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
@@ -276,9 +297,10 @@ class CustomLayer(layers.Layer):
         return keras.ops.matmul(x, self.kernel)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("kind", [Subclassed, CustomLayer])
 def test_a_network_may_be_a_subclassed_model_or_a_layer(kind):
-    model = build(kind())
+    model = build(kind(), running_as=running.TRACED)
     history = fit(model, epochs=2, validation_data=(ROWS, LABELS))
     assert history["loss"][1] != history["loss"][0]
     embedded = model.network(ROWS)
@@ -297,13 +319,13 @@ def two_inputs(structure):
     return keras.Model(inputs, layers.Dense(4)(joined))
 
 
-@pytest.mark.parametrize("structure", [dict, tuple])
+@pytest.mark.parametrize("structure", [pytest.param(dict, marks=pytest.mark.backend), tuple])
 def test_a_network_may_take_several_inputs(structure):
     def parts(rows):
         one, two = rows, rows[:, :2]
         return {"one": one, "two": two} if structure is dict else (one, two)
 
-    model = build(two_inputs(structure))
+    model = build(two_inputs(structure), running_as=running.TRACED)
     validation = parts(ROWS) if structure is dict else list(parts(ROWS))
     history = fit(
         model, pairs(x=parts(ROWS), u=parts(UNLABELLED)), validation_data=(validation, LABELS)
@@ -312,6 +334,7 @@ def test_a_network_may_take_several_inputs(structure):
     assert model.predict(validation, verbose=0).shape == (30, 3)
 
 
+@pytest.mark.backend
 def test_token_ids_reach_the_network_as_integers():
     class Counts(layers.Layer):
         """Fails on anything but integers."""
@@ -322,13 +345,11 @@ def test_token_ids_reach_the_network_as_integers():
 
     ids = RNG.integers(0, 20, (64, 7))
     net = keras.Sequential([keras.Input((7,), dtype="int32"), Counts(), layers.Dense(4)])
-    history = fit(build(net), pairs(x=ids[:30], u=ids), validation_data=(ids[:30], LABELS))
+    model = build(net, running_as=running.TRACED)
+    history = fit(model, pairs(x=ids[:30], u=ids), validation_data=(ids[:30], LABELS))
     assert np.isfinite(history["val_loss"]).all()
 
 
-@pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="only TensorFlow has tensors of strings"
-)
 def test_strings_reach_a_network_that_takes_text(tmp_path):
     import tensorflow as tf
 
@@ -343,7 +364,7 @@ def test_strings_reach_a_network_that_takes_text(tmp_path):
             layers.GlobalAveragePooling1D(),
         ]
     )
-    model = build(net)
+    model = build(net, running_as=running.TRACED)
     fit(model, pairs(x=texts, u=texts))
     logits = model.predict(tf.constant(texts), verbose=0)
     model.export(tmp_path / "exported", verbose=False)
@@ -371,6 +392,7 @@ def test_grey_images_without_a_channel_axis_are_taken_as_keras_takes_them():
     )
 
 
+@pytest.mark.backend
 def test_a_classifier_of_ones_own_takes_the_place_of_the_dense_layer(tmp_path):
     head = keras.Sequential([layers.Dense(5, activation="relu"), layers.Dense(3)], name="head")
     model = build(classifier=head)
@@ -422,6 +444,7 @@ def test_weights_of_a_term_may_be_changed_between_two_fits():
     assert changed["loss"][0] == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.backend
 def test_a_term_by_itself_is_a_loss():
     a, b = RNG.normal(size=(6, 4)), RNG.normal(size=(5, 4))
     labels = np.array([0, 0, 1, 1, 2, 2])
@@ -431,6 +454,7 @@ def test_a_term_by_itself_is_a_loss():
     assert float(term.loss(a, b, labels, step=5)) == pytest.approx(float(expected), rel=1e-6)
 
 
+@pytest.mark.backend
 def test_stock_callbacks_see_right_values(tmp_path):
     rows = []
     callbacks = [
@@ -445,7 +469,7 @@ def test_stock_callbacks_see_right_values(tmp_path):
         keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: rows.append(dict(logs))),
         keras.callbacks.BackupAndRestore(tmp_path / "backup"),
     ]
-    model = build()
+    model = build(running_as=running.TRACED)
     model.build((None, 6))
     history = fit(model, epochs=3, validation_data=(ROWS, LABELS), callbacks=callbacks)
     for name, values in history.items():
@@ -476,6 +500,7 @@ def test_keras_tensorboard_callback_writes_the_values_of_the_history(tmp_path):
         np.testing.assert_allclose(found, history[f"{prefix}classification_loss"], rtol=1e-6)
 
 
+@pytest.mark.backend
 def test_backup_and_restore_goes_on_where_a_fit_was_cut_off(tmp_path):
     class Cut(keras.callbacks.Callback):
         """Ends a training in its second epoch, as by a kill."""

@@ -14,8 +14,6 @@ from semisup.errors import ArgumentError
 from semisup.models.associative import AssociativeModel
 from semisup.models.stock_layers import stock_model
 
-pytestmark = pytest.mark.backend
-
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (5, 8, 8, 3)).astype("float32")
 GREY = IMAGES[..., :1]
@@ -44,6 +42,7 @@ def assert_same(model, images, temperature=1.0):
     return rebuilt
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize(
     "first",
     [
@@ -60,26 +59,29 @@ def assert_same(model, images, temperature=1.0):
 )
 def test_our_layers_are_replaced_by_those_of_keras(first):
     model = AssociativeModel(network(first), 3)
-    model(IMAGES)
+    model.build((None, 8, 8, 3))
     assert_same(model, IMAGES)
 
 
+@pytest.mark.backend
 def test_temperature_divides_the_logits():
     model = AssociativeModel(network(layers.Rescaling(1 / 255)), 3)
-    model(IMAGES)
+    model.build((None, 8, 8, 3))
     assert_same(model, IMAGES, 2.5)
 
 
+@pytest.mark.backend
 def test_grey_and_larger_images_and_windows_are_brought_to_the_network():
     model = AssociativeModel(network(layers.Rescaling(1 / 255), (6, 6, 3)), 3)
-    model(GREY)
+    model.build((None, 8, 8, 1))
     assert_same(model, GREY)
     window = RandomWindow(5, seed=0)
     model = ClusteringModel(network(layers.Rescaling(1 / 255), (5, 5, 3)), 3, window=window)
-    model(IMAGES)
+    model.build((None, 8, 8, 3))
     assert_same(model, IMAGES)
 
 
+@pytest.mark.backend
 def test_nested_shared_and_named_alike_layers_keep_their_weights():
     def body(name):
         return keras.Sequential(
@@ -91,26 +93,28 @@ def test_nested_shared_and_named_alike_layers_keep_their_weights():
     one = body("one")
     both = layers.Add()([one(images), one(images / 2), body("two")(images)])
     model = AssociativeModel(keras.Model(images, layers.Flatten()(both)), 3)
-    model(IMAGES)
+    model.build((None, 8, 8, 3))
     for layer in model.network._flatten_layers():
         if isinstance(layer, layers.BatchNormalization):
             layer.moving_mean.assign(np.full(3, 0.3))
     assert_same(model, IMAGES / 255)
 
 
+@pytest.mark.backend
 def test_a_frozen_network_with_a_head_is_rebuilt():
     body = [keras.Input((8, 8, 3)), layers.Conv2D(3, 3), layers.BatchNormalization()]
     pooled = keras.Sequential([*body, layers.GlobalAveragePooling2D()])
     model = AssociativeModel(transfer.with_head(pooled, 4, 5, trainable=transfer.HEAD), 3)
-    model(IMAGES)
+    model.build((None, 8, 8, 3))
     assert_same(model, IMAGES / 255)
 
 
+@pytest.mark.backend
 def test_mixed_precision_is_exported_in_float32():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         model = AssociativeModel(network(layers.Rescaling(1 / 255, dtype="float32")), 3)
-        model(IMAGES)
+        model.build((None, 8, 8, 3))
     finally:
         keras.config.set_dtype_policy("float32")
     rebuilt = stock_model(model)
@@ -126,6 +130,6 @@ def test_layers_of_others_are_named():
             return 2 * x
 
     model = AssociativeModel(network(Doubled()), 3)
-    model(IMAGES)
+    model.build((None, 8, 8, 3))
     with pytest.raises(ArgumentError, match="not Keras' own: Doubled"):
         stock_model(model)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import running
 
 import semisup
 from semisup.models import walk_watch
@@ -79,7 +80,7 @@ def test_fit_warns_of_walks_by_dot_products_of_large_embeddings_and_not_by_defau
         keras.utils.set_random_seed(0)
         network = keras.Sequential([keras.Input((6,)), keras.layers.Dense(16)])
         model = semisup.AssociativeModel(network, 4, **settings)
-        model.compile("adam", jit_compile=keras.backend.backend() == "jax")
+        model.compile("adam", **running.FEW_STEPS)
         # The steps of several calls count.
         for _ in range(5):
             model.fit((labelled, unlabelled), labels, batch_size=20, verbose=0)

@@ -12,7 +12,7 @@ from semisup.run import calibration, features
 from semisup.run.loading import load_run
 from semisup.task import TASK as semisup
 
-pytestmark = [pytest.mark.backend, running.needs_commands]
+pytestmark = running.needs_commands
 
 SHAPE = (6, 6, 1)
 
@@ -49,12 +49,14 @@ def with_views(backbone, folder, views=2):
     )
 
 
+@pytest.mark.backend
 def test_features_are_those_of_the_network(backbone, tmp_path):
     expected = backbone.predict(images().astype("float32"), verbose=0)
     found = features.Features(backbone, folder=tmp_path).plain(images())
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.backend
 def test_features_are_computed_once_whatever_the_order(backbone, tmp_path, monkeypatch):
     first = features.Features(backbone, folder=tmp_path).plain(images())
     batches = counted(monkeypatch, backbone)
@@ -83,12 +85,14 @@ def test_another_network_has_a_cache_of_its_own(backbone, tmp_path):
     assert not np.allclose(one, two)
 
 
+@pytest.mark.backend
 def test_the_digest_of_a_network_does_not_depend_on_names(backbone):
     other = made()
     assert other.name != backbone.name
     assert features.digest_of(other) == features.digest_of(backbone)
 
 
+@pytest.mark.backend
 def test_views_are_those_of_the_image_whatever_the_company(backbone, tmp_path):
     together = with_views(backbone, tmp_path / "a").views(images())
     alone = with_views(backbone, tmp_path / "b").views(images()[7:9])
@@ -168,9 +172,10 @@ def train(folder, logdir, task, **settings):
     return running.RunDirectory(config.logdir)
 
 
+@pytest.mark.backend
 def test_a_training_on_features_resumes_to_the_same_bits(folder):
     whole = train(folder, "whole", semisup, **WITH_VIEWS)
-    train(folder, "parts", semisup, max_steps=10, **WITH_VIEWS)
+    running.cut(whole, folder, 10, "parts")
     parts = train(folder, "parts", semisup, **WITH_VIEWS)
     running.assert_same_weights(whole, parts, 20)
     # Ten labels a class and the other digits say how sure it may be.
@@ -180,7 +185,11 @@ def test_a_training_on_features_resumes_to_the_same_bits(folder):
 
 
 @pytest.mark.parametrize(
-    ("task", "settings"), [(adaptation, TO_DIGITS), (clustering, INTO_CLUSTERS)]
+    ("task", "settings"),
+    [
+        (adaptation, TO_DIGITS),
+        pytest.param(clustering, INTO_CLUSTERS, marks=pytest.mark.backend),
+    ],
 )
 def test_what_is_exported_after_a_training_on_features_takes_images(folder, task, settings):
     run = train(folder, task.name, task, **settings)
@@ -229,6 +238,7 @@ def test_settings_of_frozen_networks_that_contradict_are_refused(settings, messa
         semisup.config_class(**settings)
 
 
+@pytest.mark.backend
 def test_a_network_below_its_head_learns_at_its_own_rate(folder):
     config = running.config(
         folder, "slow", head_units=4, network_learning_rate=3e-6, learning_rate=3e-3, emb_size=4

@@ -11,6 +11,14 @@ from semisup.models import optimizers, walk_watch
 from semisup.run import building, inspection, monitoring
 from semisup.task import TASK as semi_supervised
 
+SHORT = {
+    "max_steps": 10,
+    "eval_interval": 10,
+    "checkpoint_interval": 10,
+    "log_interval": 2,
+    "inspect_interval": 5,
+}
+
 
 def logged(run, prefix):
     return {
@@ -120,17 +128,17 @@ def test_a_layer_whose_gradient_explodes_in_a_logged_step_is_named(tmp_path, mon
     apply = optimizers.SteerableAdam.apply
 
     def with_an_explosion(optimizer, grads, trainable_variables=None):
-        # At step 50 alone, when the envelope has ended long ago.
-        factor = keras.ops.where(keras.ops.equal(optimizer.iterations, 49), 1e4, 1.0)
+        # At step 8 alone, when the envelope has ended long ago.
+        factor = keras.ops.where(keras.ops.equal(optimizer.iterations, 7), 1e4, 1.0)
         grads = [keras.ops.multiply(grads[0], factor), *grads[1:]]
         apply(optimizer, grads, trainable_variables)
 
     monkeypatch.setattr(optimizers.SteerableAdam, "apply", with_an_explosion)
     settings = {"walker_weight_envelope": "none", "walker_weight_envelope_steps": 1}
-    running.train(tmp_path, inspect_interval=40, **settings)
+    running.train(tmp_path, **SHORT, **settings)
     err = capsys.readouterr().err
     assert err.count("explodes: its length is") == 1
-    assert "step 50: the gradient of layer dense" in err
+    assert "step 8: the gradient of layer dense" in err
 
 
 def test_without_an_interval_nothing_is_watched(tmp_path):
@@ -144,8 +152,8 @@ def test_a_loss_that_is_switched_on_is_no_explosion(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(inspection, "_EXPLOSION", 1.0 + 1e-6)
     monkeypatch.setattr(inspection, "_EARLIER", 1)
     # Its weight differs each time that the gradients are watched.
-    settings = {"walker_weight_envelope": "linear", "walker_weight_envelope_steps": 60}
-    running.train(tmp_path, inspect_interval=20, **settings)
+    settings = {"walker_weight_envelope": "linear", "walker_weight_envelope_steps": 10}
+    running.train(tmp_path, **SHORT, **settings)
     assert "explodes" not in capsys.readouterr().err
 
 
@@ -159,9 +167,9 @@ def test_a_layer_whose_gradient_vanishes_is_named_once(tmp_path, monkeypatch, ca
     monkeypatch.setattr(optimizers.SteerableAdam, "apply", without_first)
     # Every weight is there at once, or off for good.
     settings = {"walker_weight_envelope": "none", "walker_weight_envelope_steps": 1}
-    running.train(tmp_path, inspect_interval=20, visit_weight=visit_weight, **settings)
+    running.train(tmp_path, visit_weight=visit_weight, **SHORT, **settings)
     err = capsys.readouterr().err
-    assert "step 20: the gradient of layer dense" in err
+    assert "step 5: the gradient of layer dense" in err
     assert err.count("vanishes") == 1
 
 
@@ -169,8 +177,8 @@ def test_a_layer_whose_gradient_vanishes_is_named_once(tmp_path, monkeypatch, ca
 def test_a_loss_whose_time_has_not_come_is_no_reason_to_warn(tmp_path, monkeypatch, capsys, decay):
     # The classifier has a gradient all the same, that of its decay.
     monkeypatch.setattr(building, "classifier_regularizer", lambda: keras.regularizers.L2(decay))
-    settings = {"logit_weight_envelope": "linear", "logit_weight_envelope_delay": 50}
-    running.train(tmp_path, inspect_interval=20, **settings)
+    settings = {"logit_weight_envelope": "linear", "logit_weight_envelope_delay": 7}
+    running.train(tmp_path, **SHORT, **settings)
     assert "vanishes" not in capsys.readouterr().err
 
 
@@ -180,13 +188,13 @@ def test_looking_changes_no_weight_and_traces_the_network_for_the_first_look_alo
     # Keras remembers each tracing for ever.
     traced, trace = [], layer_calls.trace
     monkeypatch.setattr(layer_calls, "trace", lambda net: traced.append(net) or trace(net))
-    _, plain = running.train(tmp_path, "plain", inspect_interval=0)
+    _, plain = running.train(tmp_path, "plain", **{**SHORT, "inspect_interval": 0})
     assert traced == []
-    _, looked = running.train(tmp_path, "looked", inspect_interval=20, histograms=True)
+    _, looked = running.train(tmp_path, "looked", histograms=True, **SHORT)
     assert len(traced) == 2
-    running.assert_same_weights(plain, looked, 60)
+    running.assert_same_weights(plain, looked, 10)
     assert logged(plain, "gradient_norm/") == {}
-    assert list(logged(looked, "gradient_norm/")) == [20, 40, 60]
+    assert list(logged(looked, "gradient_norm/")) == [5, 10]
 
 
 def test_kernels_and_histograms_reach_tensorboard(tmp_path):
@@ -203,7 +211,7 @@ def test_kernels_and_histograms_reach_tensorboard(tmp_path):
     )
     path = str(tmp_path / "convolution.keras")
     network.save(path)
-    settings = {"inspect_interval": 20, "histograms": True, "max_steps": 20}
+    settings = {**SHORT, "inspect_interval": 10, "histograms": True}
     _, run = running.train(tmp_path, architecture=path, **settings)
     events = EventAccumulator(run.file("layers"), size_guidance={"tensors": 0})
     events.Reload()
@@ -211,7 +219,7 @@ def test_kernels_and_histograms_reach_tensorboard(tmp_path):
     assert "kernels" in tags
     kinds = {tag.partition("/")[0] for tag in tags}
     assert {"weights", "averaged_gradient"} <= kinds
-    assert list(logged(run, "dead_units/")) == [20]
+    assert list(logged(run, "dead_units/")) == [10]
 
 
 def test_walks_that_are_saturated_are_named_once_with_the_flags(tmp_path, monkeypatch, capsys):

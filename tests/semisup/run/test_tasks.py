@@ -22,8 +22,6 @@ from semisup.run import loading, training
 from semisup.run import task as tasks
 from semisup.run.directory import RunDirectory
 
-pytestmark = pytest.mark.backend
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ToyConfig(RunConfig):
@@ -209,7 +207,9 @@ def settings(tmp_path, logdir="run", **changes):
     return ToyConfig(logdir=str(tmp_path / logdir), **values)
 
 
-@pytest.mark.parametrize("task", [Pairs(), Pixels()], ids=lambda task: task.name)
+@pytest.mark.parametrize(
+    "task", [Pairs(), pytest.param(Pixels(), marks=pytest.mark.backend)], ids=lambda task: task.name
+)
 def test_a_task_of_ones_own_is_trained_resumed_and_loaded(task, tmp_path):
     assert training.train(settings(tmp_path), task) == 0
     run = RunDirectory(tmp_path / "run")

@@ -413,7 +413,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_name_and_last_checkpoint(tmp_
 
     monkeypatch.setattr(schedules.Envelope, "__call__", explode)
     with pytest.raises(TrainingError) as stop:
-        running.train(tmp_path, checkpoint_interval=2)
+        running.train(tmp_path, checkpoint_interval=2, max_steps=10)
     assert "total_loss is not finite at step 6" in str(stop.value)
     assert "the last good checkpoint is step 4" in str(stop.value)
     run = running.RunDirectory(tmp_path / "run")
@@ -424,13 +424,13 @@ def test_a_loss_that_is_not_finite_stops_with_step_name_and_last_checkpoint(tmp_
 def test_a_run_on_held_out_images_is_calibrated_and_its_error_called_validation_error_everywhere(
     tmp_path, capsys
 ):
-    _, run = running.train(tmp_path, max_steps=20, validation_samples=300)
-    fitted = calibration.read(run, 20)
+    _, run = running.train(tmp_path, max_steps=10, validation_samples=300)
+    fitted = calibration.read(run, 10)
     assert fitted.fitted_on == "300 validation images"
     results = run.read_json("results.json")
     assert results["evaluated_on"] == "validation images"
     assert results["images"] == 300
-    assert [entry["step"] for entry in run.read_metrics() if "validation_error" in entry] == [20]
+    assert [entry["step"] for entry in run.read_metrics() if "validation_error" in entry] == [10]
     assert f"Validation error {100 * results['validation_error']:.2f} %" in capsys.readouterr().out
     reporting.evaluate_run(EvalConfig(logdir=run.path, report=True), task)
     content = run.read_json("evaluation.json")
@@ -438,7 +438,7 @@ def test_a_run_on_held_out_images_is_calibrated_and_its_error_called_validation_
     assert content["evaluated_on"] == "validation images"
     assert content["error"] == results["validation_error"]
     for part in ("train", "eval"):
-        assert ("validation_error", 20) in running.scalars(run.file(part))
+        assert ("validation_error", 10) in running.scalars(run.file(part))
     for name in ("results.json", "metrics.jsonl", "evaluation.json", "report.html"):
         assert "test_error" not in Path(run.file(name)).read_text(encoding="utf-8")
 
@@ -451,7 +451,7 @@ def test_an_earlier_versions_run_on_held_out_images_is_evaluated_on_the_same_one
 
     with monkeypatch.context() as earlier:
         earlier.setattr(labelled_subset, "hold_out", at_random)
-        _, run = running.train(tmp_path, max_steps=20, validation_samples=301)
+        _, run = running.train(tmp_path, max_steps=10, validation_samples=301)
     config = run.read_json("config.json")
     del config["sampler"]
     run.write_json("config.json", config)
@@ -460,7 +460,7 @@ def test_an_earlier_versions_run_on_held_out_images_is_evaluated_on_the_same_one
         path.write_text(path.read_text().replace("validation_error", "test_error"))
     error = run.read_json("results.json")["test_error"]
     assert run.read_results()["validation_error"] == error
-    status, _ = running.train(tmp_path, max_steps=20, validation_samples=301)
+    status, _ = running.train(tmp_path, max_steps=10, validation_samples=301)
     assert status == 0
     assert "is complete" in capsys.readouterr().out
     reporting.evaluate_run(EvalConfig(logdir=run.path, report=True), task)
