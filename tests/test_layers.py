@@ -6,9 +6,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     (
+        "semisup.archives",
         "semisup.errors",
         "semisup.names",
         "semisup.lazy",
+        "semisup.locking",
+        "semisup.opening",
         "semisup.registration",
         "semisup.replacing",
         "semisup.types",

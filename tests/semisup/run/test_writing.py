@@ -1,5 +1,6 @@
 """Tests of writing files whole or not at all."""
 
+import errno
 import os
 import stat
 
@@ -83,3 +84,21 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
         (tmp_path / name).write_text("")
     replacing.remove_temporary(tmp_path)
     assert sorted(os.listdir(tmp_path)) == sorted(names)
+
+
+def test_what_is_being_written_is_not_taken_for_what_a_kill_left(tmp_path):
+    with writing.replacing(tmp_path / "images.npy") as temporary:
+        temporary.write_text("gigabytes")
+        replacing.remove_temporary(tmp_path)
+        assert temporary.exists()
+    assert (tmp_path / "images.npy").read_text() == "gigabytes"
+
+
+def test_a_full_disk_and_a_folder_that_cannot_be_written_name_the_file(tmp_path):
+    path = tmp_path / "images.npy"
+    with pytest.raises(OSError) as caught, writing.replacing(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(path)
+    with pytest.raises(OSError) as caught:
+        writing.write_text(tmp_path / "missing" / "results.json", "text")
+    assert caught.value.filename == str(tmp_path / "missing" / "results.json")
