@@ -1,7 +1,6 @@
 """Image classification data sets of TensorFlow Datasets (TFDS): stock, ours, or just on disk."""
 
 import contextlib
-import fcntl
 import logging
 import math
 import os
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from semisup import locking
 from semisup.data import pixels
 from semisup.data.cache import UNLABELLED, Blocks, Source
 from semisup.errors import UserError, first_line
@@ -115,15 +115,11 @@ def _alone(where: str | os.PathLike, name: str) -> Iterator[None]:
 
     Preparing a set may prepare another, so each has a lock of its own.
     """
-    try:
-        os.makedirs(where, exist_ok=True)
-        file = open(_lock(where, name), "a")  # noqa: SIM115 (open for as long as the lock)
-    except OSError:
-        # Not a folder of this machine, or one to read only: preparing will say what is wrong.
-        yield
-        return
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        # Otherwise preparing will say what is wrong with the folder.
+        if "://" not in str(where):
+            with contextlib.suppress(OSError):
+                stack.enter_context(locking.locked(_lock(where, name)))
         yield
 
 

@@ -22,42 +22,15 @@ figures/          PNG files
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
-import shutil
-import time
 from pathlib import Path
 
-from semisup import replacing
+from semisup import locking, replacing
 from semisup.data import sampling
 from semisup.errors import UserError, shown
-from semisup.run import environment, files, reading, writing
+from semisup.run import belongings, environment, files, reading, writing
 
-OUTCOMES = (
-    "results.json",
-    "evaluation.json",
-    "calibration.json",
-    "evaluations",
-    "predictions.csv",
-    "assignments.csv",
-    "uncertainty.csv",
-    "report.html",
-    "model.keras",
-)
-# The configuration comes last: as long as it exists, the rest is known to be a run.
-PARTS = (
-    *OUTCOMES,
-    "metrics.jsonl",
-    "data.json",
-    "network.keras",
-    "checkpoints",
-    "train",
-    "eval",
-    "layers",
-    "figures",
-    "config.json",
-)
 NETWORK = "network.keras"
 _TYPES = {
     "config.json": files.Config,
@@ -67,6 +40,8 @@ _TYPES = {
 }
 _LOCK = ".lock"
 _LOCK_PATIENCE_SECONDS = 1.0
+# Settings that runs of every version and task have.
+_ALWAYS_SET = {"dataset", "seed", "max_steps", "logdir"}
 
 
 def find_runs(folder, file, tasks):
@@ -115,30 +90,21 @@ class RunDirectory:
         Raises:
             UserError: if another process trains in this directory, or it cannot be made.
         """
-        try:
-            os.makedirs(self.path, exist_ok=True)
-            file = open(self.file(_LOCK), "a")  # noqa: SIM115 (open for as long as the lock)
-        except OSError as error:
-            raise UserError(f"--logdir={self.path}: {error.strerror}") from None
-        with file:
-            deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
-            while not _take(file, fcntl.LOCK_EX):
-                # An evaluation that looks for a training holds the lock for an instant.
-                if time.monotonic() > deadline:
-                    raise UserError(
-                        f"another process is training in {self.path}; wait for it, or give another "
-                        "--logdir"
-                    )
-                time.sleep(0.05)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locking.locked(self.file(_LOCK), _LOCK_PATIENCE_SECONDS))
+            except BlockingIOError:
+                raise UserError(
+                    f"another process is training in {self.path}; wait for it, or give another "
+                    "--logdir"
+                ) from None
+            except OSError as error:
+                raise UserError(f"--logdir={self.path}: {error.strerror}") from None
             yield
 
     def is_training(self):
         """Return whether a process is training in this directory."""
-        try:
-            with open(self.file(_LOCK)) as file:
-                return not _take(file, fcntl.LOCK_SH)
-        except OSError:
-            return False
+        return locking.is_locked(self.file(_LOCK))
 
     def is_begun(self):
         """Return whether a training has ever begun in this directory."""
@@ -244,10 +210,12 @@ class RunDirectory:
             overwrite: whether it may hold any run.
 
         Raises:
-            UserError: if it holds a run of another configuration, a damaged one, or other files.
+            UserError: if it holds a run of another configuration, a damaged one, or other files, or
+                more than a run where that is to be deleted.
         """
         saved = self.read_config()
         if overwrite and saved is not None:
+            self._check_deletion(saved)
             return
         if saved is None:
             if strangers := self.strangers():
@@ -256,6 +224,7 @@ class RunDirectory:
                     "run; give another --logdir"
                 )
             return
+        belongings.check_folders(self.path)
         if saved["task"] != task_name:
             raise UserError(
                 f"{self.path} holds a run of {shown(saved['task'])}, not of {task_name}; give "
@@ -282,10 +251,15 @@ class RunDirectory:
             config: the configuration.
             task_name: name of its task.
             overwrite: whether to delete an earlier run first.
+
+        Raises:
+            UserError: if there is more than a run to delete; nothing is deleted then.
         """
-        self._remove(PARTS if overwrite else OUTCOMES)
         if overwrite:
-            replacing.remove_temporary(self.path)
+            # Once more, since loading the data may have taken long.
+            belongings.check_owned(self.path)
+        belongings.remove(self.path, belongings.PARTS if overwrite else belongings.OUTCOMES)
+        belongings.remove_leftovers(self.path)
         self.write_json(
             "config.json",
             {
@@ -334,13 +308,14 @@ class RunDirectory:
             changes["architecture"] = self.file(NETWORK)
         return dataclasses.replace(config, **changes)
 
-    def _remove(self, parts):
-        for part in parts:
-            path = self.file(part)
-            if os.path.isdir(path):
-                shutil.rmtree(path)
-            elif os.path.exists(path):
-                os.remove(path)
+    def _check_deletion(self, saved):
+        """Check that a run, and nothing else, is what is to be deleted."""
+        if not saved["settings"].keys() >= _ALWAYS_SET:
+            raise UserError(
+                f"{self.file('config.json')} is not that of a run, and nothing is deleted: give "
+                "another --logdir"
+            )
+        belongings.check_owned(self.path)
 
     def append_metrics(self, entry):
         """Append an entry, a dictionary with a `step`, to the log."""
@@ -370,11 +345,3 @@ def _with_validation_error(values):
         "validation_error" if name == "test_error" else name: value
         for name, value in values.items()
     }
-
-
-def _take(file, kind):
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -1,0 +1,169 @@
+"""What a run owns in its directory, told by name and content: nothing else is ever deleted.
+
+A directory may hold what other programs, or its owner, put beside a run. So each file is looked at
+before the first is deleted, and nothing is written or deleted through a link.
+"""
+
+import os
+import re
+
+from semisup import replacing
+from semisup.data import image_files
+from semisup.errors import UserError
+from semisup.names import printable
+
+OUTCOMES = (
+    "results.json",
+    "evaluation.json",
+    "calibration.json",
+    "evaluations",
+    "predictions.csv",
+    "assignments.csv",
+    "uncertainty.csv",
+    "report.html",
+    "model.keras",
+)
+"""What a training that goes on makes anew."""
+
+# The configuration comes last: as long as it exists, the rest is known to be a run.
+PARTS = (
+    *OUTCOMES,
+    "metrics.jsonl",
+    "data.json",
+    "network.keras",
+    "checkpoints",
+    "train",
+    "eval",
+    "layers",
+    "figures",
+    "config.json",
+)
+"""All files and folders of a run, in the order in which they are deleted."""
+
+EVENTS = re.compile(r"events\.out\.tfevents\..+")
+_PROJECTOR = r"embeddings\.tsv|classes\.tsv|sprite\.png|projector_config\.pbtxt"
+_TENSORBOARD = re.compile(rf"{EVENTS.pattern}|{_PROJECTOR}")
+_FOLDERS = {
+    "checkpoints": re.compile(r"step_\d{8,}\.npz(\.damaged\d*)?"),
+    "train": _TENSORBOARD,
+    "eval": _TENSORBOARD,
+    "layers": EVENTS,
+    "figures": re.compile(r".+\.png"),
+    "evaluations": re.compile(r".+\.(json|csv)"),
+}
+
+
+def check_folders(path, parts=tuple(_FOLDERS)):
+    """Check that what a run writes into its folders stays in its directory.
+
+    Args:
+        path: the directory.
+        parts: names of folders of a run.
+
+    Raises:
+        UserError: if one of them is a file, a link or the like.
+    """
+    for part in parts:
+        folder = os.path.join(path, part)
+        if os.path.lexists(folder) and not _is_plain_folder(folder):
+            kind = "a link" if os.path.islink(folder) else "no folder"
+            raise UserError(f"{folder} is {kind}, but a run keeps files in it: move it away")
+
+
+def check_owned(path, parts=PARTS):
+    """Check that parts of a directory hold nothing but what a run owns.
+
+    Args:
+        path: the directory.
+        parts: names of files and folders of a run.
+
+    Raises:
+        UserError: if there is anything else, which is named.
+    """
+    _, strangers = _sorted_out(path, parts)
+    if strangers:
+        raise UserError(
+            f"{printable(strangers[0])} was not made by the run that is to be deleted: move it "
+            "away, or give another --logdir"
+        )
+
+
+def remove(path, parts=PARTS):
+    """Delete what a run owns, and folders that are empty then.
+
+    Args:
+        path: the directory.
+        parts: names of files and folders of a run.
+    """
+    for part in parts:
+        files, strangers = _sorted_out(path, [part])
+        for file in files:
+            os.remove(file)
+        folder = os.path.join(path, part)
+        if _is_plain_folder(folder) and not strangers:
+            os.rmdir(folder)
+
+
+def remove_leftovers(path):
+    """Delete the temporary files that kills have left: see `replacing.remove_temporary`.
+
+    Args:
+        path: the directory, which exists.
+    """
+    for folder in (os.path.realpath(path), *(os.path.join(path, part) for part in _FOLDERS)):
+        if _is_plain_folder(folder):
+            replacing.remove_temporary(folder)
+
+
+def _sorted_out(path, parts):
+    """Return the files that a run owns in some parts of a directory, and what is not its own."""
+    files, strangers = [], []
+    for part in parts:
+        whole = os.path.join(path, part)
+        if not os.path.lexists(whole):
+            continue
+        if part not in _FOLDERS:
+            (files if _is_plain_file(whole) else strangers).append(whole)
+        elif not _is_plain_folder(whole):
+            strangers.append(whole)
+        else:
+            for name in sorted(os.listdir(whole)):
+                file = os.path.join(whole, name)
+                (files if _is_owned(part, name, file) else strangers).append(file)
+    return files, strangers
+
+
+def _is_owned(part, name, file):
+    if not _is_plain_file(file):
+        return False
+    if replacing.is_temporary(name):
+        return True
+    if not _FOLDERS[part].fullmatch(name):
+        return False
+    if part == "figures":
+        return _has_step(file)
+    return part != "evaluations" or _is_evaluation(file)
+
+
+def _has_step(file):
+    """Return whether a picture has the remark that every figure of a run has."""
+    try:
+        with image_files.open_image(file, ["PNG"]) as image:
+            return "step" in image.info
+    except Exception:  # damaged files make Pillow raise almost anything
+        return False
+
+
+def _is_evaluation(file):
+    """Return whether a file begins as those of an evaluation on other data do."""
+    starts = (b'{\n "step": ', b"image,label,predicted,probability")
+    with open(file, "rb") as content:
+        return content.read(40).startswith(starts)
+
+
+def _is_plain_file(path):
+    return os.path.isfile(path) and not os.path.islink(path)
+
+
+def _is_plain_folder(path):
+    return os.path.isdir(path) and not os.path.islink(path)
