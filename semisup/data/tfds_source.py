@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 import os
+import stat
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,9 +13,11 @@ import numpy as np
 from semisup import locking
 from semisup.data import pixels
 from semisup.data.cache import UNLABELLED, Blocks, Source
-from semisup.errors import UserError, first_line
+from semisup.errors import UserError, first_line, shown
+from semisup.opening import NOT_REGULAR
 
 _BLOCK_BYTES = 2**20
+_JSON_BYTES = 2**26
 
 # The default of 10 keeps a user without a network waiting for more than three minutes.
 _DOWNLOAD_RETRIES = 5
@@ -89,8 +92,10 @@ def _is_of_images(tfds: Any, features: Any, labelled: bool) -> bool:
 
 def _builder(tfds: Any, name: str, data_dir: str | None, where: str) -> Any:
     try:
+        _check_regular(name, where)
         # Files first: a stock builder would pass over data that another version of it prepared.
-        return tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir)
+        with _known_features(tfds):
+            return tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir)
     except tfds.core.registered.DatasetNotFoundError:
         pass
     except Exception as error:
@@ -103,6 +108,43 @@ def _builder(tfds: Any, name: str, data_dir: str | None, where: str) -> Any:
             "has none of that name; pass --data_dir if it is prepared elsewhere, or use mnist_5k "
             "or folder:PATH"
         ) from error
+
+
+def _check_regular(name: str, where: str | os.PathLike) -> None:
+    """Check that reading a prepared data set ends: that it has no pipes, and short descriptions.
+
+    Raises:
+        ValueError: a file is not regular, or too large.
+    """
+    for folder, _, files in os.walk(os.path.join(where, name.partition("/")[0].partition(":")[0])):
+        for file in files:
+            path = os.path.join(folder, file)
+            found = os.stat(path)
+            if not stat.S_ISREG(found.st_mode):
+                raise ValueError(f"{path}: {NOT_REGULAR}")
+            if file.endswith(".json") and found.st_size > _JSON_BYTES:
+                raise ValueError(f"{path} has more than {_JSON_BYTES:,} bytes")
+
+
+@contextlib.contextmanager
+def _known_features(tfds: Any) -> Iterator[None]:
+    """Let no description of a data set import a module: it names the classes of its features.
+
+    Allowed are those of TFDS, and those that the calling program has imported.
+    """
+    connector = tfds.features.FeatureConnector
+    original = connector.__dict__["cls_from_name"]
+
+    def cls_from_name(cls, name):
+        if not name.startswith(f"{tfds.__name__}.") and name not in cls._registered_features:
+            raise ValueError(f"its features are of a class that is not of TFDS: {shown(name)}")
+        return original.__func__(cls, name)
+
+    connector.cls_from_name = classmethod(cls_from_name)
+    try:
+        yield
+    finally:
+        connector.cls_from_name = original
 
 
 def _lock(where: str | os.PathLike, name: str) -> str:
