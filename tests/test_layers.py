@@ -8,6 +8,7 @@ LAYERS = (
     (
         "semisup.archives",
         "semisup.errors",
+        "semisup.interrupts",
         "semisup.names",
         "semisup.lazy",
         "semisup.locking",

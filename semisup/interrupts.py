@@ -1,0 +1,38 @@
+"""Ctrl-C while a command is still importing, told in one line. Nothing heavy is imported here."""
+
+import re
+import sys
+
+_PROGRAMS = re.compile(r"(semisup|domain-adaptation|clustering)-[a-z]+")
+_MODULES = re.compile(r"(semisup|domain_adaptation|clustering|scripts)(\.\w+)+")
+
+
+def is_command(arguments: list[str]) -> bool:
+    """Return whether a process runs a command of this project, not another program.
+
+    Args:
+        arguments: its command line, as `sys.orig_argv` has it.
+    """
+    for place, argument in enumerate(arguments[1:], start=1):
+        if argument == "-m":
+            return _MODULES.fullmatch("".join(arguments[place + 1 : place + 2])) is not None
+        if not argument.startswith("-"):
+            return _PROGRAMS.fullmatch(re.split(r"[/\\]", argument)[-1]) is not None
+    return False
+
+
+def tell_in_one_line() -> None:
+    """Replace the traceback of a `KeyboardInterrupt` that nobody handles by a line."""
+    earlier = sys.excepthook
+
+    def tell(kind, error, traceback):
+        if issubclass(kind, KeyboardInterrupt):
+            print("\ninterrupted", file=sys.stderr)
+        else:
+            earlier(kind, error, traceback)
+
+    sys.excepthook = tell
+
+
+if is_command(sys.orig_argv):
+    tell_in_one_line()
