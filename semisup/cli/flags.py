@@ -56,6 +56,7 @@ def guard(main, program):
             an exit status.
         program: name to print before a message.
     """
+    terminal.open_streams()
     terminal.show_everything()
     terminal.show_messages()
     try:
@@ -127,6 +128,9 @@ def parse(argv, config_class, recipes=None, hints=None):
         raise UserError(f"--flagfile: {error.strerror}: {error.filename}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"--flagfile: it is no text: {error.reason}") from None
+    except ValueError as error:
+        # absl raises no error of its own for --noNAME=VALUE.
+        raise UserError(f"{error}; leave its value out, or give --NAME=false") from None
     if stray:
         raise UserError(f"unexpected argument {stray[0]!r}: settings are given as --name=value")
     return config_class(

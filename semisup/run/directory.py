@@ -268,6 +268,7 @@ class RunDirectory:
                 "backend": environment.backend(),
                 "sampler": sampling.VERSION,
                 "versions": environment.versions(),
+                "environment": environment.variables(),
                 "git_commit": environment.git_commit(),
             },
         )
