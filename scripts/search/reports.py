@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 from scripts.search import figures, spaces
 from scripts.search.folders import BACKEND
 from scripts.search.trials import FAILURE, SECONDS, shown
+from semisup.cli import terminal
 from semisup.run import writing
 
 _ROWS = 10
@@ -35,20 +36,22 @@ def write(folder, study, description):
     if len(complete):
         best = complete.sort_values("error", kind="stable")[["trial", "error", *names]]
         formats = {"error": lambda error: f"{100 * error:.2f} %", **dict.fromkeys(names, shown)}
-        print(f"\n{best.head(_ROWS).to_string(index=False, formatters=formats)}")
+        terminal.say(f"\n{best.head(_ROWS).to_string(index=False, formatters=formats)}")
     counts = trials.state.value_counts()
     found = [f"{counts[state]} {state}" for state in _STATES.values() if state in counts]
     noun = "trial" if len(trials) == 1 else "trials"
-    print(f"\n{len(trials)} {noun}: {', '.join(found) or 'none has begun'}")
+    terminal.say(f"\n{len(trials)} {noun}: {', '.join(found) or 'none has begun'}")
     for _, trial in trials[trials.state == "failed"].iterrows():
-        print(f"trial {trial.trial} failed: {trial[FAILURE]}")
+        terminal.say(f"trial {trial.trial} failed: {trial[FAILURE]}")
     if _CUT_OFF in counts:
-        print("The command of the search goes on with what was cut off.")
+        terminal.say("The command of the search goes on with what was cut off.")
     path = folder.file("trials.csv")
     writing.write_table(path, trials.columns, trials.itertuples(index=False))
-    print("\n".join(["", *(f"wrote {path}" for path in (path, *figures.draw(folder, study)))]))
+    terminal.say(
+        "\n".join(["", *(f"wrote {path}" for path in (path, *figures.draw(folder, study)))])
+    )
     if len(complete):
-        print(
+        terminal.say(
             f"\nTrial {study.best_trial.number} on all training images, measured on test images:\n"
             f"{command(folder, study.best_trial, description)}"
         )

@@ -6,7 +6,6 @@ trial is free, and the next process that finds it continues it.
 
 import concurrent.futures
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -19,8 +18,9 @@ from optuna.trial import TrialState
 
 from scripts.executors import last_line
 from scripts.search import spaces
+from semisup.cli import terminal
 from semisup.run.directory import RunDirectory
-from semisup.run.signals import StopSignals
+from semisup.run.signals import STOPPING, StopSignals
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ERROR = "validation_error"
@@ -28,7 +28,7 @@ ERROR = "validation_error"
 EVALUATED_ON = "validation images"
 FAILURE, SECONDS = "failure", "seconds"
 
-_STOPPED = {sign for number in (signal.SIGINT, signal.SIGTERM) for sign in (128 + number, -number)}
+_STOPPED = {sign for number in STOPPING for sign in (128 + number, -number)}
 _POLL_SECONDS = 0.5
 
 
@@ -111,7 +111,7 @@ class SharedStudy(optuna.Study):
             trial = super().ask(self._distributions)
             self.locks[number] = self._folder.lock_trial(number)
         values = ", ".join(f"{name}={shown(value)}" for name, value in trial.params.items())
-        print(f"trial {number} {'goes on' if number < count else 'begins'}: {values}", flush=True)
+        terminal.say(f"trial {number} {'goes on' if number < count else 'begins'}: {values}")
         return trial
 
     def _next(self):
@@ -215,7 +215,7 @@ class Searcher:
         if status in _STOPPED:
             self.study.stopped.add(trial.number)
             text = f"trial {trial.number}: stopped; the same command goes on with it"
-            print(text, flush=True)
+            terminal.say(text)
             raise _CutOff
         trial.set_user_attr(FAILURE, f"exit status {status}: {last_line(log, earlier_output)}")
         raise _Failed
@@ -240,7 +240,7 @@ class Searcher:
                     raise _CutOff
                 if (is_pruned or self._signals.received) and not is_told:
                     if not is_pruned:
-                        print(f"\ntrial {trial.number}: it saves what it has ...", flush=True)
+                        terminal.say(f"\ntrial {trial.number}: it saves what it has ...")
                     is_told = True
                     process.terminate()
                 time.sleep(_POLL_SECONDS)
@@ -261,7 +261,7 @@ class Searcher:
             text = f": pruned after {trial.last_step} steps"
         else:
             text = f" failed: {trial.user_attrs[FAILURE]}"
-        print(f"trial {trial.number}{text}", flush=True)
+        terminal.say(f"trial {trial.number}{text}")
         if self._signals.received:
             study.stop()
 

@@ -17,6 +17,7 @@ import numpy as np
 from semisup import replacing
 from semisup.archives import read_archive
 from semisup.errors import TrainingError, UserError
+from semisup.names import printable
 
 _NAME = re.compile(r"step_(\d{8,})\.npz")
 # No variable has this name: their names begin with that of their owner.
@@ -256,7 +257,7 @@ def restore_latest(model, folder, to_evaluate=False):
             restore(model, folder, step, to_evaluate)
         except CheckpointDamaged as error:
             damage = error
-            warnings.warn(f"{error}; falling back to the one before", stacklevel=2)
+            warnings.warn(printable(f"{error}; falling back to the one before"), stacklevel=2)
         else:
             return step
     if damage is not None:
