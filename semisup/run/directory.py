@@ -69,14 +69,22 @@ class RunDirectory:
 
     Args:
         path: the directory; it need not exist.
+        output: another directory for what is written; what is there counts before what is in the
+            run's own. Empty: there is none.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, output=""):
         self.path = os.path.abspath(os.path.expanduser(path))
+        self.output = os.path.abspath(os.path.expanduser(output)) if output else self.path
 
     def file(self, *parts):
-        """Return the path of a file or folder of the run."""
-        return os.path.join(self.path, *parts)
+        """Return the path of a file or folder of the run, to read it."""
+        written = self.written(*parts)
+        return written if os.path.lexists(written) else os.path.join(self.path, *parts)
+
+    def written(self, *parts):
+        """Return the path of a file or folder of the run, to write it."""
+        return os.path.join(self.output, *parts)
 
     @property
     def checkpoints(self):
@@ -180,16 +188,16 @@ class RunDirectory:
 
     def write_json(self, name, content):
         """Write a JSON file; the directory is created if need be."""
-        os.makedirs(self.path, exist_ok=True)
-        writing.write_json(self.file(name), content)
+        os.makedirs(self.output, exist_ok=True)
+        writing.write_json(self.written(name), content)
 
     def write_text(self, name, text):
         """Write a file of text: see `writing.write_text`."""
-        writing.write_text(self.file(name), text)
+        writing.write_text(self.written(name), text)
 
     def write_table(self, name, header, rows):
         """Write a CSV file: see `writing.write_table`."""
-        writing.write_table(self.file(name), header, rows)
+        writing.write_table(self.written(name), header, rows)
 
     def write_model(self, model):
         """Write a Keras model as `model.keras`, without its optimizer."""
@@ -200,6 +208,32 @@ class RunDirectory:
                 model.save(temporary)
         finally:
             model.optimizer, model.compiled = optimizer, compiled
+
+    def check_output(self):
+        """Check that an evaluation can write what it measures, before it measures anything.
+
+        Raises:
+            UserError: if the directory for it cannot be written, or holds something else.
+        """
+        if self.output != self.path:
+            try:
+                os.makedirs(self.output, exist_ok=True)
+                names = os.listdir(self.output)
+            except OSError as error:
+                raise UserError(f"--output={self.output}: {error.strerror}") from None
+            if names and not {"evaluation.json", "evaluations"} & set(names):
+                raise UserError(
+                    f"--output={self.output} is not empty, and holds no evaluation: give another"
+                )
+            if "config.json" in names:
+                raise UserError(f"--output={self.output} holds a run of its own: give another")
+        belongings.check_folders(self.output)
+        for folder in (self.output, *map(self.written, ("eval", "figures", "evaluations"))):
+            if os.path.exists(folder) and not os.access(folder, os.W_OK | os.X_OK):
+                raise UserError(
+                    f"{folder} cannot be written: --output names another folder for what is "
+                    "measured"
+                )
 
     def check(self, config, task_name, overwrite=False):
         """Check that the directory is free for a configuration, or holds a run of it.

@@ -146,3 +146,28 @@ def test_what_stands_where_a_run_keeps_files_is_named_before_anything_is_written
         os.mkfifo(run.file(part))
     with pytest.raises(UserError, match=f"{part} is .* move it away"):
         check(run, overwrite=False)
+
+
+def test_what_an_evaluation_writes_elsewhere_counts_before_what_the_run_has(run, tmp_path):
+    both = RunDirectory(run.path, tmp_path / "output")
+    both.check_output()
+    both.write_json("evaluation.json", {"step": 3})
+    both.check_output()
+    assert both.read_json("evaluation.json") == {"step": 3}
+    assert both.file("results.json") == run.file("results.json")
+    assert run.read_json("evaluation.json") == {}
+
+
+def test_an_evaluation_overwrites_nothing_but_an_evaluation(run, tmp_path):
+    (tmp_path / "predictions.csv").write_text("mine")
+    for output in (tmp_path, tmp_path / "predictions.csv"):
+        with pytest.raises(UserError, match="--output="):
+            RunDirectory(run.path, output).check_output()
+    with pytest.raises(UserError, match="holds a run of its own"):
+        RunDirectory(tmp_path / "other", run.path).check_output()
+
+
+def test_a_run_that_cannot_be_written_is_told_before_anything_is_measured(run, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("eval"))
+    with pytest.raises(UserError, match="eval cannot be written: --output names another folder"):
+        run.check_output()
