@@ -66,6 +66,7 @@ def run(module, *flags):
 def _call(outputs, function, arguments):
     for number, path in enumerate(outputs, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
-    # Tests in the background of a shell hand on that Ctrl-C is ignored.
+    # Who started us in the background of a shell, or for longer than it, hands on what is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     function(*arguments)
