@@ -51,7 +51,10 @@ class Process:
         status = self.poll()
         if status is None:
             self._process.kill()
-        texts = [path.read_text() for path in self._outputs]
+        # A process that is killed at once has no outputs yet.
+        texts = [
+            path.read_text(errors="replace") if path.exists() else "" for path in self._outputs
+        ]
         shutil.rmtree(self._folder)
         assert status is not None, texts
         return status, *texts

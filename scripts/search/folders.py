@@ -212,8 +212,9 @@ def _cut_torn_line(path, lock):
     """Cut off a half-written line, as of a full disk: Optuna refuses to read more."""
     lock.acquire()
     try:
-        with open(path, "a+b") as file:
-            file.seek(0)
+        # Not through a link: a folder of somebody else may have one to a file of yours.
+        descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+        with open(descriptor, "r+b") as file:
             file.truncate(file.read().rfind(b"\n") + 1)
     finally:
         lock.release()

@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 from scripts.executors import last_line
 from scripts.search import spaces
 from semisup.cli import terminal
+from semisup.opening import open_descriptor
 from semisup.run.directory import RunDirectory
 from semisup.run.signals import STOPPING, StopSignals
 
@@ -59,7 +60,8 @@ def start_training(command, log, lock):
         The `subprocess.Popen`.
     """
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    with open(log, "ab") as output:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    with open(open_descriptor(log, flags), "ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", *command],
             stdin=subprocess.DEVNULL,

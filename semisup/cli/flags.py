@@ -5,6 +5,7 @@ The one entry point of all binaries: it parses flags made from a configuration's
 """
 
 import dataclasses
+import errno
 import os
 import sys
 import textwrap
@@ -12,11 +13,24 @@ import textwrap
 from absl import flags
 
 from semisup.cli import terminal
-from semisup.errors import TrainingError, UserError
+from semisup.errors import TrainingError, UserError, first_line
 from semisup.names import printable
 
 SECTIONS = ("Recipes", "Data", "Network", "Loss", "Optimisation", "Run", "Speed")
 """Order of the headings of `--help`; others follow."""
+
+_OF_FILES = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EACCES,
+    errno.EROFS,
+    errno.EIO,
+)
+"""What may keep a file from being written or read."""
 
 RECIPE_HELP = (
     "Settings of a row of a published table, by name; flags that follow it override it. "
@@ -81,11 +95,21 @@ def guard(main, program):
         print(f"\n{program}: interrupted", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        if not _is_out_of_memory(error):
+        if _is_of_the_system(error):
+            message = printable(first_line(error))
+        elif _is_out_of_memory(error):
+            message = "out of memory; smaller batches take less"
+        else:
             raise
-        print(f"{program}: out of memory; smaller batches take less", file=sys.stderr)
+        print(f"{program}: {message}", file=sys.stderr)
         sys.exit(1)
     sys.exit(status or 0)
+
+
+def _is_of_the_system(error):
+    """Return whether an error is TensorFlow's own for a file that it cannot write or read."""
+    from_tensorflow = type(error).__module__.startswith("tensorflow")
+    return from_tensorflow and any(os.strerror(number) in str(error) for number in _OF_FILES)
 
 
 def _is_out_of_memory(error):

@@ -96,8 +96,10 @@ class RunDirectory:
         """Keep a second trainer out for as long as the block lasts.
 
         Raises:
-            UserError: if another process trains in this directory, or it cannot be made.
+            UserError: if another process trains in this directory, it cannot be made, or its name
+                is not UTF-8.
         """
+        _check_name("logdir", self.path)
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(locking.locked(self.file(_LOCK), _LOCK_PATIENCE_SECONDS))
@@ -215,6 +217,7 @@ class RunDirectory:
         Raises:
             UserError: if the directory for it cannot be written, or holds something else.
         """
+        _check_name("output" if self.output != self.path else "logdir", self.output)
         if self.output != self.path:
             try:
                 os.makedirs(self.output, exist_ok=True)
@@ -372,6 +375,17 @@ class RunDirectory:
         """Remove the entries after a step; a resumed training writes them again."""
         kept = [entry for entry in self.read_metrics() if entry["step"] <= step]
         self.write_text("metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in kept))
+
+
+def _check_name(flag, path):
+    """Check that TensorFlow, which writes into a folder, can be told its name."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UserError(
+            f"--{flag}={shown(path)} is not UTF-8, as the names of TensorBoard's folders have to "
+            "be: give another"
+        ) from None
 
 
 def _with_validation_error(values):

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 import running
+import tensorflow as tf
 from PIL import Image
 
 from semisup.cli import flags
@@ -376,6 +377,11 @@ def test_precision_bfloat16_is_refused_for_a_saved_network():
         (UserError("--x=1 is wrong"), 2, "program: --x=1 is wrong"),
         (TrainingError("no longer finite"), 1, "program: no longer finite"),
         (OSError(28, "No space left on device", "a/b"), 1, "program: a/b: No space left on device"),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "run/train/x; No space left on device"),
+            1,
+            "program: run/train/x; No space left on device",
+        ),
         (KeyboardInterrupt(), 130, "program: interrupted"),
         (MemoryError(), 1, "program: out of memory; smaller batches take less"),
         (

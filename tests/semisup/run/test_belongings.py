@@ -171,3 +171,15 @@ def test_a_run_that_cannot_be_written_is_told_before_anything_is_measured(run, m
     monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("eval"))
     with pytest.raises(UserError, match="eval cannot be written: --output names another folder"):
         run.check_output()
+
+
+def test_a_name_that_is_not_utf_8_is_told_before_anything_is_written(run, tmp_path):
+    name = os.fsdecode(bytes(tmp_path) + b"/r\xf6n")
+    with (
+        pytest.raises(UserError, match=r"--logdir=.*r\\xf6n is not UTF-8"),
+        RunDirectory(name).lock(),
+    ):
+        pass
+    with pytest.raises(UserError, match=r"--output=.*r\\xf6n is not UTF-8"):
+        RunDirectory(run.path, name).check_output()
+    assert os.listdir(tmp_path) == ["run"]
