@@ -14,7 +14,7 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp(\.\w+)?")
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path, overwrites=True):
     """Yield a temporary file that takes the place of a file when the block ends.
 
     The temporary file lies in the same folder, under a name that nobody else uses, and is flushed
@@ -24,17 +24,21 @@ def replacing(path):
 
     Args:
         path: the file; its folder must exist.
+        overwrites: whether there may be such a file.
 
     Yields:
         Path of the temporary file, which exists, is empty, and has the suffix of `path`.
 
     Raises:
         OSError: if `path` is a folder, a device or the like, or cannot be written; one of the
-            block, too, which then names the file.
+            block, too, which then names the file. `FileExistsError` if there is one that is not to
+            be overwritten.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
         raise OSError(errno.EEXIST, NOT_REGULAR, str(path))
+    if not overwrites and os.path.lexists(path):
+        raise _taken(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp{path.suffix}")
     # Created exclusively, so that it is neither a file nor a link of somebody else's.
     with named(path, temporary), temporary.open("xb") as locked:
@@ -42,11 +46,29 @@ def replacing(path):
             _lock(locked)
             yield temporary
             _flush(temporary, os.O_RDWR)
-            os.replace(temporary, path)
+            (os.replace if overwrites else _rename)(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
         # The rename itself has to survive a crash of the machine.
         _flush(path.parent, os.O_RDONLY)
+
+
+def _rename(temporary, path):
+    """Rename a file, unless the new name is taken."""
+    try:
+        # Unlike a renaming, a link never replaces what is there.
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without such links.
+        if os.path.lexists(path):
+            raise _taken(path) from None
+        os.replace(temporary, path)
+
+
+def _taken(path):
+    return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 @contextlib.contextmanager

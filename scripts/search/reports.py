@@ -9,6 +9,7 @@ from scripts.search import figures, spaces
 from scripts.search.folders import BACKEND
 from scripts.search.trials import FAILURE, SECONDS, shown
 from semisup.cli import terminal
+from semisup.errors import UserError
 from semisup.run import writing
 
 _ROWS = 10
@@ -89,6 +90,8 @@ def command(folder, trial, description):
         description: content of `search.json`.
     """
     task, fixed = description["task"], _without(description["flags"], "validation_samples")
+    if missing := sorted(description["space"].keys() - trial.params.keys()):
+        raise UserError(f"trial {trial.number} is damaged: its record lacks {missing[0]}")
     values = {name: trial.params[name] for name in description["space"]}
     arguments = [*fixed, *spaces.as_flags(values)]
     if spaces.training_config(task, arguments).validation_samples:

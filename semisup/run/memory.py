@@ -20,14 +20,14 @@ def check_batch(model, batches):
     Half of them count, as others may never be stored.
 
     Args:
-        model: an `EmbeddingClassifier`. Nothing is known of a network that is not functional.
+        model: the model, or one with a `network`. Of one that is not functional, nothing is known.
         batches: finite or endless `tf.data.Dataset` of its training batches.
 
     Raises:
         UserError: if they don't.
     """
     images = sum(_images(batches.element_spec))
-    needed = images * bytes_of(model.network) // 2
+    needed = images * bytes_of(getattr(model, "network", model)) // 2
     check(needed, f"the layers of the network for a batch of {images:,} images")
 
 

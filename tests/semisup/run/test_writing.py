@@ -102,3 +102,18 @@ def test_a_full_disk_and_a_folder_that_cannot_be_written_name_the_file(tmp_path)
     with pytest.raises(OSError) as caught:
         writing.write_text(tmp_path / "missing" / "results.json", "text")
     assert caught.value.filename == str(tmp_path / "missing" / "results.json")
+
+
+def test_a_new_file_takes_no_name_that_is_taken(tmp_path):
+    path = tmp_path / "cat.png"
+    (tmp_path / "link").symlink_to("nothing")
+    with writing.replacing(path, overwrites=False) as temporary:
+        temporary.write_text("first")
+    for taken in (path, tmp_path / "link"):
+        with pytest.raises(FileExistsError), writing.replacing(taken, overwrites=False):
+            pass
+    with pytest.raises(FileExistsError), writing.replacing(tmp_path / "a", overwrites=False):
+        # Meanwhile, somebody else takes the name.
+        (tmp_path / "a").touch()
+    assert path.read_text() == "first"
+    assert sorted(os.listdir(tmp_path)) == ["a", "cat.png", "link"]
