@@ -44,7 +44,10 @@ _COMMON = {
 TASKS = {
     "semisup": ("semisup", {"sup_per_batch": 2, "augmentation": "inversion"}),
     "features": ("semisup", {"sup_per_batch": 2, "trainable": "head", "head_units": 0}),
-    "adaptation": ("domain_adaptation", {"sup_per_batch": 2, "target_dataset": "mnist_5k"}),
+    "adaptation": (
+        "domain_adaptation",
+        {"sup_per_batch": 2, "target_dataset": "mnist_5k", "walker_weight_envelope_delay": 10},
+    ),
     "clustering": ("clustering", {"reg_warmup_steps": 15, "num_augmented_samples": 2}),
 }
 """For each kind of training, its package and its own settings."""

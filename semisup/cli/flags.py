@@ -13,11 +13,13 @@ import textwrap
 from absl import flags
 
 from semisup.cli import terminal
-from semisup.errors import TrainingError, UserError, first_line
+from semisup.errors import TrainingError, UserError, first_line, shown
 from semisup.names import printable
 
 SECTIONS = ("Recipes", "Data", "Network", "Loss", "Optimisation", "Run", "Speed")
 """Order of the headings of `--help`; others follow."""
+
+_LONGEST_NAME = 100
 
 _OF_FILES = (
     errno.ENOSPC,
@@ -144,6 +146,9 @@ def parse(argv, config_class, recipes=None, hints=None):
             name = _name(argument)
             if name in hints and name not in values:
                 raise UserError(hints[name])
+            if len(name or "") > _LONGEST_NAME:
+                # absl would look for one like it, and not come to an end.
+                raise UserError(f"Unknown command line flag {shown(name)!r}")
         _check_that_values_follow(arguments, values)
         stray = values([argv[0], *arguments])[1:]
     except flags.Error as error:

@@ -53,21 +53,23 @@ _FOLDERS = {
 }
 
 
-def check_folders(path, parts=tuple(_FOLDERS)):
-    """Check that what a run writes into its folders stays in its directory.
+def check_places(path):
+    """Check that a run can write its files and folders, and that they stay in its directory.
 
     Args:
         path: the directory.
-        parts: names of folders of a run.
 
     Raises:
-        UserError: if one of them is a file, a link or the like.
+        UserError: if there is a link or the like where a file or a folder belongs.
     """
-    for part in parts:
-        folder = os.path.join(path, part)
-        if os.path.lexists(folder) and not _is_plain_folder(folder):
-            kind = "a link" if os.path.islink(folder) else "no folder"
-            raise UserError(f"{folder} is {kind}, but a run keeps files in it: move it away")
+    for part in PARTS:
+        whole = os.path.join(path, part)
+        kind, is_plain = (
+            ("folder", _is_plain_folder) if part in _FOLDERS else ("file", _is_plain_file)
+        )
+        if os.path.lexists(whole) and not is_plain(whole):
+            found = "is a link" if os.path.islink(whole) else f"is no {kind}"
+            raise UserError(f"{whole} {found}, but a run has a {kind} of that name: move it away")
 
 
 def check_owned(path, parts=PARTS):

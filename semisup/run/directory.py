@@ -230,7 +230,7 @@ class RunDirectory:
                 )
             if "config.json" in names:
                 raise UserError(f"--output={self.output} holds a run of its own: give another")
-        belongings.check_folders(self.output)
+        belongings.check_places(self.output)
         for folder in (self.output, *map(self.written, ("eval", "figures", "evaluations"))):
             if os.path.exists(folder) and not os.access(folder, os.W_OK | os.X_OK):
                 raise UserError(
@@ -261,7 +261,7 @@ class RunDirectory:
                     "run; give another --logdir"
                 )
             return
-        belongings.check_folders(self.path)
+        belongings.check_places(self.path)
         if saved["task"] != task_name:
             raise UserError(
                 f"{self.path} holds a run of {shown(saved['task'])}, not of {task_name}; give "

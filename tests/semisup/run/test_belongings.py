@@ -134,12 +134,12 @@ def test_a_training_that_goes_on_deletes_its_own_outcomes_alone(run):
     assert os.path.exists(run.file("checkpoints", "step_00000010.npz"))
 
 
-@pytest.mark.parametrize("part", ["train", "layers", "checkpoints"])
-@pytest.mark.parametrize("kind", ["file", "link", "pipe"])
+@pytest.mark.parametrize("part", ["train", "checkpoints", "results.json", "model.keras"])
+@pytest.mark.parametrize("kind", ["other", "link", "pipe"])
 def test_what_stands_where_a_run_keeps_files_is_named_before_anything_is_written(run, part, kind):
     belongings.remove(run.path, [part])
-    if kind == "file":
-        Path(run.file(part)).write_text("mine")
+    if kind == "other":
+        os.mkdir(run.file(part)) if "." in part else Path(run.file(part)).write_text("mine")
     elif kind == "link":
         os.symlink("/tmp", run.file(part))
     else:
