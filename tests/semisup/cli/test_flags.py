@@ -68,6 +68,6 @@ def test_a_value_for_a_flag_that_is_switched_off_is_told_in_one_line():
 
 
 def test_a_name_of_any_length_is_told_in_one_short_line():
-    with pytest.raises(UserError, match="^Unknown command line flag 'xxx") as caught:
+    with pytest.raises(UserError, match=r"^Unknown command line flag 'xxx") as caught:
         flags.parse(["train", "--" + "x" * 5000], TrainConfig)
     assert len(str(caught.value)) < 200
