@@ -46,7 +46,11 @@ TASKS = {
     "features": ("semisup", {"sup_per_batch": 2, "trainable": "head", "head_units": 0}),
     "adaptation": (
         "domain_adaptation",
-        {"sup_per_batch": 2, "target_dataset": "mnist_5k", "walker_weight_envelope_delay": 10},
+        {
+            "sup_per_batch": 2,
+            "walker_weight_envelope_delay": 10,
+            "visit_weight_envelope_delay": 10,
+        },
     ),
     "clustering": ("clustering", {"reg_warmup_steps": 15, "num_augmented_samples": 2}),
 }
@@ -90,6 +94,8 @@ def run(config):
     """
     folder = config.folder or tempfile.mkdtemp(prefix="chaos-")
     chaos = Chaos(folder, config.tasks.split(","), random.Random(config.seed))
+    for task in chaos.tasks:
+        chaos.whole(task)
     for number in range(config.kills):
         chaos.kill(number)
     for number in range(config.damages):
@@ -194,6 +200,7 @@ class Chaos:
             and "Traceback" not in text
             and _contents(path, victim) == before
         ):
+            terminal.say(f"{what}: {text.strip().splitlines()[-1]}")
             self.counts["damaged: one line"] += 1
             shutil.rmtree(path)
             return
@@ -204,6 +211,7 @@ class Chaos:
 
     def _conclude(self, kind, what, outcome, text, path):
         if outcome == "the same bits":
+            terminal.say(f"{what}: {outcome}")
             self.counts[f"{kind}: {outcome}"] += 1
             shutil.rmtree(path)
         else:
