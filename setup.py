@@ -85,6 +85,7 @@ setup(
         "torch": ["torch>=2.6,<3"],
         "onnx": ["onnx>=1.18,<2", "onnxruntime>=1.20,<2", "tf2onnx>=1.17,<2"],
         "heic": ["pillow-heif>=0.16,<2"],
+        "hub": ["keras-hub>=0.30,<0.40"],
         "fonts": FONTS,
         "search": ["optuna>=4,<5"],
         "cluster": ["ray>=2.40,<3"],

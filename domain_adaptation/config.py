@@ -140,6 +140,16 @@ class TrainConfig(_Base):
             raise UserError(
                 f"--target_only trains on labels alone: leave --similarity={self.similarity} out"
             )
+        if self.test_split != "test":
+            raise UserError(
+                f"--test_split={self.test_split}: the error is measured on the target's images; "
+                "give --target_test_split"
+            )
+        if self.target_only and self.target_test_split == "train":
+            raise UserError(
+                "--target_only trains on the labels of the target's train: leave "
+                "--target_test_split=train out, or give --validation_samples"
+            )
         if self.target_only:
             object.__setattr__(self, "similarity", "none")
         if self.mmd_estimator != "quadratic" and self.similarity != "mmd":
@@ -149,6 +159,11 @@ class TrainConfig(_Base):
         if self.match_means and (self.trainable != "head" or self.similarity == "none"):
             raise UserError(
                 "--match_means has no effect without --trainable=head and a --similarity"
+            )
+        if self.match_means and self.cross_validate:
+            raise UserError(
+                f"--match_means and --cross_validate={self.cross_validate}: held-out images of the "
+                "source would not be moved as those are that train; leave one of them out"
             )
         self._check_that_the_term_acts()
         self._check_that_its_settings_do()

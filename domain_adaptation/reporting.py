@@ -69,8 +69,8 @@ class AdaptationReporter(ImageReporter):
 
     def evaluated(self):
         """Return data set and split of the evaluated images: see `Reporter.evaluated`."""
-        held_out = self.config.validation_samples
-        return self.config.target_dataset, None if held_out else self.config.target_test_split
+        is_target = self.data.evaluated_on == "test images"
+        return self.config.target_dataset, self.config.target_test_split if is_target else None
 
     def _target_error(self, predictor):
         test = self.data.target_test
@@ -138,8 +138,8 @@ class AdaptationReporter(ImageReporter):
         for domain in ("source", "target"):
             if domain in content:
                 lines += ["", f"{domain} test images: {table(content[domain])}"]
-        if self.config.validation_samples:
-            lines += ["", f"held-out images: error {100 * content['error']:.2f} %"]
+        if self.data.evaluated_on != "test images":
+            lines += ["", f"{self.data.evaluated_on}: error {100 * content['error']:.2f} %"]
         if "squared_mmd" in content:
             between, shuffled = (content["squared_mmd"][name] for name in ("domains", "shuffled"))
             lines += [
@@ -151,7 +151,7 @@ class AdaptationReporter(ImageReporter):
             lines.append(f"{name.replace('_', ' ')}: target error {100 * self.bounds[name]:.2f} %")
         if content.get("coverage") is not None:
             lines.append(f"coverage of the gap between them: {100 * content['coverage']:.2f} %")
-        return "\n".join([*lines, self.where()])
+        return "\n".join([*lines, self.where(), *self.cross_validated(content)])
 
     def drawings(self):
         """Return functions that draw the run's figures, by name: see `Reporter.drawings`."""

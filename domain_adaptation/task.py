@@ -73,7 +73,7 @@ class DomainAdaptation(SemiSupervised):
             )
         target = _with_classes(target, source.class_names)
         tests = [source.splits.get("test"), target.splits.get(config.target_test_split)]
-        if not config.validation_samples and not is_labelled(tests[1]):
+        if not (config.holds_out or config.cross_validate or is_labelled(tests[1])):
             raise UserError(
                 f"{config.target_dataset} has no labelled {config.target_test_split} images to "
                 "measure the error on: give --validation_samples, to measure it on held-out images "
@@ -124,6 +124,9 @@ class DomainAdaptation(SemiSupervised):
         if config.similarity == "coral":
             return CorrelationAlignment(envelope("discrepancy"))
         return None
+
+    def calibrate(self, run, config, predictor, data):
+        """Leave a head as it is: what is known of the source's labels is not of the target."""
 
     def unlabelled_images(self, config):
         """Return data set and split of the target's images: see `Task`."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from scripts import published
-from semisup.cli import flags
+from semisup.cli import architecture_names, flags
 from semisup.cli.dataset_names import FOLDER, file_name, is_folder
 from semisup.cli.flags import flags_for
 from semisup.cli.options import value_before
@@ -95,10 +95,9 @@ def collect(recipe, run, note="", comparable=True):
         raise UserError(
             f"{run} was steered by --live_config: its settings are not those of a recipe"
         )
-    if result.get("evaluated_on") == "validation images":
-        raise UserError(
-            f"{run} was measured on validation images: a result has to be on test images"
-        )
+    measured_on = result.get("evaluated_on", "test images")
+    if measured_on != "test images":
+        raise UserError(f"{run} was measured on {measured_on}: a result has to be on test images")
     settings = result["settings"] = without_places(result["settings"])
     own = published.settings(recipe).to_dict()
     beginning = _beginning(run, settings)
@@ -152,8 +151,12 @@ def without_places(settings):
         if is_folder(str(settings.get(name)))
     }
     network = str(settings.get("architecture", ""))
-    if network.endswith(".keras"):
+    if architecture_names.is_file(network):
         folders["architecture"] = Path(network).name
+    elif architecture_names.is_preset(network):
+        # The name of a preset, or that of its folder.
+        preset = Path(network.removeprefix(architecture_names.PRESET)).name
+        folders["architecture"] = architecture_names.PRESET + preset
     return {**settings, **folders}
 
 

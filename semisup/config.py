@@ -54,6 +54,12 @@ class TrainConfig(RunConfig):
     unsup_samples: int = option(
         -1, "Data", "Images of that split to use, drawn by --seed; -1: all.", least=-1
     )
+    test_split: str = option(
+        "test",
+        "Data",
+        "Split that the error is measured on: test, or another one with labels. train: the "
+        "training images that keep no label (the transductive protocol).",
+    )
     validation_samples: int = option(
         0,
         "Data",
@@ -61,11 +67,38 @@ class TrainConfig(RunConfig):
         "instead of the test images (for choosing settings); 0: use the test images.",
         least=0,
     )
+    cross_validate: int = option(
+        0,
+        "Data",
+        "Parts of the labelled images, each of which is held out of a further training like this "
+        "one, when it is complete. The error on all of them is that of labels which were not seen, "
+        "and calibrates the probabilities; no label is given up, and no test image is needed. "
+        "0: no cross-validation.",
+        least=0,
+        resume=True,
+    )
+    fold: int = option(
+        0,
+        "Data",
+        "Part to hold out, from 1 to --cross_validate, in one of these further trainings, which "
+        "then runs alone: with --logdir=RUN/folds/2_of_5, the one that the cross-validation of RUN "
+        "would begin. 0: none.",
+        least=0,
+    )
     sup_per_batch: int = option(
         10, "Data", "Labelled images of each class in a batch.", least=1, most=100_000
     )
     unsup_batch_size: int = option(
         100, "Data", "Unlabelled images in a batch.", least=1, most=1_000_000
+    )
+    labelled_in_unlabelled: float = option(
+        0.0,
+        "Data",
+        "Share of an unlabelled batch that is drawn from the labelled images instead, whose labels "
+        "are left out: for unlabelled images of which some classes are missing or much rarer than "
+        "others. 0: none; try 0.5.",
+        least=0,
+        most=1,
     )
     augmentation: str = option(
         "none",
@@ -117,12 +150,51 @@ class TrainConfig(RunConfig):
                 )
         if self.sup_per_class == 0:
             raise UserError("--sup_per_class=0: give at least 1, or -1 for all training images")
+        if self.validation_samples and self.test_split != "test":
+            raise UserError(
+                f"--test_split={self.test_split} has no effect with --validation_samples, which "
+                "measures the error on held-out images"
+            )
         if self.unsup_samples == 0:
             raise UserError(
                 "--unsup_samples=0: give at least 1, -1 for all, or --similarity=none to train on "
                 "the labels alone"
             )
+        self._check_cross_validation()
+        share = self.labelled_in_unlabelled
+        if share and not 0 < self.labelled_among_unlabelled < self.unsup_batch_size:
+            raise UserError(
+                f"--labelled_in_unlabelled={share} leaves no labelled or no other image in a batch "
+                f"of --unsup_batch_size={self.unsup_batch_size}"
+            )
         walks.resolve(self)
+
+    def _check_cross_validation(self):
+        parts = self.cross_validate
+        if parts == 1:
+            raise UserError("--cross_validate=1: give at least 2 parts, or 0 for none")
+        if self.fold > parts:
+            raise UserError(f"--fold={self.fold} is none of the parts of --cross_validate={parts}")
+        for name in ("validation_samples", "live_config"):
+            if parts and getattr(self, name):
+                reason = {
+                    "validation_samples": "both hold out labels",
+                    "live_config": "all of its trainings have to be alike",
+                }[name]
+                raise UserError(
+                    f"--cross_validate={parts} and --{name}={getattr(self, name)}: {reason}; leave "
+                    "one of them out"
+                )
+
+    @property
+    def holds_out(self):
+        """Whether the error is measured on images that are held out of the labelled ones."""
+        return bool(self.validation_samples or self.fold)
+
+    @property
+    def labelled_among_unlabelled(self):
+        """Number of labelled images in an unlabelled batch."""
+        return round(self.labelled_in_unlabelled * self.unsup_batch_size)
 
     @property
     def resolved_sup_seed(self):

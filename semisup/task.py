@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -23,15 +24,25 @@ class ImageData(TaskData):
         evaluation: images and labels that evaluations measure on.
         class_names: names of the classes, in the order of the labels.
         image_shape: (height, width, channels) of an image.
+        evaluated_rows: places of the evaluated images in the split that they are a part of; None
+            where all are evaluated, or where images are held out.
         train: images and labels of the training split.
         class_pools: for each class, the indices of its labelled images in the training split.
+        unlabelled: images that unlabelled batches are drawn from, or None.
+        others: indices of those of them that are drawn, and have no label in the training.
+        fold: function from the number of a part of a cross-validation, from 1 on, to an `ImageData`
+            of the same images with that part held out.
     """
 
     evaluation: Split
+    evaluated_rows: np.ndarray | None = None
     class_names: tuple
     image_shape: tuple
     train: Split
     class_pools: list
+    unlabelled: Split | None
+    others: np.ndarray
+    fold: Callable
 
     @property
     def error_name(self):
@@ -45,7 +56,7 @@ class SemiSupervised(Task):
     name = "semisup"
     title = "Semi-supervised classification"
     config_class = TrainConfig
-    shown = ("test_error", "validation_error")
+    shown = ("test_error", "validation_error", "training_error")
     record_type = files.ImageRecord
     steered: ClassVar = {
         "walker_weight": ("walker_loss",),
@@ -56,19 +67,20 @@ class SemiSupervised(Task):
     def load_data(self, config, sampler=sampling.VERSION):
         """Load and split the images: see `Task`. Returns an `ImageData`."""
         unlabelled = unlabelled_split(config)
+        # Held-out images stand in for it.
+        tested = set() if config.holds_out else {config.test_split}
         data = load_dataset(
             config.dataset,
             **config.reading,
             cache_dir=config.cache_dir or None,
-            splits=tuple(sorted({"train", unlabelled or "train"})),
-            # Held-out images stand in for it.
-            optional_splits=() if config.validation_samples else ("test",),
+            splits=tuple(sorted({"train", unlabelled or "train", *tested - {"test"}})),
+            optional_splits=tuple(tested),
         )
         composed = compose(
             config,
             data.class_names,
             train=data.splits["train"],
-            evaluation=data.splits.get("test"),
+            evaluation=data.splits.get(config.test_split),
             unlabelled=data.splits[unlabelled] if unlabelled else None,
             sampler=sampler,
             layout=data.layout,
@@ -114,6 +126,39 @@ class SemiSupervised(Task):
         """Say how large the error is: see `Task`."""
         name = data.error_name
         return f"{name.replace('_', ' ').capitalize()} {100 * measured[name]:.2f} %"
+
+    def conclude(self, run, config, predictor, data):
+        """Keep the logits of images that a cross-validation held out: see `Task`."""
+        from semisup.run import cross_validation
+
+        if config.fold:
+            held_out = data.evaluation
+            logits, _ = predictor.outputs(held_out.images)
+            indices = data.record["held_out_indices"]
+            cross_validation.keep_held_out(run, indices, held_out.labels, logits)
+        elif predictor.features is not None and not (config.holds_out or config.cross_validate):
+            self.calibrate(run, config, predictor, data)
+
+    def calibrate(self, run, config, predictor, data):
+        """Calibrate a head on a frozen network, whose labels are all trained on.
+
+        Args:
+            run: see `conclude`.
+            config: see `conclude`.
+            predictor: see `conclude`; it has features.
+            data: see `conclude`.
+        """
+        from semisup.run import calibration
+
+        if data.unlabelled is None:
+            return
+        labelled = np.concatenate(data.class_pools)
+        # Of whole splits, whose features are known.
+        features = predictor.features.plain(data.train.images)[labelled]
+        logits = predictor.outputs(data.unlabelled.images)[0][data.others]
+        calibration.calibrate_by_features(
+            run, config.max_steps, features, data.train.labels[labelled], logits, config.seed
+        )
 
     def unlabelled_images(self, config):
         """Return data set and split of the unlabelled images: see `Task`."""
@@ -173,6 +218,7 @@ def unlabelled_notes(config, data, labelled=True):
 @rephrased(
     per_class="--sup_per_class={value}: {reason}",
     count="--validation_samples={value}: {reason}",
+    parts="--cross_validate={value}: {reason}",
     samples="--unsup_samples={value}: {reason}",
 )
 def compose(
@@ -192,7 +238,9 @@ def compose(
         config: a `TrainConfig`.
         class_names: names of the classes, in the order of the labels.
         train: `Split` that labelled images are drawn from, and held out for validation.
-        evaluation: `Split` that the error is measured on, or None where images are held out.
+        evaluation: `Split` that the error is measured on, or None where images are held out. If it
+            is `train`, the error is measured on the images that keep no label. With a
+            cross-validation, the labelled images stand in for one without labels.
         unlabelled: `Split` that unlabelled images are drawn from, or None to train on the labels
             alone. Its labels are not read. If it is `train`, held-out images are not drawn.
         image_shape: (height, width, channels) that the network takes; by default that of `train`.
@@ -213,12 +261,13 @@ def compose(
     image_shape = tuple(image_shape or train.images.shape[1:])
     if train.labels is None:
         raise UserError("the images to train on have no labels")
-    if not config.validation_samples and not is_labelled(evaluation):
+    if not (config.holds_out or config.cross_validate or is_labelled(evaluation)):
         raise UserError(
             "there are no labelled test images to measure the error on: give --validation_samples, "
-            "to measure it on held-out training images" + (f"; {layout}" if layout else "")
+            "to measure it on held-out training images, or --cross_validate"
+            + (f"; {layout}" if layout else "")
         )
-    usable = np.arange(len(train.labels))
+    usable, evaluated_on, held_out = np.arange(len(train.labels)), "test images", None
     if config.validation_samples:
         samples, seed = config.validation_samples, config.resolved_sup_seed
         if sampler == 1:
@@ -227,17 +276,49 @@ def compose(
             )
         else:
             usable, held_out = labelled_subset.hold_out(train.labels, samples, class_names, seed)
-        evaluation = Split(train.images[held_out], train.labels[held_out])
     chosen = labelled_subset.choose_labelled(
         train.labels[usable], config.sup_per_class, class_names, config.resolved_sup_seed
     )
     class_pools = [usable[members] for members in chosen]
-    pool = None
+    if config.cross_validate:
+        remaining, part = labelled_subset.hold_out_part(
+            class_pools,
+            config.cross_validate,
+            max(config.fold - 1, 0),
+            class_names,
+            config.resolved_sup_seed,
+        )
+        if config.fold:
+            class_pools, held_out = remaining, part
+    evaluated_rows = None
+    if held_out is not None:
+        evaluated_on = "validation images"
+        evaluation = Split(train.images[held_out], train.labels[held_out])
+    elif evaluation is train:
+        evaluated_rows = np.setdiff1d(usable, np.concatenate(class_pools))
+        if not len(evaluated_rows):
+            raise UserError(
+                "all training images keep their labels, so none is left to measure the error on: "
+                "give a smaller --sup_per_class, or --validation_samples"
+            )
+        evaluation = Split(train.images[evaluated_rows], train.labels[evaluated_rows])
+    elif not is_labelled(evaluation):
+        evaluated_on, seen = "training images", np.concatenate(class_pools)
+        evaluation = Split(train.images[seen], train.labels[seen])
+    pool, others = None, np.zeros(0, np.int64)
     if unlabelled is not None:
         same = unlabelled is train
         members = usable if same else np.arange(len(unlabelled.images))
         samples = labelled_subset.choose_pool(len(members), config.unsup_samples, config.seed)
         pool = members[samples]
+        others = np.setdiff1d(pool, np.concatenate(class_pools)) if same else pool
+        ours, theirs = train.images.shape[1:], unlabelled.images.shape[1:]
+        if config.labelled_in_unlabelled and ours != theirs:
+            raise UserError(
+                f"--labelled_in_unlabelled={config.labelled_in_unlabelled}: labelled images of "
+                f"{ours} and unlabelled ones of {theirs} (height, width, channels) don't fit into "
+                "a batch; --new_size makes them equally large"
+            )
 
     @functools.cache
     def sources(inputs):
@@ -253,33 +334,58 @@ def compose(
             given = given + (theirs.mean(axis=0) - ours.mean(axis=0))
         return sampling.source(given), sampling.source(others)
 
+    def unlabelled_batches(first_step, train_source, unlabelled_source):
+        seed, labelled = config.seed, config.labelled_among_unlabelled
+        others = sampling.unlabelled_batches(
+            unlabelled_source, pool, config.unsup_batch_size - labelled, seed, first_step
+        )
+        if not labelled:
+            return others
+        stream = sampling.AMONG_UNLABELLED
+        members = np.concatenate(class_pools)
+        return sampling.joined(
+            others,
+            sampling.unlabelled_batches(train_source, members, labelled, seed, first_step, stream),
+        )
+
     def batches(first_step, inputs=sampling.images_themselves):
-        train_source, unlabelled_source = sources(inputs)
+        given = sources(inputs)
         return sampling.training_batches(
             sampling.labelled_batches(
-                train_source, class_pools, config.sup_per_batch, config.seed, first_step
+                given[0], class_pools, config.sup_per_batch, config.seed, first_step
             ),
-            None
-            if pool is None
-            else sampling.unlabelled_batches(
-                unlabelled_source, pool, config.unsup_batch_size, config.seed, first_step
-            ),
+            None if pool is None else unlabelled_batches(first_step, *given),
         )
 
     return ImageData(
         batches=batches,
         evaluation=evaluation,
-        evaluated_on="validation images" if config.validation_samples else "test images",
+        evaluated_rows=evaluated_rows,
+        evaluated_on=evaluated_on,
         class_names=class_names,
         image_shape=image_shape,
         train=train,
         class_pools=class_pools,
+        unlabelled=unlabelled,
+        others=others,
+        fold=lambda number: compose(
+            dataclasses.replace(config, fold=number),
+            class_names,
+            train,
+            evaluation,
+            unlabelled,
+            image_shape,
+            layout,
+            sampler,
+            match_means,
+        ),
         evaluated_examples=len(evaluation.labels),
         measured={"evaluation": evaluation},
         record={
             "class_names": list(class_names),
             "image_shape": list(image_shape),
             "labelled_indices": np.concatenate(class_pools).tolist(),
+            **({"held_out_indices": held_out.tolist()} if config.fold else {}),
             "unlabelled_images": 0 if pool is None else len(pool),
             "train_fingerprint": fingerprint(train),
             "unlabelled_fingerprint": None

@@ -34,7 +34,7 @@ def train(config, task):
         task: name of the task, imported only when something heavy may be.
 
     Returns:
-        Exit status: see `training.train`.
+        Exit status: see `cross_validation.train`.
     """
     from semisup.cli import terminal
 
@@ -44,10 +44,10 @@ def train(config, task):
 
         print(architectures.describe())
         return 0
-    from semisup.run import training
+    from semisup.run import cross_validation
     from semisup.run.task import task_named
 
-    return training.train(config, task_named(task))
+    return cross_validation.train(config, task_named(task))
 
 
 def _train(config):

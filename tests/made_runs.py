@@ -53,7 +53,7 @@ def make_run(folder, name, task, **settings):
     model.classifier.set_weights([4 * np.eye(3)[:, channels], np.zeros(len(channels))])
     run = RunDirectory(config.logdir)
     run.begin(config, task.name, False)
-    run.keep_network(config)
+    run.keep_network(config, model.network)
     run.write_json("data.json", data.record)
     checkpoints.save(model, run.checkpoints, 0, 1)
     return run

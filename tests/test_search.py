@@ -199,7 +199,7 @@ def test_values_that_are_allowed_only_together_are_accepted(searching):
 @pytest.mark.parametrize(
     ("fixed", "message"),
     [
-        (FIXED[:2], r"give --validation_samples=N after --.*never on test images"),
+        (FIXED[:2], r"give --validation_samples=N or --cross_validate=K .*never on test images"),
         ((*FIXED, "--visit_wieght=1"), "Unknown command line flag 'visit_wieght'"),
         ((*FIXED, "--recipe=mnist_10"), "did you mean mnist_100?"),
         ((*FIXED, "--visit_weight=1"), "--visit_weight=1 is given after --, but the search varies"),
@@ -346,6 +346,35 @@ def test_adaptations_are_searched_too(searching, folder):
     assert searching(trainer, task="domain_adaptation", **settings) == 0
     assert trainer.started[0].config.target_dataset == "optdigits"
     assert trainer.started[0].config.validation_samples == 500
+
+
+def test_trials_are_chosen_by_the_cross_validated_error_where_that_is_asked_for(searching, folder):
+    def cross_validate(training):
+        if training.step == 30:
+            error = 0.9 - training.config.learning_rate
+            training.run.write_json("cross_validation.json", cross_validation(40, error))
+
+    fixed = (*FIXED[:2], "--cross_validate=3")
+    assert searching(Trainer(at=cross_validate), trials=2, fixed=fixed) == 0
+    for trial in recorded(folder):
+        assert trial.value == 0.9 - trial.params["learning_rate"]
+    with pytest.raises(UserError, match=r"--cross_validate=2 \(the search has 3\)"):
+        searching(trials=2, fixed=(*FIXED[:2], "--cross_validate=2"))
+    with pytest.raises(UserError, match="--cross_validate=3 has no error before the end"):
+        searching(trials=2, fixed=fixed, prune=True)
+
+
+def cross_validation(step, error):
+    return {
+        "step": step,
+        "folds": 3,
+        "images": 30,
+        "error": error,
+        "accuracy": [1 - error] * 3,
+        "mean_accuracy": 1 - error,
+        "deviation": 0.0,
+        "settings": {},
+    }
 
 
 def test_as_many_trainings_run_at_a_time_as_asked_for(searching):

@@ -13,7 +13,8 @@ PROGRAM = "search"
 SUMMARY = """Searches hyper-parameters at random (thesis section 2.3): trains with each of --trials
 sets of values, and compares the errors at the last step. They are measured on --validation_samples
 training images that are held out, never on test images; of an adaptation, on images held out of
-the source, since the labels of the target are not to be looked at.
+the source, since the labels of the target are not to be looked at. With few labels, give
+--cross_validate=K instead: each label is held out once, and a trial takes K + 1 trainings.
 
     python -m scripts.search --space=space.toml --folder=searches/mnist --trials=20 -- \\
       --recipe=mnist_100 --max_steps=1000 --validation_samples=5000
@@ -152,6 +153,11 @@ def _search(config, fixed, options):
         raise UserError(
             f"--eval_interval={example.eval_interval} is not before "
             f"--max_steps={example.max_steps}: --prune would have no error to decide by; lower it"
+        )
+    if config.prune and example.cross_validate:
+        raise UserError(
+            f"--cross_validate={example.cross_validate} has no error before the end of a trial by "
+            "which --prune could decide; leave one of them out"
         )
     folder = folders.SearchFolder(config.folder, config.storage)
     description = folder.begin(config.task, space, fixed, example)

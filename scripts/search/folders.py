@@ -157,9 +157,13 @@ class SearchFolder:
             differences = [f"--task={task} (the search has {saved['task']})"]
         elif not differences:
             differences = config.differences(saved["settings"])
-            max_steps = saved["settings"].get("max_steps")
-            if config.max_steps != max_steps:
-                differences.append(f"--max_steps={config.max_steps} (the run has {max_steps})")
+            # A training may go on with others of these, a search may not.
+            before = {"cross_validate": 0, **saved["settings"]}
+            differences += [
+                f"--{name}={getattr(config, name)} (the run has {before.get(name)})"
+                for name in ("max_steps", "cross_validate")
+                if getattr(config, name) != before.get(name)
+            ]
         if _backend() != saved["backend"]:
             differences.append(f"{BACKEND}={_backend()} (the search has {saved['backend']})")
         if differences:

@@ -64,7 +64,8 @@ def _table(folder, trials, names):
         (
             trial.number,
             _state(folder, trial),
-            trial.intermediate_values.get(trial.last_step),
+            # A cross-validation has an error at its end alone.
+            trial.intermediate_values.get(trial.last_step, trial.value),
             trial.last_step or 0,
             *map(trial.params.get, names),
             *map(trial.user_attrs.get, (SECONDS, FAILURE)),

@@ -38,6 +38,8 @@ _NOT_VARIED = {
     "target_dataset": _OTHER_IMAGES,
     "target_only": _OTHER_IMAGES,
     "validation_samples": _OTHER_IMAGES,
+    "cross_validate": _OTHER_IMAGES,
+    "fold": _OTHER_IMAGES,
     "sup_seed": _OTHER_IMAGES,
     "logdir": _OWN_FOLDER,
     "overwrite": _LOSES_TRIALS,
@@ -219,10 +221,10 @@ def check(space, fixed, task):
     for name, reason in _NOT_FIXED.items():
         if getattr(config, name):
             raise UserError(f"leave --{name} out of the flags after --: {reason}")
-    if not config.validation_samples:
+    if not (config.holds_out or config.cross_validate):
         raise UserError(
-            "give --validation_samples=N after --: a search chooses by the error on held-out "
-            "training images, never on test images"
+            "give --validation_samples=N or --cross_validate=K after --: a search chooses by the "
+            "error on held-out training images, never on test images"
         )
     if "seed" in names and config.sup_seed < 0:
         raise UserError(

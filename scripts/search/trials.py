@@ -207,11 +207,10 @@ class Searcher:
         process = self.start(command, log, lock)
         is_pruned = self._follow(trial, run, process)
         status = process.returncode
-        results = run.read_results() if status == 0 else None
-        measured = (results or {}).get("step"), (results or {}).get("evaluated_on")
-        if measured == (self.max_steps, EVALUATED_ON):
-            trial.set_user_attr(SECONDS, results["wall_time_seconds"])
-            return results[ERROR]
+        error = self._error(run) if status == 0 else None
+        if error is not None:
+            trial.set_user_attr(SECONDS, run.read_results()["wall_time_seconds"])
+            return error
         if status in _STOPPED and is_pruned:
             raise optuna.TrialPruned
         if status in _STOPPED:
@@ -221,6 +220,15 @@ class Searcher:
             raise _CutOff
         trial.set_user_attr(FAILURE, f"exit status {status}: {last_line(log, earlier_output)}")
         raise _Failed
+
+    def _error(self, run):
+        """Return the error of a complete training on held-out images, or None if it has none."""
+        cross_validated = run.read_json("cross_validation.json")
+        if cross_validated is not None:
+            return cross_validated["error"] if cross_validated["step"] == self.max_steps else None
+        results = run.read_results() or {}
+        measured = results.get("step"), results.get("evaluated_on")
+        return results[ERROR] if measured == (self.max_steps, EVALUATED_ON) else None
 
     def _follow(self, trial, run, process):
         """Report the errors of a training until it ends; return whether it was pruned."""

@@ -1,9 +1,9 @@
 """Networks from images to embeddings, by name.
 
-The authors' own networks, every network of `keras.applications`, and models saved as `.keras`
-files. A network takes images (n, height, width, channels) with pixels in [0, 255], normalises them
-in float32 and returns embeddings (n, d) in the compute type of the dtype policy. The layer that
-maps embeddings to logits is not part of it.
+The authors' own networks, every network of `keras.applications`, models saved as `.keras` files,
+and presets of Keras Hub. A network takes images (n, height, width, channels) with pixels in
+[0, 255], normalises them in float32 and returns embeddings (n, d) in the compute type of the dtype
+policy. The layer that maps embeddings to logits is not part of it.
 """
 
 import difflib
@@ -12,8 +12,16 @@ import textwrap
 
 import keras
 
-from semisup.architectures import applications, convolutional, residual, saved_models, transfer
+from semisup.architectures import (
+    applications,
+    convolutional,
+    hub,
+    residual,
+    saved_models,
+    transfer,
+)
 from semisup.architectures.common import half_squares
+from semisup.cli import architecture_names
 from semisup.errors import ArgumentError, UserError
 
 NETWORKS = {**convolutional.NETWORKS, **residual.NETWORKS}
@@ -41,17 +49,17 @@ def build(
         name: `mnist_model`, `mnist_model_dropout`, `svhn_model`, `stl10_model`, `dann_model`,
             `resnet_cifar_model` or `resnet_stl10_model`; a network of `keras.applications`, such
             as `MobileNetV2`, on which global average pooling and a linear embedding are put; both
-            in upper or lower case; or the path of a `.keras` file with a model from images to
-            embeddings.
+            in upper or lower case; the path of a `.keras` file with a model from images to
+            embeddings; or `keras_hub:PRESET`, a backbone of Keras Hub.
         input_shape: (height, width, channels) of the images.
         embedding_size: width of the embeddings. For a `.keras` file, whose width is its own, either
             that or the default.
         normalization: layer that normalises the images; None: the architecture's own, and nothing
             in front of a `.keras` file.
         l2_weight: weight of half the sum of squares of all kernels; None: the architecture's own,
-            which is 0 for `keras.applications`, and what a `.keras` file says.
+            which is 0 for `keras.applications`, and what a `.keras` file or a preset says.
         pretrained: whether a network of `keras.applications` starts from its ImageNet weights; a
-            `.keras` file has its own in any case.
+            `.keras` file and a preset have their own in any case.
         num_blocks: blocks in each stage of a `resnet_..._model`, 1 or more; None: the network's.
         dropout: rate of the dropout of a `resnet_..._model` or `mnist_model_dropout`, in [0, 1);
             None: the network's.
@@ -67,15 +75,14 @@ def build(
         ValueError: if the name is unknown, the images don't fit the network, `num_blocks` or
             `dropout` is given to a network that has no such setting, or out of its range, or more
             layers are to be trained than there are.
-        UserError: if a file cannot be read, is no such model or does not take such images, or if
-            weights cannot be downloaded.
+        UserError: if a file or preset cannot be read, is no such model or does not take such
+            images, or if weights cannot be downloaded.
     """
     input_shape = tuple(input_shape)
     if trainable != transfer.ALL and head_units is None:
         head_units = transfer.DEFAULT_UNITS
     has_head = head_units is not None
-    known = None if name.endswith(".keras") else _known_name(name)
-    # A file has its own weights.
+    known = None if architecture_names.brings_weights(name) else _known_name(name)
     if pretrained and known in NETWORKS:
         raise ArgumentError(
             "pretrained", True, f"it is for networks of keras.applications; {name} is none of them"
@@ -85,11 +92,14 @@ def build(
         model = NETWORKS[known].build(
             known, input_shape, embedding_size, normalization, l2_weight, **settings
         )
-    elif known is None:
+    elif architecture_names.is_file(name):
         model = _load(name, input_shape, None if has_head else embedding_size, normalization)
     else:
         width = None if has_head else embedding_size
-        model = applications.build(known, input_shape, width, normalization, pretrained)
+        if known is None:
+            model = hub.build(name, input_shape, width, normalization)
+        else:
+            model = applications.build(known, input_shape, width, normalization, pretrained)
     if has_head:
         try:
             model = transfer.with_head(model, embedding_size, head_units, trainable)
@@ -108,7 +118,11 @@ def describe():
     lines += textwrap.wrap(
         ", ".join(applications.names()), 98, initial_indent="  ", subsequent_indent="  "
     )
-    lines += ["", "Or the path of a .keras file with a model from images to embeddings."]
+    lines += [
+        "",
+        "Or the path of a .keras file with a model from images to embeddings, or keras_hub:PRESET,",
+        "a backbone of Keras Hub by its name, or its folder, with its weights.",
+    ]
     return "\n".join(lines)
 
 
@@ -135,7 +149,7 @@ def _known_name(name):
         "name",
         name,
         f"there is no such network; did you mean {', '.join(known[match] for match in near)}? A "
-        "saved model ends in .keras",
+        "saved model ends in .keras, a preset of Keras Hub begins with keras_hub:",
     )
 
 

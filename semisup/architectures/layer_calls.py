@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import keras
 
+from semisup.architectures import hub
+
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
 
@@ -37,7 +39,8 @@ def run(network, inputs, call):
     Args:
         network: a functional or sequential Keras model with one input.
         inputs: tensor that it takes.
-        call: function of a layer, which is never a nested functional model, and of the positional
+        call: function of a layer, which is a nested functional model only if it is a backbone of
+            Keras Hub, whose layers cannot do without it, and of the positional
             and the named arguments of its call, a tuple and a dictionary, that returns the outputs.
             Runs make their calls in the same order.
 
@@ -46,7 +49,7 @@ def run(network, inputs, call):
     """
 
     def visit(layer, *arguments, **options):
-        if is_functional(layer):
+        if is_functional(layer) and hub.package_of(type(layer)) != hub.PACKAGE:
             return run(layer, arguments[0], call)
         return call(layer, arguments, options)
 

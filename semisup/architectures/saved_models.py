@@ -11,6 +11,7 @@ import zipfile
 
 import keras
 
+from semisup.architectures import hub
 from semisup.errors import UserError, first_line, shown
 from semisup.opening import open_regular
 
@@ -43,6 +44,7 @@ def load(path, **options):
     except Exception as error:
         # A damaged file can raise nearly anything.
         raise _unreadable(path, error) from None
+    hub.import_for(path)
     parts = list(_parts(config))
     missing = list(dict.fromkeys(filter(None, map(_missing, parts))))
     if missing:

@@ -121,6 +121,11 @@ def backbone_of(network: keras.Model) -> keras.Model:
     return network.layers[1]
 
 
+def without_head(network: Any) -> Any:
+    """Return what is below the head of a network, or a network that has none."""
+    return backbone_of(network) if has_head(network) else network
+
+
 def parts(network: Any) -> Parts | None:
     """Return the parts of a network of which only the head is trained, or None for another."""
     if not has_head(network) or backbone_of(network).trainable_variables:

@@ -8,7 +8,7 @@ import math
 import os
 from typing import ClassVar
 
-from semisup.cli import choices, dataset_names, transfer
+from semisup.cli import architecture_names, choices, dataset_names, transfer
 from semisup.cli.dataset_names import file_name, is_folder, whole_path
 from semisup.cli.options import check, option, value_before
 from semisup.errors import UserError, shown
@@ -73,7 +73,8 @@ class RunConfig:
     architecture: str = option(
         "mnist_model",
         "Network",
-        "Network by name, any keras.applications network, or a .keras file; help: list them.",
+        "Network by name, any keras.applications network, a .keras file, or keras_hub:PRESET, a "
+        "backbone of Keras Hub; help: list them.",
     )
     emb_size: int = option(128, "Network", "Width of the embeddings.", least=1, most=65_536)
     normalization: str = option(
@@ -282,8 +283,8 @@ class RunConfig:
             value = dataset_names.resolved(getattr(self, name), name, self.resolved_data_dir)
             object.__setattr__(self, name, value)
         self._resolve_fit()
-        if self.architecture.endswith(".keras"):
-            object.__setattr__(self, "architecture", os.path.expanduser(self.architecture))
+        architecture = architecture_names.resolved(self.architecture)
+        object.__setattr__(self, "architecture", architecture)
         object.__setattr__(self, "live_config", os.path.expanduser(self.live_config))
         if self.initial_run:
             object.__setattr__(self, "initial_run", whole_path(self.initial_run))
@@ -294,7 +295,7 @@ class RunConfig:
                 f"--minimum_learning_rate={self.minimum_learning_rate} is above "
                 f"--learning_rate={self.learning_rate}"
             )
-        if self.architecture.endswith(".keras") and self.precision != "float32":
+        if architecture_names.brings_weights(architecture) and self.precision != "float32":
             raise UserError(
                 f"--precision={self.precision} does not reach the layers of {self.architecture}, "
                 "which keep the precision that they were saved with"

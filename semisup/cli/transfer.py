@@ -3,6 +3,7 @@
 Nothing here imports Keras.
 """
 
+from semisup.cli import architecture_names
 from semisup.cli.options import option
 from semisup.errors import UserError
 
@@ -68,11 +69,12 @@ def check(config):
             f"--trainable={trained}: give all, head, or the number of the network's last layers to "
             "train"
         )
-    learnt = config.pretrained or config.initial_run or config.architecture.endswith(".keras")
-    if trained != "all" and not learnt:
+    is_saved = architecture_names.brings_weights(config.architecture)
+    if trained != "all" and not (config.pretrained or config.initial_run or is_saved):
         raise UserError(
-            f"--trainable={trained} keeps weights that have learnt nothing: give a .keras file as "
-            "--architecture, a network of keras.applications with --pretrained, or --initial_run"
+            f"--trainable={trained} keeps weights that have learnt nothing: give a .keras file or "
+            "keras_hub:PRESET as --architecture, a network of keras.applications with "
+            "--pretrained, or --initial_run"
         )
     if config.feature_views and trained != "head":
         raise UserError(

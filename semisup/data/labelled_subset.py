@@ -43,6 +43,41 @@ def choose_labelled(labels, per_class, class_names, seed):
     return chosen
 
 
+def hold_out_part(pools, parts, number, class_names, seed):
+    """Hold out one of several parts of the labelled images, a share of every class.
+
+    Each image is in one part. The parts differ by one image at most, and so do their shares of a
+    class.
+
+    Args:
+        pools: for each class, the indices of its labelled images.
+        parts: number of parts, at least 2.
+        number: which one is held out, from 0 on.
+        class_names: names of the classes.
+        seed: seed of the division.
+
+    Returns:
+        A list with, for each class, the sorted indices (int64 array) of the images that are left,
+        and the sorted indices of those that are held out.
+
+    Raises:
+        ValueError: if a class has fewer images than there are parts.
+    """
+    fewest, name = min((len(pool), name) for pool, name in zip(pools, class_names, strict=True))
+    if fewest < parts:
+        most = f"give at most {fewest}" if fewest > 1 else "it takes at least 2 of each class"
+        raise ArgumentError("parts", parts, f"class {name} has {fewest} labelled images; {most}")
+    generator = np.random.default_rng([seed, 0xF01D])
+    starts = np.cumsum([0, *map(len, pools[:-1])])
+    kept, held_out = [], []
+    for start, pool in zip(starts, pools, strict=True):
+        shuffled = generator.permutation(pool)
+        chosen = (start + np.arange(len(pool))) % parts == number
+        kept.append(np.sort(shuffled[~chosen]))
+        held_out.append(shuffled[chosen])
+    return kept, np.sort(np.concatenate(held_out))
+
+
 def members_of(labels, num_classes):
     """Sort images by their classes.
 

@@ -13,8 +13,9 @@ import numpy as np
 VERSION = 2
 """Raised whenever a seed gives other batches, or holds out other images; 1 was not recorded."""
 
-UNLABELLED, LABELLED = 0, 1
-"""Streams of the unlabelled pool and of the first class."""
+UNLABELLED, LABELLED, AMONG_UNLABELLED = 0, 1, 1 << 32
+"""Streams of the unlabelled pool, of the first class, and of labelled images among unlabelled ones.
+"""
 _BLOCK = 8
 """Steps whose indices a pipeline computes at a time: a call from TensorFlow costs more than one."""
 
@@ -214,8 +215,8 @@ def labelled_batches(images, class_pools, per_class, seed, first_step=0):
     return indices.map(lambda chosen: (gather(images, chosen), labels))
 
 
-def unlabelled_batches(images, pool, size, seed, first_step=0):
-    """Make endless batches of unlabelled images.
+def unlabelled_batches(images, pool, size, seed, first_step=0, stream=UNLABELLED):
+    """Make endless batches of images without labels.
 
     Args:
         images: what `source` returned for (n, height, width, channels) uint8 images.
@@ -223,12 +224,25 @@ def unlabelled_batches(images, pool, size, seed, first_step=0):
         size: images in a batch.
         seed: seed of the training.
         first_step: step of the first batch.
+        stream: see `Sampler`.
 
     Returns:
         A `tf.data.Dataset` of (size, height, width, channels) uint8 tensors.
     """
-    indices = Sampler([pool], size, seed, UNLABELLED).batches(first_step)
+    indices = Sampler([pool], size, seed, stream).batches(first_step)
     return indices.map(lambda chosen: gather(images, chosen))
+
+
+def joined(batches, others):
+    """Append the examples of batches to those of others, for every step.
+
+    Args:
+        batches: `tf.data.Dataset` of tensors.
+        others: the same, of examples of the same shape and type.
+    """
+    import tensorflow as tf
+
+    return tf.data.Dataset.zip(batches, others).map(lambda *parts: tf.concat(parts, axis=0))
 
 
 def training_batches(labelled, unlabelled=None):

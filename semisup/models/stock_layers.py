@@ -1,9 +1,12 @@
-"""A trained model as stock Keras layers alone, which any program with Keras can load."""
+"""A trained model as stock Keras layers alone, which any program with Keras can load.
+
+Layers of Keras Hub count as stock, too: programs that import that package load them.
+"""
 
 import keras
 import numpy as np
 
-from semisup.architectures import layer_calls
+from semisup.architectures import hub, layer_calls
 from semisup.architectures.applications import ApplicationPreprocessing
 from semisup.architectures.normalization import ImageStandardization, Standardization
 from semisup.errors import ArgumentError
@@ -26,7 +29,7 @@ def stock_model(model, temperature=1.0):
 
     Raises:
         ArgumentError: if the network's calls are not known, or it has layers that are neither
-            Keras' own nor ours.
+            Keras' own, nor Keras Hub's, nor ours.
     """
     if not layer_calls.is_functional(model.network) or len(model.network.inputs) != 1:
         raise ArgumentError(
@@ -42,6 +45,12 @@ def stock_model(model, temperature=1.0):
     result = keras.Model(images, probabilities, name=model.name)
     copies.copy_weights()
     return result
+
+
+def hub_layers(model):
+    """Return the names of the classes of Keras Hub that a model needs to be loaded, sorted."""
+    classes = hub.classes_of(model)
+    return sorted(kind.__name__ for kind in classes if hub.package_of(kind) == hub.PACKAGE)
 
 
 def _fitted(model, images):
@@ -133,7 +142,7 @@ class _Copies:
 
 
 def _foreign_layers(layer):
-    """Return the names of classes that are not Keras' own, of a layer and its parts."""
-    parts = layer._flatten_layers() if isinstance(layer, keras.layers.Layer) else [layer]
-    found = {type(part) for part in parts}
-    return sorted(part.__name__ for part in found if part.__module__.partition(".")[0] != "keras")
+    """Return the names of classes that are not stock, of a layer and its parts."""
+    stock = ("keras", hub.PACKAGE)
+    classes = hub.classes_of(layer)
+    return sorted(kind.__name__ for kind in classes if hub.package_of(kind) not in stock)

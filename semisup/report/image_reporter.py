@@ -10,7 +10,7 @@ from semisup.data import folders
 from semisup.names import printable
 from semisup.report import uncertainty
 from semisup.report.reporting import Reporter
-from semisup.run import calibration, loading
+from semisup.run import calibration, cross_validation, loading
 
 _logger = logging.getLogger(__name__)
 
@@ -39,6 +39,11 @@ class ImageReporter(Reporter):
     def measure(self):
         """Measure the model, and how sure it is if that was asked for: see `Reporter`."""
         content = self.measure_images()
+        found = self.run.read_json("cross_validation.json")
+        if found is not None and found["step"] == loading.step_of(self.model):
+            content["cross_validation"] = {
+                name: part for name, part in found.items() if name not in ("step", "settings")
+            }
         if self.dropout_predictor is not None:
             content["mc_dropout"] = self._measure_uncertainty()
         return content
@@ -75,17 +80,20 @@ class ImageReporter(Reporter):
 
     def evaluated(self):
         """Return data set and split of the evaluated images; None for a held-out split."""
-        return self.config.dataset, None if self.config.validation_samples else "test"
+        is_tested = self.data.evaluated_on == "test images"
+        return self.config.dataset, self.config.test_split if is_tested else None
 
     @functools.cached_property
     def image_names(self):
         """What the evaluated images are called: the files of a folder, else their places."""
         dataset, split = self.evaluated()
+        rows = self.data.evaluated_rows
         if split and is_folder(dataset):
-            return folders.image_paths(
+            paths = folders.image_paths(
                 dataset.removeprefix(FOLDER), split, skip_broken=self.config.skip_broken
             )
-        return range(len(self.data.evaluation.images))
+            return paths if rows is None else [paths[row] for row in rows]
+        return range(len(self.data.evaluation.images)) if rows is None else rows
 
     def mistakes(self, predicted):
         """Return which images are given a wrong class.
@@ -105,11 +113,13 @@ class ImageReporter(Reporter):
         """
         evaluated = self.data.evaluation
         logits, _ = self.predictor.outputs(evaluated.images)
-        if self.config.validation_samples:
-            step = loading.step_of(self.model)
+        step = loading.step_of(self.model)
+        if self.config.holds_out:
             self.calibration = calibration.calibrate(
                 self.run, step, logits, evaluated.labels, self.data.evaluated_on
             )
+        else:
+            self.calibration = calibration.read(self.run, step) or calibration.Calibration()
         self.write_predictions(logits)
         return self._metrics(logits, evaluated.labels)
 
@@ -167,7 +177,13 @@ class ImageReporter(Reporter):
 
     def text(self, content):
         """Return the text to print: see `scalars`."""
-        return f"step {content['step']}: {table(content)}\n{self.where()}"
+        lines = [f"step {content['step']}: {table(content)}", self.where()]
+        return "\n".join([*lines, *self.cross_validated(content)])
+
+    def cross_validated(self, content):
+        """Return lines on the run's cross-validation, if it has one: see `text`."""
+        found = content.get("cross_validation")
+        return [] if found is None else ["", cross_validation.describe(found)]
 
     def where(self):
         """Return a line that says where the prediction of each image is."""

@@ -16,6 +16,8 @@ OUTCOMES = (
     "results.json",
     "evaluation.json",
     "calibration.json",
+    "cross_validation.json",
+    "held_out.json",
     "evaluations",
     "predictions.csv",
     "assignments.csv",
@@ -32,6 +34,7 @@ PARTS = (
     "data.json",
     "network.keras",
     "checkpoints",
+    "folds",
     "train",
     "eval",
     "layers",
@@ -40,10 +43,14 @@ PARTS = (
 )
 """All files and folders of a run, in the order in which they are deleted."""
 
+LOCK = ".lock"
+"""The file whose lock a training holds."""
+
 EVENTS = re.compile(r"events\.out\.tfevents\..+")
 _PROJECTOR = r"embeddings\.tsv|classes\.tsv|sprite\.png|projector_config\.pbtxt"
 _TENSORBOARD = re.compile(rf"{EVENTS.pattern}|{_PROJECTOR}")
 _FOLDERS = {
+    "folds": re.compile(r"\d+_of_\d+"),
     "checkpoints": re.compile(r"step_\d{8,}\.npz(\.damaged\d*)?"),
     "train": _TENSORBOARD,
     "eval": _TENSORBOARD,
@@ -103,7 +110,8 @@ def remove(path, parts=PARTS):
             os.remove(file)
         folder = os.path.join(path, part)
         if _is_plain_folder(folder) and not strangers:
-            os.rmdir(folder)
+            for empty, _, _ in os.walk(folder, topdown=False):
+                os.rmdir(empty)
 
 
 def remove_leftovers(path):
@@ -131,7 +139,20 @@ def _sorted_out(path, parts):
         else:
             for name in sorted(os.listdir(whole)):
                 file = os.path.join(whole, name)
+                if part == "folds" and _FOLDERS[part].fullmatch(name) and _is_plain_folder(file):
+                    for found, more in zip((files, strangers), _of_fold(file), strict=True):
+                        found += more
+                    continue
                 (files if _is_owned(part, name, file) else strangers).append(file)
+    return files, strangers
+
+
+def _of_fold(path):
+    """Return what `_sorted_out` does of a directory that is wholly a run's, with its lock."""
+    known = (*PARTS, LOCK)
+    files, strangers = _sorted_out(path, known)
+    for name in sorted(set(os.listdir(path)) - set(known)):
+        (files if replacing.is_temporary(name) else strangers).append(os.path.join(path, name))
     return files, strangers
 
 

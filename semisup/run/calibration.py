@@ -24,6 +24,10 @@ BINS = 15
 _LIMITS = (0.01, 100.0)
 """The least and the greatest temperature."""
 
+_PARTS = 5
+_FEWEST = 30
+"""Images without labels, at least, whose confidence is matched."""
+
 
 class CalibrationFile(TypedDict):
     """`calibration.json`."""
@@ -34,6 +38,7 @@ class CalibrationFile(TypedDict):
     images: NotRequired[Count]
     expected_calibration_error: NotRequired[Fraction]
     uncalibrated_error: NotRequired[Fraction]
+    expected_accuracy: NotRequired[Fraction]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +118,31 @@ def fit_temperature(logits, labels):
     return float(np.exp(found.x))
 
 
+def match_confidence(logits, accuracy):
+    """Find the temperature at which the mean confidence is an accuracy that is known otherwise.
+
+    Args:
+        logits: (n, classes) float, of images whose labels need not be known.
+        accuracy: share of right predictions that is expected of them.
+
+    Returns:
+        Float in [0.01, 100]; 1 where there is no image.
+    """
+    from scipy.optimize import brentq
+
+    if not len(logits):
+        return 1.0
+
+    def excess(logarithm):
+        return Calibration(np.exp(logarithm)).probabilities(logits).max(axis=1).mean() - accuracy
+
+    low, high = np.log(_LIMITS)
+    # Confidence falls with the temperature, but not to any value.
+    if excess(low) <= 0 or excess(high) >= 0:
+        return _LIMITS[0] if excess(low) <= 0 else _LIMITS[1]
+    return float(np.exp(brentq(excess, low, high, xtol=1e-4)))
+
+
 def metrics(calibration, logits, labels, class_names):
     """Compute the metrics of a classification, and how far its confidence is from its accuracy.
 
@@ -165,6 +195,49 @@ def calibrate(run, step, logits, labels, fitted_on):
         # Who predicts with a run of somebody else's needs only to read it.
         _logger.warning("%s: %s; the temperature is not kept", error.filename, error.strerror)
     return fitted
+
+
+def calibrate_by_features(run, step, features, labels, logits, seed):
+    """Write a temperature into a run that has a frozen network and no held-out labels.
+
+    How right a classifier of the features is, is known of a logistic regression, which takes a
+    moment to cross-validate. The head is taken to be as right, and made as sure on images without
+    labels.
+
+    Args:
+        run: a `RunDirectory`.
+        step: step of the model.
+        features: (l, f) float, of the labelled images.
+        labels: (l,) int.
+        logits: (n, classes) float of the model, of images that it was trained on without labels.
+        seed: seed of the parts of the cross-validation.
+
+    Returns:
+        A `Calibration`; of temperature 1, and not written, where a class has a single label or
+        there are fewer than 30 images without labels.
+    """
+    parts = min(np.bincount(labels).min(), _PARTS)
+    if parts < 2 or len(logits) < _FEWEST:
+        return Calibration()
+    accuracy = _cross_validated_accuracy(features, labels, int(parts), seed)
+    fitted = Calibration(
+        match_confidence(logits, accuracy), f"{len(logits):,} unlabelled images, by their features"
+    )
+    content = {"temperature": fitted.temperature, "step": step, "fitted_on": fitted.fitted_on}
+    run.write_json(FILE, {**content, "expected_accuracy": accuracy})
+    return fitted
+
+
+def _cross_validated_accuracy(features, labels, parts, seed):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+    units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    # The scale at which the regularisation of scikit-learn's suits a few labels.
+    scaled = 20 * (units - units.mean(axis=0))
+    folds = StratifiedKFold(parts, shuffle=True, random_state=seed)
+    model = LogisticRegression(C=10.0, max_iter=300)
+    return float(cross_val_score(model, scaled, labels, cv=folds).mean())
 
 
 def read(run, step=None):

@@ -7,13 +7,16 @@ metrics.jsonl     one entry a line, with the step and its values; cut back to th
 results.json      metrics at the last step, time, hardware
 evaluation.json   what the latest evaluation measured
 calibration.json  the temperature that makes probabilities right on average
+cross_validation.json  the error on labels that trainings like this one did not see
+held_out.json     the logits of images whose labels the training, or a fold of it, did not see
+folds/            the further trainings of a cross-validation that is not complete
 evaluations/      what was measured on other data sets than the run's own, and the predictions
 predictions.csv   the predicted class of each evaluated image
 assignments.csv   the cluster of each image, in a clustering
 uncertainty.csv   how sure the network is of each image, from the last evaluation with --mc_dropout
 report.html       all of this as one page, from the last evaluation with --report
 model.keras       the trained model, for export
-network.keras     a copy of the network, where --architecture names a file
+network.keras     the network, where --architecture names a file or a preset
 checkpoints/      see `checkpoints`
 train/, eval/     TensorBoard
 layers/           TensorBoard: first kernels, histograms
@@ -27,6 +30,7 @@ import os
 from pathlib import Path
 
 from semisup import locking, replacing
+from semisup.cli import architecture_names
 from semisup.data import sampling
 from semisup.errors import UserError, shown
 from semisup.run import belongings, environment, files, reading, writing
@@ -37,8 +41,9 @@ _TYPES = {
     "data.json": files.Record,
     "results.json": files.Results,
     "evaluation.json": files.Evaluation,
+    "cross_validation.json": files.CrossValidation,
+    "held_out.json": files.HeldOut,
 }
-_LOCK = ".lock"
 _LOCK_PATIENCE_SECONDS = 1.0
 # Settings that runs of every version and task have.
 _ALWAYS_SET = {"dataset", "seed", "max_steps", "logdir"}
@@ -102,7 +107,9 @@ class RunDirectory:
         _check_name("logdir", self.path)
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(locking.locked(self.file(_LOCK), _LOCK_PATIENCE_SECONDS))
+                stack.enter_context(
+                    locking.locked(self.file(belongings.LOCK), _LOCK_PATIENCE_SECONDS)
+                )
             except BlockingIOError:
                 raise UserError(
                     f"another process is training in {self.path}; wait for it, or give another "
@@ -114,7 +121,7 @@ class RunDirectory:
 
     def is_training(self):
         """Return whether a process is training in this directory."""
-        return locking.is_locked(self.file(_LOCK))
+        return locking.is_locked(self.file(belongings.LOCK))
 
     def is_begun(self):
         """Return whether a training has ever begun in this directory."""
@@ -123,7 +130,7 @@ class RunDirectory:
     def strangers(self):
         """Return the names in this directory that keep a training from beginning in it, sorted."""
         # Earlier versions wrote under that last name.
-        names = set(os.listdir(self.path)) - {_LOCK, "config.json.tmp"}
+        names = set(os.listdir(self.path)) - {belongings.LOCK, "config.json.tmp"}
         return sorted(name for name in names if not replacing.is_temporary(name))
 
     def read_json(self, name, type=dict):
@@ -322,14 +329,18 @@ class RunDirectory:
                 "cannot go on: evaluate it as it is, or start again with --overwrite"
             )
 
-    def keep_network(self, config):
-        """Copy a network that is read from a file, so that the run does not depend on the file.
+    def keep_network(self, config, network):
+        """Keep a network that is read from a file or a preset, so that the run needs neither.
 
         Args:
             config: the configuration of a run that begins.
+            network: its network, without a head.
         """
-        if config.architecture.endswith(".keras"):
+        if architecture_names.is_file(config.architecture):
             writing.copy(config.architecture, self.file(NETWORK))
+        elif architecture_names.is_preset(config.architecture):
+            with writing.replacing(self.file(NETWORK)) as temporary:
+                network.save(temporary)
 
     def self_contained(self, config):
         """Return a configuration that rebuilds the run's model from this directory alone.

@@ -124,3 +124,24 @@ class Entry(TypedDict):
 
     step: Count
     seconds: Positive
+
+
+class CrossValidation(TypedDict):
+    """`cross_validation.json`."""
+
+    step: Count
+    folds: Count
+    images: Count
+    error: Fraction
+    accuracy: list[Fraction]
+    mean_accuracy: Fraction
+    deviation: Fraction
+    settings: Settings
+
+
+class HeldOut(TypedDict):
+    """`held_out.json`: the logits of images whose labels the training did not see."""
+
+    indices: list[Count]
+    labels: list[Count]
+    logits: list[list[Finite]]

@@ -169,6 +169,16 @@ class Task(abc.ABC):
         """
         return []
 
+    def conclude(self, run, config, predictor, data):  # noqa: B027 (few tasks keep anything)
+        """Write what the task keeps of a complete training, beside model and results.
+
+        Args:
+            run: its `RunDirectory`.
+            config: its configuration.
+            predictor: what `predictor` returned.
+            data: its `TaskData`.
+        """
+
     def projected_groups(self, predictor, data, shown):
         """Group images for TensorBoard's projector, which colours them.
 

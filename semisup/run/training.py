@@ -18,6 +18,7 @@ from semisup.models import averaging
 from semisup.models.weighted_losses import REGULARIZATION_LOSS
 from semisup.run import (
     backend,
+    calibration,
     callbacks,
     checkpoints,
     directory,
@@ -33,12 +34,13 @@ from semisup.run import (
 from semisup.run.signals import StopSignals
 
 
-def train(config, task):
+def train(config, task, data=None):
     """Train, or go on training, the model of a configuration.
 
     Args:
         config: a configuration of the task's class.
         task: its `Task`.
+        data: its `TaskData`, if it is loaded already.
 
     Returns:
         Exit status: 0 when the training is complete, 128 plus the signal's number when a signal
@@ -54,14 +56,15 @@ def train(config, task):
         backend.set_up(config)
         backend.check_compilation(config)
         with backend.shared_batches(config):
-            return _train(config, task, run)
+            return _train(config, task, run, data)
 
 
-def _train(config, task, run):
+def _train(config, task, run, data):
     resumed = bool(checkpoints.list_steps(run.checkpoints)) and not config.overwrite
     if resumed and run.completed_step() != config.max_steps:
         run.check_sampler()
-    data = task.load_data(config, run.sampler if resumed else sampling.VERSION)
+    if data is None:
+        data = task.load_data(config, run.sampler if resumed else sampling.VERSION)
     for note in data.notes:
         terminal.say(note)
     # Not before: preparing a data set draws from the same generators.
@@ -105,7 +108,8 @@ def _train(config, task, run):
     # Nothing is deleted or written before data and model are known to be right.
     run.begin(config, task.name, config.overwrite)
     if not resumed:
-        run.keep_network(config)
+        network = getattr(model, "network", model)
+        run.keep_network(config, transfer.without_head(network))
     run.write_json("data.json", record)
     run.cut_metrics(step)
     terminal.say(f"Training on {backend.describe(environment.hardware(config.devices))}.")
@@ -330,6 +334,9 @@ class Session:
         measured = self._measured(config.max_steps) or self.evaluate(config.max_steps)
         averaging.put_average(self.model)
         run.write_model(self.model)
+        if getattr(config, "validation_samples", 0):
+            self._calibrate()
+        self.task.conclude(run, config, self.predictor, self.data)
         if config.projector:
             projector.project(run.file("train"), self.task, self.data, self.predictor)
         entries = run.read_metrics()
@@ -357,6 +364,13 @@ class Session:
         terminal.say(
             f"\n{headline} after {config.max_steps} steps. Results and TensorBoard log: {run.path}"
         )
+
+    def _calibrate(self):
+        """Fit the temperature of the probabilities, now that the held-out images are at hand."""
+        held_out = self.data.evaluation
+        logits, _ = self.predictor.outputs(held_out.images)
+        step, what = self.config.max_steps, self.data.evaluated_on
+        calibration.calibrate(self.run, step, logits, held_out.labels, what)
 
 
 def segments(step, max_steps, interval):

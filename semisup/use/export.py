@@ -10,7 +10,7 @@ import keras
 
 from semisup.errors import ArgumentError, UserError, first_line
 from semisup.models import exporting
-from semisup.models.stock_layers import stock_model
+from semisup.models.stock_layers import hub_layers, stock_model
 from semisup.run import writing
 from semisup.use.trained import TrainedRun
 
@@ -59,6 +59,8 @@ def export_run(settings):
     )
     _logger.info(calibration.describe())
     _logger.info("wrote %s, and its classes into %s", output, described)
+    if settings.format == "keras" and (needed := hub_layers(model)):
+        _logger.info("import keras_hub before it is loaded, for %s", ", ".join(needed))
 
 
 def _check(settings, output, described):

@@ -104,13 +104,13 @@ class TrainedRun:
             if found is None:
                 raise UserError(
                     f"--calibrated_by={other} holds no {calibration.FILE}: train it with "
-                    "--validation_samples, and evaluate it"
+                    "--cross_validate, or with --validation_samples and evaluate it"
                 )
             return found
         known = calibration.read(self.run, self.step)
         if known is not None:
             return known
-        if not getattr(self.config, "validation_samples", 0):
+        if not getattr(self.config, "holds_out", False):
             return calibration.Calibration()
         try:
             data = self.task.load_data(self.config, self.run.sampler)

@@ -71,6 +71,40 @@ def test_batches_hold_labelled_source_images_and_target_images(two_domains):
     assert all((target.images == image).all(axis=(1, 2, 3)).any() for image in unlabelled)
 
 
+def test_a_share_of_each_unlabelled_batch_is_drawn_from_the_labelled_images(two_domains):
+    target = splits(2, 40, (6, 8, 1))
+    two_domains["coloured"] = dataclasses.replace(
+        two_domains["coloured"], splits={"train": target, "test": target}, image_shape=(6, 8, 1)
+    )
+    settings = {"sup_per_class": 4, "unsup_batch_size": 10, "labelled_in_unlabelled": 0.4}
+    data = task.load_data(config(**settings))
+    source, labelled = two_domains["grey"].splits["train"], np.concatenate(data.class_pools)
+    batches = [(a, b) for (a, b), _ in data.batches(0).take(6).as_numpy_iterator()]
+
+    def place(images, image):
+        return np.flatnonzero((images == image).all(axis=(1, 2, 3)))
+
+    for _, unlabelled in batches:
+        assert all(len(place(target.images, image)) for image in unlabelled[:6])
+        assert {place(source.images, image).item() for image in unlabelled[6:]} <= set(labelled)
+    # Twelve labelled images are passed over in two epochs of three batches.
+    drawn = [place(source.images, image).item() for _, b in batches for image in b[6:]]
+    assert sorted(drawn) == sorted([*labelled, *labelled])
+    later = next(iter(data.batches(4).as_numpy_iterator()))[0]
+    np.testing.assert_array_equal(later[1], batches[4][1])
+
+
+def test_labelled_images_of_another_size_are_no_part_of_an_unlabelled_batch(two_domains):
+    with pytest.raises(UserError, match=r"--labelled_in_unlabelled=0.5: labelled images of .*size"):
+        task.load_data(config(labelled_in_unlabelled=0.5))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.99])
+def test_a_share_that_leaves_no_image_of_a_kind_is_refused(share):
+    with pytest.raises(UserError, match=f"--labelled_in_unlabelled={share} leaves no labelled or"):
+        config(labelled_in_unlabelled=share)
+
+
 @pytest.mark.parametrize("settings", [{}, {"similarity": "none"}, {"target_only": True}])
 def test_images_are_brought_to_the_greatest_size_and_to_colours(two_domains, settings):
     data = task.load_data(config(**settings))

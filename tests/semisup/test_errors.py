@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
+from domain_adaptation.config import TrainConfig as AdaptationConfig
 from semisup import task
 from semisup.config import TrainConfig
 from semisup.data.datasets import Split
@@ -70,3 +71,32 @@ def test_users_are_told_of_too_few_images_by_flags(settings, message):
     config = TrainConfig(**{"logdir": "run", "sup_per_class": 1, **settings})
     with pytest.raises(UserError, match=message):
         task.compose(config, "ab", images, images, images)
+
+
+def test_the_error_on_the_training_images_is_measured_on_those_that_keep_no_label():
+    images = Split(np.arange(8, dtype="uint8").reshape(8, 1, 1, 1), np.repeat([0, 1], 4))
+    data = task.compose(TrainConfig(logdir="run", sup_per_class=3), "ab", images, images, images)
+    labelled = np.concatenate(data.class_pools)
+    assert len(labelled) == 6
+    assert sorted([*labelled, *data.evaluated_rows]) == list(range(8))
+    np.testing.assert_array_equal(data.evaluation.images.ravel(), data.evaluated_rows)
+    np.testing.assert_array_equal(data.evaluation.labels, data.evaluated_rows // 4)
+    assert data.record["unlabelled_images"] == 8
+
+
+def test_the_error_needs_images_that_keep_no_label():
+    images = Split(np.zeros((8, 1, 1, 1), "uint8"), np.repeat([0, 1], 4))
+    with pytest.raises(UserError, match=r"none is left.*smaller --sup_per_class"):
+        task.compose(TrainConfig(logdir="run", sup_per_class=-1), "ab", images, images, images)
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "message"),
+    [
+        (TrainConfig, {"validation_samples": 5}, "--test_split=train has no effect with --valid"),
+        (AdaptationConfig, {}, "--test_split=train: .*give --target_test_split"),
+    ],
+)
+def test_a_test_split_that_has_no_effect_is_refused(config, settings, message):
+    with pytest.raises(UserError, match=message):
+        config(test_split="train", **settings)

@@ -36,6 +36,9 @@ def run(tmp_path):
         "layers": ["events.out.tfevents.1.host.2.v2"],
         "figures": [f".tsne.png.{'0' * 16}.tmp.png"],
         "evaluations": [],
+        "folds": [],
+        "folds/1_of_3": [".lock", "config.json"],
+        "folds/1_of_3/checkpoints": ["step_00000010.npz"],
     }
     for folder, files in names.items():
         os.mkdir(run.file(folder))
@@ -66,6 +69,7 @@ def test_all_that_a_run_owns_is_deleted_and_an_empty_folder_is_left(run):
 
 
 FOREIGN = {
+    "a file in a fold": lambda run: Path(run.file("folds", "1_of_3", "mine")).write_text("mine"),
     "a photograph in train": lambda run: Path(run.file("train", "cat.png")).write_text("mine"),
     "a folder in train": lambda run: os.mkdir(run.file("train", "cats")),
     "a link in train": lambda run: os.symlink("/", run.file("train", "events.out.tfevents.9")),

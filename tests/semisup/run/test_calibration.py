@@ -39,6 +39,40 @@ def test_temperature_undoes_a_factor_of_the_logits():
     assert calibration.fit_temperature(logits[:0], labels[:0]) == 1
 
 
+def test_confidence_is_matched_to_an_accuracy_by_the_temperature():
+    logits = RNG.normal(size=(200, 4)) * 5
+    temperature = calibration.match_confidence(logits, 0.7)
+    confidence = calibration.Calibration(temperature).probabilities(logits).max(axis=1)
+    assert confidence.mean() == pytest.approx(0.7, abs=1e-3)
+    assert calibration.match_confidence(logits[:0], 0.7) == 1
+    # No temperature makes four classes less sure than chance, or surer than certain.
+    assert calibration.match_confidence(logits, 0.2) == 100
+    assert calibration.match_confidence(logits, 1.0) == 0.01
+
+
+def test_a_head_is_made_as_sure_as_a_classifier_of_its_features_is_right(tmp_path):
+    run, labels = RunDirectory(tmp_path), np.arange(300) % 3
+    features = RNG.normal(size=(300, 5)) + 1.2 * np.eye(5)[labels]
+    seen = np.arange(60)
+    logits = features[:, :3] * 20
+    fitted = calibration.calibrate_by_features(run, 4, features[seen], labels[seen], logits[60:], 0)
+    assert calibration.read(run, 4) == fitted
+    confidence = fitted.probabilities(logits[60:]).max(axis=1).mean()
+    accuracy = run.read_json("calibration.json")["expected_accuracy"]
+    assert confidence == pytest.approx(accuracy, abs=1e-3)
+    right = (logits[60:].argmax(axis=1) == labels[60:]).mean()
+    assert abs(accuracy - right) < 0.15
+
+
+def test_single_labels_or_few_other_images_say_nothing_of_confidence(tmp_path):
+    run, features, logits = RunDirectory(tmp_path), np.eye(4), np.eye(3)[np.arange(40) % 3]
+    for labels, others in (([0, 1, 2, 2], 40), ([0, 0, 1, 1], 29)):
+        labels = np.array(labels)
+        found = calibration.calibrate_by_features(run, 4, features, labels, logits[:others], 0)
+        assert found.temperature == 1
+    assert calibration.read(run) is None
+
+
 def test_three_right_predictions_count_as_four_of_five():
     logits, labels = np.eye(3) * 4, np.arange(3)
     temperature = calibration.fit_temperature(logits, labels)

@@ -8,7 +8,7 @@ from clustering.task import TASK as clustering
 from domain_adaptation.task import TASK as adaptation
 from semisup import augmentation
 from semisup.errors import UserError
-from semisup.run import features
+from semisup.run import calibration, features
 from semisup.run.loading import load_run
 from semisup.task import TASK as semisup
 
@@ -173,6 +173,10 @@ def test_a_training_on_features_resumes_to_the_same_bits(folder):
     train(folder, "parts", semisup, max_steps=10, **WITH_VIEWS)
     parts = train(folder, "parts", semisup, **WITH_VIEWS)
     running.assert_same_weights(whole, parts, 20)
+    # Ten labels a class and the other digits say how sure it may be.
+    known = calibration.read(whole, 20)
+    assert known.fitted_on == "1,338 unlabelled images, by their features"
+    assert calibration.read(parts, 20) == known
 
 
 @pytest.mark.parametrize(
@@ -180,6 +184,8 @@ def test_a_training_on_features_resumes_to_the_same_bits(folder):
 )
 def test_what_is_exported_after_a_training_on_features_takes_images(folder, task, settings):
     run = train(folder, task.name, task, **settings)
+    # Neither is known to be as right on its images as the labels that it has say.
+    assert calibration.read(run) is None
     model, _ = load_run(run.path)
     digits = np.zeros((2, *model.network.input_shape[1:]), "uint8")
     exported = keras.saving.load_model(run.file("model.keras"))

@@ -18,7 +18,7 @@ from semisup.errors import TrainingError, UserError
 from semisup.eval import EvalConfig
 from semisup.models import schedules
 from semisup.report import reporting
-from semisup.run import checkpoints, loading, monitoring, training
+from semisup.run import calibration, checkpoints, loading, monitoring, training
 from semisup.task import TASK as task
 from semisup.task import compose
 
@@ -421,8 +421,12 @@ def test_a_loss_that_is_not_finite_stops_with_step_name_and_last_checkpoint(tmp_
         assert all(np.all(np.isfinite(array)) for array in running.weights(run, step).values())
 
 
-def test_the_error_on_held_out_images_is_called_validation_error_everywhere(tmp_path, capsys):
+def test_a_run_on_held_out_images_is_calibrated_and_its_error_called_validation_error_everywhere(
+    tmp_path, capsys
+):
     _, run = running.train(tmp_path, max_steps=20, validation_samples=300)
+    fitted = calibration.read(run, 20)
+    assert fitted.fitted_on == "300 validation images"
     results = run.read_json("results.json")
     assert results["evaluated_on"] == "validation images"
     assert results["images"] == 300
@@ -430,6 +434,7 @@ def test_the_error_on_held_out_images_is_called_validation_error_everywhere(tmp_
     assert f"Validation error {100 * results['validation_error']:.2f} %" in capsys.readouterr().out
     reporting.evaluate_run(EvalConfig(logdir=run.path, report=True), task)
     content = run.read_json("evaluation.json")
+    assert content["temperature"] == pytest.approx(fitted.temperature, rel=1e-4)
     assert content["evaluated_on"] == "validation images"
     assert content["error"] == results["validation_error"]
     for part in ("train", "eval"):
