@@ -90,6 +90,7 @@ setup(
         "search": ["optuna>=4,<5"],
         "cluster": ["ray>=2.40,<3"],
         "test": [
+            "hypothesis>=6.100,<7",
             "jax>=0.5,<0.11",
             "optuna>=4,<5",
             "pytest>=8,<10",

@@ -61,7 +61,7 @@ def _eval(config):
         from clustering import ablation
 
         for path in ablation.draw(config.ablation):
-            print(f"wrote {path}")
+            terminal.say(f"wrote {path}")
         return
     from clustering.task import TASK
     from semisup.report import reporting

@@ -20,6 +20,12 @@ class EvaluationConfig(RunOptions):
         "Evaluate what there is, and each new checkpoint until nobody trains in --logdir any more. "
         "In an empty folder, wait for a training to begin.",
     )
+    output: str = option(
+        "",
+        "Run",
+        "Folder for what is measured and drawn; default: that of the run, which may be one that "
+        "cannot be written.",
+    )
     poll_seconds: float = option(
         10.0, "Run", "Seconds between two looks for a new checkpoint.", above=0
     )

@@ -14,9 +14,9 @@ from unittest import mock
 
 import keras
 import numpy as np
-import processes
 import pytest
 
+from scripts import processes
 from semisup.run import checkpoints, monitoring, training
 from semisup.run.directory import RunDirectory
 from semisup.task import TASK as task

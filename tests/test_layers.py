@@ -6,9 +6,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     (
+        "semisup.archives",
         "semisup.errors",
+        "semisup.interrupts",
         "semisup.names",
         "semisup.lazy",
+        "semisup.locking",
+        "semisup.opening",
         "semisup.registration",
         "semisup.replacing",
         "semisup.types",

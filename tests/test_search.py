@@ -503,6 +503,26 @@ def test_a_damaged_record_is_named(searching, folder):
         searching(trials=2)
 
 
+@pytest.mark.parametrize("name", ["trials.journal", "trial_0001.log", ".trial_0001.lock"])
+def test_nothing_is_written_through_a_link_in_the_folder(searching, folder, tmp_path, name):
+    searching(trials=1)
+    mine = tmp_path / "mine"
+    mine.write_text("a line\nand no end")
+    path = Path(folder.file(name))
+    path.unlink(missing_ok=True)
+    path.symlink_to(mine)
+    if name.endswith(".log"):
+        with pytest.raises(OSError), open(mine) as lock:
+            trials_module.start_training(["semisup.train", "--help"], path, lock)
+    elif name.endswith(".lock"):
+        with pytest.raises(OSError):
+            folder.lock_trial(1)
+    else:
+        with pytest.raises(UserError, match="cannot be used"):
+            searching(trials=2)
+    assert mine.read_text() == "a line\nand no end"
+
+
 def test_an_error_of_the_search_stops_all_its_trainings_and_loses_none(
     searching, folder, monkeypatch
 ):

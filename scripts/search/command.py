@@ -5,7 +5,7 @@ import importlib.util
 import sys
 
 from domain_adaptation.config import TrainConfig
-from semisup.cli import flags
+from semisup.cli import flags, terminal
 from semisup.cli.options import check, option
 from semisup.errors import TrainingError, UserError, first_line
 
@@ -165,7 +165,9 @@ def _search(config, fixed, options):
     study = folder.study(description, trials.SharedStudy, **shared)
     searcher = trials.Searcher(folder, study, fixed, config, example.max_steps, **options)
     if received := searcher.run():
-        print(f"Stopped; the same command goes on. --report --folder={config.folder} shows all.")
+        terminal.say(
+            f"Stopped; the same command goes on. --report --folder={config.folder} shows all."
+        )
         return 128 + received
     reports.write(folder, study, description)
     if not trials.complete(study):

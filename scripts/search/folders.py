@@ -17,7 +17,9 @@ import optuna
 from optuna.storages import journal
 
 from scripts.search import spaces
+from semisup import locking
 from semisup.errors import UserError, first_line
+from semisup.opening import open_descriptor
 from semisup.run.directory import RunDirectory
 from semisup.run.files import Settings
 from semisup.run.reading import Scalar
@@ -83,19 +85,15 @@ class SearchFolder:
         Raises:
             UserError: if the folder holds another search, or other files.
         """
-        try:
-            os.makedirs(self.path, exist_ok=True)
-            names = os.listdir(self.path)
-        except OSError as error:
-            raise UserError(f"--folder={self.path}: {error.strerror}") from None
-        # The journal may exist already, since it is made before the description.
-        strangers = sorted(name for name in names if not name.startswith((".", _JOURNAL)))
-        if strangers and "search.json" not in names:
-            raise UserError(
-                f"--folder={self.path} is not empty ({', '.join(strangers[:3])}) and holds no "
-                "search; give another"
-            )
         with self.lock():
+            names = os.listdir(self.path)
+            # The journal may exist already, since it is made before the description.
+            strangers = sorted(name for name in names if not name.startswith((".", _JOURNAL)))
+            if strangers and "search.json" not in names:
+                raise UserError(
+                    f"--folder={self.path} is not empty ({', '.join(strangers[:3])}) and holds no "
+                    "search; give another"
+                )
             saved = self.description()
             if saved is not None:
                 self._compare(saved, task, space, config)
@@ -175,8 +173,11 @@ class SearchFolder:
     @contextlib.contextmanager
     def lock(self):
         """Keep other processes from beginning trials; hold it for moments only."""
-        with open(self.file(".search.lock"), "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locking.locked(self.file(".search.lock")))
+            except OSError as error:
+                raise UserError(f"--folder={self.path}: {error.strerror}") from None
             yield
 
     def lock_trial(self, number):
@@ -188,7 +189,8 @@ class SearchFolder:
         Returns:
             The open file, or None if another process trains it.
         """
-        file = open(self.file(f".trial_{number:04d}.lock"), "a")  # noqa: SIM115 (see above)
+        path = self.file(f".trial_{number:04d}.lock")
+        file = open(open_descriptor(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW), "r+b")  # noqa: SIM115 (see above)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -214,8 +216,9 @@ def _cut_torn_line(path, lock):
     """Cut off a half-written line, as of a full disk: Optuna refuses to read more."""
     lock.acquire()
     try:
-        with open(path, "a+b") as file:
-            file.seek(0)
+        # Not through a link: a folder of somebody else may have one to a file of yours.
+        descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+        with open(descriptor, "r+b") as file:
             file.truncate(file.read().rfind(b"\n") + 1)
     finally:
         lock.release()

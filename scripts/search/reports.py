@@ -8,6 +8,8 @@ from optuna.trial import TrialState
 from scripts.search import figures, spaces
 from scripts.search.folders import BACKEND
 from scripts.search.trials import FAILURE, SECONDS, shown
+from semisup.cli import terminal
+from semisup.errors import UserError
 from semisup.run import writing
 
 _ROWS = 10
@@ -35,20 +37,22 @@ def write(folder, study, description):
     if len(complete):
         best = complete.sort_values("error", kind="stable")[["trial", "error", *names]]
         formats = {"error": lambda error: f"{100 * error:.2f} %", **dict.fromkeys(names, shown)}
-        print(f"\n{best.head(_ROWS).to_string(index=False, formatters=formats)}")
+        terminal.say(f"\n{best.head(_ROWS).to_string(index=False, formatters=formats)}")
     counts = trials.state.value_counts()
     found = [f"{counts[state]} {state}" for state in _STATES.values() if state in counts]
     noun = "trial" if len(trials) == 1 else "trials"
-    print(f"\n{len(trials)} {noun}: {', '.join(found) or 'none has begun'}")
+    terminal.say(f"\n{len(trials)} {noun}: {', '.join(found) or 'none has begun'}")
     for _, trial in trials[trials.state == "failed"].iterrows():
-        print(f"trial {trial.trial} failed: {trial[FAILURE]}")
+        terminal.say(f"trial {trial.trial} failed: {trial[FAILURE]}")
     if _CUT_OFF in counts:
-        print("The command of the search goes on with what was cut off.")
+        terminal.say("The command of the search goes on with what was cut off.")
     path = folder.file("trials.csv")
     writing.write_table(path, trials.columns, trials.itertuples(index=False))
-    print("\n".join(["", *(f"wrote {path}" for path in (path, *figures.draw(folder, study)))]))
+    terminal.say(
+        "\n".join(["", *(f"wrote {path}" for path in (path, *figures.draw(folder, study)))])
+    )
     if len(complete):
-        print(
+        terminal.say(
             f"\nTrial {study.best_trial.number} on all training images, measured on test images:\n"
             f"{command(folder, study.best_trial, description)}"
         )
@@ -87,6 +91,8 @@ def command(folder, trial, description):
         description: content of `search.json`.
     """
     task, fixed = description["task"], _without(description["flags"], "validation_samples")
+    if missing := sorted(description["space"].keys() - trial.params.keys()):
+        raise UserError(f"trial {trial.number} is damaged: its record lacks {missing[0]}")
     values = {name: trial.params[name] for name in description["space"]}
     arguments = [*fixed, *spaces.as_flags(values)]
     if spaces.training_config(task, arguments).validation_samples:

@@ -6,7 +6,6 @@ trial is free, and the next process that finds it continues it.
 
 import concurrent.futures
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -19,8 +18,10 @@ from optuna.trial import TrialState
 
 from scripts.executors import last_line
 from scripts.search import spaces
+from semisup.cli import terminal
+from semisup.opening import open_descriptor
 from semisup.run.directory import RunDirectory
-from semisup.run.signals import StopSignals
+from semisup.run.signals import STOPPING, StopSignals
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ERROR = "validation_error"
@@ -28,7 +29,7 @@ ERROR = "validation_error"
 EVALUATED_ON = "validation images"
 FAILURE, SECONDS = "failure", "seconds"
 
-_STOPPED = {sign for number in (signal.SIGINT, signal.SIGTERM) for sign in (128 + number, -number)}
+_STOPPED = {sign for number in STOPPING for sign in (128 + number, -number)}
 _POLL_SECONDS = 0.5
 
 
@@ -59,7 +60,8 @@ def start_training(command, log, lock):
         The `subprocess.Popen`.
     """
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    with open(log, "ab") as output:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    with open(open_descriptor(log, flags), "ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", *command],
             stdin=subprocess.DEVNULL,
@@ -111,7 +113,7 @@ class SharedStudy(optuna.Study):
             trial = super().ask(self._distributions)
             self.locks[number] = self._folder.lock_trial(number)
         values = ", ".join(f"{name}={shown(value)}" for name, value in trial.params.items())
-        print(f"trial {number} {'goes on' if number < count else 'begins'}: {values}", flush=True)
+        terminal.say(f"trial {number} {'goes on' if number < count else 'begins'}: {values}")
         return trial
 
     def _next(self):
@@ -214,7 +216,7 @@ class Searcher:
         if status in _STOPPED:
             self.study.stopped.add(trial.number)
             text = f"trial {trial.number}: stopped; the same command goes on with it"
-            print(text, flush=True)
+            terminal.say(text)
             raise _CutOff
         trial.set_user_attr(FAILURE, f"exit status {status}: {last_line(log, earlier_output)}")
         raise _Failed
@@ -248,7 +250,7 @@ class Searcher:
                     raise _CutOff
                 if (is_pruned or self._signals.received) and not is_told:
                     if not is_pruned:
-                        print(f"\ntrial {trial.number}: it saves what it has ...", flush=True)
+                        terminal.say(f"\ntrial {trial.number}: it saves what it has ...")
                     is_told = True
                     process.terminate()
                 time.sleep(_POLL_SECONDS)
@@ -269,7 +271,7 @@ class Searcher:
             text = f": pruned after {trial.last_step} steps"
         else:
             text = f" failed: {trial.user_attrs[FAILURE]}"
-        print(f"trial {trial.number}{text}", flush=True)
+        terminal.say(f"trial {trial.number}{text}")
         if self._signals.received:
             study.stop()
 

@@ -183,6 +183,7 @@ def _load(path, input_shape, embedding_size, normalization):
         )
     if any(size not in (None, given) for size, given in zip(takes[1:], input_shape, strict=True)):
         raise UserError(f"{path} takes images of shape {takes[1:]}, not {input_shape}")
+    _check_values(path, model, input_shape)
     if embedding_size not in (None, _DEFAULT_EMBEDDING_SIZE, gives[1]):
         raise ArgumentError(
             "embedding_size", embedding_size, f"{path} returns embeddings of width {gives[1]}"
@@ -193,6 +194,24 @@ def _load(path, input_shape, embedding_size, normalization):
     images = keras.Input(input_shape, dtype="float32", name="images")
     normalized = images if normalization is None else normalization(images)
     return keras.Model(images, model(normalized), name="normalized")
+
+
+def _check_values(path, model, input_shape):
+    """Check that a network returns one tensor of floats, and has weights that are float32."""
+    embeddings = model.compute_output_spec(keras.KerasTensor((1, *input_shape), "float32"))
+    if not isinstance(embeddings, keras.KerasTensor):
+        raise UserError(
+            f"{path} returns its embeddings in a {type(embeddings).__name__}: save a model that "
+            "returns them alone"
+        )
+    if not keras.backend.is_float_dtype(embeddings.dtype):
+        raise UserError(f"{path} returns {embeddings.dtype}, which has no gradient: return floats")
+    others = sorted({variable.dtype for variable in model.trainable_variables} - {"float32"})
+    if others:
+        raise UserError(
+            f"{path} has weights of {', '.join(others)}, but all weights are trained in float32: "
+            "save it with dtype='float32' or a mixed policy"
+        )
 
 
 def _has_rank(shape, rank):

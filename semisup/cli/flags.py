@@ -5,6 +5,7 @@ The one entry point of all binaries: it parses flags made from a configuration's
 """
 
 import dataclasses
+import errno
 import os
 import sys
 import textwrap
@@ -12,11 +13,26 @@ import textwrap
 from absl import flags
 
 from semisup.cli import terminal
-from semisup.errors import TrainingError, UserError
+from semisup.errors import TrainingError, UserError, first_line, shown
 from semisup.names import printable
 
 SECTIONS = ("Recipes", "Data", "Network", "Loss", "Optimisation", "Run", "Speed")
 """Order of the headings of `--help`; others follow."""
+
+_LONGEST_NAME = 100
+
+_OF_FILES = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EACCES,
+    errno.EROFS,
+    errno.EIO,
+)
+"""What may keep a file from being written or read."""
 
 RECIPE_HELP = (
     "Settings of a row of a published table, by name; flags that follow it override it. "
@@ -56,6 +72,7 @@ def guard(main, program):
             an exit status.
         program: name to print before a message.
     """
+    terminal.open_streams()
     terminal.show_everything()
     terminal.show_messages()
     try:
@@ -80,11 +97,21 @@ def guard(main, program):
         print(f"\n{program}: interrupted", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        if not _is_out_of_memory(error):
+        if _is_of_the_system(error):
+            message = printable(first_line(error))
+        elif _is_out_of_memory(error):
+            message = "out of memory; smaller batches take less"
+        else:
             raise
-        print(f"{program}: out of memory; smaller batches take less", file=sys.stderr)
+        print(f"{program}: {message}", file=sys.stderr)
         sys.exit(1)
     sys.exit(status or 0)
+
+
+def _is_of_the_system(error):
+    """Return whether an error is TensorFlow's own for a file that it cannot write or read."""
+    from_tensorflow = type(error).__module__.startswith("tensorflow")
+    return from_tensorflow and any(os.strerror(number) in str(error) for number in _OF_FILES)
 
 
 def _is_out_of_memory(error):
@@ -119,6 +146,9 @@ def parse(argv, config_class, recipes=None, hints=None):
             name = _name(argument)
             if name in hints and name not in values:
                 raise UserError(hints[name])
+            if len(name or "") > _LONGEST_NAME:
+                # absl would look for one like it, and not come to an end.
+                raise UserError(f"Unknown command line flag {shown(name)!r}")
         _check_that_values_follow(arguments, values)
         stray = values([argv[0], *arguments])[1:]
     except flags.Error as error:
@@ -127,6 +157,9 @@ def parse(argv, config_class, recipes=None, hints=None):
         raise UserError(f"--flagfile: {error.strerror}: {error.filename}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"--flagfile: it is no text: {error.reason}") from None
+    except ValueError as error:
+        # absl raises no error of its own for --noNAME=VALUE.
+        raise UserError(f"{error}; leave its value out, or give --NAME=false") from None
     if stray:
         raise UserError(f"unexpected argument {stray[0]!r}: settings are given as --name=value")
     return config_class(

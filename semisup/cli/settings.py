@@ -46,7 +46,11 @@ class RunConfig:
         resume=True,
     )
     new_size: int = option(
-        0, "Data", "Resize all images to this height and width in pixels; 0: keep.", least=0
+        0,
+        "Data",
+        "Resize all images to this height and width in pixels; 0: keep.",
+        least=0,
+        most=8192,
     )
     fit: str = option(
         choices.AUTO,
@@ -72,7 +76,7 @@ class RunConfig:
         "Network by name, any keras.applications network, a .keras file, or keras_hub:PRESET, a "
         "backbone of Keras Hub; help: list them.",
     )
-    emb_size: int = option(128, "Network", "Width of the embeddings.", least=1)
+    emb_size: int = option(128, "Network", "Width of the embeddings.", least=1, most=65_536)
     normalization: str = option(
         "auto",
         "Network",
@@ -102,6 +106,7 @@ class RunConfig:
         "Network",
         "Residual blocks in each stage of a residual network; 0: the architecture's own.",
         least=0,
+        most=1000,
     )
     dropout: float = option(
         -1.0,
@@ -401,4 +406,5 @@ class RunConfig:
 
 
 def _divisors(number):
-    return [divisor for divisor in range(1, number + 1) if number % divisor == 0]
+    small = [divisor for divisor in range(1, math.isqrt(number) + 1) if number % divisor == 0]
+    return sorted({*small, *(number // divisor for divisor in small)})

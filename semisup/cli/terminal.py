@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 from semisup.errors import UserError
+from semisup.names import printable
 
 _LOGGERS = ("semisup", "domain_adaptation", "clustering", "scripts")
 
@@ -19,10 +20,45 @@ class _Screen(logging.Handler):
     def emit(self, record):
         # Looked up now: whoever captures the output puts another stream in its place.
         stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
-        print(self.format(record), file=stream, flush=True)
+        print(visible(self.format(record)), file=stream, flush=True)
 
 
 _screen = _Screen()
+
+
+def say(text):
+    """Print a text at once, as `visible` has it.
+
+    Args:
+        text: of any lines.
+    """
+    print(visible(text), flush=True)
+
+
+def visible(text):
+    """Return a text of any lines without what would steer a terminal: see `names.printable`.
+
+    Args:
+        text: the text. Names in it are better made printable one by one, since they may have line
+            breaks.
+    """
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def open_streams():
+    """Give a process its standard input, output and error, which who starts it may have closed.
+
+    Otherwise the next file that is opened takes the place of one, and what is printed goes there.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # It takes the least number that is free, which is this one.
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open until the end)
 
 
 def show_messages():
@@ -73,7 +109,26 @@ def import_quietly():
             # Looking for devices is what complains.
             tensorflow.config.list_physical_devices()
         tensorflow.get_logger().setLevel("ERROR")
-    importlib.import_module("keras").config.set_image_data_format("channels_last")
+    _set_defaults(importlib.import_module("keras"), backend)
+
+
+def _set_defaults(keras, backend):
+    """Set what environment variables and a file in the user's home may change in a library.
+
+    A run's results depend on its settings, and on nothing that is not written down with them.
+    """
+    config = keras.config
+    config.set_floatx("float32")
+    config.set_dtype_policy("float32")
+    config.set_epsilon(1e-7)
+    config.set_image_data_format("channels_last")
+    config.set_max_epochs(None)
+    config.set_max_steps_per_epoch(None)
+    if backend == "jax":
+        jax = importlib.import_module("jax")
+        jax.config.update("jax_enable_x64", False)
+        jax.config.update("jax_numpy_dtype_promotion", "standard")
+        jax.config.update("jax_default_prng_impl", "threefry2x32")
 
 
 @contextlib.contextmanager

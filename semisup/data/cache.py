@@ -3,7 +3,6 @@
 Every kind of data set describes its splits as a `Source`. `read` turns a source into arrays.
 """
 
-import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -12,14 +11,14 @@ import math
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from semisup.errors import UserError
-from semisup.replacing import is_temporary, replacing
+from semisup.opening import open_regular
+from semisup.replacing import remove_temporary, replacing
 
 MEMORY_LIMIT_BYTES = 2**30
 
@@ -27,9 +26,6 @@ UNLABELLED = -1
 
 # Part of every key: raise it when the same files would be decoded to other bytes than before.
 _FORMAT = 1
-
-# No writer leaves its file alone for so long, so an older temporary file is that of a killed one.
-_STALE_SECONDS = 24 * 3600
 
 Blocks = Iterator[tuple[np.ndarray, np.ndarray]]
 
@@ -156,10 +152,8 @@ def _open(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return what the files hold; `None` if they are missing, short or not what was written."""
     try:
-        images = np.lib.format.open_memmap(images_path, mode="r")
-        with open(labels_path, "rb") as file:
-            labels = np.lib.format.read_array(file)
-        size = images_path.stat().st_size
+        images, size = _open_mapped(images_path)
+        labels = np.array(_open_mapped(labels_path)[0])
     except (OSError, ValueError, EOFError):
         return None
     whole = (
@@ -170,10 +164,19 @@ def _open(
     return (images, labels) if whole else None
 
 
+def _open_mapped(path: Path) -> tuple[np.memmap, int]:
+    """Return an array that lies in a file, and the size of the file."""
+    # NumPy, which opens the file by its name, would wait for a writer to a pipe.
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+    return np.lib.format.open_memmap(path, mode="r"), size
+
+
 def _write(source: Source, images_path: Path, labels_path: Path) -> None:
     folder = images_path.parent
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_stale(folder)
+    # Decoding may have been killed after many gigabytes.
+    remove_temporary(folder)
     size = math.prod(source.shape)
     if shutil.disk_usage(folder).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -189,10 +192,3 @@ def _write(source: Source, images_path: Path, labels_path: Path) -> None:
         # The images take their name last: where they are, the labels are too.
         with replacing(labels_path) as temporary, open(temporary, "wb") as labels_file:
             np.lib.format.write_array(labels_file, np.concatenate(labels))
-
-
-def _remove_stale(folder: Path) -> None:
-    for path in (path for path in folder.iterdir() if is_temporary(path.name)):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                path.unlink()

@@ -9,6 +9,7 @@ from pathlib import Path
 from semisup.data.folder_walk import composed
 from semisup.errors import UserError
 from semisup.names import printable
+from semisup.replacing import replacing
 
 _UNUSABLE = str.maketrans({"/": "_", "\\": "_", "\0": "_"})
 
@@ -87,13 +88,9 @@ def _link(file, target):
 
 
 def _copy(file, target):
-    with open(file, "rb") as original, open(target, "xb") as copy:
-        try:
-            shutil.copyfileobj(original, copy)
-        except BaseException:
-            target.unlink()
-            raise
-    shutil.copystat(file, target)
+    with replacing(target, overwrites=False) as temporary:
+        shutil.copyfile(file, temporary)
+        shutil.copystat(file, temporary)
 
 
 def _move(file, target):

@@ -8,6 +8,8 @@ from typing import IO
 
 from PIL import Image
 
+from semisup.opening import open_regular
+
 FORMATS = (
     "JPEG",
     "PNG",
@@ -54,9 +56,14 @@ def open_image(
 
     Raises:
         Exception: whatever Pillow raises for a file of another format, or a damaged one;
-            `PIL.UnidentifiedImageError` and `OSError` are only the most frequent.
+            `PIL.UnidentifiedImageError` and `OSError` are only the most frequent. `OSError`, too,
+            if it is a pipe, a socket or a device.
     """
-    with Image.open(file, formats=[name for name in formats if name in _available()]) as image:
+    readable = [name for name in formats if name in _available()]
+    is_path = isinstance(file, str | os.PathLike)
+    # Given a path, Pillow would wait for whoever writes to a pipe of that name.
+    opened = open_regular(file) if is_path else contextlib.nullcontext(file)
+    with opened as content, Image.open(content, formats=readable) as image:
         yield image
 
 

@@ -1,20 +1,23 @@
 """Image classification data sets of TensorFlow Datasets (TFDS): stock, ours, or just on disk."""
 
 import contextlib
-import fcntl
 import logging
 import math
 import os
+import stat
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from semisup import locking
 from semisup.data import pixels
 from semisup.data.cache import UNLABELLED, Blocks, Source
-from semisup.errors import UserError, first_line
+from semisup.errors import UserError, first_line, shown
+from semisup.opening import NOT_REGULAR
 
 _BLOCK_BYTES = 2**20
+_JSON_BYTES = 2**26
 
 # The default of 10 keeps a user without a network waiting for more than three minutes.
 _DOWNLOAD_RETRIES = 5
@@ -89,8 +92,10 @@ def _is_of_images(tfds: Any, features: Any, labelled: bool) -> bool:
 
 def _builder(tfds: Any, name: str, data_dir: str | None, where: str) -> Any:
     try:
+        _check_regular(name, where)
         # Files first: a stock builder would pass over data that another version of it prepared.
-        return tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir)
+        with _known_features(tfds):
+            return tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir)
     except tfds.core.registered.DatasetNotFoundError:
         pass
     except Exception as error:
@@ -105,6 +110,43 @@ def _builder(tfds: Any, name: str, data_dir: str | None, where: str) -> Any:
         ) from error
 
 
+def _check_regular(name: str, where: str | os.PathLike) -> None:
+    """Check that reading a prepared data set ends: that it has no pipes, and short descriptions.
+
+    Raises:
+        ValueError: a file is not regular, or too large.
+    """
+    for folder, _, files in os.walk(os.path.join(where, name.partition("/")[0].partition(":")[0])):
+        for file in files:
+            path = os.path.join(folder, file)
+            found = os.stat(path)
+            if not stat.S_ISREG(found.st_mode):
+                raise ValueError(f"{path}: {NOT_REGULAR}")
+            if file.endswith(".json") and found.st_size > _JSON_BYTES:
+                raise ValueError(f"{path} has more than {_JSON_BYTES:,} bytes")
+
+
+@contextlib.contextmanager
+def _known_features(tfds: Any) -> Iterator[None]:
+    """Let no description of a data set import a module: it names the classes of its features.
+
+    Allowed are those of TFDS, and those that the calling program has imported.
+    """
+    connector = tfds.features.FeatureConnector
+    original = connector.__dict__["cls_from_name"]
+
+    def cls_from_name(cls, name):
+        if not name.startswith(f"{tfds.__name__}.") and name not in cls._registered_features:
+            raise ValueError(f"its features are of a class that is not of TFDS: {shown(name)}")
+        return original.__func__(cls, name)
+
+    connector.cls_from_name = classmethod(cls_from_name)
+    try:
+        yield
+    finally:
+        connector.cls_from_name = original
+
+
 def _lock(where: str | os.PathLike, name: str) -> str:
     return os.path.join(where, f".{name.replace('/', '_')}.lock")
 
@@ -115,15 +157,11 @@ def _alone(where: str | os.PathLike, name: str) -> Iterator[None]:
 
     Preparing a set may prepare another, so each has a lock of its own.
     """
-    try:
-        os.makedirs(where, exist_ok=True)
-        file = open(_lock(where, name), "a")  # noqa: SIM115 (open for as long as the lock)
-    except OSError:
-        # Not a folder of this machine, or one to read only: preparing will say what is wrong.
-        yield
-        return
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        # Otherwise preparing will say what is wrong with the folder.
+        if "://" not in str(where):
+            with contextlib.suppress(OSError):
+                stack.enter_context(locking.locked(_lock(where, name)))
         yield
 
 

@@ -90,9 +90,9 @@ def draw(run, step, drawings):
 
     figures = drawing.drawn(drawings)
     paths = []
-    with tf.summary.create_file_writer(run.file("eval")).as_default():
+    with tf.summary.create_file_writer(run.written("eval")).as_default():
         for name, figure in sorted(figures.items()):
-            path = drawing.save(figure, run.file("figures", f"{name}.png"), step=str(step))
+            path = drawing.save(figure, run.written("figures", f"{name}.png"), step=str(step))
             picture = tf.io.decode_png(path.read_bytes(), channels=3)
             tf.summary.image(f"figures/{name}", picture[None], step=step)
             paths.append(path)

@@ -27,7 +27,8 @@ def evaluate_run(settings, task):
     if settings.follow:
         seconds = settings.poll_seconds
         _wait_until(_is_begun, RunDirectory(settings.logdir), "a training to begin", seconds)
-    run, config, task = loading.open_run(settings.logdir, task)
+    run, config, task = loading.open_run(settings.logdir, task, settings.output)
+    run.check_output()
     if settings.follow:
         _wait_until(_has_checkpoint, run, "a checkpoint", seconds)
     reporter_class = task.reporter_class()
@@ -73,7 +74,7 @@ def evaluate_run(settings, task):
     if settings.figures or settings.projector:
         averaging.put_average(model)
     if settings.projector:
-        projector.project(run.file("eval"), task, data, reporter.predictor)
+        projector.project(run.written("eval"), task, data, reporter.predictor)
         path = run.file("eval", "projector_config.pbtxt")
         _logger.info("wrote %s: see tensorboard's projector", path)
     if settings.figures:
@@ -148,7 +149,7 @@ class Reporter:
         self.model = model
         self.features = features.of_run(task, config, model)
         self.predictor = task.predictor(model, settings.eval_batch_size, self.features)
-        self.writer = tf.summary.create_file_writer(run.file("eval"))
+        self.writer = tf.summary.create_file_writer(run.written("eval"))
 
     @staticmethod
     def check(settings, config):

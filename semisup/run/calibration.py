@@ -6,6 +6,7 @@ one number, the temperature, changes no decision, and lets its probabilities be 
 """
 
 import dataclasses
+import logging
 from typing import Annotated, NotRequired, TypedDict
 
 import numpy as np
@@ -13,6 +14,8 @@ from msgspec import Meta
 
 from semisup.run import evaluation
 from semisup.run.files import Count, Fraction
+
+_logger = logging.getLogger(__name__)
 
 FILE = "calibration.json"
 
@@ -178,17 +181,19 @@ def calibrate(run, step, logits, labels, fitted_on):
         expected_calibration_error(each.probabilities(logits), labels)
         for each in (Calibration(), fitted)
     )
-    run.write_json(
-        FILE,
-        {
-            "temperature": fitted.temperature,
-            "step": step,
-            "fitted_on": fitted.fitted_on,
-            "images": len(labels),
-            "uncalibrated_error": before,
-            "expected_calibration_error": after,
-        },
-    )
+    content = {
+        "temperature": fitted.temperature,
+        "step": step,
+        "fitted_on": fitted.fitted_on,
+        "images": len(labels),
+        "uncalibrated_error": before,
+        "expected_calibration_error": after,
+    }
+    try:
+        run.write_json(FILE, content)
+    except OSError as error:
+        # Who predicts with a run of somebody else's needs only to read it.
+        _logger.warning("%s: %s; the temperature is not kept", error.filename, error.strerror)
     return fitted
 
 

@@ -15,7 +15,9 @@ import ml_dtypes
 import numpy as np
 
 from semisup import replacing
+from semisup.archives import read_archive
 from semisup.errors import TrainingError, UserError
+from semisup.names import printable
 
 _NAME = re.compile(r"step_(\d{8,})\.npz")
 # No variable has this name: their names begin with that of their owner.
@@ -81,9 +83,8 @@ def save(model, folder, step, keep):
         name: keras.ops.convert_to_numpy(variable)
         for name, variable in named_variables(model).items()
     }
-    for name, array in arrays.items():
-        if keras.backend.is_float_dtype(array.dtype.name) and not np.all(np.isfinite(array)):
-            raise TrainingError(f"at step {step}, {name} is not finite; no checkpoint is written")
+    if name := _not_finite(arrays):
+        raise TrainingError(f"at step {step}, {name} is not finite; no checkpoint is written")
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"step_{step:08d}.npz")
     # Left by trainings that were killed: nobody else writes here.
@@ -102,6 +103,14 @@ def save(model, folder, step, keep):
         else:
             os.remove(old_path)
     return path
+
+
+def _not_finite(arrays):
+    """Return the name of an array with a NaN or an infinity, or None if there is none."""
+    for name, array in arrays.items():
+        if keras.backend.is_float_dtype(array.dtype.name) and not np.all(np.isfinite(array)):
+            return name
+    return None
 
 
 def _as_bits(arrays):
@@ -152,16 +161,14 @@ def restore(model, folder, step, to_evaluate=False):
             have the width of another backend.
 
     Raises:
-        CheckpointDamaged: if the file cannot be read, or an entry is missing, left over or of
-            another shape; the model is then as it was.
+        CheckpointDamaged: if the file cannot be read or is that of another step, or an entry is
+            missing, left over, not finite or of another shape; the model is then as it was.
         UserError: if an entry is of another dtype, or the checkpoint is of an earlier version
             whose trainings cannot be continued.
     """
     path = os.path.join(folder, f"step_{step:08d}.npz")
     try:
-        # Open the file here, since NumPy leaves a damaged one open.
-        with open(path, "rb") as file, np.load(file) as archive:
-            arrays = _from_bits({name: archive[name] for name in archive.files})
+        arrays = _from_bits(read_archive(path))
     except Exception as error:
         # A flipped bit in an archive's headers can raise nearly anything.
         raise CheckpointDamaged(f"{path} cannot be read ({error})") from None
@@ -195,6 +202,11 @@ def restore(model, folder, step, to_evaluate=False):
                 f"{path} does not fit the model: {name} has dtype {arrays[name].dtype.name}, "
                 f"not {dtype}; start again with --overwrite"
             )
+    if name := _not_finite(arrays):
+        raise CheckpointDamaged(f"{path} is damaged: {name} is not finite")
+    for name, variable in variables.items():
+        if variable is getattr(model, "step", None) and arrays[name] != step:
+            raise CheckpointDamaged(f"{path} holds step {arrays[name]}, not {step}")
     for name, variable in variables.items():
         variable.assign(arrays[name])
 
@@ -245,7 +257,7 @@ def restore_latest(model, folder, to_evaluate=False):
             restore(model, folder, step, to_evaluate)
         except CheckpointDamaged as error:
             damage = error
-            warnings.warn(f"{error}; falling back to the one before", stacklevel=2)
+            warnings.warn(printable(f"{error}; falling back to the one before"), stacklevel=2)
         else:
             return step
     if damage is not None:

@@ -6,12 +6,11 @@ the end is put together. So each step of it stops and resumes as any training do
 """
 
 import dataclasses
-import shutil
 
 import keras
 import numpy as np
 
-from semisup.run import calibration, training
+from semisup.run import belongings, calibration, training
 from semisup.run.directory import RunDirectory
 
 FILE = "cross_validation.json"
@@ -48,7 +47,7 @@ def train(config, task):
             if status:
                 return status
         found = _conclude(run, config, [fold.read_json(HELD_OUT) for fold in folds])
-    shutil.rmtree(run.file(FOLDS), ignore_errors=True)
+    belongings.remove(run.path, [FOLDS])
     print(f"\n{describe(found)} See {run.file(FILE)}.")
     return 0
 

@@ -26,47 +26,16 @@ figures/          PNG files
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
-import shutil
-import time
 from pathlib import Path
 
-from semisup import replacing
+from semisup import locking, replacing
 from semisup.cli import architecture_names
 from semisup.data import sampling
 from semisup.errors import UserError, shown
-from semisup.run import environment, files, reading, writing
+from semisup.run import belongings, environment, files, reading, writing
 
-OUTCOMES = (
-    "results.json",
-    "evaluation.json",
-    "calibration.json",
-    "cross_validation.json",
-    "held_out.json",
-    "evaluations",
-    "predictions.csv",
-    "assignments.csv",
-    "uncertainty.csv",
-    "report.html",
-    "model.keras",
-)
-# The configuration comes last: as long as it exists, the rest is known to be a run.
-PARTS = (
-    *OUTCOMES,
-    "metrics.jsonl",
-    "data.json",
-    "network.keras",
-    "weak_labels",
-    "checkpoints",
-    "folds",
-    "train",
-    "eval",
-    "layers",
-    "figures",
-    "config.json",
-)
 NETWORK = "network.keras"
 _TYPES = {
     "config.json": files.Config,
@@ -76,8 +45,9 @@ _TYPES = {
     "cross_validation.json": files.CrossValidation,
     "held_out.json": files.HeldOut,
 }
-_LOCK = ".lock"
 _LOCK_PATIENCE_SECONDS = 1.0
+# Settings that runs of every version and task have.
+_ALWAYS_SET = {"dataset", "seed", "max_steps", "logdir"}
 
 
 def find_runs(folder, file, tasks):
@@ -105,14 +75,22 @@ class RunDirectory:
 
     Args:
         path: the directory; it need not exist.
+        output: another directory for what is written; what is there counts before what is in the
+            run's own. Empty: there is none.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, output=""):
         self.path = os.path.abspath(os.path.expanduser(path))
+        self.output = os.path.abspath(os.path.expanduser(output)) if output else self.path
 
     def file(self, *parts):
-        """Return the path of a file or folder of the run."""
-        return os.path.join(self.path, *parts)
+        """Return the path of a file or folder of the run, to read it."""
+        written = self.written(*parts)
+        return written if os.path.lexists(written) else os.path.join(self.path, *parts)
+
+    def written(self, *parts):
+        """Return the path of a file or folder of the run, to write it."""
+        return os.path.join(self.output, *parts)
 
     @property
     def checkpoints(self):
@@ -124,32 +102,27 @@ class RunDirectory:
         """Keep a second trainer out for as long as the block lasts.
 
         Raises:
-            UserError: if another process trains in this directory, or it cannot be made.
+            UserError: if another process trains in this directory, it cannot be made, or its name
+                is not UTF-8.
         """
-        try:
-            os.makedirs(self.path, exist_ok=True)
-            file = open(self.file(_LOCK), "a")  # noqa: SIM115 (open for as long as the lock)
-        except OSError as error:
-            raise UserError(f"--logdir={self.path}: {error.strerror}") from None
-        with file:
-            deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
-            while not _take(file, fcntl.LOCK_EX):
-                # An evaluation that looks for a training holds the lock for an instant.
-                if time.monotonic() > deadline:
-                    raise UserError(
-                        f"another process is training in {self.path}; wait for it, or give another "
-                        "--logdir"
-                    )
-                time.sleep(0.05)
+        _check_name("logdir", self.path)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(
+                    locking.locked(self.file(belongings.LOCK), _LOCK_PATIENCE_SECONDS)
+                )
+            except BlockingIOError:
+                raise UserError(
+                    f"another process is training in {self.path}; wait for it, or give another "
+                    "--logdir"
+                ) from None
+            except OSError as error:
+                raise UserError(f"--logdir={self.path}: {error.strerror}") from None
             yield
 
     def is_training(self):
         """Return whether a process is training in this directory."""
-        try:
-            with open(self.file(_LOCK)) as file:
-                return not _take(file, fcntl.LOCK_SH)
-        except OSError:
-            return False
+        return locking.is_locked(self.file(belongings.LOCK))
 
     def is_begun(self):
         """Return whether a training has ever begun in this directory."""
@@ -158,7 +131,7 @@ class RunDirectory:
     def strangers(self):
         """Return the names in this directory that keep a training from beginning in it, sorted."""
         # Earlier versions wrote under that last name.
-        names = set(os.listdir(self.path)) - {_LOCK, "config.json.tmp"}
+        names = set(os.listdir(self.path)) - {belongings.LOCK, "config.json.tmp"}
         return sorted(name for name in names if not replacing.is_temporary(name))
 
     def read_json(self, name, type=dict):
@@ -225,16 +198,16 @@ class RunDirectory:
 
     def write_json(self, name, content):
         """Write a JSON file; the directory is created if need be."""
-        os.makedirs(self.path, exist_ok=True)
-        writing.write_json(self.file(name), content)
+        os.makedirs(self.output, exist_ok=True)
+        writing.write_json(self.written(name), content)
 
     def write_text(self, name, text):
         """Write a file of text: see `writing.write_text`."""
-        writing.write_text(self.file(name), text)
+        writing.write_text(self.written(name), text)
 
     def write_table(self, name, header, rows):
         """Write a CSV file: see `writing.write_table`."""
-        writing.write_table(self.file(name), header, rows)
+        writing.write_table(self.written(name), header, rows)
 
     def write_model(self, model):
         """Write a Keras model as `model.keras`, without its optimizer."""
@@ -246,6 +219,33 @@ class RunDirectory:
         finally:
             model.optimizer, model.compiled = optimizer, compiled
 
+    def check_output(self):
+        """Check that an evaluation can write what it measures, before it measures anything.
+
+        Raises:
+            UserError: if the directory for it cannot be written, or holds something else.
+        """
+        _check_name("output" if self.output != self.path else "logdir", self.output)
+        if self.output != self.path:
+            try:
+                os.makedirs(self.output, exist_ok=True)
+                names = os.listdir(self.output)
+            except OSError as error:
+                raise UserError(f"--output={self.output}: {error.strerror}") from None
+            if names and not {"evaluation.json", "evaluations"} & set(names):
+                raise UserError(
+                    f"--output={self.output} is not empty, and holds no evaluation: give another"
+                )
+            if "config.json" in names:
+                raise UserError(f"--output={self.output} holds a run of its own: give another")
+        belongings.check_places(self.output)
+        for folder in (self.output, *map(self.written, ("eval", "figures", "evaluations"))):
+            if os.path.exists(folder) and not os.access(folder, os.W_OK | os.X_OK):
+                raise UserError(
+                    f"{folder} cannot be written: --output names another folder for what is "
+                    "measured"
+                )
+
     def check(self, config, task_name, overwrite=False):
         """Check that the directory is free for a configuration, or holds a run of it.
 
@@ -255,10 +255,12 @@ class RunDirectory:
             overwrite: whether it may hold any run.
 
         Raises:
-            UserError: if it holds a run of another configuration, a damaged one, or other files.
+            UserError: if it holds a run of another configuration, a damaged one, or other files, or
+                more than a run where that is to be deleted.
         """
         saved = self.read_config()
         if overwrite and saved is not None:
+            self._check_deletion(saved)
             return
         if saved is None:
             if strangers := self.strangers():
@@ -267,6 +269,7 @@ class RunDirectory:
                     "run; give another --logdir"
                 )
             return
+        belongings.check_places(self.path)
         if saved["task"] != task_name:
             raise UserError(
                 f"{self.path} holds a run of {shown(saved['task'])}, not of {task_name}; give "
@@ -293,10 +296,15 @@ class RunDirectory:
             config: the configuration.
             task_name: name of its task.
             overwrite: whether to delete an earlier run first.
+
+        Raises:
+            UserError: if there is more than a run to delete; nothing is deleted then.
         """
-        self._remove(PARTS if overwrite else OUTCOMES)
         if overwrite:
-            replacing.remove_temporary(self.path)
+            # Once more, since loading the data may have taken long.
+            belongings.check_owned(self.path)
+        belongings.remove(self.path, belongings.PARTS if overwrite else belongings.OUTCOMES)
+        belongings.remove_leftovers(self.path)
         self.write_json(
             "config.json",
             {
@@ -305,6 +313,7 @@ class RunDirectory:
                 "backend": environment.backend(),
                 "sampler": sampling.VERSION,
                 "versions": environment.versions(),
+                "environment": environment.variables(),
                 "git_commit": environment.git_commit(),
             },
         )
@@ -349,13 +358,14 @@ class RunDirectory:
             changes["architecture"] = self.file(NETWORK)
         return dataclasses.replace(config, **changes)
 
-    def _remove(self, parts):
-        for part in parts:
-            path = self.file(part)
-            if os.path.isdir(path):
-                shutil.rmtree(path)
-            elif os.path.exists(path):
-                os.remove(path)
+    def _check_deletion(self, saved):
+        """Check that a run, and nothing else, is what is to be deleted."""
+        if not saved["settings"].keys() >= _ALWAYS_SET:
+            raise UserError(
+                f"{self.file('config.json')} is not that of a run, and nothing is deleted: give "
+                "another --logdir"
+            )
+        belongings.check_owned(self.path)
 
     def append_metrics(self, entry):
         """Append an entry, a dictionary with a `step`, to the log."""
@@ -379,17 +389,20 @@ class RunDirectory:
         self.write_text("metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in kept))
 
 
+def _check_name(flag, path):
+    """Check that TensorFlow, which writes into a folder, can be told its name."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UserError(
+            f"--{flag}={shown(path)} is not UTF-8, as the names of TensorBoard's folders have to "
+            "be: give another"
+        ) from None
+
+
 def _with_validation_error(values):
     """Rename the error measured on held-out images, which earlier versions called a test error."""
     return {
         "validation_error" if name == "test_error" else name: value
         for name, value in values.items()
     }
-
-
-def _take(file, kind):
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

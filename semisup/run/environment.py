@@ -6,6 +6,15 @@ import platform
 import subprocess
 from importlib import metadata
 
+_VARIABLES = (
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "JAX_DISABLE_JIT",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS",
+    "NVIDIA_TF32_OVERRIDE",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+)
 _PACKAGES = ("semisup", "tensorflow", "keras", "jax", "numpy", "tensorflow-datasets")
 
 
@@ -23,6 +32,11 @@ def versions():
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found
+
+
+def variables():
+    """Return those environment variables that are set and change how numbers are rounded."""
+    return {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
 
 
 def git_commit():

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import secrets
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,10 +17,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from semisup import replacing
 from semisup.architectures import transfer
+from semisup.archives import read_archive
 from semisup.data import cache
 from semisup.errors import UserError
-from semisup.run import writing
 
 _logger = logging.getLogger(__name__)
 
@@ -236,7 +236,8 @@ class _Store:
         array = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST_BYTES)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with writing.replacing(self.folder / name) as temporary:
+            replacing.remove_temporary(self.folder)
+            with replacing.replacing(self.folder / name) as temporary:
                 np.savez(temporary, digests=array, features=features)
         except OSError as error:
             raise UserError(
@@ -259,14 +260,15 @@ class _Store:
 
     def _content(self, path):
         try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-                digests, features = archive["digests"], archive["features"]
+            archive = read_archive(path)
+            digests, features = archive["digests"], archive["features"]
             shapes = (len(digests), _DIGEST_BYTES), (len(digests), self.width)
             right = (digests.shape, features.shape) == shapes
             if right and digests.dtype == np.uint8 and features.dtype == np.float32:
                 return digests, features
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            pass
+        except Exception as error:
+            # Damaged headers make NumPy raise almost anything.
+            _logger.debug("%s: %s", path, error)
         _logger.warning("%s is damaged: its features are computed again", path)
         return (), ()
 

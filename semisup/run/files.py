@@ -28,6 +28,7 @@ class Config(TypedDict):
     backend: str
     sampler: NotRequired[Count]
     versions: NotRequired[dict[str, str]]
+    environment: NotRequired[dict[str, str]]
     git_commit: NotRequired[str | None]
 
 
@@ -82,6 +83,7 @@ class Results(TypedDict):
     git_commit: NotRequired[str | None]
     backend: NotRequired[str]
     versions: NotRequired[dict[str, str]]
+    environment: NotRequired[dict[str, str]]
     hardware: NotRequired[Hardware]
 
 

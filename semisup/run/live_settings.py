@@ -65,9 +65,19 @@ def _checked(values, config, steered, allowed):
                 f"--{name}={value}: it was 0 when the training began, and nothing can scale a loss "
                 "that is not computed"
             )
+        before = getattr(config, name)
+        if before and not _fits(value / before):
+            raise UserError(
+                f"--{name}={value} is too far from {before}, which the training began with"
+            )
     # The configuration checks them against each other and against all other settings.
     dataclasses.replace(config, **known)
     return known
+
+
+def _fits(factor):
+    """Return whether a model can scale by a factor, which is a float32."""
+    return abs(factor) <= options.GREATEST[float]
 
 
 def changes(entries):

@@ -60,12 +60,13 @@ def load_run(logdir, step=None, task=None):
     return model, config
 
 
-def open_run(logdir, task=None):
+def open_run(logdir, task=None, output=""):
     """Open the directory of a run.
 
     Args:
         logdir: directory of the run.
         task: the `Task` that it has to be of, or None for whichever task it names.
+        output: another directory for what is written: see `RunDirectory`.
 
     Returns:
         A `RunDirectory`, the configuration, of the task's class, and the task.
@@ -73,7 +74,7 @@ def open_run(logdir, task=None):
     Raises:
         UserError: if the directory holds no run, a damaged one, or one of another task.
     """
-    run = RunDirectory(logdir)
+    run = RunDirectory(logdir, output)
     saved = run.read_config()
     if saved is None:
         raise UserError(f"{logdir} holds no run: it has no config.json")

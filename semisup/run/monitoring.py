@@ -5,12 +5,13 @@ when a run is resumed.
 """
 
 import contextlib
-import shutil
 import sys
 import time
 
 import keras
 import numpy as np
+
+from semisup.run import belongings
 
 
 class StepCallback(keras.callbacks.Callback):
@@ -51,7 +52,7 @@ class Recorder:
         self._started = time.monotonic()
         self._earlier_seconds = 0.0
         # The scalars of a killed run reach beyond its checkpoint: write them anew.
-        shutil.rmtree(run.file("train"), ignore_errors=True)
+        belongings.remove(run.path, ["train"])
         self.writer = tf.summary.create_file_writer(run.file("train"))
         for entry in run.read_metrics():
             self._write_scalars(entry)

@@ -5,15 +5,14 @@ that names the file and the field.
 """
 
 import json
-import os
 import re
-import stat
 import tomllib
 from typing import Annotated, TypedDict
 
 import msgspec
 
 from semisup.errors import UserError, shown
+from semisup.opening import open_regular
 
 INT64 = 2**63
 Integer = Annotated[int, msgspec.Meta(ge=-INT64, le=INT64 - 1)]
@@ -109,21 +108,12 @@ def read_toml(path):
 def _bytes(path, most):
     """Return the content of a regular file, or None if there is none."""
     try:
-        # Opening a named pipe would wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with open_regular(path) as file:
+            content = file.read(most + 1)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise _unreadable(path, getattr(error, "strerror", None) or error) from None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _unreadable(path, "it is no regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(most + 1)
-    except OSError as error:
-        raise _unreadable(path, error.strerror) from None
-    finally:
-        os.close(descriptor)
     if len(content) > most:
         raise _unreadable(path, f"it has more than {most:,} bytes")
     return content

@@ -2,11 +2,15 @@
 
 import signal
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals after which a training saves: of Ctrl-C, of `kill`, of a terminal that is closed."""
+
 
 class StopSignals:
-    """A context that notes SIGINT and SIGTERM, so that a training can save before it stops.
+    """A context that notes the signals of `STOPPING`, so that a training can save before it stops.
 
-    A second signal of the same kind has its usual effect.
+    A second signal of the same kind has its usual effect. One that is ignored (SIGHUP under
+    `nohup`) still is.
 
     Attributes:
         received: number of the signal, or 0.
@@ -17,7 +21,9 @@ class StopSignals:
         self._earlier = {}
 
     def __enter__(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             self._earlier[number] = signal.signal(number, self._note)
         return self
 

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 
 from semisup.architectures import transfer
+from semisup.cli import terminal
 from semisup.data import sampling
-from semisup.errors import UserError, shown
+from semisup.errors import TrainingError, UserError, shown
 from semisup.models import averaging
 from semisup.models.weighted_losses import REGULARIZATION_LOSS
 from semisup.run import (
@@ -26,6 +27,7 @@ from semisup.run import (
     inspection,
     live_settings,
     loading,
+    memory,
     monitoring,
     projector,
 )
@@ -64,7 +66,7 @@ def _train(config, task, run, data):
     if data is None:
         data = task.load_data(config, run.sampler if resumed else sampling.VERSION)
     for note in data.notes:
-        print(note)
+        terminal.say(note)
     # Not before: preparing a data set draws from the same generators.
     keras.utils.set_random_seed(config.seed)
     model = task.build_model(
@@ -84,9 +86,9 @@ def _train(config, task, run, data):
                 "has taken"
             )
         if step == config.max_steps == run.completed_step():
-            print(f"{run.path} is complete: {step} steps.")
+            terminal.say(f"{run.path} is complete: {step} steps.")
             return 0
-        print(f"Resuming {run.path} at step {step}.")
+        terminal.say(f"Resuming {run.path} at step {step}.")
     elif config.initial_run:
         record = {**record, "initial_model": loading.begin_with(model, config.initial_run)}
     check_live_settings(config, task, model)
@@ -97,6 +99,11 @@ def _train(config, task, run, data):
     if found is not None:
         batches = functools.partial(data.batches, inputs=found.views)
         data = dataclasses.replace(data, batches=batches)
+    # A pipeline takes time to build.
+    once = functools.lru_cache(maxsize=2)
+    drawn, data = data.batches, dataclasses.replace(data, batches=once(data.batches))
+    if found is None:
+        memory.check_batch(model, data.batches(step))
     weak_labels = task.weak_labels(config, run, data)
     labels = None
     if weak_labels is not None and config.weak_labels and not resumed:
@@ -114,22 +121,26 @@ def _train(config, task, run, data):
     run.cut_metrics(step)
     if weak_labels is not None:
         weak_labels.forget_after(step)
-    if labels is not None:
-        weak_labels.put(0, labels)
-    print(f"Training on {backend.describe(environment.hardware(config.devices))}.", flush=True)
+        if labels is not None:
+            weak_labels.put(0, labels)
+        data = dataclasses.replace(
+            data,
+            batches=once(lambda step: drawn(step, weak_labels=weak_labels.in_force(step))),
+        )
+    terminal.say(f"Training on {backend.describe(environment.hardware(config.devices))}.")
     # Only now: what comes before has nothing to save, and stops at once.
     with StopSignals() as signals:
         session = Session(config, task, run, data, model, step, signals, before, found, weak_labels)
         session.fit()
     if signals.received and session.step < config.max_steps:
         without = " without --overwrite" if config.overwrite else ""
-        print(
+        terminal.say(
             f"\nStopped at step {session.step} of {config.max_steps}; "
             f"the same command{without} goes on from there."
         )
         return 128 + signals.received
     if session.steering.stops and session.step < config.max_steps:
-        print(
+        terminal.say(
             f"\nStopped at step {session.step} of {config.max_steps}, as {config.live_config} "
             "asks; without that line, the same command goes on from there."
         )
@@ -217,7 +228,6 @@ class Session:
         self.signals = signals
         self.weak_labels = weak_labels
         self.first_step = step
-        self._pipelines = {}
         self.predictor = task.predictor(model, config.eval_batch_size, found)
         self.recorder = monitoring.Recorder(run)
         spe = config.steps_per_execution
@@ -272,13 +282,18 @@ class Session:
             calls = one_by_one(calls)
         for start, length, epochs in calls:
             self.model.fit(
-                self._batches(start),
+                self.data.batches(start),
                 steps_per_epoch=length,
                 epochs=epochs,
                 shuffle=False,
                 verbose=0,
                 callbacks=self.callbacks,
             )
+            if not self.model.stop_training and self.step != start + epochs * length:
+                raise TrainingError(
+                    f"Keras has taken {self.step - start} of {epochs * length} steps: another "
+                    "limit than --max_steps is set"
+                )
             if self.signals.received or self.steering.stops:
                 # A signal may have come while `fit` evaluated, after its last chance to save.
                 self._save()
@@ -325,17 +340,9 @@ class Session:
     def _write_start(self):
         writer, step = self.recorder.writer, self.first_step
         monitoring.write_model_graph(writer, getattr(self.model, "network", self.model))
-        batch = next(iter(self._batches(step).as_numpy_iterator()))
+        batch = next(iter(self.data.batches(step).as_numpy_iterator()))
         monitoring.write_input_images(writer, self.model, batch, step)
         writer.flush()
-
-    def _batches(self, step):
-        """Return the batches from a step on; their pipeline takes time to build."""
-        if step not in self._pipelines:
-            labels = None if self.weak_labels is None else self.weak_labels.in_force(step)
-            drawn = {} if labels is None else {"weak_labels": labels}
-            self._pipelines = {step: self.data.batches(step, **drawn)}
-        return self._pipelines[step]
 
     def _measured(self, step):
         """Return what an evaluation of a step measured, or nothing."""
@@ -382,12 +389,13 @@ class Session:
                 "git_commit": environment.git_commit(),
                 "backend": keras.backend.backend(),
                 "versions": environment.versions(),
+                "environment": environment.variables(),
                 "hardware": environment.hardware(config.devices),
             },
         )
         self.recorder.close()
         headline = self.task.headline(self.data, measured)
-        print(
+        terminal.say(
             f"\n{headline} after {config.max_steps} steps. Results and TensorBoard log: {run.path}"
         )
 

@@ -41,6 +41,13 @@ def label_images(settings):
 def _read(path, folders):
     """Return the label of each image of a list that has one, by its file."""
     try:
+        return _labels(path, folders)
+    except csv.Error as error:
+        raise UserError(f"--list={path} is no table: {error}") from None
+
+
+def _labels(path, folders):
+    try:
         with open(Path(path).expanduser(), encoding="utf-8-sig", newline="") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:

@@ -34,8 +34,13 @@ def evaluate_elsewhere(settings):
     """
     name = dataset_names.resolved(settings.dataset, "dataset", settings.data_dir or None)
     trained = TrainedRun(
-        settings.logdir, settings.step, settings.eval_batch_size, settings.relocated
+        settings.logdir,
+        settings.step,
+        settings.eval_batch_size,
+        settings.relocated,
+        settings.output,
     )
+    trained.run.check_output()
     if "labelled_indices" not in trained.record:
         raise UserError(f"{settings.logdir} is a clustering, whose clusters are no classes")
     theirs, images = new_images.of_dataset(
@@ -64,7 +69,7 @@ def evaluate_elsewhere(settings):
         scale, np.concatenate(logits), np.concatenate(labels), trained.class_names
     )
     stem = "_".join(filter(None, (printable(dataset_names.file_name(name)), settings.split)))
-    folder = trained.run.file(FOLDER)
+    folder = trained.run.written(FOLDER)
     os.makedirs(folder, exist_ok=True)
     content = {"step": trained.step, "dataset": name, "evaluated_on": "images of another data set"}
     writing.write_json(os.path.join(folder, f"{stem}.json"), {**content, **measured})

@@ -16,8 +16,8 @@ from semisup.errors import UserError
 from semisup.names import printable
 from semisup.report.uncertainty import predictive_entropy
 from semisup.run import writing
+from semisup.run.belongings import PARTS
 from semisup.run.csv_files import write_rows
-from semisup.run.directory import PARTS
 from semisup.use import least_sure
 from semisup.use.trained import TrainedRun
 

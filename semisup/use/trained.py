@@ -39,6 +39,7 @@ class TrainedRun:
         step: step of the checkpoint; below 0 for the newest.
         batch_size: images in a batch.
         relocated: function from the run's configuration to one with the data where it is now.
+        output: another folder for what is written: see `RunDirectory`.
 
     Attributes:
         run: the `RunDirectory`.
@@ -54,8 +55,8 @@ class TrainedRun:
         UserError: if there is no such run or checkpoint.
     """
 
-    def __init__(self, logdir, step=-1, batch_size=100, relocated=lambda config: config):
-        self.run, config, self.task = loading.open_run(logdir)
+    def __init__(self, logdir, step=-1, batch_size=100, relocated=lambda config: config, output=""):
+        self.run, config, self.task = loading.open_run(logdir, output=output)
         self.config = relocated(config)
         backend.set_up(self.config)
         self.model = loading.restore_model(

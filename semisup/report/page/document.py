@@ -19,6 +19,7 @@ from semisup.cli.flags import flags_for
 from semisup.data import image_files
 from semisup.errors import UserError
 from semisup.names import printable
+from semisup.opening import open_regular
 from semisup.report.page import charts, measured, wording
 from semisup.report.page.tables import Cell, Table, described, value
 
@@ -293,7 +294,7 @@ def _picture(path):
     Returns:
         Its bytes, width and height in pixels, and the step that it shows, or None if it names none.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         content = file.read()
     with image_files.open_image(io.BytesIO(content), ["PNG"]) as image:
         step = image.info.get("step")

@@ -501,3 +501,24 @@ def test_a_file_that_takes_any_size_of_image_gets_images_of_one(tmp_path):
     model.build((None, 12, 10, 3))
     pair = (np.zeros((2, 12, 10, 1), "uint8"), np.zeros((3, 6, 6, 3), "uint8"))
     assert model(pair)["unlabelled"].shape == (3, 4)
+
+
+def _returning(make):
+    inputs = keras.Input((4, 4, 1))
+    return keras.Model(inputs, make(keras.layers.Flatten()(inputs)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda x: {"embeddings": keras.layers.Dense(3)(x)}, "in a dict: save a model that"),
+        (lambda x: [keras.layers.Dense(3)(x)], "in a list: save a model that"),
+        (lambda x: keras.ops.cast(keras.layers.Dense(3)(x), "int32"), "returns int32, which"),
+        (lambda x: keras.layers.Dense(3, dtype="float64")(x), "has weights of float64, but"),
+    ],
+)
+def test_a_saved_network_that_cannot_be_trained_is_refused_in_one_line(tmp_path, make, message):
+    path = str(tmp_path / "network.keras")
+    _returning(make).save(path)
+    with pytest.raises(UserError, match=message):
+        architectures.build(path, (4, 4, 1))

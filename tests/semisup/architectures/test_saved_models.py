@@ -148,3 +148,62 @@ def test_a_configuration_of_anything_but_a_model_is_refused_in_one_line(tmp_path
         with pytest.raises(UserError) as caught:
             saved_models.load(path)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("module", ["os", "keras_cv.layers", "antigravity", "tests.x"])
+@pytest.mark.parametrize("name", ["function", "system"])
+def test_nothing_of_another_package_is_imported(tmp_path, module, name):
+    path = tmp_path / "model.keras"
+    dense(path)
+    part = {"module": module, "class_name": name, "config": "system", "registered_name": None}
+    changed_layer(path, activation=part)
+    with pytest.raises(UserError, match="nothing is registered as system") as caught:
+        saved_models.load(path)
+    assert "\n" not in str(caught.value)
+    assert "antigravity" not in sys.modules
+
+
+def dense(path):
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(path)
+
+
+def changed_layer(path, **values):
+    """Changes arguments of the only dense layer of a file."""
+
+    def change(text):
+        config = json.loads(text)
+        (dense,) = (p for p in saved_models._parts(config) if p.get("class_name") == "Dense")
+        dense["config"].update(values)
+        return json.dumps(config)
+
+    rewritten(path, change)
+
+
+@pytest.mark.parametrize("units", [10**9, 10**12, 2**63, -(10**30), [3, 10**15]])
+def test_a_layer_that_is_wider_than_its_file_is_refused_before_it_is_built(tmp_path, units):
+    path = tmp_path / "model.keras"
+    dense(path)
+    changed_layer(path, units=units)
+    with pytest.raises(UserError, match=r"units=.*(asks for far more weights|64 bits)"):
+        saved_models.load(path)
+
+
+def test_a_lambda_a_pipe_and_a_link_to_nothing_are_refused_in_one_line(tmp_path):
+    path = tmp_path / "model.keras"
+    keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x)]).save(path)
+    os.mkfifo(tmp_path / "pipe.keras")
+    os.symlink("nothing", tmp_path / "link.keras")
+    for name in ("model", "pipe", "link"):
+        with pytest.raises(UserError, match=f"{name}.keras cannot be read") as caught:
+            saved_models.load(tmp_path / f"{name}.keras")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["[" * 10**6, "9" * 10**5, '{"a": ' * 10**5], ids=len)
+def test_a_configuration_nested_or_long_without_end_is_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "model.keras"
+    exported(path)
+    rewritten(path, lambda text: content)
+    with pytest.raises(UserError, match="cannot be read as a Keras model") as caught:
+        saved_models.load(path)
+    assert len(str(caught.value)) < 500

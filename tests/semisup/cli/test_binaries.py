@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 import running
+import tensorflow as tf
 from PIL import Image
 
 from semisup.cli import flags
@@ -89,7 +91,7 @@ def test_wrong_data_exits_2_with_one_line_and_leaves_no_run(tmp_path, arguments,
     assert status == 2
     assert message in err
     assert len(err.strip().splitlines()) == 1
-    assert set(os.listdir(tmp_path / "run")) <= {".lock"}
+    assert os.listdir(tmp_path) == []
 
 
 def test_evaluation_counts_every_test_image_once(trained):
@@ -107,10 +109,18 @@ def test_evaluation_counts_every_test_image_once(trained):
     assert f"{100 * content['error']:.2f} %" in out
 
 
-def test_evaluation_of_an_earlier_checkpoint_and_of_one_that_is_missing(trained):
-    status, out, _ = running.call("eval", f"--logdir={trained.path}", "--step=20")
+def test_evaluation_of_an_earlier_checkpoint_and_of_one_that_is_missing(trained, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in Path(trained.path).rglob("*")}
+    output = tmp_path / "measured"
+    flags = f"--logdir={trained.path}", f"--output={output}", "--report"
+    status, out, _ = running.call("eval", *flags, "--step=20")
     assert status == 0
     assert "step 20:" in out
+    # The run itself may be one that can only be read.
+    assert {path: path.stat().st_mtime_ns for path in Path(trained.path).rglob("*")} == before
+    written = {"evaluation.json", "predictions.csv", "report.html", "eval", "figures"}
+    assert set(os.listdir(output)) >= written - {"figures"}
+    assert RunDirectory(trained.path, output).read_json("evaluation.json")["step"] == 20
     status, _, err = running.call("eval", f"--logdir={trained.path}", "--step=21")
     assert status == 2
     assert "there are 10, 20, 30, 40, 50, 60" in err
@@ -367,6 +377,11 @@ def test_precision_bfloat16_is_refused_for_a_saved_network():
         (UserError("--x=1 is wrong"), 2, "program: --x=1 is wrong"),
         (TrainingError("no longer finite"), 1, "program: no longer finite"),
         (OSError(28, "No space left on device", "a/b"), 1, "program: a/b: No space left on device"),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "run/train/x; No space left on device"),
+            1,
+            "program: run/train/x; No space left on device",
+        ),
         (KeyboardInterrupt(), 130, "program: interrupted"),
         (MemoryError(), 1, "program: out of memory; smaller batches take less"),
         (

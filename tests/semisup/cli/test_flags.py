@@ -60,3 +60,14 @@ def test_a_file_of_flags_that_is_no_text_is_told_in_one_line(tmp_path):
         flags.parse(["train", f"--flagfile={path}"], TrainConfig)
     with pytest.raises(UserError, match="no recipe is called ''"):
         flags.parse(["train", "--recipe=", "--seed=3"], TrainConfig, recipes="semisup/recipes")
+
+
+def test_a_value_for_a_flag_that_is_switched_off_is_told_in_one_line():
+    with pytest.raises(UserError, match=r"^--noprogress=true does not take an argument; leave"):
+        flags.parse(["train", "--noprogress=true"], TrainConfig)
+
+
+def test_a_name_of_any_length_is_told_in_one_short_line():
+    with pytest.raises(UserError, match=r"^Unknown command line flag 'xxx") as caught:
+        flags.parse(["train", "--" + "x" * 5000], TrainConfig)
+    assert len(str(caught.value)) < 200

@@ -7,7 +7,7 @@ import pytest
 from clustering.config import TrainConfig as ClusteringConfig
 from domain_adaptation.config import TrainConfig as AdaptationConfig
 from semisup import architectures
-from semisup.cli import choices
+from semisup.cli import choices, settings
 from semisup.cli.options import check, option, redefault
 from semisup.cli.settings import RunConfig
 from semisup.config import TrainConfig
@@ -154,3 +154,18 @@ def test_a_run_from_before_a_setting_existed_goes_on_with_its_default_alone():
     assert later(made_up=0.7).differences(saved) == [
         "--made_up=0.7 (the run has none: it is older)"
     ]
+
+
+def test_intervals_of_any_size_are_divided_at_once():
+    values = dict.fromkeys(TrainConfig.INTERVALS, 2**31 - 1)
+    with pytest.raises(UserError, match=r"the nearest that divides every interval is 1$"):
+        TrainConfig(steps_per_execution=7, **values)
+    assert settings._divisors(36) == [1, 2, 3, 4, 6, 9, 12, 18, 36]
+
+
+@pytest.mark.parametrize(
+    "values", [{"emb_size": 10**6}, {"num_blocks": 10**5}, {"new_size": 20_000}]
+)
+def test_a_size_that_no_machine_holds_is_above_the_greatest_value(values):
+    with pytest.raises(UserError, match="is above the greatest value"):
+        TrainConfig(**values)

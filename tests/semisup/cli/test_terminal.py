@@ -1,10 +1,15 @@
 """Tests of what a terminal shows of names and mistakes, whatever its encoding."""
 
+import logging
 import os
 import subprocess
 import sys
 
+import keras
 import pytest
+
+from semisup import interrupts
+from semisup.cli import terminal
 
 SCRIPT = """
 import sys
@@ -73,3 +78,61 @@ def test_what_the_library_logs_is_printed_by_a_command_alone():
     imported = 'import logging; logging.getLogger("semisup.report").info("wrote it")'
     done = subprocess.run([sys.executable, "-c", imported], capture_output=True, timeout=60)
     assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def test_what_would_steer_a_terminal_is_printed_as_an_escape(capsys):
+    terminal.say("a table\nof two \x1b]0;lines\x07\u202e")
+    logging.getLogger("semisup.test").info("%s", "wrote \x1b[31m")
+    assert capsys.readouterr().out == (
+        "a table\nof two \\x1b]0;lines\\x07\\u202e\nwrote \\x1b[31m\n"
+    )
+
+
+def test_a_command_whose_output_is_closed_ends_as_any_other(tmp_path):
+    script = SCRIPT.format(
+        path=sys.path, body="print(1); open(sys.argv[1], 'w').write('mine'); print(2)"
+    )
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        path = tmp_path / "written"
+        command = f'"$0" -c "$1" "$2" {closed}'
+        done = subprocess.run(["sh", "-c", command, sys.executable, script, path], timeout=60)
+        assert done.returncode == 0
+        assert path.read_text() == "mine"
+
+
+def test_what_a_users_home_or_environment_says_of_keras_does_not_count(monkeypatch):
+    keras.config.set_max_steps_per_epoch(2)
+    keras.config.set_max_epochs(1)
+    keras.config.set_floatx("float16")
+    keras.config.set_epsilon(0.1)
+    terminal._set_defaults(keras, keras.backend.backend())
+    assert keras.config.max_steps_per_epoch() is None
+    assert keras.config.max_epochs() is None
+    assert (keras.config.floatx(), keras.config.epsilon()) == ("float32", 1e-7)
+    assert keras.layers.Dense(1).compute_dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_command"),
+    [
+        (["python", "-m", "semisup.train", "--logdir=x"], True),
+        (["python", "-X", "-m", "clustering.eval"], True),
+        (["python3", "-m", "scripts.search"], True),
+        (["/usr/bin/python", "/usr/local/bin/domain-adaptation-train"], True),
+        (["python", "train.py", "-m", "semisup.train"], False),
+        (["python", "-m", "pytest"], False),
+        (["python", "-c", "import semisup"], False),
+        (["python"], False),
+    ],
+)
+def test_only_our_own_commands_change_what_ctrl_c_prints(arguments, is_command):
+    assert interrupts.is_command(arguments) == is_command
+
+
+def test_ctrl_c_while_a_command_is_importing_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    interrupts.tell_in_one_line()
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err == "\ninterrupted\n"
+    sys.excepthook(ValueError, ValueError("a mistake"), None)
+    assert "a mistake" in capsys.readouterr().err

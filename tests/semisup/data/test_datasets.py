@@ -1,6 +1,8 @@
 """Tests of data sets by name: mnist_5k, and those of TensorFlow Datasets."""
 
 import fcntl
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -373,3 +375,27 @@ def test_images_over_classes_are_drawn_as_evenly_as_they_can_be(count, counts):
     np.testing.assert_array_equal(over_classes(labels, count, seed=0), chosen)
     assert not np.array_equal(over_classes(labels, count, seed=1), chosen)
     assert len(over_classes(labels, 99, seed=0)) == 63
+
+
+@pytest.mark.parametrize("name", ["their_module.Image", "os.path.Image", "", "antigravity.Image"])
+def test_no_description_of_a_set_imports_a_module(own_data_dir, tmp_path, monkeypatch, name):
+    shutil.copytree(os.path.join(own_data_dir, "own"), tmp_path / "own")
+    (path,) = tmp_path.rglob("features.json")
+    path.write_text(
+        path.read_text().replace("tensorflow_datasets.core.features.image_feature.Image", name)
+    )
+    (tmp_path / "their_module.py").write_text("raise SystemExit('it ran')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="a class that is not of TFDS") as caught:
+        load_dataset("own", data_dir=str(tmp_path))
+    assert "\n" not in str(caught.value)
+    assert "antigravity" not in sys.modules
+
+
+def test_a_pipe_in_a_prepared_set_is_refused_at_once(own_data_dir, tmp_path):
+    shutil.copytree(os.path.join(own_data_dir, "own"), tmp_path / "own")
+    (path,) = tmp_path.rglob("features.json")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=r"features\.json: it is no regular file"):
+        load_dataset("own", data_dir=str(tmp_path))

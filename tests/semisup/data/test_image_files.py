@@ -1,6 +1,7 @@
 """Tests of which image files are opened, and how."""
 
 import io
+import os
 import sys
 import types
 
@@ -168,3 +169,12 @@ def test_transparent_entries_of_a_palette_are_laid_over_white():
     with image_files.open_image(content) as opened:
         array = pixels.to_array(opened, 3)
     np.testing.assert_array_equal(array, [[[10, 20, 30], [255, 255, 255]]])
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with (
+        pytest.raises(OSError, match="no regular file"),
+        image_files.open_image(tmp_path / "a.png"),
+    ):
+        pass

@@ -1,5 +1,7 @@
 """Tests of checkpoints, without a training."""
 
+import os
+
 import keras
 import ml_dtypes
 import numpy as np
@@ -160,3 +162,29 @@ def test_a_folder_in_place_of_an_old_checkpoint_does_not_stop_the_next(tmp_path)
     for step in (3, 4):
         checkpoints.save(model, tmp_path, step, keep=1)
     assert checkpoints.list_steps(tmp_path) == [1, 4]
+
+
+def test_a_pipe_or_a_compressed_archive_gives_way_to_the_checkpoint_before(
+    tmp_path,
+):
+    model = filled()
+    checkpoints.save(model, tmp_path, 3, keep=2)
+    os.mkfifo(tmp_path / "step_00000005.npz")
+    np.savez_compressed(tmp_path / "step_00000006.npz", bomb=np.zeros(10**6))
+    with pytest.warns(UserWarning, match="falling back"):
+        assert checkpoints.restore_latest(made(), tmp_path) == 3
+
+
+def test_a_checkpoint_of_another_step_or_with_a_number_that_is_not_finite_is_damaged(tmp_path):
+    model = made(["int32", "float32"])
+    model.step = model.layers[0].held[-1]
+    model.step.assign(3)
+    checkpoints.save(model, tmp_path, 3, keep=9)
+    os.rename(tmp_path / "step_00000003.npz", tmp_path / "step_00000007.npz")
+    with pytest.raises(checkpoints.CheckpointDamaged, match="holds step 3, not 7"):
+        checkpoints.restore(model, tmp_path, 7)
+    arrays = dict(np.load(tmp_path / "step_00000007.npz"))
+    (held,) = (name for name in arrays if name.endswith("held1"))
+    np.savez(tmp_path / "step_00000003.npz", **{**arrays, held: np.full((2, 3), np.inf, "float32")})
+    with pytest.raises(checkpoints.CheckpointDamaged, match="held1 is not finite"):
+        checkpoints.restore(model, tmp_path, 3)

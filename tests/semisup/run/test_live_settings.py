@@ -246,3 +246,8 @@ def test_a_file_that_is_refused_at_the_start_stops_before_anything_is_written(tr
     with pytest.raises(UserError, match="nonsense"):
         train("run", {})
     assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_value_that_no_float32_scales_to_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"visit_weight=2\.0 is too far from 1e-38"):
+        read(tmp_path, "visit_weight = 2", visit_weight=1e-38)

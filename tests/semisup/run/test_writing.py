@@ -1,5 +1,6 @@
 """Tests of writing files whole or not at all."""
 
+import errno
 import os
 import stat
 
@@ -83,3 +84,36 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
         (tmp_path / name).write_text("")
     replacing.remove_temporary(tmp_path)
     assert sorted(os.listdir(tmp_path)) == sorted(names)
+
+
+def test_what_is_being_written_is_not_taken_for_what_a_kill_left(tmp_path):
+    with writing.replacing(tmp_path / "images.npy") as temporary:
+        temporary.write_text("gigabytes")
+        replacing.remove_temporary(tmp_path)
+        assert temporary.exists()
+    assert (tmp_path / "images.npy").read_text() == "gigabytes"
+
+
+def test_a_full_disk_and_a_folder_that_cannot_be_written_name_the_file(tmp_path):
+    path = tmp_path / "images.npy"
+    with pytest.raises(OSError) as caught, writing.replacing(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(path)
+    with pytest.raises(OSError) as caught:
+        writing.write_text(tmp_path / "missing" / "results.json", "text")
+    assert caught.value.filename == str(tmp_path / "missing" / "results.json")
+
+
+def test_a_new_file_takes_no_name_that_is_taken(tmp_path):
+    path = tmp_path / "cat.png"
+    (tmp_path / "link").symlink_to("nothing")
+    with writing.replacing(path, overwrites=False) as temporary:
+        temporary.write_text("first")
+    for taken in (path, tmp_path / "link"):
+        with pytest.raises(FileExistsError), writing.replacing(taken, overwrites=False):
+            pass
+    with pytest.raises(FileExistsError), writing.replacing(tmp_path / "a", overwrites=False):
+        # Meanwhile, somebody else takes the name.
+        (tmp_path / "a").touch()
+    assert path.read_text() == "first"
+    assert sorted(os.listdir(tmp_path)) == ["a", "cat.png", "link"]

@@ -11,7 +11,8 @@ from made_runs import BLUE, write_image
 from PIL import Image
 
 from semisup.data import new_images
-from semisup.use import least_sure
+from semisup.errors import UserError
+from semisup.use import labelling, least_sure
 
 pytestmark = running.needs_commands
 
@@ -241,3 +242,10 @@ def test_one_of_each_group_of_near_duplicates_is_chosen_the_least_sure_first():
     chosen = least_sure.choose(np.array([0.1, 0.4, 0.2, 0.3]), embeddings, 4, 0.99)
     assert chosen.tolist() == [1, 3]
     assert len(least_sure.choose(np.arange(4.0), embeddings, 3, 1.1)) == 3
+
+
+def test_a_list_that_is_no_table_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("path,label\n" + "x" * 200_000 + ",cat")
+    with pytest.raises(UserError, match="is no table: field larger than"):
+        labelling._read(str(path), {"cat": tmp_path})

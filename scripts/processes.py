@@ -51,7 +51,10 @@ class Process:
         status = self.poll()
         if status is None:
             self._process.kill()
-        texts = [path.read_text() for path in self._outputs]
+        # A process that is killed at once has no outputs yet.
+        texts = [
+            path.read_text(errors="replace") if path.exists() else "" for path in self._outputs
+        ]
         shutil.rmtree(self._folder)
         assert status is not None, texts
         return status, *texts
@@ -66,6 +69,7 @@ def run(module, *flags):
 def _call(outputs, function, arguments):
     for number, path in enumerate(outputs, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
-    # Tests in the background of a shell hand on that Ctrl-C is ignored.
+    # Who started us in the background of a shell, or for longer than it, hands on what is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     function(*arguments)
