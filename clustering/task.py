@@ -14,9 +14,9 @@ from semisup.data import labelled_subset, sampling
 from semisup.data.cache import MEMORY_LIMIT_BYTES
 from semisup.data.datasets import Split, fingerprint, load_dataset, open_dataset
 from semisup.errors import UserError, rephrased
+from semisup.image_data import ImageData
 from semisup.run import building, evaluation, files
 from semisup.run.task import Task
-from semisup.task import ImageData
 
 
 class Clustering(Task):

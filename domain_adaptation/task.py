@@ -10,11 +10,10 @@ from domain_adaptation.config import TrainConfig
 from semisup.data import sampling
 from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset
 from semisup.errors import UserError
+from semisup.image_data import ImageData, compose
 from semisup.task import (
-    ImageData,
     SemiSupervised,
     association_of,
-    compose,
     envelope_of,
     resolved_unsup_split,
     unlabelled_notes,

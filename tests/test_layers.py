@@ -32,6 +32,7 @@ LAYERS = (
     ("semisup.use",),
     (
         "semisup.config",
+        "semisup.image_data",
         "semisup.task",
         "semisup.eval",
         "semisup.export",

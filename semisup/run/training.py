@@ -100,8 +100,8 @@ def _train(config, task, run, data):
         batches = functools.partial(data.batches, inputs=found.views)
         data = dataclasses.replace(data, batches=batches)
     # A pipeline takes time to build.
-    once = functools.lru_cache(maxsize=2)
-    drawn, data = data.batches, dataclasses.replace(data, batches=once(data.batches))
+    once = functools.lru_cache(maxsize=2)(data.batches)
+    drawn, data = data.batches, dataclasses.replace(data, batches=once)
     if found is None:
         memory.check_batch(model, data.batches(step))
     weak_labels = task.weak_labels(config, run, data)
@@ -123,9 +123,9 @@ def _train(config, task, run, data):
         weak_labels.forget_after(step)
         if labels is not None:
             weak_labels.put(0, labels)
+        # Not once: an evaluation that was missed makes the labels of the step that is gone on from.
         data = dataclasses.replace(
-            data,
-            batches=once(lambda step: drawn(step, weak_labels=weak_labels.in_force(step))),
+            data, batches=lambda step: drawn(step, weak_labels=weak_labels.in_force(step))
         )
     terminal.say(f"Training on {backend.describe(environment.hardware(config.devices))}.")
     # Only now: what comes before has nothing to save, and stops at once.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from domain_adaptation.config import TrainConfig as AdaptationConfig
-from semisup import task
+from semisup import image_data
 from semisup.config import TrainConfig
 from semisup.data.datasets import Split
 from semisup.errors import ArgumentError, UserError, rephrased
@@ -70,12 +70,14 @@ def test_users_are_told_of_too_few_images_by_flags(settings, message):
     images = Split(np.zeros((8, 8, 8, 1), "uint8"), np.repeat([0, 1], 4))
     config = TrainConfig(**{"logdir": "run", "sup_per_class": 1, **settings})
     with pytest.raises(UserError, match=message):
-        task.compose(config, "ab", images, images, images)
+        image_data.compose(config, "ab", images, images, images)
 
 
 def test_the_error_on_the_training_images_is_measured_on_those_that_keep_no_label():
     images = Split(np.arange(8, dtype="uint8").reshape(8, 1, 1, 1), np.repeat([0, 1], 4))
-    data = task.compose(TrainConfig(logdir="run", sup_per_class=3), "ab", images, images, images)
+    data = image_data.compose(
+        TrainConfig(logdir="run", sup_per_class=3), "ab", images, images, images
+    )
     labelled = np.concatenate(data.class_pools)
     assert len(labelled) == 6
     assert sorted([*labelled, *data.evaluated_rows]) == list(range(8))
@@ -87,7 +89,9 @@ def test_the_error_on_the_training_images_is_measured_on_those_that_keep_no_labe
 def test_the_error_needs_images_that_keep_no_label():
     images = Split(np.zeros((8, 1, 1, 1), "uint8"), np.repeat([0, 1], 4))
     with pytest.raises(UserError, match=r"none is left.*smaller --sup_per_class"):
-        task.compose(TrainConfig(logdir="run", sup_per_class=-1), "ab", images, images, images)
+        image_data.compose(
+            TrainConfig(logdir="run", sup_per_class=-1), "ab", images, images, images
+        )
 
 
 @pytest.mark.parametrize(
