@@ -138,8 +138,6 @@ class TrainConfig(RunConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.dataset:
-            raise UserError("--dataset is required: a folder of images, or coco_captions")
         if self.captions:
             if not is_folder(self.dataset):
                 raise UserError(f"--captions={self.captions}: {self.dataset} brings its own")

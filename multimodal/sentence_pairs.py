@@ -50,7 +50,8 @@ def read(path):
         raise UserError(f"--sentence_pairs={path}: {reason}") from None
     rows = [row for row in rows if row]
     if rows and set(_SICK) <= set(rows[0]):
-        places = [rows.pop(0).index(name) for name in _SICK]
+        headings = rows.pop(0)
+        places = [headings.index(name) for name in _SICK]
     else:
         places = _STS_BENCHMARK if rows and len(rows[0]) > 3 else _SCORED
     try:

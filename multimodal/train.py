@@ -4,6 +4,7 @@ import os
 
 from multimodal.config import TrainConfig
 from semisup.cli import flags
+from semisup.errors import UserError
 from semisup.train import train
 
 SUMMARY = (
@@ -24,6 +25,9 @@ def main():
 
 
 def _train(config):
+    # Not in the configuration: no recipe can know whose images they are.
+    if not config.dataset:
+        raise UserError("--dataset is required: a folder of images with captions, or coco_captions")
     return train(config, "multimodal")
 
 
