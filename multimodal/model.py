@@ -181,7 +181,8 @@ class MultimodalModel(EmbeddingModel):
         else:
             sentences = keras.Input(self.encoder.input_shape[1:], dtype="int32", name=SENTENCES)
         inputs = {IMAGES: images, SENTENCES: sentences}
-        return keras.Model(inputs, self(inputs, training=False), name=self.name)
+        # By `call`: as a layer of the other, this model would be exported too, as one of numbers.
+        return keras.Model(inputs, self.call(inputs), name=self.name)
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
         """Export the model for inference: see `keras.Model.export` and `inference_model`."""

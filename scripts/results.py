@@ -42,7 +42,7 @@ RUN_ALONE = ("overwrite", "progress", "projector")
 # Settings that may differ within a row; the table shows the precision in a column of its own.
 FREE = (*PATHS, *RUN_ALONE, "seed", "precision", "jit_compile", "steps_per_execution")
 FREE += ("deterministic", "devices", "max_checkpoints", "log_interval", "eval_interval")
-FREE += ("eval_batch_size", "checkpoint_interval", "inspect_interval", "histograms")
+FREE += ("eval_batch_size", "checkpoint_interval", "inspect_interval", "histograms", "fold")
 
 
 class WentOnFrom(TypedDict):

@@ -65,7 +65,6 @@ def test_an_evaluation_measures_both_directions_and_pairs_of_sentences(trained, 
         f"--logdir={run.path}",
         f"--sentence_pairs={pairs}",
         "--figures",
-        "--report",
         package="multimodal",
     )
     assert status == 0, err

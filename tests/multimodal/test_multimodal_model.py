@@ -78,7 +78,8 @@ def test_embeddings_have_length_1_and_come_by_the_names_of_what_was_given():
 @pytest.mark.backend
 def test_fit_and_evaluate_take_numbers_of_images_as_labels(tmp_path):
     model = made(terms=[InfoNCE(), Association()])
-    model.compile("adam", jit_compile=keras.backend.backend() == "jax")
+    compiled = keras.backend.backend() == "jax"
+    model.compile("adam", jit_compile=compiled, run_eagerly=not compiled)
     inputs = {"images": images(8), "sentences": model.words_of(["red", "green dark"] * 4)}
     history = model.fit(inputs, np.arange(8) // 2, batch_size=4, verbose=0)
     assert {"loss", "infonce_loss", "walker_loss", "infonce_loss_weight"} <= set(history.history)
