@@ -33,6 +33,19 @@ def vectorization(vocabulary, length):
     )
 
 
+def words_of(vectorization, sentences):
+    """Return the numbers of the words of sentences.
+
+    Args:
+        vectorization: a `keras.layers.TextVectorization`.
+        sentences: list of n strings.
+
+    Returns:
+        (n, length) int32 array.
+    """
+    return ops.convert_to_numpy(vectorization(np.array(list(sentences)))).astype("int32")
+
+
 def vocabulary_of(sentences, size, least_count=1):
     """Find the most frequent words of sentences.
 
@@ -47,8 +60,7 @@ def vocabulary_of(sentences, size, least_count=1):
     layer = keras.layers.TextVectorization(name="counting")
     layer.adapt(np.array(sentences))
     words = layer.get_vocabulary(include_special_tokens=False)
-    numbers = ops.convert_to_numpy(layer(np.array(sentences)))
-    counts = np.bincount(numbers.ravel(), minlength=len(words) + 2)[2:]
+    counts = np.bincount(words_of(layer, sentences).ravel(), minlength=len(words) + 2)[2:]
     return words[: min(size, int(np.sum(counts >= least_count)))]
 
 

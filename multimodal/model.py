@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from multimodal import encoders
 from semisup.labels import class_numbers
 from semisup.measures import unit_lengths
 from semisup.models import exporting
@@ -96,7 +97,7 @@ class MultimodalModel(EmbeddingModel):
 
     def words_of(self, sentences: Sequence[str]) -> np.ndarray:
         """Return the numbers of the words of sentences, (n, length) int32."""
-        return ops.convert_to_numpy(self.vectorization(np.array(list(sentences)))).astype("int32")
+        return encoders.words_of(self.vectorization, sentences)
 
     def embed_images(self, images: Tensor, training: bool = False) -> Tensor:
         """Compute the embeddings (n, d), float32 of length 1, of images or of their features."""

@@ -43,8 +43,9 @@ class MultimodalReporter(Reporter):
         vectors = untrained.predict(self.model.words_of(sentences), verbose=0)
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         every_word = encoders.vocabulary_of(sentences, size=len(sentences) * 100)
-        words = encoders.vectorization(every_word, self.config.sentence_length)
-        numbers = keras.ops.convert_to_numpy(words(np.array(sentences)))
+        numbers = encoders.words_of(
+            encoders.vectorization(every_word, self.config.sentence_length), sentences
+        )
         half = len(pairs.first)
         trained = self.predictor.sentence_embeddings(sentences)
         cosines = {

@@ -52,6 +52,11 @@ class Multimodal(Task):
         from multimodal import encoders
 
         train, evaluation, notes = data.load(config)
+        if config.losses == ["association"]:
+            notes += (
+                "The association alone does not say which sentence belongs to which image: "
+                "--loss=infonce+association does.",
+            )
         vocabulary = encoders.vocabulary_of(
             train.captions, config.vocabulary_size, config.least_count
         )
@@ -59,7 +64,7 @@ class Multimodal(Task):
         @functools.cache
         def sources(inputs):
             vectorization = encoders.vectorization(vocabulary, config.sentence_length)
-            words = np.asarray(vectorization(np.array(train.captions))).astype("int32")
+            words = encoders.words_of(vectorization, train.captions)
             return [sampling.source(array) for array in (inputs(train.images), words)]
 
         def batches(first_step, inputs=sampling.images_themselves):

@@ -1,5 +1,8 @@
 """A training on images and sentences: trained, resumed, evaluated, searched with."""
 
+import re
+
+import keras
 import made
 import numpy as np
 import pytest
@@ -103,15 +106,20 @@ def test_a_search_lists_the_best_images_of_any_folder_with_a_contact_sheet(
 
 @pytest.mark.backend
 @running.needs_commands
-def test_a_run_is_loaded_and_its_model_compares_images_with_sentences(trained):
+def test_a_run_and_its_exported_file_embed_sentences_alike_as_the_page_shows(
+    trained, tmp_path, monkeypatch
+):
+    page = (running.ROOT / "docs" / "pictures_and_sentences.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    running.copy(trained, tmp_path / "runs", "photos_sentences")
+    names = {}
+    exec(snippet, names)
     model, _ = semisup.load_run(trained.path)
-    exported = semisup.load_model(trained.file("model.keras"))
-    words = model.words_of(["a dark red square", "something unheard of"])
-    ours, theirs = (
-        each.predict({"sentences": words}, verbose=0)["sentences"] for each in (model, exported)
-    )
-    np.testing.assert_allclose(ours, theirs, atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-5)
+    ours = model({"sentences": names["words"]})["sentences"]
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(ours), names["embeddings"], atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(names["embeddings"], axis=1), 1, atol=1e-5)
 
 
 @running.needs_commands
