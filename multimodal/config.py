@@ -4,7 +4,6 @@ import dataclasses
 import os
 
 from multimodal import choices
-from semisup.cli.choices import TEMPERATURES
 from semisup.cli.dataset_names import file_name, is_folder, whole_path
 from semisup.cli.options import loss_weight, option, redefault
 from semisup.cli.settings import RunConfig
@@ -96,7 +95,7 @@ class TrainConfig(RunConfig):
         32, "Network", "Words of a sentence that are read.", least=1, most=10_000
     )
     sentence_dropout: float = option(
-        0.0, "Network", "Rate of dropout of the words' vectors.", least=0, most=0.999
+        0.5, "Network", "Rate of dropout of the words' vectors.", least=0, most=0.999
     )
 
     # Loss
@@ -108,7 +107,7 @@ class TrainConfig(RunConfig):
         "image: add another.",
     )
     temperature: float = option(
-        TEMPERATURES["cosine"],
+        0.05,
         "Loss",
         "Number that divides the cosines of InfoNCE and of the association.",
         above=0,
@@ -129,6 +128,7 @@ class TrainConfig(RunConfig):
     visit_weight: float = loss_weight(1.0, "Weight of the visit loss of the association.")
 
     # Optimisation
+    average_decay: float = redefault(RunConfig, "average_decay", 0.99)
     max_steps: int = redefault(RunConfig, "max_steps", 800)
 
     # Run

@@ -61,6 +61,8 @@ def settings(folder, **changes):
         "inspect_interval": 20,
         "learning_rate": 0.03,
         "sentence_dropout": 0.1,
+        "temperature": 0.1,
+        "average_decay": 0.9,
         "progress": False,
     }
     return {**values, **changes}

@@ -32,3 +32,4 @@ def test_every_loss_has_a_recipe_that_differs_in_nothing_else():
     assert {loss for config in configs for loss in config.losses} == set(choices.LOSSES)
     others = [{**config.to_dict(), "loss": ""} for config in configs]
     assert all(other == others[0] for other in others)
+    assert others[0] == {**TrainConfig(fit="crop").to_dict(), "loss": ""}
