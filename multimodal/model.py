@@ -82,6 +82,9 @@ class MultimodalModel(EmbeddingModel):
         super().__init__(network, names, statistics, augmentation, average_decay, **kwargs)
         self.encoder = encoder
         self.vectorization = vectorization
+        if keras.backend.backend() != "tensorflow":
+            # Nothing is compiled that has strings; Keras would compile nothing else, either.
+            vectorization.supports_jit = True
         self.terms = terms
 
     @property

@@ -96,13 +96,12 @@ def test_fit_and_evaluate_take_numbers_of_images_as_labels(tmp_path):
 def test_an_exported_model_takes_strings(tmp_path):
     import tensorflow as tf
 
-    model = made("convolutional")
+    model = made()
     sentences = tf.constant(["red", "a dark blue"])
-    ours = model.predict({"sentences": sentences}, verbose=0)["sentences"]
+    ours = model({"sentences": sentences})["sentences"]
     model.export(tmp_path / "model", verbose=False)
-    served = tf.saved_model.load(tmp_path / "model").serve(
-        {"images": tf.cast(images(1), "float32"), "sentences": sentences}
-    )
+    loaded = tf.saved_model.load(tmp_path / "model")
+    served = loaded.serve({"images": tf.cast(images(1), "float32"), "sentences": sentences})
     assert served["images"].shape == (1, 6)
     np.testing.assert_allclose(served["sentences"], ours, atol=1e-6)
 
