@@ -1,5 +1,6 @@
 """The report on embeddings of images and sentences."""
 
+import functools
 from pathlib import Path
 
 import keras
@@ -34,13 +35,17 @@ class MultimodalReporter(Reporter):
         pairs = {Path(path).stem: self._agreement(path) for path in _paths(self.settings)}
         return {**content, "sentence_pairs": pairs} if pairs else content
 
+    @functools.cached_property
+    def _untrained(self):
+        """The encoder of sentences with new weights."""
+        keras.utils.set_random_seed(self.config.seed)
+        return keras.models.clone_model(self.model.encoder)
+
     def _agreement(self, path):
         """Correlate similarities with the scores of a file, by three kinds of embeddings."""
         pairs = sentence_pairs.read(path)
         sentences = pairs.first + pairs.second
-        keras.utils.set_random_seed(self.config.seed)
-        untrained = keras.models.clone_model(self.model.encoder)
-        vectors = untrained.predict(self.model.words_of(sentences), verbose=0)
+        vectors = self._untrained.predict(self.model.words_of(sentences), verbose=0)
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         every_word = encoders.vocabulary_of(sentences, size=len(sentences) * 100)
         numbers = encoders.words_of(
