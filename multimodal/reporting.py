@@ -43,7 +43,11 @@ class MultimodalReporter(Reporter):
 
     def _agreement(self, path):
         """Correlate similarities with the scores of a file, by three kinds of embeddings."""
-        pairs = sentence_pairs.read(path)
+        whole = sentence_pairs.read(path)
+        # STS took some of its sentences from captions of Flickr.
+        pairs = whole.without(self.data.train.captions)
+        if len(pairs.scores) < 2:
+            raise UserError(f"--sentence_pairs={path}: all but one are of captions trained on")
         sentences = pairs.first + pairs.second
         vectors = self._untrained.predict(self.model.words_of(sentences), verbose=0)
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
@@ -61,6 +65,7 @@ class MultimodalReporter(Reporter):
         found = {name: metrics.agreement(each, pairs.scores) for name, each in cosines.items()}
         return {
             "pairs": half,
+            "left_out": len(whole.scores) - half,
             **{
                 f"{name}_{kind}": value
                 for name, both in found.items()
@@ -72,7 +77,11 @@ class MultimodalReporter(Reporter):
         """Return numbers for TensorBoard by their tags: see `Reporter.scalars`."""
         result = {name: content[name] for name in content if name.startswith(_DIRECTIONS)}
         for file, found in content.get("sentence_pairs", {}).items():
-            result |= {f"{file}/{name}": value for name, value in found.items() if name != "pairs"}
+            result |= {
+                f"{file}/{name}": value
+                for name, value in found.items()
+                if name.endswith(("spearman", "pearson"))
+            }
         return result
 
     def text(self, content):
@@ -99,7 +108,11 @@ class MultimodalReporter(Reporter):
                     ("one_hot", "one-hot words"),
                 )
             )
-            lines.append(f"{file}, {found['pairs']:,} pairs, Spearman / Pearson: {each}")
+            left_out = f" ({found['left_out']:,} of training captions left out)"
+            lines.append(
+                f"{file}, {found['pairs']:,} pairs{left_out if found['left_out'] else ''}, "
+                f"Spearman / Pearson: {each}"
+            )
         return "\n".join(lines)
 
     def drawings(self):

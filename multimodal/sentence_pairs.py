@@ -2,6 +2,7 @@
 
 import collections
 import csv
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,21 @@ class SentencePairs(NamedTuple):
     first: list
     second: list
     scores: np.ndarray
+
+    def without(self, sentences):
+        """Return the pairs of which neither sentence is one of some others, but for punctuation.
+
+        Args:
+            sentences: iterable of strings.
+        """
+        others = set(map(_plain, sentences))
+        kept = [
+            place
+            for place, pair in enumerate(zip(self.first, self.second, strict=True))
+            if others.isdisjoint(map(_plain, pair))
+        ]
+        first, second = ([side[place] for place in kept] for side in (self.first, self.second))
+        return SentencePairs(first, second, self.scores[kept])
 
 
 def read(path):
@@ -64,6 +80,10 @@ def read(path):
             "score and two sentences among them"
         ) from None
     return SentencePairs(first, second, np.array(scores))
+
+
+def _plain(sentence):
+    return " ".join(re.sub(r"[^\w\s]", "", sentence.lower()).split())
 
 
 def word_cosines(first, second):

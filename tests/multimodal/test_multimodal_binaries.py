@@ -14,9 +14,10 @@ from semisup.run.directory import RunDirectory
 
 SICK = (
     "pair_ID\tsentence_A\tsentence_B\trelatedness_score\n"
-    "1\ta dark red square\tsomething red\t4.5\n"
-    "2\ta dark red square\tsomething blue\t1.5\n"
-    "3\ta pale green square\tsomething pale\t3.5\n"
+    "1\ta red square\tsomething red\t4.5\n"
+    "2\ta red square\tsomething blue\t1.5\n"
+    "3\ta green square\tsomething pale\t3.5\n"
+    "4\tA dark red square\tsomething red, dark\t5\n"
 )
 
 
@@ -75,10 +76,12 @@ def test_an_evaluation_measures_both_directions_and_pairs_of_sentences(trained, 
     for name, value in trained.read_results().items():
         if name.startswith(("image_to_sentence", "sentence_to_image")):
             assert found[name] == pytest.approx(value)
+    # Captions that were trained on are left out.
     assert found["sentence_pairs"]["SICK"]["pairs"] == 3
+    assert found["sentence_pairs"]["SICK"]["left_out"] == 1
     assert found["sentence_pairs"]["SICK"]["one_hot_spearman"] > 0
     assert "recall at 1, 5 and 10" in out
-    assert "SICK, 3 pairs" in out
+    assert "SICK, 3 pairs (1 of training captions left out)" in out
     assert {path.stem for path in (tmp_path / "run" / "figures").iterdir()} == {
         "images_of_sentences",
         "sentences_of_images",
