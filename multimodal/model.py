@@ -84,7 +84,8 @@ class MultimodalModel(EmbeddingModel):
         self.vectorization = vectorization
         if keras.backend.backend() != "tensorflow":
             # Nothing is compiled that has strings; Keras would compile nothing else, either.
-            vectorization.supports_jit = True
+            for layer in vectorization._flatten_layers():
+                layer.supports_jit = True
         self.terms = terms
 
     @property
