@@ -25,7 +25,7 @@ FONTS = [
     "ttf-opensans==2020.10.30",
 ]
 
-TASKS = ["semisup", "domain_adaptation", "clustering"]
+TASKS = ["semisup", "domain_adaptation", "clustering", "multimodal"]
 
 setup(
     name="semisup",
@@ -110,6 +110,9 @@ setup(
             "domain-adaptation-eval = domain_adaptation.eval:main",
             "clustering-train = clustering.train:main",
             "clustering-eval = clustering.eval:main",
+            "multimodal-train = multimodal.train:main",
+            "multimodal-eval = multimodal.eval:main",
+            "multimodal-search = multimodal.search:main",
         ]
     },
 )

@@ -8,9 +8,9 @@ Settings that are not the recipe's own, such as the open flags of a grid, get a 
 and appear in the table's row, as does what `--note` says about the data. `--not_comparable` keeps
 the published number out of the row if it was measured on other data. The file also keeps what an
 evaluation of the last step measured (in an adaptation the source's error, the discrepancy and the
-coverage; in a clustering the agreement with the classes), the least error of all evaluations during
-the training, which one table of the papers shows, and steps and settings of the run that it went on
-from, if any.
+coverage; in a clustering the agreement with the classes; of sentences that with people's scores),
+the least error of all evaluations during the training, which one table of the papers shows, and
+steps and settings of the run that it went on from, if any.
 """
 
 import argparse
@@ -34,13 +34,15 @@ _SUMMARY = "Collects results of complete runs into results/."
 RESULTS = published.ROOT / "results"
 PATHS = ("data_dir", "cache_dir", "logdir", "initial_run", "live_config")
 MEASURED = ("source_error", "squared_mmd", "source_only_error", "target_only_error", "coverage")
-MEASURED += ("accuracy", "nmi", "ari", "k_means_accuracy")
+MEASURED += ("accuracy", "nmi", "ari", "k_means_accuracy", "sentence_pairs")
+HEADLINES = ("test_error", "accuracy", "image_to_sentence_recall_at_1")
+"""What a result is known by: it has one of these."""
 # Settings that do not change what a run is.
 RUN_ALONE = ("overwrite", "progress", "projector")
 # Settings that may differ within a row; the table shows the precision in a column of its own.
 FREE = (*PATHS, *RUN_ALONE, "seed", "precision", "jit_compile", "steps_per_execution")
 FREE += ("deterministic", "devices", "max_checkpoints", "log_interval", "eval_interval")
-FREE += ("eval_batch_size", "checkpoint_interval", "inspect_interval", "histograms")
+FREE += ("eval_batch_size", "checkpoint_interval", "inspect_interval", "histograms", "fold")
 
 
 class WentOnFrom(TypedDict):
@@ -122,9 +124,7 @@ def collect(recipe, run, note="", comparable=True):
         **({"went_on_from": beginning} if beginning else {}),
         **evaluated(run, result["step"]),
     }
-    if "accuracy" not in result and (
-        "test_error" not in result or _lacks_evaluation(directory, result)
-    ):
+    if result.keys().isdisjoint(HEADLINES) or _lacks_evaluation(directory, result):
         raise UserError(f"{run} has no evaluation of its last step: evaluate it first")
     target = RESULTS / place(recipe, changed, note) / f"seed{settings['seed']}.json"
     for other in sorted(set(target.parent.glob("seed*.json")) - {target}):
@@ -150,6 +150,8 @@ def without_places(settings):
         for name in ("dataset", "target_dataset")
         if is_folder(str(settings.get(name)))
     }
+    if settings.get("captions"):
+        folders["captions"] = Path(settings["captions"]).name
     network = str(settings.get("architecture", ""))
     if architecture_names.is_file(network):
         folders["architecture"] = Path(network).name

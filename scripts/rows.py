@@ -156,7 +156,7 @@ def collected(folders):
         rows += sorted(found, key=_distance)
     for folder, runs in folders:
         if folder not in used:
-            metric = "test_error" if "test_error" in runs[0] else "accuracy"
+            metric = next(name for name in results.HEADLINES if name in runs[0])
             rows.append(_row(None, metric, folder, runs, ()))
     return rows
 

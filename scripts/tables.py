@@ -23,13 +23,19 @@ from scripts.rows import ERRORS, collected, measured, remark_of
 from semisup.run import writing
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-PERCENT = (*ERRORS, "accuracy", "k_means_accuracy")
+RECALLS = {
+    f"{one}_to_{other}_recall_at_{most}": f"recall at {most} from {one} to {other}"
+    for one, other in (("image", "sentence"), ("sentence", "image"))
+    for most in (1, 5, 10)
+}
+PERCENT = (*ERRORS, "accuracy", "k_means_accuracy", *RECALLS)
 NAMES = {
     "test_error": "test error",
     "least_test_error": "least test error of a run",
     "accuracy": "accuracy",
     "k_means_accuracy": "accuracy of k-means",
     "mmd": "squared MMD",
+    **RECALLS,
 }
 
 

@@ -112,9 +112,10 @@ def embedding_matrices(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 def _multiplied(a, b, measure):
     a, b = embedding_matrices(a, b)
-    return (_unit_lengths(a), _unit_lengths(b)) if measure == "cosine" else (a, b)
+    return (unit_lengths(a), unit_lengths(b)) if measure == "cosine" else (a, b)
 
 
-def _unit_lengths(x):
+def unit_lengths(x: Tensor) -> Tensor:
+    """Scale embeddings (n, d) to length 1; those of length 0 stay as they are."""
     # `ops.normalize` has no gradient at 0, which the embedding of a black image may be.
     return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=1, keepdims=True), 1e-12))

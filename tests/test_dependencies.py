@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("semisup", "domain_adaptation", "clustering", "scripts", "tests")
+FOLDERS = ("semisup", "domain_adaptation", "clustering", "multimodal", "scripts", "tests")
 
 
 def imported(path):

@@ -11,14 +11,16 @@ import pytest
 
 import clustering
 import domain_adaptation
+import multimodal
 import semisup
 
 # Their examples would need a run.
 WITHOUT_EXAMPLE = {"load_run", "load_model"}
+PACKAGES = (semisup, domain_adaptation, clustering, multimodal)
 
 
 def exports():
-    for package in (semisup, domain_adaptation, clustering):
+    for package in PACKAGES:
         for name in sorted(set(package.__all__) - WITHOUT_EXAMPLE):
             yield pytest.param(getattr(package, name), id=f"{package.__name__}.{name}")
 
@@ -26,7 +28,7 @@ def exports():
 @pytest.mark.parametrize("exported", exports())
 def test_examples_of_exports_give_what_they_show(exported):
     names = {"np": np, "keras": keras}
-    names |= {package.__name__: package for package in (semisup, domain_adaptation, clustering)}
+    names |= {package.__name__: package for package in PACKAGES}
     module = importlib.import_module(exported.__module__)
     finder = doctest.DocTestFinder(recurse=False)
     (test,) = finder.find(exported, exported.__name__, module, extraglobs=names)
@@ -49,6 +51,6 @@ def test_exports_say_the_types_of_arguments_and_results(exported):
         assert signature.return_annotation is not inspect.Signature.empty
 
 
-@pytest.mark.parametrize("package", [semisup, domain_adaptation, clustering])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_packages_say_that_they_have_types(package):
     assert importlib.resources.files(package).joinpath("py.typed").is_file()

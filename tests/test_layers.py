@@ -40,11 +40,11 @@ LAYERS = (
         "semisup.predict",
         "semisup.train",
     ),
-    ("clustering", "domain_adaptation"),
+    ("clustering", "domain_adaptation", "multimodal"),
     ("scripts",),
 )
 RANKS = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-TASKS = ("clustering", "domain_adaptation")
+TASKS = ("clustering", "domain_adaptation", "multimodal")
 
 
 def module_of(path):
@@ -67,7 +67,7 @@ def imports(path):
 
 
 def files():
-    for package in ("semisup", "clustering", "domain_adaptation", "scripts"):
+    for package in ("semisup", *TASKS, "scripts"):
         yield from (ROOT / package).rglob("*.py")
 
 

@@ -13,6 +13,9 @@ import clustering.config
 import clustering.eval
 import domain_adaptation.config
 import domain_adaptation.eval
+import multimodal.config
+import multimodal.eval
+import multimodal.search
 import semisup.config
 import semisup.eval
 import semisup.export
@@ -126,6 +129,7 @@ def commands(program):
         ("semisup", semisup, (3, 2)),
         ("domain-adaptation", domain_adaptation, (5, 1)),
         ("clustering", clustering, (3, 2)),
+        ("multimodal", multimodal, (1, 1)),
     ],
 )
 def test_every_train_and_eval_command_of_the_pages_has_valid_flags(program, package, least):
@@ -155,6 +159,16 @@ def test_every_command_that_uses_a_run_has_valid_flags(program, config):
     assert found
     for arguments in found:
         assert isinstance(flags.parse([program, *arguments], config), config)
+
+
+def test_every_search_of_the_pages_has_valid_flags():
+    found = commands("multimodal-search")
+    assert found
+    for arguments in found:
+        config = flags.parse(
+            ["search", *arguments], multimodal.search.SearchConfig, positional="sentence"
+        )
+        assert config.sentence
 
 
 def test_links_lead_somewhere_and_every_page_is_linked():
@@ -188,9 +202,9 @@ def test_scripts_that_the_pages_name_exist():
 
 
 def test_defaults_in_the_table_of_flags_are_those_of_the_flags():
-    packages = (semisup, domain_adaptation, clustering)
+    packages = (semisup, domain_adaptation, clustering, multimodal)
     page = PAGES[ROOT / "docs" / "flags.md"]
-    tables = re.split(r"\| `(?:domain-adaptation|clustering)-train` \| default \|", page)
+    tables = re.split(r"\| `(?:domain-adaptation|clustering|multimodal)-train` \| default \|", page)
     for text, package in zip(tables, packages, strict=True):
         rows = re.findall(r"^\| (`--[^|]+) \| ([^|]+) \|", text, flags=re.MULTILINE)
         assert len(rows) >= 8

@@ -40,7 +40,9 @@ RECIPE_HELP = (
 )
 
 
-def run(main, config_class, *, program, summary, recipes=None, hints=None, argv=None):
+def run(
+    main, config_class, *, program, summary, recipes=None, hints=None, positional=None, argv=None
+):
     """Run a binary and exit.
 
     Args:
@@ -51,6 +53,8 @@ def run(main, config_class, *, program, summary, recipes=None, hints=None, argv=
         summary: what it does, for `--help`.
         recipes: folder of flagfiles `NAME.flags`, or None if the binary has no `--recipe`.
         hints: lines to print for flags of other binaries, by the flags' names.
+        positional: name of the flag whose value may also be given as an argument without a name,
+            or None.
         argv: command line, by default that of the process.
     """
     argv = list(sys.argv if argv is None else argv)
@@ -59,7 +63,7 @@ def run(main, config_class, *, program, summary, recipes=None, hints=None, argv=
         if any(argument in ("--help", "-help", "-h", "--h") for argument in argv[1:]):
             print(_help(config_class, program, summary, recipes))
             return 0
-        return main(parse(argv, config_class, recipes, hints))
+        return main(parse(argv, config_class, recipes, hints, positional))
 
     guard(parse_and_run, program)
 
@@ -121,7 +125,7 @@ def _is_out_of_memory(error):
     return isinstance(error, MemoryError) or any(name in text for name in names)
 
 
-def parse(argv, config_class, recipes=None, hints=None):
+def parse(argv, config_class, recipes=None, hints=None, positional=None):
     """Return the configuration that a command line stands for.
 
     Args:
@@ -129,6 +133,7 @@ def parse(argv, config_class, recipes=None, hints=None):
         config_class: see `run`.
         recipes: see `run`.
         hints: see `run`.
+        positional: see `run`.
 
     Returns:
         The configuration.
@@ -160,6 +165,8 @@ def parse(argv, config_class, recipes=None, hints=None):
     except ValueError as error:
         # absl raises no error of its own for --noNAME=VALUE.
         raise UserError(f"{error}; leave its value out, or give --NAME=false") from None
+    if stray and positional and values[positional].using_default_value:
+        values[positional].value = stray.pop(0)
     if stray:
         raise UserError(f"unexpected argument {stray[0]!r}: settings are given as --name=value")
     return config_class(

@@ -50,6 +50,30 @@ def open_folder(
             images differ in size and there is no `image_size`.
     """
     whole = folder_layout.find(path, labelled=labelled)
+    return open_layout(whole, image_size=image_size, fit=fit, skip_broken=skip_broken)[0]
+
+
+def open_layout(
+    whole: folder_layout.Layout,
+    *,
+    image_size: int = 0,
+    fit: str = "squash",
+    skip_broken: bool = False,
+) -> tuple[Contents, folder_layout.Layout]:
+    """Open the images of a layout: see `open_folder`.
+
+    Args:
+        whole: names the files of each split.
+        image_size: see `open_folder`.
+        fit: see `open_folder`.
+        skip_broken: see `open_folder`.
+
+    Returns:
+        What `open_folder` returns, and the layout of the files that are read.
+
+    Raises:
+        UserError: files cannot be read, or images differ in size and there is no `image_size`.
+    """
     layout, headers, broken = _readable(whole, skip_broken)
     shape = _common_shape(headers, image_size)
     deep = [header.extremes for header in headers.values() if header.extremes]
@@ -74,7 +98,8 @@ def open_folder(
         split: _source(whole, layout, split, shape, image_size, fit, scales)
         for split in layout.files
     }
-    return Contents(layout.class_names, sources, notes, folder_layout.describe(layout.root))
+    contents = Contents(layout.class_names, sources, notes, folder_layout.describe(layout.root))
+    return contents, layout
 
 
 def scales(path: str) -> depth.Scales:

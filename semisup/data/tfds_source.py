@@ -78,6 +78,51 @@ def open_tfds(
     return tuple(features["label"].names if "label" in features else ()), sources
 
 
+def texts(
+    name: str,
+    split: str,
+    feature: tuple[str, ...],
+    *,
+    data_dir: str | os.PathLike | None = None,
+) -> list[list[str]]:
+    """Read the texts of each example of a data set that is prepared: see `open_tfds`.
+
+    Args:
+        name: see `open_tfds`.
+        split: name of the split.
+        feature: where the texts of an example are: names of features, the outermost first.
+        data_dir: see `open_tfds`.
+
+    Returns:
+        For each example, in the order of the images, its texts.
+
+    Raises:
+        UserError: the data set has no such feature, or cannot be read.
+    """
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    data_dir = data_dir and os.path.expanduser(data_dir)
+    with _quiet():
+        builder = _builder(tfds, name, data_dir, data_dir or tfds.core.constants.DATA_DIR)
+    spec, features = True, builder.info.features
+    for part in feature:
+        if part not in features:
+            raise UserError(f"data set {name!r} has no {'/'.join(feature)}")
+        features = features[part]
+    for part in reversed(feature):
+        spec = {part: spec}
+    found = []
+    try:
+        for example in _read(tfds, builder, split, spec).as_numpy_iterator():
+            for part in feature:
+                example = example[part]
+            found.append([text.decode("utf-8", "replace") for text in np.ravel(example)])
+    except tf.errors.OpError as error:
+        raise _unreadable(builder, split, error) from error
+    return found
+
+
 def _is_of_images(tfds: Any, features: Any, labelled: bool) -> bool:
     if not isinstance(features, tfds.features.FeaturesDict) or "image" not in features:
         return False
@@ -244,18 +289,27 @@ def _examples(tfds: Any, builder: Any, split: str) -> Blocks:
     block = 1 if None in shape else max(1, _BLOCK_BYTES // math.prod(shape))
     read = {name: True for name in ("image", "label") if name in features}
     try:
-        with _quiet():
-            dataset = builder.as_dataset(
-                split=split,
-                decoders=tfds.decode.PartialDecoding(read),
-                read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
-                shuffle_files=False,
-            )
+        dataset = _read(tfds, builder, split, read)
         for batch in dataset.batch(block).as_numpy_iterator():
             images = batch["image"]
             yield images, batch.get("label", np.full(len(images), UNLABELLED))
     except tf.errors.OpError as error:
-        raise UserError(
-            f"cannot read {builder.info.name}-{split} in {builder.data_dir}: "
-            f"{first_line(error)}; prepare it anew"
-        ) from error
+        raise _unreadable(builder, split, error) from error
+
+
+def _read(tfds: Any, builder: Any, split: str, features: dict[str, Any]) -> Any:
+    """Open some features of a split as a `tf.data.Dataset`, in the order of the files."""
+    with _quiet():
+        return builder.as_dataset(
+            split=split,
+            decoders=tfds.decode.PartialDecoding(features),
+            read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+            shuffle_files=False,
+        )
+
+
+def _unreadable(builder: Any, split: str, error: Exception) -> UserError:
+    return UserError(
+        f"cannot read {builder.info.name}-{split} in {builder.data_dir}: "
+        f"{first_line(error)}; prepare it anew"
+    )

@@ -11,35 +11,30 @@ from typing import Any
 import keras
 from keras import ops
 
-from semisup.architectures import transfer, uses_batch_statistics
+from semisup.architectures import uses_batch_statistics
 from semisup.models import exporting
 from semisup.models import inputs as model_inputs
 from semisup.models.classification_loss import ClassificationLoss
+from semisup.models.embedding_model import EmbeddingModel
 from semisup.models.walk_watch import WalkWatch, watched
-from semisup.models.weighted_losses import WeightedLossesModel
 from semisup.types import Tensor
 
 CLASSIFICATION_LOSS = "classification_loss"
 
 
-class EmbeddingClassifier(WeightedLossesModel):
+class EmbeddingClassifier(EmbeddingModel):
     """A network that embeds examples, a classifier of the embeddings, and weighted losses.
 
     Subclasses say in `call` what a training batch becomes, and in `compute_loss` which losses it
     has, which `combine` weights, adds up and logs. Called with examples alone, any of them returns
     logits.
 
-    Images, which are tensors of rank 4, may be uint8: they are cast to float32 first, grey images
-    are repeated to RGB, and images of another size are resized bilinearly where the network's input
-    asks for it. All other inputs go to the network as they are.
-
     Args:
-        network: any Keras model or layer from inputs of any structure (one tensor, a list or a
-            dictionary of tensors) to embeddings (n, d).
+        network: see `EmbeddingModel`.
         num_classes: number of classes, at least 2; labels are integers in [0, num_classes).
         loss_names: names of the losses that have a weight.
         statistics_names: names of what is logged besides.
-        augmentation: layer applied to float32 images in training, or None.
+        augmentation: see `EmbeddingModel`.
         classifier: layer or model from embeddings to logits (n, num_classes); None for a dense
             layer.
         classifier_regularizer: Keras regularizer of the dense layer's kernel, or None.
@@ -69,18 +64,13 @@ class EmbeddingClassifier(WeightedLossesModel):
         average_decay: float = 0.0,
         **kwargs: Any,
     ):
-        # Under mixed precision, Keras would round float images before they are cast to float32.
         super().__init__(
-            loss_names, statistics_names, average_decay, **{"autocast": False, **kwargs}
+            network, loss_names, statistics_names, augmentation, average_decay, **kwargs
         )
         if num_classes < 2:
             raise ValueError(f"num_classes is {num_classes}; a classifier needs at least 2")
-        if not isinstance(network, keras.layers.Layer):
-            raise ValueError(f"network {network!r} is no Keras model or layer")
         _check_classifier(classifier, classifier_regularizer)
-        self.network = network
         self.num_classes = num_classes
-        self.augmentation = augmentation
         self.joint_batch_statistics = joint_batch_statistics
         self.has_own_classifier = classifier is not None
         self.classifier = classifier or keras.layers.Dense(
@@ -91,7 +81,6 @@ class EmbeddingClassifier(WeightedLossesModel):
         self.to_float32 = keras.layers.Identity(dtype="float32", name="logits")
         self.classification_loss = ClassificationLoss()
         self.input_types = None
-        self.input_shapes = None
         self.embedding_width = None
         self._walk_watch = WalkWatch()
 
@@ -198,53 +187,6 @@ class EmbeddingClassifier(WeightedLossesModel):
         self.track_average()
         self.built = True
 
-    def prepare(self, examples: Any) -> Any:
-        """Bring examples to the form that the network takes, before augmentation.
-
-        Args:
-            examples: a tensor, or a structure of tensors; of images (n, height, width, channels),
-                any numeric type.
-
-        Returns:
-            The same, images as float32 with the size and the channels of the network's input,
-            where it has one of fixed shape.
-
-        Raises:
-            ValueError: if the examples don't have the rank of the network's input, or RGB images
-                meet a network for grey ones.
-        """
-        return model_inputs.prepare(self.network, examples, self.input_shapes)
-
-    def embed(self, examples: Any, training: bool = False) -> Tensor:
-        """Compute the embeddings of examples.
-
-        Args:
-            examples: see `prepare`; a uint8 batch of images is taken as is, without scaling.
-            training: whether to augment them and run the network in training mode.
-
-        Returns:
-            (n, d) embeddings in the network's compute type.
-        """
-        return self.run_network(self.augment(self.prepare(examples), training), training)
-
-    def run_network(self, prepared, training=False):
-        """Compute the embeddings of examples that are prepared, and augmented if they should be."""
-        parts = transfer.parts(self.network)
-        if parts is None:
-            return self.network(prepared, training=training)
-        if transfer.takes_features(self.network, prepared):
-            features = transfer.first_view(prepared)
-        else:
-            # Not even dropout may act in a network that is a constant.
-            features = parts.backbone(prepared, training=False)
-        return parts.head(features, training=training)
-
-    def augment(self, prepared, training=True):
-        """Change prepared examples at random in training, where there is an augmentation."""
-        if training and self.augmentation is not None:
-            return self.augmentation(prepared, training=True)
-        return prepared
-
     def together(self, function, batches):
         """Apply a function to several batches, by one call of it where that is possible.
 
@@ -331,19 +273,10 @@ class EmbeddingClassifier(WeightedLossesModel):
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "network": serialize(self.network),
-            "augmentation": serialize(self.augmentation),
             "classifier": serialize(self.classifier) if self.has_own_classifier else None,
             "classifier_regularizer": serialize(self.classifier_regularizer),
             "joint_batch_statistics": self.joint_batch_statistics,
-            "average_decay": 0.0 if self.average is None else self.average.decay,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        """Make a model from what `get_config` returned, by this or an earlier version."""
-        deserialize = keras.saving.deserialize_keras_object
-        return cls(**{name: deserialize(value) for name, value in config.items()})
 
 
 def _check_classifier(classifier, regularizer):

@@ -14,6 +14,7 @@ MODULES = {
     "semisup": "semisup.task",
     "domain_adaptation": "domain_adaptation.task",
     "clustering": "clustering.task",
+    "multimodal": "multimodal.task",
 }
 """The module of each task, whose `TASK` is the task; no file can name another."""
 

@@ -15,6 +15,7 @@ from semisup.cli import terminal
 from semisup.data import sampling
 from semisup.errors import TrainingError, UserError, shown
 from semisup.models import averaging
+from semisup.models.embedding_classifier import EmbeddingClassifier
 from semisup.models.weighted_losses import REGULARIZATION_LOSS
 from semisup.run import (
     backend,
@@ -368,7 +369,7 @@ class Session:
         measured = self._measured(config.max_steps) or self.evaluate(config.max_steps)
         averaging.put_average(self.model)
         run.write_model(self.model)
-        if getattr(config, "validation_samples", 0):
+        if getattr(config, "validation_samples", 0) and isinstance(self.model, EmbeddingClassifier):
             self._calibrate()
         self.task.conclude(run, config, self.predictor, self.data)
         if config.projector:

@@ -40,6 +40,7 @@ class TrainedRun:
         batch_size: images in a batch.
         relocated: function from the run's configuration to one with the data where it is now.
         output: another folder for what is written: see `RunDirectory`.
+        task: the `Task` that the run has to be of, or None for any that knows classes.
 
     Attributes:
         run: the `RunDirectory`.
@@ -48,15 +49,23 @@ class TrainedRun:
         model: the model, with the weights that the run is evaluated with.
         step: its step.
         record: its `data.json`.
-        class_names: names of its classes, or numbers of its clusters.
+        class_names: names of its classes, or numbers of its clusters; none if it has neither.
         preparation: how images become those that it was trained on.
 
     Raises:
-        UserError: if there is no such run or checkpoint.
+        UserError: if there is no such run or checkpoint, or it has no classes.
     """
 
-    def __init__(self, logdir, step=-1, batch_size=100, relocated=lambda config: config, output=""):
-        self.run, config, self.task = loading.open_run(logdir, output=output)
+    def __init__(
+        self,
+        logdir,
+        step=-1,
+        batch_size=100,
+        relocated=lambda config: config,
+        output="",
+        task=None,
+    ):
+        self.run, config, self.task = loading.open_run(logdir, task, output)
         self.config = relocated(config)
         backend.set_up(self.config)
         self.model = loading.restore_model(
@@ -67,7 +76,9 @@ class TrainedRun:
         self.batch_size = batch_size
         self.predictor = self.task.predictor(self.model, batch_size)
         self.record = self.run.read_record(self.task.record_type)
-        self.class_names = tuple(self.record["class_names"])
+        self.class_names = tuple(self.record.get("class_names", ()))
+        if task is None and not self.class_names:
+            raise UserError(f"{logdir} is a run of {self.task.name}, which knows no classes")
         self.preparation = new_images.Preparation(
             tuple(self.record["image_shape"]),
             self.config.new_size,

@@ -1,0 +1,139 @@
+"""Files of captions: which sentences belong to which image."""
+
+import csv
+import io
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from semisup.cli.choices import SPLIT_ALIASES
+from semisup.errors import UserError, shown
+
+NAMES = ("captions.csv", "captions.txt", "*.token.txt", "*.token")
+"""What a file of captions in a folder of images is called."""
+
+_TOKEN = re.compile(r"(.+)#\d+\t(.*)")
+_SHOWN = 3
+
+
+class Caption(NamedTuple):
+    """A caption of an image.
+
+    Attributes:
+        image: path or name of the image, as the file has it.
+        text: the sentence.
+        split: "train", "test" or another name; empty where the file does not say.
+    """
+
+    image: str
+    text: str
+    split: str
+
+
+def find(folder):
+    """Return the file of captions in a folder of images.
+
+    Args:
+        folder: path of the folder.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    found = [path for name in NAMES for path in sorted(Path(folder).glob(name))]
+    if len(found) == 1:
+        return found[0]
+    what = "no" if not found else "more than one"
+    raise UserError(f"{folder} holds {what} file called {', '.join(NAMES)}: give --captions=FILE")
+
+
+def read(path, image_column="image", caption_column="caption", split_column="split"):
+    """Read a file of captions.
+
+    Args:
+        path: the file: a table with a line of headings, whose cells are separated by commas,
+            semicolons, tabs or `|`; or lines `NAME#0`, a tab, and a caption.
+        image_column: heading of the column of images.
+        caption_column: heading of the column of captions.
+        split_column: heading of the column of splits, which may be missing.
+
+    Returns:
+        List of `Caption`s, in the order of the file.
+
+    Raises:
+        UserError: the file cannot be read, or has no such columns, or an empty cell in one.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"--captions={path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"--captions={path}: it is no text in UTF-8: {error.reason}") from None
+    first = text.partition("\n")[0]
+    if _TOKEN.fullmatch(first.rstrip("\r")):
+        return _tokens(path, text)
+    separator = max(",;\t|", key=first.count)
+    rows = list(csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True))
+    headings = [heading.strip() for heading in rows[0]] if rows else []
+    for flag, name in (("image_column", image_column), ("caption_column", caption_column)):
+        if name not in headings:
+            raise UserError(
+                f"--{flag}={name}: {path} has no such column; it has {shown(', '.join(headings))}"
+            )
+    wanted = [headings.index(name) for name in (image_column, caption_column)]
+    split = headings.index(split_column) if split_column in headings else None
+    captions = []
+    for number, row in enumerate(rows[1:], start=2):
+        if not row:
+            continue
+        cells = [row[place].strip() if place < len(row) else "" for place in wanted]
+        named = "" if split is None or split >= len(row) else row[split].strip().lower()
+        if not all(cells) or (split is not None and not named):
+            raise UserError(f"--captions={path}: line {number} of the table has an empty cell")
+        captions.append(Caption(*cells, SPLIT_ALIASES.get(named, named)))
+    return captions
+
+
+def _tokens(path, text):
+    captions = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        match = _TOKEN.fullmatch(line)
+        if match is None or not match[2].strip():
+            raise UserError(f"--captions={path}: line {number} is not NAME#0, a tab, and a caption")
+        captions.append(Caption(match[1], match[2].strip(), ""))
+    return captions
+
+
+def located(captions, folder, files):
+    """Find the file of each image.
+
+    Args:
+        captions: list of `Caption`s.
+        folder: path of the folder of images.
+        files: paths of the images in it.
+
+    Returns:
+        Dictionary from the images of the captions, in their order, to paths.
+
+    Raises:
+        UserError: if images are missing, or several have a name that is given without its folder.
+    """
+    folder, by_path, by_name = Path(folder), {}, {}
+    for file in files:
+        by_path[file.relative_to(folder).as_posix()] = file
+        by_name.setdefault(file.name, []).append(file)
+    found, missing = {}, []
+    for image in dict.fromkeys(caption.image for caption in captions):
+        alike = [by_path[image]] if image in by_path else by_name.get(Path(image).name, [])
+        if len(alike) > 1:
+            raise UserError(f"{folder} has {len(alike)} images called {shown(image)}: give paths")
+        if alike:
+            found[image] = alike[0]
+        else:
+            missing.append(image)
+    if missing:
+        names = shown(", ".join(missing[:_SHOWN]))
+        raise UserError(
+            f"{folder} lacks {len(missing):,} of {len(found) + len(missing):,} images that have "
+            f"captions, such as {names}"
+        )
+    return found

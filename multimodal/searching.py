@@ -1,0 +1,67 @@
+"""The search for images that a sentence describes."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from multimodal.task import TASK
+from semisup.data import new_images
+from semisup.errors import UserError
+from semisup.names import printable
+from semisup.run import features, writing
+from semisup.use.contact_sheet import contact_sheet
+from semisup.use.trained import TrainedRun
+
+_logger = logging.getLogger(__name__)
+
+
+def search(settings):
+    """Find images as a command's settings say, and write and print them.
+
+    Args:
+        settings: a `SearchConfig`.
+
+    Raises:
+        UserError: if the run or the images are not as they should be.
+    """
+    output = Path(settings.output).expanduser()
+    if not output.parent.is_dir():
+        raise UserError(f"--output={settings.output}: there is no folder {output.parent}")
+    trained = TrainedRun(settings.logdir, settings.step, settings.eval_batch_size, task=TASK)
+    images = new_images.in_folder(settings.images, trained.preparation)
+    # Cached, so that the next sentence is looked for at once.
+    known = features.of_run(trained.task, trained.config, trained.model)
+    predictor = trained.task.predictor(trained.model, settings.eval_batch_size, known)
+    unknown = unknown_words(trained.model, settings.sentence)
+    if unknown:
+        _logger.warning("words that no training caption has: %s", printable(", ".join(unknown)))
+    (query,) = predictor.sentence_embeddings([settings.sentence])
+    indices, cosines = [], []
+    for block in images.blocks(settings.eval_batch_size):
+        indices.append(block.indices)
+        cosines.append(predictor.embeddings(block.images) @ query)
+    for index, reason in images.skipped:
+        _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
+    if not indices:
+        raise UserError("none of the images could be read")
+    indices, cosines = np.concatenate(indices), np.concatenate(cosines)
+    best = np.argsort(-cosines, kind="stable")[: settings.count]
+    found = [
+        (images.names[index], cosine)
+        for index, cosine in zip(indices[best], cosines[best], strict=True)
+    ]
+    for name, cosine in found:
+        _logger.info("%.3f  %s", cosine, printable(name))
+    writing.write_table(
+        output, ("path", "cosine"), [(name, f"{cosine:.4f}") for name, cosine in found]
+    )
+    sheet = output.with_suffix(".png")
+    captions = [(Path(name).name, f"{cosine:.2f}") for name, cosine in found]
+    contact_sheet([images.image(index) for index in indices[best]], captions, sheet)
+    _logger.info("wrote %s and %s: the best of %s images", output, sheet, f"{len(indices):,}")
+
+
+def unknown_words(model, sentence):
+    """Return the words of a sentence that a `MultimodalModel` does not know."""
+    return [word for word in sentence.split() if np.array_equal(model.words_of([word])[0, :1], [1])]

@@ -1,0 +1,119 @@
+"""The encoders, and the model in the hands of whoever calls Keras."""
+
+import keras
+import numpy as np
+import pytest
+
+from multimodal import choices, encoders
+from multimodal.losses import InfoNCE
+from multimodal.model import MultimodalModel
+from semisup.association import Association
+
+WORDS = ("red", "green", "blue", "dark")
+needs_strings = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="only TensorFlow has strings"
+)
+
+
+def made(encoder="bag_of_words", length=5, terms=None):
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    network.add(keras.layers.Dense(6))
+    return MultimodalModel(
+        network,
+        encoders.build(encoder, len(WORDS), length, 6, word_size=4),
+        encoders.vectorization(WORDS, length),
+        terms or [InfoNCE()],
+    )
+
+
+def images(count):
+    return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3)).astype("uint8")
+
+
+def test_the_vocabulary_is_of_the_most_frequent_words():
+    sentences = ["A red, RED dog!", "a dog", "a cat"]
+    assert encoders.vocabulary_of(sentences, size=10)[0] == "a"
+    assert set(encoders.vocabulary_of(sentences, size=10, least_count=2)) == {"a", "red", "dog"}
+    assert encoders.vocabulary_of(sentences, size=1) == ["a"]
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("name", choices.ENCODERS)
+def test_an_encoder_ignores_what_fills_a_sentence_up(name):
+    keras.utils.set_random_seed(0)
+    short = encoders.build(name, len(WORDS), 3, 6, word_size=4)
+    long = encoders.build(name, len(WORDS), 7, 6, word_size=4)
+    long.set_weights(short.get_weights())
+    words = np.array([[2, 3, 0], [4, 0, 0], [0, 0, 0]], "int32")
+    found = [
+        keras.ops.convert_to_numpy(encoder(np.pad(words, ((0, 0), (0, more)))))
+        for encoder, more in ((short, 0), (long, 4))
+    ]
+    np.testing.assert_allclose(*found, atol=1e-6)
+    assert np.all(np.isfinite(found[0]))
+
+
+def test_only_some_encoders_see_the_order_of_words():
+    one, other = np.array([[2, 3, 4]], "int32"), np.array([[4, 3, 2]], "int32")
+    alike = {}
+    for name in choices.ENCODERS:
+        keras.utils.set_random_seed(0)
+        encoder = encoders.build(name, len(WORDS), 3, 6, word_size=4)
+        alike[name] = np.allclose(encoder(one), encoder(other), atol=1e-6)
+    assert alike == {"bag_of_words": True, "recurrent": False, "convolutional": False}
+
+
+@pytest.mark.backend
+def test_embeddings_have_length_1_and_come_by_the_names_of_what_was_given():
+    model = made()
+    words = model.words_of(["red", "a dark blue", ""])
+    found = model.predict({"images": images(3), "sentences": words}, verbose=0)
+    assert set(found) == {"images", "sentences"}
+    np.testing.assert_allclose(np.linalg.norm(found["images"], axis=1), 1, atol=1e-5)
+    alone = model.predict({"sentences": words}, verbose=0)
+    np.testing.assert_allclose(alone["sentences"], found["sentences"], atol=1e-6)
+
+
+@pytest.mark.backend
+def test_fit_and_evaluate_take_numbers_of_images_as_labels(tmp_path):
+    model = made(terms=[InfoNCE(), Association()])
+    compiled = keras.backend.backend() == "jax"
+    model.compile("adam", jit_compile=compiled, run_eagerly=not compiled)
+    inputs = {"images": images(8), "sentences": model.words_of(["red", "green dark"] * 4)}
+    history = model.fit(inputs, np.arange(8) // 2, batch_size=4, verbose=0)
+    assert {"loss", "infonce_loss", "walker_loss", "infonce_loss_weight"} <= set(history.history)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    measured = again.evaluate(inputs, np.arange(8) // 2, batch_size=8, verbose=0, return_dict=True)
+    assert measured["infonce_loss"] > 0
+    for one, other in zip(model(inputs).values(), again(inputs).values(), strict=True):
+        np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, (one, other)), atol=1e-6)
+    assert list(again.words_of(["dark green"])[0]) == [5, 3, 0, 0, 0]
+
+
+@needs_strings
+def test_an_exported_model_takes_strings(tmp_path):
+    import tensorflow as tf
+
+    model = made()
+    sentences = tf.constant(["red", "a dark blue"])
+    ours = model({"sentences": sentences})["sentences"]
+    model.export(tmp_path / "model", verbose=False)
+    loaded = tf.saved_model.load(tmp_path / "model")
+    served = loaded.serve({"images": tf.cast(images(1), "float32"), "sentences": sentences})
+    assert served["images"].shape == (1, 6)
+    np.testing.assert_allclose(served["sentences"], ours, atol=1e-6)
+
+
+@pytest.mark.backend
+def test_what_cannot_be_right_is_named():
+    model = made()
+    with pytest.raises(ValueError, match="dictionary of images and sentences"):
+        model(images(2))
+    with pytest.raises(ValueError, match="need images and sentences, not images"):
+        model.compute_loss(y_pred=model({"images": images(2)}))
+    with pytest.raises(ValueError, match="each once"):
+        made(terms=[InfoNCE(), InfoNCE()])
+    with pytest.raises(ValueError, match="none of bag_of_words"):
+        made("lstm")
