@@ -343,6 +343,20 @@ def test_a_validation_error_is_no_result(results, tmp_path):
         results.collect("mnist_100", run)
 
 
+def test_a_bound_is_measured_on_the_target_images_that_it_holds_out(results, tmp_path):
+    recipe = "photos_to_photos_target_only"
+    argv = ["train", f"--recipe={recipe}", "--validation_samples=40", "--dataset=mnist_5k"]
+    recipes = ROOT / "domain_adaptation" / "recipes"
+    settings = flags.parse(argv, AdaptationConfig, recipes=recipes).to_dict()
+    run = run_directory(tmp_path / "run", "--recipe=mnist_100")
+    content = json.loads((run / "results.json").read_text())
+    content |= {"evaluated_on": "validation images", "validation_error": 0.25, "settings": settings}
+    (run / "results.json").write_text(json.dumps(content))
+    result = json.loads(results.collect(recipe, run).read_text())
+    assert result["test_error"] == 0.25
+    assert "validation_samples=40" in result["changed"]
+
+
 def test_paths_are_lost_however_they_were_given(results, tmp_path):
     run = run_directory(tmp_path / "run", "--recipe=mnist_100", "--data_dir", "/d", "--seed=1")
     command = json.loads(results.collect("mnist_100", run).read_text())["command"]
