@@ -5,8 +5,8 @@ It is imported before all else, and imports nothing that takes time.
 
 import sys
 
-_PROGRAMS = ("semisup-", "domain-adaptation-", "clustering-")
-_MODULES = ("semisup.", "domain_adaptation.", "clustering.", "scripts.")
+_PROGRAMS = ("semisup-", "domain-adaptation-", "clustering-", "multimodal-")
+_MODULES = ("semisup.", "domain_adaptation.", "clustering.", "multimodal.", "scripts.")
 
 
 def is_command(arguments: list[str]) -> bool:

@@ -103,7 +103,8 @@ def _train(config, task, run, data):
     # A pipeline takes time to build.
     once = functools.lru_cache(maxsize=2)(data.batches)
     drawn, data = data.batches, dataclasses.replace(data, batches=once)
-    if found is None:
+    # An accelerator has memory of its own.
+    if found is None and not environment.hardware(config.devices)["accelerators"]:
         memory.check_batch(model, data.batches(step))
     weak_labels = task.weak_labels(config, run, data)
     labels = None
