@@ -24,10 +24,11 @@ class ImageData(TaskData):
             where all are evaluated, or where images are held out.
         train: images and labels of the training split.
         class_pools: for each class, the indices of its labelled images in the training split.
-        unlabelled: images that unlabelled batches are drawn from, or None.
-        others: indices of those of them that are drawn, and have no label in the training.
+        unlabelled: images that unlabelled batches are drawn from; None where there are none.
+        others: indices of those of them that are drawn, and have no label in the training; None if
+            the task has no labels.
         fold: function from the number of a part of a cross-validation, from 1 on, to an `ImageData`
-            of the same images with that part held out.
+            of the same images with that part held out; None if the task has no labels.
         pool: indices of those that unlabelled batches are drawn from; None where there are none.
     """
 
@@ -37,9 +38,9 @@ class ImageData(TaskData):
     image_shape: tuple
     train: Split
     class_pools: list
-    unlabelled: Split | None
-    others: np.ndarray
-    fold: Callable
+    unlabelled: Split | None = None
+    others: np.ndarray | None = None
+    fold: Callable | None = None
     pool: np.ndarray | None = None
 
     @property
