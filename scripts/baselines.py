@@ -31,9 +31,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from semisup.cli import choices, flags
+from semisup.cli.dataset_names import file_name
 from semisup.errors import UserError, rephrased
 
 BATCH = 64
+PLACES = ("data_dir", "cache_dir", "output")
 
 
 @rephrased(per_class="--sup_per_class={value}: {reason}")
@@ -52,6 +54,9 @@ def main():
         "--augmentation", default="stl10", choices=choices.AUGMENTATIONS, help="makes the views"
     )
     parser.add_argument("--cross_validate", type=int, default=0, help="folds; 0: no choice")
+    parser.add_argument(
+        "--methods", nargs="+", choices=(*HEADS, *METHODS), help="methods to measure; default: all"
+    )
     parser.add_argument("--output", help="JSON file to write")
     arguments = parser.parse_args()
 
@@ -62,12 +67,17 @@ def main():
     data, features = load(arguments)
     labels = data.splits["train"].labels
     found = {
-        "settings": {name: value for name, value in vars(arguments).items() if name != "output"},
+        "settings": {
+            **{name: value for name, value in vars(arguments).items() if name not in PLACES},
+            "dataset": file_name(arguments.dataset),
+            "architecture": Path(arguments.architecture).name,
+        },
         "images": len(labels),
         "classes": data.num_classes,
         "feature_seconds": round(time.perf_counter() - start, 1),
         "methods": {
-            name: {"accuracy": [], "seconds": [], "chosen": []} for name in (*HEADS, *METHODS)
+            name: {"accuracy": [], "seconds": [], "chosen": []}
+            for name in arguments.methods or (*HEADS, *METHODS)
         },
     }
     for seed in range(arguments.seeds):
