@@ -132,14 +132,17 @@ class TrainConfig(_Base):
     UNLABELLED: ClassVar[str] = "target_dataset"
 
     def __post_init__(self):
-        if self.similarity in ("mmd", "coral") and self.similarity_measure == walks.AUTO:
-            # Nothing walks.
-            object.__setattr__(self, "similarity_measure", "dot")
-        super().__post_init__()
         if self.target_only and self.similarity in ("mmd", "coral"):
             raise UserError(
                 f"--target_only trains on labels alone: leave --similarity={self.similarity} out"
             )
+        if self.target_only:
+            # First, since the checks below depend on it.
+            object.__setattr__(self, "similarity", "none")
+        if self.similarity in ("mmd", "coral") and self.similarity_measure == walks.AUTO:
+            # Nothing walks.
+            object.__setattr__(self, "similarity_measure", "dot")
+        super().__post_init__()
         if self.test_split != "test":
             raise UserError(
                 f"--test_split={self.test_split}: the error is measured on the target's images; "
@@ -150,8 +153,6 @@ class TrainConfig(_Base):
                 "--target_only trains on the labels of the target's train: leave "
                 "--target_test_split=train out, or give --validation_samples"
             )
-        if self.target_only:
-            object.__setattr__(self, "similarity", "none")
         if self.mmd_estimator != "quadratic" and self.similarity != "mmd":
             raise UserError(
                 f"--mmd_estimator={self.mmd_estimator} has no effect without --similarity=mmd"

@@ -94,20 +94,12 @@ class DomainAdaptation(SemiSupervised):
         )
         named = zip(("source_test", "target_test"), tests, strict=True)
         measured = {name: split for name, split in named if split is not None}
-        fingerprints = {
-            f"{name}_fingerprint": fingerprint(split) for name, split in measured.items()
-        }
-        parts = {
-            field.name: getattr(composed, field.name) for field in dataclasses.fields(composed)
-        }
-        parts["measured"] = {**composed.measured, **measured}
-        parts["record"] = {**composed.record, **fingerprints}
-        parts["notes"] = (
+        notes = (
             *source.notes,
             *(() if target.notes == source.notes else target.notes),
             *unlabelled_notes(config, composed, labelled_target),
         )
-        return AdaptationData(**parts)
+        return dataclasses.replace(_adapted(composed, measured), notes=notes)
 
     def similarity_term(self, config):
         """Make the similarity term of a configuration, or None: see `SemiSupervised`."""
@@ -139,6 +131,16 @@ class DomainAdaptation(SemiSupervised):
 
 
 TASK = DomainAdaptation()
+
+
+def _adapted(composed, measured):
+    """What `compose` returned, cross-validation included, with other images to measure on."""
+    parts = {field.name: getattr(composed, field.name) for field in dataclasses.fields(composed)}
+    fingerprints = {f"{name}_fingerprint": fingerprint(split) for name, split in measured.items()}
+    parts["measured"] = {**composed.measured, **measured}
+    parts["record"] = {**composed.record, **fingerprints}
+    parts["fold"] = lambda number: _adapted(composed.fold(number), measured)
+    return AdaptationData(**parts)
 
 
 def _load(config, name, split, labelled, test_split):

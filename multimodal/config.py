@@ -143,7 +143,7 @@ class TrainConfig(RunConfig):
                 raise UserError(f"--captions={self.captions}: {self.dataset} brings its own")
             object.__setattr__(self, "captions", whole_path(self.captions))
         self._check_loss()
-        for name in ("initial_run", "joint_batch_statistics"):
+        for name in ("initial_run", "joint_batch_statistics", "projector"):
             if getattr(self, name):
                 raise UserError(f"--{name} has no effect on images and sentences: leave it out")
 
@@ -163,6 +163,13 @@ class TrainConfig(RunConfig):
                         f"--{weight}={getattr(self, weight)} has no effect with "
                         f"--loss={self.loss}: add {loss}"
                     )
+
+        users = {"temperature": {"infonce", "association"}, "margin": {"hinge"}}
+        for name, losses in users.items():
+            value = getattr(self, name)
+            default = type(self).__dataclass_fields__[name].default
+            if value != default and losses.isdisjoint(names):
+                raise UserError(f"--{name}={value} has no effect with --loss={self.loss}")
 
     @property
     def losses(self):

@@ -74,7 +74,6 @@ def load(config):
         raise UserError(
             f"--dataset={config.dataset}: no image is for training, or none for testing"
         )
-    notes += (f"{counts[0]:,} images to train with, {counts[1]:,} to test on",)
     if config.validation_samples:
         if config.validation_samples >= counts[0]:
             raise UserError(
@@ -84,6 +83,9 @@ def load(config):
         drawn = np.random.default_rng([config.split_seed, 0x7A11]).permutation(chosen[0])
         held_out, kept = np.split(drawn, [config.validation_samples])
         wholes, chosen = (wholes[0], wholes[0]), (np.sort(kept), np.sort(held_out))
+    purpose = "validate" if config.validation_samples else "test"
+    counts = [len(places) for places in chosen]
+    notes += (f"{counts[0]:,} images to train with, {counts[1]:,} to {purpose} on",)
     # What does not fit into memory is not copied.
     in_memory = not isinstance(wholes[0].images, np.memmap)
     return wholes[0].of(chosen[0], copy=in_memory), wholes[1].of(chosen[1]), notes
@@ -153,6 +155,8 @@ def _splits(captions, numbers, count, config, path):
 
 
 def _of_tfds(config):
+    if config.fold:
+        raise UserError(f"--fold={config.fold} has no effect: {config.dataset} has splits")
     contents = datasets.open_dataset(config.dataset, **config.reading, labelled=False)
     wholes = []
     for split in (datasets.find_split(config.dataset, contents.sources, name) for name in _SPLITS):

@@ -26,7 +26,7 @@ def main():
 
 def _train(config):
     # Not in the configuration: no recipe can know whose images they are.
-    if not config.dataset:
+    if not config.dataset and config.architecture != "help":
         raise UserError("--dataset is required: a folder of images with captions, or coco_captions")
     return train(config, "multimodal")
 

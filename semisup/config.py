@@ -198,6 +198,11 @@ class TrainConfig(RunConfig):
             )
         self._check_cross_validation()
         share = self.labelled_in_unlabelled
+        if share and self.similarity == "none":
+            raise UserError(
+                f"--labelled_in_unlabelled={share} has no effect with --similarity=none, which "
+                "draws no unlabelled images"
+            )
         if share and not 0 < self.labelled_among_unlabelled < self.unsup_batch_size:
             raise UserError(
                 f"--labelled_in_unlabelled={share} leaves no labelled or no other image in a batch "
@@ -220,9 +225,10 @@ class TrainConfig(RunConfig):
             raise UserError("--cross_validate=1: give at least 2 parts, or 0 for none")
         if self.fold > parts:
             raise UserError(f"--fold={self.fold} is none of the parts of --cross_validate={parts}")
-        for name in ("validation_samples", "live_config"):
+        for name in ("validation_samples", "live_config", "weak_labels"):
             if parts and getattr(self, name):
                 reason = {
+                    "weak_labels": "that run may have seen the labels that are held out",
                     "validation_samples": "both hold out labels",
                     "live_config": "all of its trainings have to be alike",
                 }[name]
@@ -255,10 +261,16 @@ class TrainConfig(RunConfig):
                 f"--weak_label_share={self.weak_label_share} has no effect with --similarity=none, "
                 "which draws no unlabelled images"
             )
-        if not round(self.weak_label_share * self.unsup_batch_size):
+        size = self.unsup_batch_size - self.labelled_among_unlabelled
+        if not round(self.weak_label_share * size):
             raise UserError(
-                f"--weak_label_share={self.weak_label_share} of --unsup_batch_size="
-                f"{self.unsup_batch_size} is no image: raise one of them"
+                f"--weak_label_share={self.weak_label_share} of the {size} unlabelled images in a "
+                "batch is no image: raise it, or --unsup_batch_size"
+            )
+        if self.weak_label_delay >= self.max_steps:
+            raise UserError(
+                f"--weak_label_delay={self.weak_label_delay} is not before "
+                f"--max_steps={self.max_steps}: nothing would be drawn by weak labels"
             )
 
     @property

@@ -76,7 +76,8 @@ def compose(
             is `train`, the error is measured on the images that keep no label. With a
             cross-validation, the labelled images stand in for one without labels.
         unlabelled: `Split` that unlabelled images are drawn from, or None to train on the labels
-            alone. Its labels are not read. If it is `train`, held-out images are not drawn.
+            alone. Its labels are not read. If it is `train`, images held out for validation are not
+            drawn; those of a part of a cross-validation are.
         image_shape: (height, width, channels) that the network takes; by default that of `train`.
         layout: what the data looks like and should look like, for a message on what is missing.
         sampler: see `Task.load_data`.

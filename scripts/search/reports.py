@@ -90,14 +90,18 @@ def command(folder, trial, description):
         trial: the Optuna trial.
         description: content of `search.json`.
     """
-    task, fixed = description["task"], _without(description["flags"], "validation_samples")
+    task, fixed = description["task"], description["flags"]
+    for name in ("validation_samples", "cross_validate"):
+        fixed = _without(fixed, name)
     if missing := sorted(description["space"].keys() - trial.params.keys()):
         raise UserError(f"trial {trial.number} is damaged: its record lacks {missing[0]}")
     values = {name: trial.params[name] for name in description["space"]}
     arguments = [*fixed, *spaces.as_flags(values)]
-    if spaces.training_config(task, arguments).validation_samples:
-        # A recipe or a flagfile has set it.
-        arguments.append("--validation_samples=0")
+    config = spaces.training_config(task, arguments)
+    for name in ("validation_samples", "cross_validate"):
+        if getattr(config, name, 0):
+            # A recipe or a flagfile has set it.
+            arguments.append(f"--{name}=0")
     command = ["python", "-m", f"{task}.train", *arguments, f"--logdir={folder.file('best')}"]
     backend = shlex.quote(description["backend"])
     return ("" if backend == "tensorflow" else f"{BACKEND}={backend} ") + shlex.join(command)

@@ -49,6 +49,6 @@ def calibrated_by():
     return option(
         "",
         "Run",
-        "Folder of an evaluated run with the same settings and --validation_samples, whose "
-        "temperature is taken.",
+        "Folder of a run with the same settings and --cross_validate, or of an evaluated one with "
+        "--validation_samples, whose temperature is taken.",
     )

@@ -164,7 +164,11 @@ def _check_regular(name: str, where: str | os.PathLike) -> None:
     for folder, _, files in os.walk(os.path.join(where, name.partition("/")[0].partition(":")[0])):
         for file in files:
             path = os.path.join(folder, file)
-            found = os.stat(path)
+            try:
+                found = os.stat(path)
+            except FileNotFoundError:
+                # Another process prepares the data set, and has moved it.
+                continue
             if not stat.S_ISREG(found.st_mode):
                 raise ValueError(f"{path}: {NOT_REGULAR}")
             if file.endswith(".json") and found.st_size > _JSON_BYTES:

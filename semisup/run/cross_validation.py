@@ -10,6 +10,7 @@ import dataclasses
 import keras
 import numpy as np
 
+from semisup.cli import terminal
 from semisup.run import belongings, calibration, training
 from semisup.run.directory import RunDirectory
 
@@ -42,13 +43,15 @@ def train(config, task):
         folds = [RunDirectory(run.file(FOLDS, f"{i}_of_{count}")) for i in range(1, count + 1)]
         data = task.load_data(config, run.sampler)
         for number, fold in enumerate(folds, 1):
-            print(f"\nCross-validation, {number} of {count}:")
+            terminal.say(f"\nCross-validation, {number} of {count}:")
             status = _train_fold(config, task, data.fold(number), number, fold)
             if status:
+                if config.overwrite:
+                    terminal.say("Leave --overwrite out to go on: it would delete the whole run.")
                 return status
         found = _conclude(run, config, [fold.read_json(HELD_OUT) for fold in folds])
     belongings.remove(run.path, [FOLDS])
-    print(f"\n{describe(found)} See {run.file(FILE)}.")
+    terminal.say(f"\n{describe(found)} See {run.file(FILE)}.")
     return 0
 
 

@@ -356,6 +356,9 @@ class RunDirectory:
         changes = {"pretrained": False, "initial_run": ""}
         if os.path.exists(self.file(NETWORK)):
             changes["architecture"] = self.file(NETWORK)
+            if architecture_names.is_preset(config.architecture):
+                # It was saved with its normalisation.
+                changes["normalization"] = "auto"
         return dataclasses.replace(config, **changes)
 
     def _check_deletion(self, saved):

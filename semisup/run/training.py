@@ -359,7 +359,6 @@ class Session:
             measured = self.task.measure(self.predictor, self.data)
             if self.weak_labels is not None:
                 self.weak_labels.refresh(step, self.predictor)
-                self._pipelines = {}
         # Last, so that an evaluation that was cut short is made again.
         self.recorder.record(step, measured)
         return measured

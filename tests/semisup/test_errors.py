@@ -97,10 +97,41 @@ def test_the_error_needs_images_that_keep_no_label():
 @pytest.mark.parametrize(
     ("config", "settings", "message"),
     [
-        (TrainConfig, {"validation_samples": 5}, "--test_split=train has no effect with --valid"),
-        (AdaptationConfig, {}, "--test_split=train: .*give --target_test_split"),
+        (
+            TrainConfig,
+            {"test_split": "train", "validation_samples": 5},
+            "--test_split=train has no effect with --valid",
+        ),
+        (AdaptationConfig, {"test_split": "train"}, "train: .*give --target_test_split"),
+        (AdaptationConfig, {"target_only": True, "memory": 9}, "--memory=9 has no effect"),
+        (
+            AdaptationConfig,
+            {"target_only": True, "weak_label_share": 0.5},
+            "--weak_label_share=0.5 has no effect with --similarity=none",
+        ),
+        (
+            TrainConfig,
+            {"similarity": "none", "labelled_in_unlabelled": 0.5},
+            "--labelled_in_unlabelled=0.5 has no effect with --similarity=none",
+        ),
+        (
+            TrainConfig,
+            {"labelled_in_unlabelled": 0.95, "weak_label_share": 0.05},
+            "--weak_label_share=0.05 of the 5 unlabelled images in a batch is no image",
+        ),
+        (
+            TrainConfig,
+            {"weak_label_share": 0.5, "weak_label_delay": 50, "max_steps": 50},
+            "--weak_label_delay=50 is not before --max_steps=50",
+        ),
+        (
+            TrainConfig,
+            {"cross_validate": 2, "weak_labels": "run", "weak_label_share": 0.5},
+            "that run may have seen the labels",
+        ),
     ],
 )
-def test_a_test_split_that_has_no_effect_is_refused(config, settings, message):
+def test_settings_that_have_no_effect_or_contradict_are_refused(config, settings, message):
+    intervals = {"eval_interval": 10, "checkpoint_interval": 10, "log_interval": 10}
     with pytest.raises(UserError, match=message):
-        config(test_split="train", **settings)
+        config(**{**intervals, **settings})
