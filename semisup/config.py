@@ -103,7 +103,7 @@ class TrainConfig(RunConfig):
         "Data",
         "Share of an unlabelled batch that is drawn from the labelled images instead, whose labels "
         "are left out: for unlabelled images of which some classes are missing or much rarer than "
-        "others. 0: none; try 0.5.",
+        "others. 0: none; try 0.25 for rare classes, and 0.5 for missing ones.",
         least=0,
         most=1,
     )

@@ -270,7 +270,8 @@ def _check(config, class_names, train, evaluation, layout):
     if not (config.holds_out or config.cross_validate or is_labelled(evaluation)):
         raise UserError(
             "there are no labelled test images to measure the error on: give --validation_samples, "
-            "to measure it on held-out training images, or --cross_validate"
+            "to measure it on held-out training images, or --cross_validate, or --test_split=train "
+            "with a small --sup_per_class, to measure it on the images that keep no label"
             + (f"; {layout}" if layout else "")
         )
 

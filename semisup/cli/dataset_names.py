@@ -25,7 +25,8 @@ def resolved(name, flag, data_dir=None):
     """Return the name of a data set, aliases resolved, with the whole path of a folder.
 
     So a run can be evaluated from any folder, and resumed by either name. The path of a folder that
-    exists is the name of its images, unless a data set has that name.
+    exists is the name of its images, unless a data set has that name. What begins with `.`, `/` or
+    `~` is always a path.
 
     Args:
         name: what the user gave.
@@ -40,7 +41,8 @@ def resolved(name, flag, data_dir=None):
         if not path:
             raise UserError(f"--{flag}={name} names no folder; give folder:PATH")
         return FOLDER + whole_path(path)
-    if os.path.isdir(os.path.expanduser(name)) and not _is_data_set(name, data_dir):
+    is_path = name.startswith((".", "/", "~"))
+    if is_path or (os.path.isdir(name) and not _is_data_set(name, data_dir)):
         return FOLDER + whole_path(name)
     return choices.DATASET_ALIASES.get(name, name)
 
@@ -52,8 +54,6 @@ def whole_path(path):
 
 def _is_data_set(name, data_dir):
     """Return whether a name that a folder has is that of a data set, too."""
-    if name.startswith((".", "/", "~")):
-        return False
     own = re.split("[/:]", name)[0]
     if own in (*choices.EMBEDDED, *choices.OWN_BUILDERS, *choices.DATASET_ALIASES):
         return True

@@ -41,8 +41,8 @@ class RunConfig:
     cache_dir: str = option(
         "",
         "Data",
-        "Folder for decoded copies of data sets larger than memory; default: semisup in the "
-        "user's cache folder.",
+        "Folder for the features of pretrained networks, and for decoded copies of data sets "
+        "larger than a gigabyte; default: semisup in the user's cache folder.",
         resume=True,
     )
     new_size: int = option(

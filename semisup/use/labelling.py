@@ -25,6 +25,11 @@ def label_images(settings):
     root = Path(settings.into).expanduser()
     folders = class_folders.class_folders(root)
     labelled = _read(settings.list, folders)
+    if labelled and not any(file.is_file() for file in labelled):
+        raise UserError(
+            f"--list={settings.list}: none of its {len(labelled)} labelled images is there; paths "
+            "count from the current folder. Were they moved already?"
+        )
     counts = {}
     for file, name in labelled.items():
         if not file.is_file():

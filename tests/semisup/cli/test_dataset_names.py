@@ -43,6 +43,11 @@ def test_a_name_that_is_no_folder_stays_as_it_is(here):
     assert TrainConfig(dataset="file").dataset == "file"
 
 
+def test_what_begins_like_a_path_is_one_whether_it_is_there_or_not(here):
+    assert TrainConfig(dataset="./nowhere").dataset == f"folder:{here}/nowhere"
+    assert TrainConfig(dataset="/nowhere").dataset == "folder:/nowhere"
+
+
 @pytest.mark.parametrize(
     ("config_class", "flag"),
     [

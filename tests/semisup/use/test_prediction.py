@@ -12,6 +12,7 @@ from PIL import Image
 
 from semisup.data import new_images
 from semisup.errors import UserError
+from semisup.label import LabelConfig
 from semisup.use import labelling, least_sure
 
 pytestmark = running.needs_commands
@@ -249,3 +250,12 @@ def test_a_list_that_is_no_table_is_refused_in_one_line(tmp_path):
     path.write_text("path,label\n" + "x" * 200_000 + ",cat")
     with pytest.raises(UserError, match="is no table: field larger than"):
         labelling._read(str(path), {"cat": tmp_path})
+
+
+def test_a_list_of_images_that_are_not_there_is_refused(tmp_path):
+    (tmp_path / "train" / "cat").mkdir(parents=True)
+    path = tmp_path / "labels.csv"
+    path.write_text("path,label\nnowhere/a.png,cat\n")
+    settings = LabelConfig(list=str(path), into=str(tmp_path / "train"))
+    with pytest.raises(UserError, match="none of its 1 labelled images is there"):
+        labelling.label_images(settings)
