@@ -352,6 +352,8 @@ def test_a_bound_is_measured_on_the_target_images_that_it_holds_out(results, tmp
     content = json.loads((run / "results.json").read_text())
     content |= {"evaluated_on": "validation images", "validation_error": 0.25, "settings": settings}
     (run / "results.json").write_text(json.dumps(content))
+    evaluation = {"step": content["step"], "source": {"error": 0.5, "images": 10}}
+    (run / "evaluation.json").write_text(json.dumps(evaluation))
     result = json.loads(results.collect(recipe, run).read_text())
     assert result["test_error"] == 0.25
     assert "validation_samples=40" in result["changed"]
@@ -442,6 +444,8 @@ def test_committed_results_are_whole_and_the_tables_show_them():
         )
         # FRGC has no others than those to train on, where no label is read.
         kinds = ["test images"] + ["training images"] * result["recipe"].startswith("frgc")
+        # A bound holds out of the target what it is measured on.
+        kinds += ["validation images"] * bool(result["settings"].get("target_only"))
         assert result["evaluated_on"] in kinds
         assert result["git_commit"]
         assert not result["git_commit"].endswith("-dirty"), path

@@ -107,7 +107,10 @@ def test_damaged_labels_are_named(tmp_path):
     [
         ({"classes_per_batch": 1}, "--classes_per_batch=1: walks need at least 2 classes"),
         ({"weak_label_delay": 5}, "--weak_label_delay=5 has no effect without --weak_label_share"),
-        ({"weak_label_share": 0.001}, "--weak_label_share=0.001 of --unsup_batch_size=100 is no"),
+        (
+            {"weak_label_share": 0.001},
+            "--weak_label_share=0.001 of the 100 unlabelled images in a batch is no",
+        ),
         ({"weak_label_share": 0.5, "similarity": "none"}, "no effect with --similarity=none"),
     ],
 )
