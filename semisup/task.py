@@ -107,15 +107,19 @@ class SemiSupervised(Task):
         return f"{name.replace('_', ' ').capitalize()} {100 * measured[name]:.2f} %"
 
     def conclude(self, run, config, predictor, data):
-        """Keep the logits of images that a cross-validation held out: see `Task`."""
-        from semisup.run import cross_validation
+        """Calibrate the run, or keep what a cross-validation calibrates it by: see `Task`."""
+        from semisup.run import calibration, cross_validation
 
-        if config.fold:
+        if config.holds_out:
             held_out = data.evaluation
             logits, _ = predictor.outputs(held_out.images)
-            indices = data.record["held_out_indices"]
-            cross_validation.keep_held_out(run, indices, held_out.labels, logits)
-        elif predictor.features is not None and not (config.holds_out or config.cross_validate):
+            if config.fold:
+                indices = data.record["held_out_indices"]
+                cross_validation.keep_held_out(run, indices, held_out.labels, logits)
+            else:
+                step, labels = config.max_steps, held_out.labels
+                calibration.calibrate(run, step, logits, labels, data.evaluated_on)
+        elif predictor.features is not None and not config.cross_validate:
             self.calibrate(run, config, predictor, data)
 
     def calibrate(self, run, config, predictor, data):

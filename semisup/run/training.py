@@ -15,11 +15,9 @@ from semisup.cli import terminal
 from semisup.data import sampling
 from semisup.errors import TrainingError, UserError, shown
 from semisup.models import averaging
-from semisup.models.embedding_classifier import EmbeddingClassifier
 from semisup.models.weighted_losses import REGULARIZATION_LOSS
 from semisup.run import (
     backend,
-    calibration,
     callbacks,
     checkpoints,
     directory,
@@ -369,8 +367,6 @@ class Session:
         measured = self._measured(config.max_steps) or self.evaluate(config.max_steps)
         averaging.put_average(self.model)
         run.write_model(self.model)
-        if getattr(config, "validation_samples", 0) and isinstance(self.model, EmbeddingClassifier):
-            self._calibrate()
         self.task.conclude(run, config, self.predictor, self.data)
         if config.projector:
             projector.project(run.file("train"), self.task, self.data, self.predictor)
@@ -399,13 +395,6 @@ class Session:
         terminal.say(
             f"\n{headline} after {config.max_steps} steps. Results and TensorBoard log: {run.path}"
         )
-
-    def _calibrate(self):
-        """Fit the temperature of the probabilities, now that the held-out images are at hand."""
-        held_out = self.data.evaluation
-        logits, _ = self.predictor.outputs(held_out.images)
-        step, what = self.config.max_steps, self.data.evaluated_on
-        calibration.calibrate(self.run, step, logits, held_out.labels, what)
 
 
 def one_by_one(calls):
