@@ -9,6 +9,7 @@ import numpy as np
 from multimodal import encoders, metrics, sentence_pairs
 from semisup.errors import UserError
 from semisup.report.reporting import Reporter
+from semisup.run.features import unit_lengths
 
 _DIRECTIONS = ("image_to_sentence", "sentence_to_image")
 
@@ -49,8 +50,8 @@ class MultimodalReporter(Reporter):
         if len(pairs.scores) < 2:
             raise UserError(f"--sentence_pairs={path}: all but one are of captions trained on")
         sentences = pairs.first + pairs.second
-        vectors = self._untrained.predict(self.model.words_of(sentences), verbose=0)
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        words = self.model.words_of(sentences)
+        vectors = unit_lengths(self._untrained.predict(words, verbose=0))
         every_word = encoders.vocabulary_of(sentences, size=len(sentences) * 100)
         numbers = encoders.words_of(
             encoders.vectorization(every_word, self.config.sentence_length), sentences

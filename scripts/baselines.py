@@ -187,8 +187,10 @@ def predict(name, features, labelled, labels, seed=0, folds=0):
     Returns:
         (n,) classes, and the settings that were used.
     """
+    from semisup.run.features import centred
+
     method, grid = METHODS[name]
-    features = scaled(features)
+    features = centred(features)
     candidates = [
         dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
     ]
@@ -201,20 +203,6 @@ def predict(name, features, labelled, labels, seed=0, folds=0):
         ]
         settings = candidates[int(np.argmax(scores))]
     return method(features, labelled, labels, seed, **settings), settings
-
-
-def scaled(features):
-    """Bring features to unit length, and move the mean of the plain images to 0.
-
-    Args:
-        features: (1 + views, n, d) float features.
-
-    Returns:
-        Features of the same shape, times 20, so that a linear layer learns at usual rates.
-    """
-    lengths = np.linalg.norm(features, axis=-1, keepdims=True)
-    unit = features / np.maximum(lengths, 1e-12)
-    return 20.0 * (unit - unit[0].mean(axis=0))
 
 
 def _cross_validated(method, settings, features, labelled, labels, seed, folds):

@@ -13,6 +13,7 @@ import baselines
 
 from semisup.data import labelled_subset
 from semisup.data.datasets import DataSet, Split
+from semisup.run.features import centred
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_fixmatch_labels_separate_classes_and_does_so_again_with_the_same_seed(f
     labelled = np.array([3, 25, 47])
     settings = {"threshold": 0.8, "learning_rate": 0.03, "steps": 15}
     first, second = (
-        baselines.fixmatch(baselines.scaled(rows), labelled, labels[labelled], 1, **settings)
+        baselines.fixmatch(centred(rows), labelled, labels[labelled], 1, **settings)
         for _ in range(2)
     )
     assert baselines.accuracy(first, labels, labelled) > 95

@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Meta
 
 from semisup.run import evaluation
+from semisup.run.features import centred
 from semisup.run.files import Count, Fraction
 
 _logger = logging.getLogger(__name__)
@@ -232,12 +233,10 @@ def _cross_validated_accuracy(features, labels, parts, seed):
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-    units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    # The scale at which the regularisation of scikit-learn's suits a few labels.
-    scaled = 20 * (units - units.mean(axis=0))
+    (inputs,) = centred(features[None])
     folds = StratifiedKFold(parts, shuffle=True, random_state=seed)
     model = LogisticRegression(C=10.0, max_iter=300)
-    return float(cross_val_score(model, scaled, labels, cv=folds).mean())
+    return float(cross_val_score(model, inputs, labels, cv=folds).mean())
 
 
 def read(run, step=None):

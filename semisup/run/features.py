@@ -273,6 +273,25 @@ class _Store:
         return (), ()
 
 
+def unit_lengths(vectors: np.ndarray) -> np.ndarray:
+    """Scale vectors (..., d), features or embeddings, to length 1; those of length 0 stay."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def centred(views: np.ndarray) -> np.ndarray:
+    """Bring features to unit length, and move the mean of the plain images to 0.
+
+    Args:
+        views: (1 + views, n, d) float features, those of the plain images first.
+
+    Returns:
+        Features of the same shape, times 20, so that a linear layer learns at usual rates and the
+        regularisation of scikit-learn's classifiers suits a few labels.
+    """
+    units = unit_lengths(views)
+    return 20 * (units - units[0].mean(axis=0))
+
+
 def digest_of(network: keras.Model) -> str:
     """Return a digest of what a network computes: its layers, whatever their names, and weights.
 

@@ -7,6 +7,7 @@ import numpy as np
 from semisup.errors import UserError
 from semisup.report.uncertainty import predictive_entropy
 from semisup.run import writing
+from semisup.run.features import unit_lengths
 from semisup.use.contact_sheet import contact_sheet
 
 HEADER = ("path", "label", "predicted", "probability", "uncertainty")
@@ -45,8 +46,7 @@ def choose(uncertainties, embeddings, count, duplicates=1.0):
     Returns:
         (k,) int, k at most `count`: the chosen ones, the least sure first.
     """
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    units = embeddings / np.maximum(lengths, 1e-12)
+    units = unit_lengths(embeddings)
     chosen = []
     for place in np.argsort(-uncertainties, kind="stable"):
         if len(chosen) == count:
