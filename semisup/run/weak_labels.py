@@ -11,6 +11,7 @@ import re
 import numpy as np
 
 from semisup.errors import UserError
+from semisup.opening import open_regular
 from semisup.run import loading
 from semisup.run.evaluation import Predictor
 from semisup.run.writing import replacing
@@ -52,7 +53,8 @@ class WeakLabels:
             return None
         path = self._path(earlier[-1])
         try:
-            labels = np.load(path)
+            with open_regular(path) as file:
+                labels = np.load(file)
         except (OSError, ValueError, EOFError) as error:
             raise UserError(
                 f"{path} cannot be read ({error}); start again with --overwrite"
