@@ -225,13 +225,13 @@ class TrainConfig(RunConfig):
             raise UserError("--cross_validate=1: give at least 2 parts, or 0 for none")
         if self.fold > parts:
             raise UserError(f"--fold={self.fold} is none of the parts of --cross_validate={parts}")
-        for name in ("validation_samples", "live_config", "weak_labels"):
+        reasons = {
+            "validation_samples": "both hold out labels",
+            "live_config": "all of its trainings have to be alike",
+            "weak_labels": "that run may have seen the labels that are held out",
+        }
+        for name, reason in reasons.items():
             if parts and getattr(self, name):
-                reason = {
-                    "weak_labels": "that run may have seen the labels that are held out",
-                    "validation_samples": "both hold out labels",
-                    "live_config": "all of its trainings have to be alike",
-                }[name]
                 raise UserError(
                     f"--cross_validate={parts} and --{name}={getattr(self, name)}: {reason}; leave "
                     "one of them out"

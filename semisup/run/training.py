@@ -101,8 +101,9 @@ def _train(config, task, run, data):
     # A pipeline takes time to build.
     once = functools.lru_cache(maxsize=2)(data.batches)
     drawn, data = data.batches, dataclasses.replace(data, batches=once)
+    hardware = environment.hardware(config.devices)
     # An accelerator has memory of its own.
-    if found is None and not environment.hardware(config.devices)["accelerators"]:
+    if found is None and not hardware["accelerators"]:
         memory.check_batch(model, data.batches(step))
     weak_labels = task.weak_labels(config, run, data)
     labels = None
@@ -127,7 +128,7 @@ def _train(config, task, run, data):
         data = dataclasses.replace(
             data, batches=lambda step: drawn(step, weak_labels=weak_labels.in_force(step))
         )
-    terminal.say(f"Training on {backend.describe(environment.hardware(config.devices))}.")
+    terminal.say(f"Training on {backend.describe(hardware)}.")
     # Only now: what comes before has nothing to save, and stops at once.
     with StopSignals() as signals:
         session = Session(config, task, run, data, model, step, signals, before, found, weak_labels)
@@ -340,7 +341,7 @@ class Session:
     def _write_start(self):
         writer, step = self.recorder.writer, self.first_step
         monitoring.write_model_graph(writer, getattr(self.model, "network", self.model))
-        batch = next(iter(self.data.batches(step).as_numpy_iterator()))
+        batch = first_batch(self.data, step)
         monitoring.write_input_images(writer, self.model, batch, step)
         writer.flush()
 
