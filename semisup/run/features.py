@@ -5,6 +5,7 @@ holds the features that one run added, by the digests of the images' pixels. So 
 which data set, split or class an image is in, and new images cost no more than themselves.
 """
 
+import collections
 import hashlib
 import json
 import logging
@@ -44,13 +45,14 @@ _UNESSENTIAL = {
 """What a configuration says beside what is computed."""
 
 
-def of_run(task, config, model):
+def of_run(task, config, model, keep=True):
     """Return the features that a run is trained and evaluated on, or None if it takes images.
 
     Args:
         task: the run's `Task`.
         config: its configuration.
         model: its `EmbeddingClassifier`, with the weights of the run.
+        keep: see `Features`.
 
     Returns:
         A `Features`, or None unless the head alone is trained.
@@ -66,6 +68,7 @@ def of_run(task, config, model):
         # Views are the same for all seeds, so that they are computed once.
         augmentation=task.augmentation(config, seed=0) if config.feature_views else None,
         progress=config.progress,
+        keep=keep,
     )
 
 
@@ -80,6 +83,8 @@ class Features:
         augmentation: layer that makes views of prepared images, or None. What it draws is set by
             the image and the number of the view alone.
         progress: whether to show a progress bar where many features are computed.
+        keep: whether what is computed is kept in the cache, and said; else it is for its caller
+            alone, a prediction say, which may see any number of images.
     """
 
     def __init__(
@@ -90,11 +95,13 @@ class Features:
         views: int = 0,
         augmentation: keras.layers.Layer | None = None,
         progress: bool = False,
+        keep: bool = True,
     ):
         self._backbone = backbone
         self._prepare = prepare
         self._augmenter = None if augmentation is None else _Augmenter(augmentation)
-        self._progress = progress
+        self._progress = progress and keep
+        self._keep = keep
         network = digest_of(backbone)
         names = ["plain"]
         if views:
@@ -144,7 +151,8 @@ class Features:
         features = np.stack(
             [self._view(images, digests, view, store) for view, store in enumerate(stores)], axis=1
         )
-        self._known = [*self._known[-7:], (images, len(stores), features)]
+        if self._keep:
+            self._known = [*self._known[-7:], (images, len(stores), features)]
         return features
 
     def _view(self, images, digests, view, store):
@@ -153,16 +161,21 @@ class Features:
         for place, digest in enumerate(digests):
             if digest not in store:
                 missing.setdefault(digest, place)
-        if missing:
-            store.add(list(missing), self._compute(images, missing, view))
-        return store.rows(digests)
+        if not missing:
+            return store.rows(digests)
+        computed = self._compute(images, missing, view)
+        if self._keep:
+            store.add(list(missing), computed)
+            return store.rows(digests)
+        return store.rows(digests, dict(zip(missing, computed, strict=True)))
 
     def _compute(self, images, places, view):
         """Compute the features (k, f) of a view of images, whose digests and places are given."""
         digests, places = list(places), list(places.values())
         count = len(self._stores) - 1
         what = "images" if view == 0 else f"augmented images, view {view} of {count}"
-        _logger.info("Computing the features of %d %s; later runs find them.", len(places), what)
+        if self._keep:
+            _logger.info("Computing the features of %d %s; later runs find them.", len(places), what)
         bar = keras.utils.Progbar(len(places), unit_name="image") if self._progress else None
         computed = []
         for start in range(0, len(places), _BATCH):
@@ -247,11 +260,12 @@ class _Store:
         self._read.add(name)
         self._take(array, features)
 
-    def rows(self, digests):
-        """Return the features (n, f) of images."""
+    def rows(self, digests, others=None):
+        """Return the features (n, f) of images; `others` has those that are not kept here."""
+        known = collections.ChainMap(self._rows, others or {})
         rows = np.empty((len(digests), self.width), np.float32)
         for place, digest in enumerate(digests):
-            rows[place] = self._rows[digest]
+            rows[place] = known[digest]
         return rows
 
     def _take(self, digests, features):

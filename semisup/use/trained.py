@@ -74,7 +74,8 @@ class TrainedRun:
         averaging.put_average(self.model)
         self.step = loading.step_of(self.model)
         self.batch_size = batch_size
-        self.predictor = self.task.predictor(self.model, batch_size)
+        known = features.of_run(self.task, self.config, self.model, keep=False)
+        self.predictor = self.task.predictor(self.model, batch_size, known)
         self.record = self.run.read_record(self.task.record_type)
         self.class_names = tuple(self.record.get("class_names", ()))
         if task is None and not self.class_names:
@@ -132,10 +133,7 @@ class TrainedRun:
         if fingerprint(held_out) != self.record.get("evaluation_fingerprint"):
             _logger.warning("the probabilities are not calibrated: the held-out images differ")
             return calibration.Calibration()
-        # Computed by the training, if its network is frozen.
-        known_features = features.of_run(self.task, self.config, self.model)
-        predictor = self.task.predictor(self.model, self.batch_size, known_features)
-        logits, _ = predictor.outputs(held_out.images)
+        logits, _ = self.predictor.outputs(held_out.images)
         return calibration.calibrate(
             self.run, self.step, logits, held_out.labels, data.evaluated_on
         )

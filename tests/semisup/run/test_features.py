@@ -11,6 +11,7 @@ from semisup.errors import UserError
 from semisup.run import calibration, features
 from semisup.run.loading import load_run
 from semisup.task import TASK as semisup
+from semisup.use.trained import TrainedRun
 
 pytestmark = running.needs_commands
 
@@ -75,6 +76,20 @@ def test_of_images_that_come_later_only_the_new_ones_are_computed(backbone, tmp_
     np.testing.assert_array_equal(
         found[40:], features.Features(backbone, folder=tmp_path).plain(new)
     )
+
+
+def test_what_is_not_kept_is_computed_again_and_nothing_is_written(backbone, tmp_path, monkeypatch):
+    some = images(5)
+    kept = features.Features(backbone, folder=tmp_path).plain(some)
+    files = sorted(tmp_path.rglob("*"))
+    both = np.concatenate([images(3, seed=1), some])
+    reader = features.Features(backbone, folder=tmp_path, keep=False)
+    batches = counted(monkeypatch, backbone)
+    first, second = reader.plain(both), reader.plain(both)
+    assert len(batches) == 2
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first[3:], kept)
+    assert sorted(tmp_path.rglob("*")) == files
 
 
 def test_another_network_has_a_cache_of_its_own(backbone, tmp_path):
@@ -182,6 +197,16 @@ def test_a_training_on_features_resumes_to_the_same_bits(folder):
     known = calibration.read(whole, 20)
     assert known.fitted_on == "1,338 unlabelled images, by their features"
     assert calibration.read(parts, 20) == known
+
+
+def test_a_prediction_finds_the_features_of_the_training(folder, monkeypatch):
+    run = train(folder, "whole", semisup, **WITH_VIEWS)
+    trained = TrainedRun(run.path)
+    known = semisup.load_data(trained.config).train.images[:30]
+    expected = semisup.predictor(trained.model, 30).outputs(known)
+    monkeypatch.delattr(features.Features, "_compute")
+    for found, outputs in zip(trained.predictor.outputs(known), expected, strict=True):
+        np.testing.assert_allclose(found, outputs, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
