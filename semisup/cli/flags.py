@@ -6,6 +6,7 @@ The one entry point of all binaries: it parses flags made from a configuration's
 
 import dataclasses
 import errno
+import functools
 import os
 import sys
 import textwrap
@@ -206,13 +207,36 @@ def _flag_values(config_class):
     flags.DEFINE_string("flagfile", "", "File of flags, one a line.", flag_values=values)
     define = {
         bool: flags.DEFINE_bool,
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
+        int: functools.partial(flags.DEFINE, flags.IntegerParser()),
+        float: functools.partial(flags.DEFINE, flags.FloatParser()),
         str: flags.DEFINE_string,
     }
     for field in dataclasses.fields(config_class):
-        define[field.type](field.name, field.default, field.metadata["help"], flag_values=values)
+        define[field.type](
+            name=field.name,
+            default=field.default,
+            help=field.metadata["help"],
+            flag_values=values,
+        )
+        values[field.name].parser = _Parser(values[field.name].parser, _WANTED[field.type])
     return values
+
+
+_WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+class _Parser(flags.ArgumentParser):
+    """A parser of absl's whose message is for those who don't know Python."""
+
+    def __init__(self, parser, wanted):
+        self._parser, self._wanted = parser, wanted
+
+    def parse(self, argument):
+        """Return the value that an argument stands for."""
+        try:
+            return self._parser.parse(argument)
+        except (TypeError, ValueError):
+            raise ValueError(f"give {self._wanted}") from None
 
 
 def _name(argument):

@@ -1,5 +1,7 @@
 """Tests of the command line: what a flag takes as its value, and what it does not."""
 
+import re
+
 import pytest
 
 from semisup.cli import flags
@@ -71,3 +73,17 @@ def test_a_name_of_any_length_is_told_in_one_short_line():
     with pytest.raises(UserError, match=r"^Unknown command line flag 'xxx") as caught:
         flags.parse(["train", "--" + "x" * 5000], TrainConfig)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--max_steps=1.5", "--max_steps=1.5: give a whole number"),
+        ("--seed=", "--seed=: give a whole number"),
+        ("--learning_rate=fast", "--learning_rate=fast: give a number"),
+        ("--progress=maybe", "--progress=maybe: give true or false"),
+    ],
+)
+def test_a_value_of_another_type_is_told_in_plain_words(flag, message):
+    with pytest.raises(UserError, match=re.escape(message) + "$"):
+        flags.parse(["semisup-train", flag], TrainConfig)
