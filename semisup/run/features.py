@@ -175,7 +175,9 @@ class Features:
         count = len(self._stores) - 1
         what = "images" if view == 0 else f"augmented images, view {view} of {count}"
         if self._keep:
-            _logger.info("Computing the features of %d %s; later runs find them.", len(places), what)
+            _logger.info(
+                "Computing the features of %d %s; later runs find them.", len(places), what
+            )
         bar = keras.utils.Progbar(len(places), unit_name="image") if self._progress else None
         computed = []
         for start in range(0, len(places), _BATCH):
