@@ -107,6 +107,8 @@ class Heads:
 
         import keras
 
+        from semisup.run import features
+
         data = self.data.fold(fold) if fold else self.data
         width = data.image_shape[-1]
         with tempfile.TemporaryDirectory() as folder:
@@ -117,8 +119,10 @@ class Heads:
             keras.utils.clear_session()
             keras.utils.set_random_seed(config.seed)
             model = self.task.build_model(config, data.record)
+        batches = data.batches(0, inputs=lambda images: self._views[id(images)])
+        features.centre(model, batches)
         model.fit(
-            data.batches(0, inputs=lambda images: self._views[id(images)]),
+            batches,
             steps_per_epoch=config.max_steps,
             shuffle=False,
             verbose=0,

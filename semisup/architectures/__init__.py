@@ -40,6 +40,7 @@ def build(
     dropout=None,
     trainable=transfer.ALL,
     head_units=None,
+    centre_features=False,
 ):
     """Build a network by its name.
 
@@ -67,6 +68,7 @@ def build(
             network gets a head.
         head_units: units of the hidden layer of a head; None: 256 if something is frozen, else
             there is no head.
+        centre_features: whether the head of a frozen network begins with its features centred.
 
     Returns:
         A Keras model from images (n, height, width, channels) to embeddings (n, embedding_size).
@@ -102,7 +104,8 @@ def build(
             model = applications.build(known, input_shape, width, normalization, pretrained)
     if has_head:
         try:
-            model = transfer.with_head(model, embedding_size, head_units, trainable)
+            centred = centre_features and trainable == transfer.HEAD
+            model = transfer.with_head(model, embedding_size, head_units, trainable, centred)
         except ValueError as error:
             raise ArgumentError("trainable", trainable, str(error)) from None
     if l2_weight is not None and (has_head or known not in NETWORKS):

@@ -6,10 +6,14 @@ head is given images or their features.
 """
 
 import logging
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
+
+from semisup.architectures.normalization import Standardization
 
 _logger = logging.getLogger(__name__)
 
@@ -20,6 +24,13 @@ DEFAULT_UNITS = 256
 """Units of the hidden layer of a head."""
 
 _BACKBONE = "backbone"
+
+_DEVIATION = 0.3
+"""Of centred features. A linear map to 128 values then begins with embeddings of a norm about 3,
+which is what the clustering's norm loss asks for."""
+
+_LEAST_VARIANCE = 1e-12
+"""Of features that are all alike."""
 
 
 class Parts(NamedTuple):
@@ -34,7 +45,7 @@ class Parts(NamedTuple):
     head: keras.Model
 
 
-def with_head(network, embedding_size, units=DEFAULT_UNITS, trainable=ALL):
+def with_head(network, embedding_size, units=DEFAULT_UNITS, trainable=ALL, centred=False):
     """Put a head on a network: a hidden layer with ReLU, and a linear embedding.
 
     Args:
@@ -44,6 +55,8 @@ def with_head(network, embedding_size, units=DEFAULT_UNITS, trainable=ALL):
         units: units of the hidden layer; 0: the embedding is a linear map of the features.
         trainable: "all", "head", or a number: how many of the last layers of the network that have
             weights are trained.
+        centred: whether the head begins with a layer that moves and scales the features, once
+            `centre` has told it how.
 
     Returns:
         A functional model from images to embeddings (n, embedding_size). Frozen layers with batch
@@ -58,12 +71,41 @@ def with_head(network, embedding_size, units=DEFAULT_UNITS, trainable=ALL):
         freeze(backbone, 0 if trainable == HEAD else trainable)
     width = backbone.output_shape[-1]
     layers = [keras.Input((width,), name="features")]
+    if centred:
+        layers.append(Standardization(name="centring"))
     if units:
         layers.append(keras.layers.Dense(units, activation="relu", name="hidden"))
     layers.append(keras.layers.Dense(embedding_size, name="embedding"))
     head = keras.Sequential(layers, name=HEAD)
     images = keras.Input(backbone.input_shape[1:], dtype="float32", name="images")
     return keras.Model(images, head(backbone(images)), name="network")
+
+
+def centre(network: Any, examples: Iterable[Any]):
+    """Let the head of a network centre features: their mean becomes 0, their deviation 0.3.
+
+    All are scaled alike, by the root of their mean variance, since a feature that hardly varies
+    says little.
+
+    Args:
+        network: any network; only a head made with `centred` changes.
+        examples: features (n, f) or (n, views, f), of which the first view counts; at least one.
+    """
+    found = parts(network)
+    layer = found and found.head.layers[0]
+    if not isinstance(layer, Standardization):
+        return
+    count = total = squares = 0
+    for features in examples:
+        plain = np.asarray(first_view(features), "float64")
+        count += len(plain)
+        total = total + plain.sum(axis=0)
+        squares += np.square(plain).sum()
+    mean = total / count
+    variance = squares / (count * len(mean)) - np.square(mean).mean()
+    layer.mean.assign(mean.astype("float32"))
+    deviation = np.sqrt(max(variance, _LEAST_VARIANCE)) / _DEVIATION
+    layer.deviation.assign(np.full(len(mean), deviation, "float32"))
 
 
 def without_classifier(network):

@@ -94,6 +94,7 @@ class RunConfig:
     )
     trainable: str = transfer.trainable()
     head_units: int = transfer.head_units()
+    centre_features: bool = transfer.centre_features()
     feature_views: int = transfer.feature_views()
     l2_weight: float = option(
         -1.0,

@@ -31,6 +31,17 @@ def head_units():
     )
 
 
+def centre_features():
+    """Make the option of where a head has its zero."""
+    return option(
+        True,
+        "Network",
+        "Let the head of a frozen network (--trainable=head) move its features, so that their mean "
+        "over the training images is 0, and scale them all alike.",
+        before=False,
+    )
+
+
 def feature_views():
     """Make the option of the number of cached views."""
     return option(

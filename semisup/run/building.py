@@ -47,6 +47,7 @@ def build_network(config, image_shape, normalization_images=None):
         dropout=None if config.dropout < 0 else config.dropout,
         trainable=int(config.trainable) if config.trainable.isdecimal() else config.trainable,
         head_units=None if config.head_units < 0 else config.head_units,
+        centre_features=config.centre_features,
     )
 
 

@@ -30,6 +30,7 @@ _FORMAT = 1
 """Part of every folder's name: raised whenever the same images get other features."""
 
 _BATCH = 32
+_CENTRED_BATCHES = 100
 _DIGEST_BYTES = 16
 _UNESSENTIAL = {
     "name",
@@ -70,6 +71,21 @@ def of_run(task, config, model, keep=True):
         progress=config.progress,
         keep=keep,
     )
+
+
+def centre(model, batches):
+    """Let the head of a model centre the features of the images that it is trained on.
+
+    Args:
+        model: an `EmbeddingClassifier`; without a head that centres, it stays as it is.
+        batches: its training batches, a `tf.data.Dataset`, of which the first count.
+    """
+
+    def examples():
+        for batch in batches.take(_CENTRED_BATCHES).as_numpy_iterator():
+            yield from model.named_images(batch).values()
+
+    transfer.centre(model.network, examples())
 
 
 class Features:

@@ -101,6 +101,8 @@ def _train(config, task, run, data):
     # A pipeline takes time to build.
     once = functools.lru_cache(maxsize=2)(data.batches)
     drawn, data = data.batches, dataclasses.replace(data, batches=once)
+    if found is not None and not resumed:
+        features.centre(model, data.batches(step))
     hardware = environment.hardware(config.devices)
     # An accelerator has memory of its own.
     if found is None and not hardware["accelerators"]:

@@ -147,3 +147,36 @@ def test_a_model_with_a_head_is_the_same_after_saving(tmp_path):
         ops.convert_to_numpy(model(images())),
         atol=1e-6,
     )
+
+
+@pytest.mark.backend
+def test_a_head_that_centres_makes_features_of_mean_0_and_deviation_0_3():
+    made = transfer.with_head(network(), 5, units=7, trainable="head", centred=True)
+    found = transfer.parts(made)
+    features = np.random.default_rng(0).normal(3.0, 2.0, (60, *found.head.input_shape[1:]))
+    views = np.stack([features, features + 100], axis=1)
+    transfer.centre(made, [views[:40], features[40:]])
+    centred = ops.convert_to_numpy(found.head.layers[0](features))
+    np.testing.assert_allclose(centred.mean(axis=0), 0, atol=1e-5)
+    assert np.sqrt(np.mean(centred**2)) == pytest.approx(0.3, rel=1e-5)
+    ratios = centred.std(axis=0) / features.std(axis=0)
+    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-5)
+    assert not {weight.path for weight in found.head.layers[0].weights} & {
+        weight.path for weight in made.trainable_variables
+    }
+
+
+def test_features_that_are_all_alike_become_0():
+    made = transfer.with_head(network(), 5, trainable="head", centred=True)
+    head = transfer.parts(made).head
+    features = np.full((4, *head.input_shape[1:]), 3.0)
+    transfer.centre(made, [features])
+    np.testing.assert_array_equal(ops.convert_to_numpy(head.layers[0](features)), 0)
+
+
+def test_only_a_head_that_centres_is_changed_by_features():
+    for made in (network(), transfer.with_head(network(), 5, trainable="head")):
+        weights = made.get_weights()
+        transfer.centre(made, [np.ones((4, 4))])
+        for weight, before in zip(made.get_weights(), weights, strict=True):
+            np.testing.assert_array_equal(weight, before)
