@@ -70,7 +70,6 @@ class TrainConfig(RunConfig):
     pretrained: bool = redefault(RunConfig, "pretrained", True)
     trainable: str = redefault(RunConfig, "trainable", "head")
     head_units: int = redefault(RunConfig, "head_units", 0)
-    centre_features: bool = redefault(RunConfig, "centre_features", False)
     emb_size: int = redefault(
         RunConfig, "emb_size", 256, help="Width of the embeddings of images and sentences."
     )

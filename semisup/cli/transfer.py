@@ -34,11 +34,10 @@ def head_units():
 def centre_features():
     """Make the option of where a head has its zero."""
     return option(
-        True,
+        False,
         "Network",
         "Let the head of a frozen network (--trainable=head) move its features, so that their mean "
         "over the training images is 0, and scale them all alike.",
-        before=False,
     )
 
 
@@ -91,6 +90,8 @@ def check(config):
         raise UserError(
             f"--feature_views={config.feature_views} has no effect without --trainable=head"
         )
+    if config.centre_features and trained != "head":
+        raise UserError("--centre_features has no effect without --trainable=head")
     if trained == "head":
         _check_views(config.feature_views, getattr(config, "augmentation", "none"))
     rate = config.network_learning_rate

@@ -156,7 +156,7 @@ SETTINGS = {
     "unsup_batch_size": 20,
     "progress": False,
 }
-WITH_VIEWS = {"augmentation": "affine", "feature_views": 1}
+WITH_VIEWS = {"augmentation": "affine", "feature_views": 1, "centre_features": True}
 TO_DIGITS = {
     "target_dataset": "mnist_5k",
     "target_test_split": "train",
@@ -256,6 +256,7 @@ def test_the_error_on_the_images_adapted_to_is_measured(folder):
             "--network_learning_rate=0.0001 has no effect",
         ),
         ({"network_learning_rate": 1e-4}, "give --head_units"),
+        ({"centre_features": True}, "--centre_features has no effect without --trainable=head"),
     ],
 )
 def test_settings_of_frozen_networks_that_contradict_are_refused(settings, message):
