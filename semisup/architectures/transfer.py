@@ -55,8 +55,8 @@ def with_head(network, embedding_size, units=DEFAULT_UNITS, trainable=ALL, centr
         units: units of the hidden layer; 0: the embedding is a linear map of the features.
         trainable: "all", "head", or a number: how many of the last layers of the network that have
             weights are trained.
-        centred: whether the head begins with a layer that moves and scales the features, once
-            `centre` has told it how.
+        centred: whether the head begins with layers that bring features to length 1, and move and
+            scale them as `centre` tells.
 
     Returns:
         A functional model from images to embeddings (n, embedding_size). Frozen layers with batch
@@ -72,6 +72,7 @@ def with_head(network, embedding_size, units=DEFAULT_UNITS, trainable=ALL, centr
     width = backbone.output_shape[-1]
     layers = [keras.Input((width,), name="features")]
     if centred:
+        layers.append(keras.layers.UnitNormalization(dtype="float32", name="unit_length"))
         layers.append(Standardization(name="centring"))
     if units:
         layers.append(keras.layers.Dense(units, activation="relu", name="hidden"))
@@ -84,28 +85,23 @@ def with_head(network, embedding_size, units=DEFAULT_UNITS, trainable=ALL, centr
 def centre(network: Any, examples: Iterable[Any]):
     """Let the head of a network centre features: their mean becomes 0, their deviation 0.3.
 
-    All are scaled alike, by the root of their mean variance, since a feature that hardly varies
-    says little.
+    They are of length 1 before. All are scaled alike, by the root of their mean variance, since a
+    feature that hardly varies says little.
 
     Args:
         network: any network; only a head made with `centred` changes.
         examples: features (n, f) or (n, views, f), of which the first view counts; at least one.
     """
     found = parts(network)
-    layer = found and found.head.layers[0]
-    if not isinstance(layer, Standardization):
+    if found is None or not isinstance(found.head.layers[1], Standardization):
         return
-    count = total = squares = 0
-    for features in examples:
-        plain = np.asarray(first_view(features), "float64")
-        count += len(plain)
-        total = total + plain.sum(axis=0)
-        squares += np.square(plain).sum()
-    mean = total / count
-    variance = squares / (count * len(mean)) - np.square(mean).mean()
-    layer.mean.assign(mean.astype("float32"))
-    deviation = np.sqrt(max(variance, _LEAST_VARIANCE)) / _DEVIATION
-    layer.deviation.assign(np.full(len(mean), deviation, "float32"))
+    unit_length, centring, *_ = found.head.layers
+    units = [ops.convert_to_numpy(unit_length(first_view(features))) for features in examples]
+    units = np.concatenate(units)
+    mean = units.mean(axis=0, dtype="float64")
+    deviation = np.sqrt(max(np.square(units - mean).mean(), _LEAST_VARIANCE)) / _DEVIATION
+    centring.mean.assign(mean.astype("float32"))
+    centring.deviation.assign(np.full(len(mean), deviation, "float32"))
 
 
 def without_classifier(network):

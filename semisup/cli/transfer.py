@@ -36,8 +36,8 @@ def centre_features():
     return option(
         False,
         "Network",
-        "Let the head of a frozen network (--trainable=head) move its features, so that their mean "
-        "over the training images is 0, and scale them all alike.",
+        "Let the head of a frozen network (--trainable=head) bring its features to length 1, move "
+        "them so that their mean over the training images is 0, and scale them all alike.",
     )
 
 

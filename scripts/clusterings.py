@@ -1,0 +1,108 @@
+"""Clusters of photographs without labels: what k-means and spectral clustering find in features.
+
+    python scripts/clusterings.py --dataset=folder:photos --architecture=network.keras \\
+        --new_size=224 --seeds=3 --output=clusterings.json
+
+They are what `clustering-train --recipe=photos_clusters` is compared with, on the features of the
+same network and with as many clusters as there are classes. Labels only measure what was found.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+# Use the source tree of this script, whether it is installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts import heads
+from semisup.cli import flags
+from semisup.cli.dataset_names import file_name
+
+
+def main():
+    """Parse the command line, cluster by all methods, and write what was found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", required=True, help="data set, such as folder:PATH")
+    parser.add_argument("--architecture", required=True, help=".keras file: images to features")
+    parser.add_argument("--new_size", type=int, default=224, help="size of the images")
+    parser.add_argument("--cache_dir", default="", help="folder of the cached features")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of each method")
+    parser.add_argument("--output", required=True, help="JSON file to write")
+    arguments = parser.parse_args()
+
+    from clustering.metrics import agreement
+    from scripts import findings, published
+    from semisup.task import TASK
+
+    names = ("dataset", "architecture", "new_size", "cache_dir")
+    given = [f"--{name}={getattr(arguments, name)}" for name in names]
+    config = published.settings("photos", (*given, "--noprogress"))
+    photographs = heads.load(TASK, config, config.dataset)
+    count = len(photographs.class_names)
+    found = {
+        "dataset": file_name(arguments.dataset),
+        "architecture": Path(arguments.architecture).name,
+        "new_size": arguments.new_size,
+        "images": len(photographs.labels),
+        "clusters": count,
+        "methods": {name: [] for name in METHODS},
+    }
+    for seed in range(arguments.seeds):
+        for name, method in METHODS.items():
+            start = time.perf_counter()
+            clusters = method(photographs.features[:, 0], count, seed)
+            seconds = round(time.perf_counter() - start, 1)
+            measured = agreement(photographs.labels, clusters, photographs.class_names, count)
+            kept = {key: measured[key] for key in MEASURES}
+            found["methods"][name].append({"seed": seed, **kept, "seconds": seconds})
+        findings.write(arguments.output, found)
+    for name, results in found["methods"].items():
+        shown = (f"{kind} {_shown(results, kind)}" for kind in MEASURES)
+        print(f"{name:30s} {'  '.join(shown)}")
+
+
+def _shown(results, kind):
+    values = 100 * np.array([result[kind] for result in results])
+    return f"{values.mean():5.1f} % ± {values.std():.1f}"
+
+
+def k_means(features, count, seed):
+    """Cluster features (n, f) as they are by k-means: (n,) clusters."""
+    from clustering import centroids
+
+    return centroids.k_means(features, count, seed).labels_
+
+
+def k_means_of_centred(features, count, seed):
+    """Cluster features of length 1 whose mean is moved to 0 by k-means."""
+    from semisup.run.features import centred
+
+    return k_means(centred(features[None])[0], count, seed)
+
+
+def spectral(features, count, seed):
+    """Cluster by scikit-learn's `SpectralClustering`, along the ten nearest neighbours of each."""
+    from sklearn.cluster import SpectralClustering
+
+    from semisup.run.features import centred
+
+    method = SpectralClustering(
+        count, affinity="nearest_neighbors", n_neighbors=10, random_state=seed
+    )
+    return method.fit_predict(centred(features[None])[0])
+
+
+MEASURES = ("accuracy", "nmi", "ari")
+
+METHODS = {
+    "k-means": k_means,
+    "k-means, centred features": k_means_of_centred,
+    "spectral clustering": spectral,
+}
+
+
+if __name__ == "__main__":
+    flags.guard(main, program="clusterings")
