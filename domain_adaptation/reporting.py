@@ -69,8 +69,10 @@ class AdaptationReporter(ImageReporter):
 
     def evaluated(self):
         """Return data set and split of the evaluated images: see `Reporter.evaluated`."""
-        is_target = self.data.evaluated_on == "test images"
-        return self.config.target_dataset, self.config.target_test_split if is_target else None
+        config = self.config
+        if self.data.evaluated_on == "test images":
+            return config.target_dataset, config.target_test_split
+        return config.target_dataset if config.target_only else config.dataset, "train"
 
     def _target_error(self, predictor):
         test = self.data.target_test

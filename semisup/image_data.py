@@ -20,8 +20,8 @@ class ImageData(TaskData):
         evaluation: images and labels that evaluations measure on.
         class_names: names of the classes, in the order of the labels.
         image_shape: (height, width, channels) of an image.
-        evaluated_rows: places of the evaluated images in the split that they are a part of; None
-            where all are evaluated, or where images are held out.
+        evaluated_rows: places of the evaluated images in the split that they are a part of, the
+            training split unless they are test images; None where all of a split are evaluated.
         train: images and labels of the training split.
         class_pools: for each class, the indices of its labelled images in the training split.
         unlabelled: images that unlabelled batches are drawn from; None where there are none.
@@ -95,7 +95,7 @@ def compose(
     labelled = np.concatenate(class_pools)
     evaluated_on, evaluated_rows = "test images", None
     if held_out is not None:
-        evaluated_on, evaluation = "validation images", _rows(train, held_out)
+        evaluated_on, evaluated_rows = "validation images", held_out
     elif evaluation is train:
         evaluated_rows = np.setdiff1d(usable, labelled)
         if not len(evaluated_rows):
@@ -103,9 +103,10 @@ def compose(
                 "all training images keep their labels, so none is left to measure the error on: "
                 "give a smaller --sup_per_class, or --validation_samples"
             )
-        evaluation = _rows(train, evaluated_rows)
     elif not is_labelled(evaluation):
-        evaluated_on, evaluation = "training images", _rows(train, labelled)
+        evaluated_on, evaluated_rows = "training images", labelled
+    if evaluated_rows is not None:
+        evaluation = _rows(train, evaluated_rows)
     pool, others = None, np.zeros(0, np.int64)
     if unlabelled is not None:
         same = unlabelled is train

@@ -79,16 +79,16 @@ class ImageReporter(Reporter):
         return [self.class_names[label] for label in self.labels]
 
     def evaluated(self):
-        """Return data set and split of the evaluated images; None for a held-out split."""
+        """Return data set and split that the evaluated images are of."""
         is_tested = self.data.evaluated_on == "test images"
-        return self.config.dataset, self.config.test_split if is_tested else None
+        return self.config.dataset, self.config.test_split if is_tested else "train"
 
     @functools.cached_property
     def image_names(self):
         """What the evaluated images are called: the files of a folder, else their places."""
         dataset, split = self.evaluated()
         rows = self.data.evaluated_rows
-        if split and is_folder(dataset):
+        if is_folder(dataset):
             paths = folders.image_paths(
                 dataset.removeprefix(FOLDER), split, skip_broken=self.config.skip_broken
             )

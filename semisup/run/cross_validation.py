@@ -42,6 +42,11 @@ def train(config, task):
     if found is None or (found["step"], found["folds"]) != (config.max_steps, count):
         folds = [RunDirectory(run.file(FOLDS, f"{i}_of_{count}")) for i in range(1, count + 1)]
         data = task.load_data(config, run.sampler)
+        if config.initial_run:
+            terminal.say(
+                f"If {config.initial_run} was trained on labels of these images, it has seen those "
+                "that are held out, and the cross-validated error is too low."
+            )
         for number, fold in enumerate(folds, 1):
             terminal.say(f"\nCross-validation, {number} of {count}:")
             status = _train_fold(config, task, data.fold(number), number, fold)

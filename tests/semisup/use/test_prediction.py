@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -146,6 +147,16 @@ def test_the_evaluation_of_an_adaptation_predicts_a_target_without_labels(adapta
     found = rows(adaptation.file("predictions.csv"))
     assert len(found) == 24
     assert {row["label"] for row in found} == {""}
+
+
+def test_the_evaluation_names_the_files_that_were_held_out(run, photos):
+    status, _, err = running.call("eval", f"--logdir={run.path}")
+    assert status == 0, err
+    found = rows(run.file("predictions.csv"))
+    assert len(found) == 6
+    for row in found:
+        assert (photos / row["image"]).is_file()
+        assert row["image"].split("/")[:2] == ["train", unicodedata.normalize("NFD", row["label"])]
 
 
 def test_the_temperature_of_a_run_that_held_out_labels_serves_another(run, clusters, new, tmp_path):
