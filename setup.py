@@ -70,7 +70,7 @@ setup(
         "numpy>=1.26,<3",
         "pandas>=2.1,<4",
         "pillow>=10,<14",
-        "scikit-learn>=1.4,<2",
+        "scikit-learn>=1.5,<2",
         "scipy>=1.11,<2",
         "tensorboard>=2.20,<2.22",
         "tensorflow>=2.20,<2.22",
