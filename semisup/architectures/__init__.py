@@ -143,6 +143,27 @@ def uses_batch_statistics(model):
     )
 
 
+def check_name(name):
+    """Make sure that there is a network of this name, without building it.
+
+    Args:
+        name: see `build`. Whether there is a preset of that name is not looked up.
+
+    Raises:
+        ValueError: if there is no such network.
+        UserError: if there is no such file.
+    """
+    if architecture_names.is_file(name):
+        _check_file(name)
+    elif not architecture_names.is_preset(name):
+        _known_name(name)
+
+
+def _check_file(path):
+    if not os.path.isfile(path):
+        raise UserError(f"architecture {path}: there is no such file")
+
+
 def _known_name(name):
     known = {known.lower(): known for known in (*NETWORKS, *applications.names())}
     if name.lower() in known:
@@ -175,8 +196,7 @@ def _settings(name, network, **settings):
 
 
 def _load(path, input_shape, embedding_size, normalization):
-    if not os.path.isfile(path):
-        raise UserError(f"architecture {path}: there is no such file")
+    _check_file(path)
     model = saved_models.load(path, compile=False)
     takes, gives = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
     if not (_has_rank(takes, 4) and _has_rank(gives, 2)):

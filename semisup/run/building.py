@@ -51,6 +51,21 @@ def build_network(config, image_shape, normalization_images=None):
     )
 
 
+@rephrased(name="--architecture={value}: {reason}; --architecture=help lists all")
+def check_network(config):
+    """Make sure that there is a network of a configuration's name, before its data is read.
+
+    Args:
+        config: a `RunConfig`.
+
+    Raises:
+        UserError: if there is none.
+    """
+    from semisup import architectures
+
+    architectures.check_name(config.architecture)
+
+
 def build_augmentation(task, config):
     """Build what changes the training examples of a configuration, or return None.
 

@@ -18,6 +18,7 @@ from semisup.models import averaging
 from semisup.models.weighted_losses import REGULARIZATION_LOSS
 from semisup.run import (
     backend,
+    building,
     callbacks,
     checkpoints,
     directory,
@@ -62,17 +63,16 @@ def _train(config, task, run, data):
     resumed = bool(checkpoints.list_steps(run.checkpoints)) and not config.overwrite
     if resumed and run.completed_step() != config.max_steps:
         run.check_sampler()
+    built = run.self_contained(config) if resumed else config
     if data is None:
+        # Data may take minutes to read.
+        building.check_network(built)
         data = task.load_data(config, run.sampler if resumed else sampling.VERSION)
     for note in data.notes:
         terminal.say(note)
     # Not before: preparing a data set draws from the same generators.
     keras.utils.set_random_seed(config.seed)
-    model = task.build_model(
-        run.self_contained(config) if resumed else config,
-        data.record,
-        data,
-    )
+    model = task.build_model(built, data.record, data)
     step, record = 0, data.record
     if resumed:
         saved = run.read_record(task.record_type) or {}

@@ -1,6 +1,7 @@
 """Tests of what programmers and users are told of arguments that cannot be taken."""
 
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from semisup import image_data
 from semisup.config import TrainConfig
 from semisup.data.datasets import Split
 from semisup.errors import ArgumentError, UserError, rephrased
-from semisup.run import building
+from semisup.run import building, training
 
 
 def test_an_argument_error_names_the_argument_and_its_value_on_one_line():
@@ -135,3 +136,15 @@ def test_settings_that_have_no_effect_or_contradict_are_refused(config, settings
     intervals = {"eval_interval": 10, "checkpoint_interval": 10, "log_interval": 10}
     with pytest.raises(UserError, match=message):
         config(**{**intervals, **settings})
+
+
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [("mnist_modell", "did you mean mnist_model"), ("nothing.keras", "there is no such file")],
+)
+def test_a_network_that_is_not_there_is_told_before_data_is_read(architecture, message, tmp_path):
+    config = TrainConfig(architecture=architecture, logdir=str(tmp_path / "run"))
+    # It has no way to load data.
+    with pytest.raises(UserError, match=message):
+        training.train(config, SimpleNamespace(name="semisup", config_class=TrainConfig))
+    assert not (tmp_path / "run").exists()
