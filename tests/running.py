@@ -35,6 +35,21 @@ FEW_STEPS, TRACED = {
     "torch": ({"jit_compile": False}, {"jit_compile": False}),
     "tensorflow": ({"run_eagerly": True}, {"jit_compile": False}),
 }[keras.backend.backend()]
+
+
+def compile_as(monkeypatch, options):
+    """Let every model be compiled with these options, as in an example that names none.
+
+    TensorFlow compiles such models by XLA, which takes seconds for each.
+    """
+    plain = keras.Model.compile
+    monkeypatch.setattr(
+        keras.Model,
+        "compile",
+        lambda model, *given, **named: plain(model, *given, **{**options, **named}),
+    )
+
+
 needs_commands = pytest.mark.skipif(
     keras.backend.backend() == "torch", reason="no command runs on PyTorch"
 )

@@ -8,6 +8,7 @@ import typing
 import keras
 import numpy as np
 import pytest
+import running
 
 import clustering
 import domain_adaptation
@@ -26,7 +27,8 @@ def exports():
 
 
 @pytest.mark.parametrize("exported", exports())
-def test_examples_of_exports_give_what_they_show(exported):
+def test_examples_of_exports_give_what_they_show(exported, monkeypatch):
+    running.compile_as(monkeypatch, running.FEW_STEPS)
     names = {"np": np, "keras": keras}
     names |= {package.__name__: package for package in PACKAGES}
     module = importlib.import_module(exported.__module__)

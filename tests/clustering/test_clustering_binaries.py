@@ -63,6 +63,14 @@ def normalized_network(folder):
     return path
 
 
+# Too few to learn anything.
+FEW_STEPS = {
+    "max_steps": 5,
+    "eval_interval": 5,
+    "reg_warmup_steps": 3,
+    "cluster_ramp_steps": 1,
+    "warmup_steps": 0,
+}
 WINDOWS = {"reg_warmup_steps": 0, "steps_per_execution": 5, "crop_size": 24}
 
 
@@ -94,10 +102,9 @@ def wrong_labels(monkeypatch):
 def test_a_clustering_killed_before_k_means_resumes_to_the_same_bits_whatever_the_labels(
     trained, tmp_path, capsys
 ):
-    run = running.train_until(25, tmp_path, "killed", task)
-    assert checkpoints.list_steps(run.checkpoints)[-1] == 20
-    train(tmp_path, "killed")
-    assert "at step 20" in capsys.readouterr().out
+    run = running.cut(trained, tmp_path, 10)
+    assert running.resume(run, task) == 0
+    assert "at step 10" in capsys.readouterr().out
     running.assert_same_weights(trained, run, 60)
     assert running.losses(trained) == running.losses(run)
     assert trained.read_record() == run.read_record()
@@ -198,6 +205,7 @@ def test_a_folder_of_images_without_classes_is_clustered_and_its_files_assigned(
         "num_clusters": 3,
         "unsup_samples": -1,
         "augmentation": "none",
+        **FEW_STEPS,
     }
     run = train(tmp_path, **settings)
     status, out, err = evaluate(run, "--figures")
@@ -331,12 +339,11 @@ def test_ablation_refuses_what_has_no_effect_beside_it(tmp_path):
 
 
 def test_more_clusters_than_evaluated_images_are_evaluated_without_k_means(tmp_path):
-    settings = {"max_steps": 10, "eval_interval": 10, "reg_warmup_steps": 5, "warmup_steps": 0}
-    settings |= {"init_with_kmeans": False, "augmentation": "none"}
+    settings = {**FEW_STEPS, "init_with_kmeans": False, "augmentation": "none"}
     settings["virtual_embeddings_per_class"] = 1
     run = train(tmp_path, num_clusters=1001, unsup_samples=1100, **settings)
     # Nor were the centroids placed by it.
-    assert running.weights(run, 10)["model/model/centroids_placed"] == 0
+    assert running.weights(run, 5)["model/model/centroids_placed"] == 0
     assert not any("k_means_squared_distance" in entry for entry in run.read_metrics())
     status, out, err = evaluate(run)
     assert status == 0, err
@@ -354,12 +361,13 @@ def test_evaluation_follows_a_training_and_finds_a_folder_that_has_moved(tmp_pat
         "num_clusters": 3,
         "unsup_samples": -1,
         "augmentation": "mnist",
+        **FEW_STEPS,
     }
     run = train(tmp_path, **settings)
     (tmp_path / "photos").rename(tmp_path / "moved")
     status, out, err = evaluate(run, "--follow", f"--data_dir={tmp_path / 'moved'}")
     assert status == 0, err
-    assert "step 60: 12 test images in 3 clusters" in out
+    assert "step 5: 12 test images in 3 clusters" in out
     with open(run.file("assignments.csv"), encoding="utf-8") as file:
         names = [row["image"] for row in csv.DictReader(file)]
     assert len(names) == 12
@@ -368,12 +376,8 @@ def test_evaluation_follows_a_training_and_finds_a_folder_that_has_moved(tmp_pat
 
 def test_a_clustering_begins_with_the_network_of_a_semi_supervised_run(whole, tmp_path):
     settings = {"initial_run": whole.path, "learning_rate": 1e-12, "minimum_learning_rate": 0}
-    settings |= {"max_steps": 10, "eval_interval": 10, "reg_warmup_steps": 5, "warmup_steps": 0}
-    config = running.config(tmp_path, "second", task, **settings, augmentation="none")
-    status, _, err = call("train", *running.arguments(config))
-    assert status == 0, err
-    trained = running.weights(whole, 60)
-    begun = running.weights(running.RunDirectory(config.logdir), 10)
+    second = train(tmp_path, **settings, **FEW_STEPS, augmentation="none")
+    trained, begun = running.weights(whole, 60), running.weights(second, 5)
     kernels = [name for name in trained if name.startswith("model/dense") and "kernel" in name]
     assert kernels
     for name in kernels:

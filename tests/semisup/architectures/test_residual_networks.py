@@ -258,11 +258,10 @@ def test_saved_networks_embed_alike_and_go_on_dropping(name, tmp_path):
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("jit_compile", running.COMPILATIONS)
-def test_networks_learn_in_compiled_training(jit_compile):
+def test_networks_learn_in_compiled_training():
     keras.utils.set_random_seed(0)
     model = small("resnet_cifar_model", dropout=0.1)
-    model.compile(keras.optimizers.Adam(1e-2), "mse", jit_compile=jit_compile)
+    model.compile(keras.optimizers.Adam(1e-2), "mse", jit_compile=running.COMPILATIONS[-1])
     images = random_images(8, 8, 8, 3)
     targets = np.random.default_rng(1).normal(size=(8, 4))
     history = model.fit(images, targets, batch_size=8, epochs=20, verbose=0)

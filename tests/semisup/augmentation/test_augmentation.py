@@ -181,7 +181,8 @@ def test_pipelines_run_in_fit_under_mixed_precision(jit_compile):
     try:
         inputs = keras.Input((9, 11, 3))
         outputs = inputs
-        layers = [augmentation.build(name, 2) for name in NAMES]
+        # XLA takes seconds for each; that of stl10 has most layers.
+        layers = [augmentation.build(name, 2) for name in (("stl10",) if jit_compile else NAMES)]
         layers.append(augmentation.Augmentation([LAYERS[name]() for name in ("noise", "fog")]))
         for layer in layers:
             outputs = layer(outputs)

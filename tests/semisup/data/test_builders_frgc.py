@@ -69,20 +69,23 @@ def test_the_builder_is_registered(tmp_path):
     assert builder.info.features["label"].num_classes == 20
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
-def test_the_file_of_jule_gives_its_images_and_subjects(tmp_path, frgc, dtype):
-    images = faces()
+@pytest.mark.parametrize(
+    ("dtype", "count"), [(np.uint8, COUNT), (np.float32, 40), (np.float64, 40)]
+)
+def test_the_file_of_jule_gives_its_images_and_subjects(tmp_path, frgc, monkeypatch, dtype, count):
+    monkeypatch.setattr(builders.Frgc, "COUNT", count)
+    images = faces(count)
     # Labels as one column, and as floats: such files are about, too.
-    labels = subjects() if dtype == np.uint8 else subjects().astype(dtype)[:, None]
+    labels = subjects(count) if dtype == np.uint8 else subjects(count).astype(dtype)[:, None]
     write_file(frgc, stored(images).astype(dtype), labels)
     data = load_dataset("frgc", data_dir=tmp_path, splits=["train"])
     assert data.image_shape == (32, 32, 3)
     assert data.num_classes == 20
-    assert data.splits["train"].images.shape == (COUNT, 32, 32, 3)
+    assert data.splits["train"].images.shape == (count, 32, 32, 3)
     found = examples("frgc", tmp_path, "train")
-    assert sorted(found) == [f"train_{i:04d}" for i in range(COUNT)]
-    expected = np.searchsorted(np.sort(NUMBERS), subjects())
-    for i in range(COUNT):
+    assert sorted(found) == [f"train_{i:04d}" for i in range(count)]
+    expected = np.searchsorted(np.sort(NUMBERS), subjects(count))
+    for i in range(count):
         np.testing.assert_array_equal(found[f"train_{i:04d}"]["image"], images[i])
         assert found[f"train_{i:04d}"]["label"] == expected[i]
     assert set(expected) == set(range(20))

@@ -286,11 +286,11 @@ def test_a_run_of_the_earlier_average_is_evaluated_with_it_and_not_trained_furth
         assert_equal(values(other.network.non_trainable_variables), statistics)
 
 
-def residual_network(momentum):
+def residual_network():
     layers = keras.layers
 
     def activation(x):
-        return layers.Activation("relu")(layers.BatchNormalization(momentum=momentum)(x))
+        return layers.Activation("relu")(layers.BatchNormalization(momentum=0.95)(x))
 
     images = keras.Input((8, 8, 1))
     x = layers.Conv2D(16, 3, padding="same", use_bias=False)(layers.Rescaling(1 / 16)(images))
@@ -303,18 +303,18 @@ def residual_network(momentum):
     return keras.Model(images, layers.Dense(32)(x))
 
 
-@pytest.mark.parametrize(("momentum", "decay", "steps"), [(0.95, 0.99, 100), (0.9, 0.999, 150)])
-def test_averages_of_a_residual_network_err_no_more_than_its_weights(momentum, decay, steps):
+def test_averages_of_a_residual_network_err_no_more_than_its_weights():
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
     images, labels = digits.images[order, ..., None].astype("float32"), digits.target[order]
     keras.utils.set_random_seed(1)
-    model = AssociativeModel(residual_network(momentum), 10, similarity=None, average_decay=decay)
+    # At step 100, the average is as young as with any other decay above 0.92.
+    model = AssociativeModel(residual_network(), 10, similarity=None, average_decay=0.999)
     model.build((None, 8, 8, 1))
     model.compile(keras.optimizers.Adam(3e-3), **running.TRACED)
-    drawn = np.random.default_rng(1).integers(0, 1200, 50 * steps)
+    drawn = np.random.default_rng(1).integers(0, 1200, 50 * 100)
     model.fit(images[drawn], labels[drawn], batch_size=50, shuffle=False, verbose=0)
 
     def error():

@@ -284,7 +284,7 @@ def test_a_network_below_its_head_learns_at_its_own_rate(folder):
 
 
 def test_a_run_of_other_classes_gives_its_network_below_a_head(folder):
-    _, first = running.train(folder, "digits", max_steps=20)
+    _, first = running.train(folder, "digits", max_steps=5)
     config = running.config(
         folder,
         "others",
