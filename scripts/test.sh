@@ -21,7 +21,9 @@ install_project test
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
 echo "== TensorFlow =="
-KERAS_BACKEND=tensorflow "$PYTHON" -m pytest -n auto --maxprocesses=4 --dist=worksteal \
+# Most of XLA's time goes into optimizing what runs once.
+XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true" \
+  KERAS_BACKEND=tensorflow "$PYTHON" -m pytest -n auto --maxprocesses=4 --dist=worksteal \
   -m "not slow" "$@"
 echo "== JAX =="
 # Most of the time goes into compiling what runs once, and many tests compile the same, as the next

@@ -18,6 +18,17 @@ from semisup.cli import terminal
 terminal.show_messages()
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Leave out files without any test for all backends, where no other is asked for.
+
+    What they import takes seconds.
+    """
+    asked = config.getoption("markexpr").startswith("backend")
+    if asked and collection_path.suffix == ".py":
+        return True if "mark.backend" not in collection_path.read_text("utf-8") else None
+    return None
+
+
 def pytest_collection_finish():
     """Look for cycles among what the tests make, less often than by default.
 

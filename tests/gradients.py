@@ -1,4 +1,4 @@
-"""Gradients, by the backend's own differentiation, and numbers without them."""
+"""Values, and gradients by the backend's own differentiation, as arrays and numbers."""
 
 import keras
 import numpy as np
@@ -22,6 +22,16 @@ def gradient_of(function, x):
         tape.watch(value)
         result = function(value)
     return tape.gradient(result, value).numpy()
+
+
+def values_of(function, *arrays):
+    """Compute a function of arrays, with arrays in place of the tensors that it returns."""
+    if keras.backend.backend() == "jax":
+        # One program: by itself, JAX compiles each operation for each shape.
+        import jax
+
+        function = jax.jit(function)
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, function(*arrays))
 
 
 def regularization(model):

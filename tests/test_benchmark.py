@@ -73,10 +73,15 @@ def test_step_of_the_mnist_recipe_takes_35_gflop(benchmark):
 @pytest.mark.parametrize(
     "similarity", [pytest.param("association", marks=pytest.mark.backend), "none"]
 )
-def test_bare_steps_train_as_fit_does(benchmark, similarity):
+def test_bare_steps_train_as_fit_does(benchmark, similarity, tmp_path):
     import tensorflow as tf
 
-    config = TrainConfig(similarity=similarity, visit_weight=0.5, logit_weight=2.0, emb_size=4)
+    layers = [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    network = str(tmp_path / "network.keras")
+    keras.Sequential([*layers, keras.layers.Dense(4)]).save(network)
+    config = TrainConfig(
+        similarity=similarity, visit_weight=0.5, logit_weight=2.0, architecture=network
+    )
     inputs = (LABELLED, UNLABELLED) if similarity == "association" else LABELLED
     model, bare = (task.build_model(config, running.record((8, 8, 1), 3)) for _ in range(2))
     bare.set_weights(model.get_weights())

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from semisup.models.averaging import WeightAverage
-from semisup.models.latest_values import LatestValue, LatestValues
+from semisup.models.latest_values import LatestValue, LatestValues, Mean
 from semisup.similarity import weight_at
 from semisup.types import LossWeight, Tensor
 
@@ -52,7 +52,7 @@ class WeightedLossesModel(keras.Model):
         self.average = WeightAverage(self, average_decay) if average_decay else None
         averaged = (*self.loss_names, *statistics_names)
         weights = [f"{name}_weight" for name in loss_names]
-        self.averages = {name: keras.metrics.Mean(name) for name in averaged}
+        self.averages = {name: Mean(name) for name in averaged}
         self.weight_values = {name: LatestValue(name) for name in weights}
         self.latest_values = LatestValues((*averaged, *weights), name="latest_values")
 

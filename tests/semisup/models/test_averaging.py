@@ -38,13 +38,24 @@ def made(average_decay=0.5, momentum=0.9, **options):
     return model
 
 
-def train(model, steps, first=0):
+def batches(first, last):
+    """Inputs and labels of the steps that lie between two numbers of steps taken."""
     generator = np.random.default_rng(1)
-    inputs = generator.normal(size=(20, 8, 6)).astype("float32")[first : first + steps]
-    labels = generator.integers(0, 3, (20, 8))[first : first + steps]
+    inputs = generator.normal(size=(20, 8, 6)).astype("float32")
+    return inputs[first:last], generator.integers(0, 3, (20, 8))[first:last]
+
+
+def train(model, steps, first=0):
+    inputs, labels = batches(first, first + steps)
     model.fit(
         inputs.reshape(-1, 6), labels.reshape(-1), batch_size=8, shuffle=False, verbose=0, epochs=1
     )
+
+
+def take_step(model, step):
+    """Trains from a number of steps to the next, in less time than `fit` takes to begin."""
+    (inputs,), (labels,) = batches(step, step + 1)
+    model.train_on_batch(inputs, labels)
 
 
 def values(variables):
@@ -70,7 +81,7 @@ def test_average_decays_faster_at_first(decay):
     model = made(decay)
     average = values(model.trainable_variables)
     for step in range(6):
-        train(model, 1, step)
+        take_step(model, step)
         latest = values(model.trainable_variables)
         average = blended(average, latest, decay, step + 1)
         with averaged_weights(model):
@@ -98,7 +109,7 @@ def test_statistics_become_as_old_as_the_average_of_the_weights(decay, expected)
 
     # The weights of step 0 give the statistics that there are after step 1.
     for step in range(12):
-        train(model, 1, step)
+        take_step(model, step)
         latest = values(statistics)
         average = advanced(average, latest, step) if step else latest
         with averaged_weights(model):
@@ -244,7 +255,7 @@ def test_any_keras_model_can_keep_an_average():
     kernel = model.inner.get_layer("first").kernel
     (average,) = values([kernel])
     for step in range(3):
-        train(model, 1, step)
+        take_step(model, step)
         kept = (2 + step) / (11 + step)
         average = kept * average + (1 - kept) * values([kernel])[0]
     with averaged_weights(model):

@@ -134,8 +134,9 @@ def train(tmp_path):
 
 @pytest.fixture(scope="module")
 def changed(tmp_path_factory):
-    """A training whose rate and weight changed, the weight for a while."""
-    contents = {20: "learning_rate = 1e-3\nwalker_weight = 0.25", 40: "learning_rate = 1e-3"}
+    """A training whose rate, weight and interval changed, the weight for a while."""
+    kept = "learning_rate = 1e-3\neval_interval = 15"
+    contents = {20: f"{kept}\nwalker_weight = 0.25", 30: kept}
     return train_while(tmp_path_factory.mktemp("changed"), "run", contents)[1]
 
 
@@ -145,13 +146,6 @@ def evaluated_often(tmp_path_factory):
     rate = "learning_rate = 3e-3"
     contents = {20: rate, 30: f"{rate}\neval_interval = 5"}
     return train_while(tmp_path_factory.mktemp("often"), "run", contents)[1]
-
-
-@pytest.fixture(scope="module")
-def steered(tmp_path_factory):
-    """A training whose rate, weight and interval changed at step 20."""
-    contents = {20: "learning_rate = 1e-3\nvisit_weight = 0.5\neval_interval = 15"}
-    return train_while(tmp_path_factory.mktemp("steered"), "run", contents)[1]
 
 
 def logged(run, name):
@@ -165,10 +159,10 @@ def test_rate_and_weights_follow_the_file_from_the_next_look_on(changed):
     assert rates == pytest.approx({10: 3e-3, 20: 3e-3, 30: 1e-3, 40: 1e-3, 50: 1e-3, 60: 1e-3})
     # The line was taken away: the flag's value is back.
     weights = logged(changed, "weights/walker_loss")
-    assert weights == pytest.approx({10: 1, 20: 1, 30: 0.25, 40: 0.25, 50: 1, 60: 1})
-    assert logged(changed, "live/walker_weight") == {20: 0.25, 40: 1}
+    assert weights == pytest.approx({10: 1, 20: 1, 30: 0.25, 40: 1, 50: 1, 60: 1})
+    assert logged(changed, "live/walker_weight") == {20: 0.25, 30: 1}
     changes = changed.read_json("results.json")["live_changes"]
-    assert [change["step"] for change in changes] == [20, 40]
+    assert [change["step"] for change in changes] == [20, 30]
     assert changes[0]["learning_rate"] == 1e-3
 
 
@@ -225,16 +219,16 @@ def test_stop_saves_and_the_run_goes_on_when_the_line_is_gone(train, plain, tmp_
     running.assert_same_weights(plain, run, 60)
 
 
-def test_a_resume_brings_changes_back_without_the_file(steered, tmp_path):
-    run = running.cut(steered, tmp_path, 40)
+def test_a_resume_brings_changes_back_without_the_file(changed, tmp_path):
+    run = running.cut(changed, tmp_path, 40)
     # Of a file that is missing, nothing is taken back.
     assert running.resume(run, live_config=str(tmp_path / "missing.toml")) == 0
-    running.assert_same_weights(steered, run, 60)
-    assert running.losses(steered) == running.losses(run)
+    running.assert_same_weights(changed, run, 60)
+    assert running.losses(changed) == running.losses(run)
 
 
-def test_a_new_eval_interval_flag_overrules_an_older_live_one(steered, tmp_path, capsys):
-    run = running.cut(steered, tmp_path, 30)
+def test_a_new_eval_interval_flag_overrules_an_older_live_one(changed, tmp_path, capsys):
+    run = running.cut(changed, tmp_path, 40)
     settings = {"eval_interval": 10, "live_config": str(tmp_path / "missing.toml")}
     assert running.resume(run, **settings) == 0
     assert "eval_interval = 10 (was 15)" in capsys.readouterr().out
