@@ -183,8 +183,8 @@ def test_of_a_clustering_files_are_named_and_wrong_is_what_is_not_matched(tmp_pa
         "num_clusters": 2,
         "unsup_samples": -1,
         "augmentation": "none",
-        "reg_warmup_steps": 5,
-        "max_steps": 10,
+        "reg_warmup_steps": 3,
+        "max_steps": 5,
     }
     _, run = running.train(tmp_path, task=clustering, **settings)
     _, rows = evaluate(run, "--mc_dropout=3", package="clustering")
