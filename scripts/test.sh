@@ -6,7 +6,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
-export TF_CPP_MIN_LOG_LEVEL=3 PYTHONDONTWRITEBYTECODE=1
+export TF_CPP_MIN_LOG_LEVEL=3
+# What pytest makes of the tests' assertions is kept: it takes each worker ten seconds.
+unset PYTHONDONTWRITEBYTECODE
 if [ "${1:-}" = --torch ]; then
   shift
   install_project test torch
