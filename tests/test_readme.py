@@ -8,7 +8,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import running
 
 import clustering.config
 import clustering.eval
@@ -50,7 +49,6 @@ def test_package_citation_and_changelog_agree_on_the_version():
 
 def test_the_snippets_of_the_page_for_keras_users_run_and_learn(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    running.compile_as(monkeypatch, running.TRACED)
     keras.utils.set_random_seed(0)
     names = {}
     accuracies = []
