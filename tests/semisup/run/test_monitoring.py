@@ -1,6 +1,5 @@
 """Tests of what is written for TensorBoard, read back from its files."""
 
-
 import keras
 import numpy as np
 import pytest
