@@ -2,6 +2,7 @@
 
 import colorsys
 
+import matplotlib
 import numpy as np
 
 from segmentation.choices import NO_CLASS
@@ -18,13 +19,14 @@ def palette(count):
     Returns:
         (256, 3) uint8, by the places of the classes; that of `NO_CLASS` is black.
     """
-    colours = np.zeros((NO_CLASS + 1, 3), np.uint8)
-    for place in range(count):
-        # Neighbours in the list get hues far apart, and every other one is darker.
-        hue = (0.58 + place * _GOLDEN) % 1
-        colour = colorsys.hsv_to_rgb(hue, 0.55 + 0.3 * (place % 2), 0.95 - 0.3 * (place // 2 % 2))
-        colours[place] = np.round(255 * np.array(colour))
-    return colours
+    strong_and_pale = matplotlib.colormaps["tab20"].colors
+    colours = [*strong_and_pale[::2], *strong_and_pale[1::2]]
+    while len(colours) < count:
+        # Neighbours get hues far apart.
+        colours.append(colorsys.hsv_to_rgb(len(colours) * _GOLDEN % 1, 0.6, 0.7))
+    table = np.zeros((NO_CLASS + 1, 3), np.uint8)
+    table[:count] = np.round(255 * np.array(colours[:count]))
+    return table
 
 
 def coloured(maps, count):
@@ -48,6 +50,9 @@ def overlaid(images, maps, count, strength=0.5):
         maps: (...) integers.
         count: number of classes.
         strength: how much of the map is seen.
+
+    Returns:
+        (..., 3) uint8.
     """
     mixed = (1 - strength) * images + strength * coloured(maps, count)
     return mixed.round().astype(np.uint8)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +26,11 @@ class LabelledImages:
         labelled: (k,) int, places of the images that have one.
         maps: (k, height, width) uint8, places of classes, `NO_CLASS` for what does not count; in
             memory or memory-mapped.
-        files: (n,) paths of the images.
     """
 
     images: np.ndarray
     labelled: np.ndarray
     maps: np.ndarray
-    files: Sequence[Path]
 
     @property
     def split(self):
@@ -57,8 +54,8 @@ def load(config):
     """
     root = Path(config.dataset.removeprefix(FOLDER))
     found = _folders(root, config.label_suffix)
-    train = _pairs(found, "train")
-    held_out = {i: m for i, m in _pairs(found, config.test_split).items() if m is not None}
+    train, tested = (_pairs(root, found, split) for split in ("train", config.test_split))
+    held_out = {image: path for image, path in tested.items() if path is not None}
     drawn = _draw([image for image, path in train.items() if path is not None], config)
     extra = folder_layout.images_below(found["unlabelled"][0]) if "unlabelled" in found else []
     parts = {_TRAINING: [*train, *extra], _EVALUATION: list(held_out)}
@@ -109,14 +106,14 @@ def _folders(root, suffix):
     return found
 
 
-def _pairs(found, split):
+def _pairs(root, found, split):
     """Return the images of a split with their label maps, None where there is none."""
     folder, labels = found.get(split, (None, None))
     if labels is None:
-        there = ", ".join(folder.name for folder, _ in found.values()) or "none of them"
+        missing = "no folder of that name" if folder is None else "no folder of its label maps"
         raise UserError(
-            f"--dataset needs the folders {split} and {split}, --label_suffix added, of images and "
-            f"label maps; there is {there}" + ("" if folder is None else ", without label maps")
+            f"{root}: there has to be a folder {split}, and one with the same name and "
+            f"--label_suffix of its label maps; there is {missing}"
         )
 
     def by_stem(folder):
@@ -155,4 +152,4 @@ def _read(source, files, used, maps, classes, config):
         ),
         cache_dir=config.cache_dir or None,
     )
-    return LabelledImages(images, labelled, places[..., 0], files)
+    return LabelledImages(images, labelled, places[..., 0])

@@ -62,6 +62,7 @@ def build(config, image_shape):
             config.emb_size,
             transfer.DEFAULT_UNITS if config.head_units < 0 else config.head_units,
             int(trainable) if trainable.isdecimal() else trainable,
+            config.centre_features,
         )
     except ValueError as error:
         raise UserError(f"--trainable={trainable}: {error}") from None

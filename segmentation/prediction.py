@@ -44,6 +44,9 @@ def predict_images(settings):
             for index, places in zip(block.indices[start:], maps, strict=False):
                 file = images.files[index]
                 target = (output / file.relative_to(root)).with_suffix(".png")
+                if target.exists():
+                    # Another image has the same name, but for its ending.
+                    target = target.with_name(f"{file.name}.png")
                 with image_files.open_image(file) as image:
                     shown = pixels.to_array(image, 3)
                 places = _resized(places, shown.shape)

@@ -165,7 +165,7 @@ def test_commands_for_classes_of_images_refuse_such_a_run(trained, tmp_path):
         ({"classes": "ground,square"}, "has the number 2, which is no class"),
         ({"classes": "ground,ground"}, "every class needs a name of its own"),
         ({"ignore": "sky"}, "--ignore=sky: sky is neither a number nor one of --classes"),
-        ({"label_suffix": "_masks"}, "folders train and train, --label_suffix added"),
+        ({"label_suffix": "_masks"}, "there is no folder of its label maps"),
         ({"labelled_pixels": 2}, "--labelled_pixels=2: give one for each of the 3 classes"),
     ],
 )

@@ -172,8 +172,8 @@ def test_a_model_whose_network_has_no_head_is_refused():
 
 
 def test_classes_have_different_colours_and_ignored_pixels_are_black():
-    table = colours.palette(20)
-    assert len({tuple(colour) for colour in table[:20]}) == 20
+    table = colours.palette(30)
+    assert len({tuple(colour) for colour in table[:30]}) == 30
     np.testing.assert_array_equal(colours.coloured(np.array([255]), 20), [[0, 0, 0]])
 
 

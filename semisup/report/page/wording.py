@@ -3,8 +3,15 @@
 import math
 import numbers
 
-_ACRONYMS = {"nmi": "NMI", "ari": "ARI", "auroc": "AUROC", "mmd": "MMD", "mc": "Monte Carlo"}
-_FRACTIONS = ("error", "accuracy", "coverage", "confidence")
+_ACRONYMS = {
+    "nmi": "NMI",
+    "ari": "ARI",
+    "auroc": "AUROC",
+    "mmd": "MMD",
+    "mc": "Monte Carlo",
+    "iou": "IoU",
+}
+_FRACTIONS = ("error", "accuracy", "coverage", "confidence", "iou")
 
 
 def words(name):
