@@ -54,35 +54,12 @@ def test_a_killed_training_resumes_to_the_same_bits(trained, tmp_path):
 
 
 @running.needs_commands
-def test_features_of_pixels_are_computed_once_for_all_trainings(trained, folder):
-    before = sorted((folder / "cache" / "features").iterdir())
-    train(folder, "again", max_steps=2, similarity="none")
-    assert sorted((folder / "cache" / "features").iterdir()) == before
-    assert len(before) == 1
-
-
-@running.needs_commands
 def test_a_network_that_is_trained_learns_from_pixels_of_a_few_images(folder):
-    changes = {"trainable": "all", "images_per_batch": 2, "checkpoint_interval": 2}
-    run = train(folder, "whole", max_steps=4, **changes)
-    half = running.cut(run, folder, 2, "half_of_whole")
-    assert "mean_iou" in run.read_results()
+    changes = {"similarity": "self_training", "confidence": 0.5, "pixel_draws": "balanced"}
+    run = train(folder, "whole", trainable="all", images_per_batch=2, max_steps=2, **changes)
+    assert np.isfinite(run.read_results()["mean_iou"])
     assert semisup.load_run(run.path)[0].network.layers[1].trainable_variables
-    assert running.resume(half, task) == 0
-    running.assert_same_weights(run, half, 4)
-
-
-@running.needs_commands
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"similarity": "self_training", "confidence": 0.5, "pixel_draws": "balanced"},
-        {"embedding": "patch", "patch_size": 5, "images_per_batch": 2, "pixel_draws": "balanced"},
-    ],
-)
-def test_self_training_and_patches_train_too(folder, changes):
-    name = "_".join(map(str, changes.values()))
-    assert np.isfinite(train(folder, name, max_steps=3, **changes).read_results()["mean_iou"])
+    assert len(list((folder / "cache" / "features").glob("*.npy"))) <= 1
 
 
 @running.needs_commands

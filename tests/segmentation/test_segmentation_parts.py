@@ -100,7 +100,6 @@ def test_the_grid_has_the_class_in_the_middle_of_each_cell():
     assert pixel_networks.grid_of((6, 9, 3)) == (2, 3)
 
 
-@pytest.mark.backend
 def test_hypercolumns_join_the_ends_of_blocks_of_a_network_at_another_size():
     layers = keras.layers
     images = keras.Input((32, 32, 3))
@@ -119,20 +118,43 @@ def test_hypercolumns_join_the_ends_of_blocks_of_a_network_at_another_size():
     np.testing.assert_allclose(black[0, :2], keras.ops.convert_to_numpy(alone)[0, 0, 0], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["MobileNet", "mnist_model"])
-def test_networks_of_keras_and_of_the_papers_have_maps(name):
+def test_a_network_whose_body_is_nested_has_the_maps_of_the_body():
+    body = keras.Sequential(
+        [
+            keras.Input((8, 16, 3)),
+            keras.layers.Conv2D(2, 4, 4),
+            keras.layers.Flatten(),
+        ]
+    )
+    images = keras.Input((8, 16, 3))
+    network = keras.Model(images, body(keras.layers.Rescaling(2.0)(images)))
+    image = GENERATOR.uniform(0, 255, (1, 8, 16, 3)).astype("float32")
+    nested, alone = (pixel_networks.hypercolumns(each, (8, 16, 3)) for each in (network, body))
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(nested(image)),
+        keras.ops.convert_to_numpy(alone(2 * image)),
+        rtol=1e-5,
+    )
+
+
+def test_networks_of_the_papers_have_maps():
     config = TrainConfig(
-        architecture=name, pretrained=False, trainable="all", emb_size=6, head_units=0
+        architecture="mnist_model", pretrained=False, trainable="all", emb_size=6, head_units=0
     )
     network = pixel_networks.build(config, (32, 48, 3))
-    assert network.output_shape == (None, 6)
-    pixels = network(np.zeros((1, 32, 48, 3), "float32"))
-    assert pixels.shape == (8 * 12, 6)
+    assert network(np.zeros((1, 32, 48, 3), "float32")).shape == (8 * 12, 6)
+
+
+def test_a_network_without_maps_is_refused():
+    network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    with pytest.raises(UserError, match="has no maps of features"):
+        pixel_networks.hypercolumns(network, (8, 8, 3))
 
 
 @pytest.mark.backend
 def test_patches_are_those_of_the_image_around_each_pixel_of_the_grid():
-    network = pixel_networks.patches((8, 8, 1), 4)
+    config = TrainConfig(embedding="patch", patch_size=4)
+    network = pixel_networks.build(config, (8, 8, 1)).layers[1]
     image = np.arange(64, dtype="float32").reshape(1, 8, 8, 1)
     found = keras.ops.convert_to_numpy(network(image))
     assert found.shape == (4, 16)
@@ -186,14 +208,16 @@ def test_features_that_the_disk_has_no_room_for_are_refused(tmp_path, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
-def test_a_damaged_file_of_features_is_named(tmp_path):
+def test_features_are_computed_once_and_a_damaged_file_of_them_is_named(tmp_path):
     features = PixelFeatures(pixel_networks.patches((8, 8, 3), 4), folder=tmp_path)
     images = GENERATOR.integers(0, 256, (3, 8, 8, 3)).astype("uint8")
     found = features.views(images)
-    np.testing.assert_allclose(
-        found, pixel_networks.patches((8, 8, 3), 4)(images.astype("float32")), atol=1e-3
-    )
+    expected = pixel_networks.patches((8, 8, 3), 4)(images.astype("float32"))
+    np.testing.assert_allclose(found, keras.ops.convert_to_numpy(expected), atol=1e-3)
     (path,) = tmp_path.iterdir()
+    before = path.stat().st_ino
+    np.testing.assert_array_equal(features.views(images.copy()), found)
+    assert path.stat().st_ino == before
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserError, match="remove it, or let --cache_dir name another folder"):
         features.views(images)
