@@ -28,7 +28,8 @@ _CROP_WIDTH = 0.95
 _LABELLED = 20_000
 """Labelled pixels among which the associated ones are looked for, drawn at random."""
 
-_ERROR, _RIGHT = np.array([200, 30, 30]), np.array([225, 225, 225])
+_ERROR, _RIGHT, _IGNORED = 40, 225, 255
+"""Greys of pixels that are wrong, right, or don't count."""
 
 
 def drawings(config, data, predictor):
@@ -73,14 +74,13 @@ def maps_figure(images, truths, predictions, names):
     for column, title in enumerate(_COLUMNS):
         axes.text(column * (_WIDTH + _GAP), _LINE / 2, title, size=FONT_SIZE, va="center")
     for row, (image, truth, predicted) in enumerate(zip(images, truths, predictions, strict=True)):
-        wrong = (truth != predicted)[..., None]
-        errors = np.where(wrong, _ERROR, _RIGHT)
-        errors[truth == NO_CLASS] = 0
+        errors = np.where(truth != predicted, _ERROR, _RIGHT)
+        errors[truth == NO_CLASS] = _IGNORED
         parts = (
             image,
             colours.coloured(truth, count),
             colours.coloured(predicted, count),
-            errors.astype(np.uint8),
+            errors.astype(np.uint8)[..., None],
         )
         for column, part in enumerate(parts):
             left = column * (_WIDTH + _GAP)
