@@ -5,8 +5,9 @@ It is imported before all else, and imports nothing that takes time.
 
 import sys
 
-_PROGRAMS = ("semisup-", "domain-adaptation-", "clustering-", "multimodal-")
-_MODULES = ("semisup.", "domain_adaptation.", "clustering.", "multimodal.", "scripts.")
+_PROGRAMS = ("semisup-", "domain-adaptation-", "clustering-", "multimodal-", "segmentation-")
+_MODULES = ("semisup.", "domain_adaptation.", "clustering.", "multimodal.", "segmentation.")
+_MODULES += ("scripts.",)
 
 
 def is_command(arguments: list[str]) -> bool:

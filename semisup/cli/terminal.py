@@ -11,7 +11,7 @@ import tempfile
 from semisup.errors import UserError
 from semisup.names import printable
 
-_LOGGERS = ("semisup", "domain_adaptation", "clustering", "multimodal", "scripts")
+_LOGGERS = ("semisup", "domain_adaptation", "clustering", "multimodal", "segmentation", "scripts")
 
 
 class _Screen(logging.Handler):

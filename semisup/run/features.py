@@ -53,12 +53,12 @@ def of_run(task, config, model):
         model: its `EmbeddingClassifier`, with the weights of the run.
 
     Returns:
-        A `Features`, or None unless the head alone is trained.
+        What the task's `features_class` makes, or None unless the head alone is trained.
     """
     parts = transfer.parts(model.network) if config.trainable == transfer.HEAD else None
     if parts is None:
         return None
-    return Features(
+    return task.features_class()(
         parts.backbone,
         prepare=model.prepare,
         folder=Path(config.cache_dir or cache.default_cache_dir()) / "features",

@@ -15,6 +15,7 @@ MODULES = {
     "domain_adaptation": "domain_adaptation.task",
     "clustering": "clustering.task",
     "multimodal": "multimodal.task",
+    "segmentation": "segmentation.task",
 }
 """The module of each task, whose `TASK` is the task; no file can name another."""
 
@@ -146,6 +147,12 @@ class Task(abc.ABC):
         from semisup.run.evaluation import Predictor
 
         return Predictor(model, batch_size, features)
+
+    def features_class(self):
+        """Return the class that keeps the features of images: `Features`, or one made like it."""
+        from semisup.run.features import Features
+
+        return Features
 
     def unlabelled_images(self, config):
         """Return data set and split of the images without labels that a run is trained on.

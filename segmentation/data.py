@@ -1,0 +1,158 @@
+"""Images with and without label maps, which of them are labelled, and the batches of pixels."""
+
+import dataclasses
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from segmentation import label_maps
+from semisup.cli.choices import SPLIT_ALIASES
+from semisup.cli.dataset_names import FOLDER
+from semisup.data import cache, datasets, folder_layout, folder_walk, folders
+from semisup.data.cache import UNLABELLED
+from semisup.errors import UserError
+
+_SPLITS = ("train", "test", "validation", "unlabelled")
+_TRAINING, _EVALUATION = "training", "evaluation"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelledImages:
+    """Images, of which some have label maps.
+
+    Attributes:
+        images: (n, height, width, channels) uint8, in memory or memory-mapped.
+        labelled: (k,) int, places of the images that have one.
+        maps: (k, height, width) uint8, places of classes, `NO_CLASS` for what does not count; in
+            memory or memory-mapped.
+        files: (n,) paths of the images.
+    """
+
+    images: np.ndarray
+    labelled: np.ndarray
+    maps: np.ndarray
+    files: Sequence[Path]
+
+    @property
+    def split(self):
+        """The images as a `Split`, with a checksum of each label map, for fingerprints."""
+        sums = [zlib.crc32(np.ascontiguousarray(each)) >> 1 for each in self.maps]
+        return datasets.Split(self.images, np.array(sums, np.int32))
+
+
+def load(config):
+    """Load the images and label maps of a configuration.
+
+    Args:
+        config: a `TrainConfig`.
+
+    Returns:
+        The `LabelledImages` to train with, of which `labelled` are the ones that were drawn; those
+        to measure on, which are all labelled; the `Classes`; and lines to print on what was found.
+
+    Raises:
+        UserError: if something is missing, or does not fit.
+    """
+    root = Path(config.dataset.removeprefix(FOLDER))
+    found = _folders(root, config.label_suffix)
+    train = _pairs(found, "train")
+    held_out = {i: m for i, m in _pairs(found, config.test_split).items() if m is not None}
+    drawn = _draw([image for image, path in train.items() if path is not None], config)
+    extra = folder_layout.images_below(found["unlabelled"][0]) if "unlabelled" in found else []
+    parts = {_TRAINING: [*train, *extra], _EVALUATION: list(held_out)}
+    layout = folder_layout.Layout(
+        root=root,
+        class_names=(),
+        files=parts,
+        labels={name: [UNLABELLED] * len(files) for name, files in parts.items()},
+        skipped=(),
+        notes=(),
+    )
+    contents, layout = folders.open_layout(
+        layout, image_size=config.new_size, fit=config.fit, skip_broken=config.skip_broken
+    )
+    maps = {**train, **held_out}
+
+    def numbers():
+        known = (label_maps.read(path) for path in train.values() if path is not None)
+        return {number for each in known for number in np.unique(each).tolist()}
+
+    classes = label_maps.parse(config.classes, config.ignore, numbers)
+    training, evaluation = (
+        _read(contents.sources[name], layout.files[name], used, maps, classes, config)
+        for name, used in ((_TRAINING, drawn), (_EVALUATION, set(held_out)))
+    )
+    names = ", ".join(
+        name for place, name in enumerate(classes.names) if not np.any(training.maps == place)
+    )
+    notes = (
+        f"{root}: {len(training.images):,} images to train with, of which "
+        f"{len(training.labelled):,} are labelled"
+        + (f" (no pixel of {names})" if names else "")
+        + f"; {len(evaluation.images):,} to measure on",
+    )
+    return training, evaluation, classes, notes
+
+
+def _folders(root, suffix):
+    """Return the folders of images and of label maps (None if missing) of each split."""
+    if not root.is_dir():
+        raise UserError(f"--dataset={root}: there is no such folder")
+    by_name = {folder.name: folder for folder in folder_walk.entries(root)[0]}
+    found = {}
+    for name, folder in by_name.items():
+        split = SPLIT_ALIASES.get(name.lower(), name.lower())
+        if split in _SPLITS:
+            found[split] = folder, by_name.get(name + suffix)
+    return found
+
+
+def _pairs(found, split):
+    """Return the images of a split with their label maps, None where there is none."""
+    folder, labels = found.get(split, (None, None))
+    if labels is None:
+        there = ", ".join(folder.name for folder, _ in found.values()) or "none of them"
+        raise UserError(
+            f"--dataset needs the folders {split} and {split}, --label_suffix added, of images and "
+            f"label maps; there is {there}" + ("" if folder is None else ", without label maps")
+        )
+
+    def by_stem(folder):
+        files = folder_layout.images_below(folder)
+        return {file.relative_to(folder).with_suffix(""): file for file in files}
+
+    known = by_stem(labels)
+    pairs = {image: known.get(stem) for stem, image in by_stem(folder).items()}
+    if not any(pairs.values()):
+        raise UserError(f"{labels} has no label map with the name of an image in {folder}")
+    return pairs
+
+
+def _draw(images, config):
+    """Return the images that are labelled; fewer of them are among more."""
+    count = config.labelled_images
+    if count > len(images):
+        raise UserError(
+            f"--labelled_images={count}: only {len(images)} training images have a label map"
+        )
+    generator = np.random.default_rng([config.resolved_sup_seed, 0x5E6])
+    order = generator.permutation(len(images))[: None if count < 0 else count]
+    return {images[place] for place in order}
+
+
+def _read(source, files, used, maps, classes, config):
+    images, _ = cache.read(source, cache_dir=config.cache_dir or None)
+    labelled = np.array([place for place, file in enumerate(files) if file in used], np.int64)
+    if not len(labelled):
+        raise UserError(f"{source.name}: no labelled image can be read")
+    chosen = [files[place] for place in labelled]
+    paths = [maps[file] for file in chosen]
+    places, _ = cache.read(
+        label_maps.source(
+            f"{source.name}-labels", paths, chosen, source.shape[1:], config.new_size, classes
+        ),
+        cache_dir=config.cache_dir or None,
+    )
+    return LabelledImages(images, labelled, places[..., 0], files)

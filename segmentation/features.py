@@ -1,0 +1,103 @@
+"""Features of the pixels of images from a frozen network: computed once, and kept in a file.
+
+Those of a whole array of images are one file, which is read row by row: they may be larger than
+memory. The file is found again by the network and the images' content.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from semisup import replacing
+from semisup.errors import UserError
+from semisup.run.features import digest_of
+
+_FORMAT = 1
+"""Part of every file's name: raised whenever the same images get other features."""
+
+_BATCH = 8
+_GREATEST = np.finfo(np.float16).max
+
+_logger = logging.getLogger(__name__)
+
+
+class PixelFeatures:
+    """The features of all pixels of images, as float16, which halves the file.
+
+    Args:
+        backbone: model from prepared images to the features (n * pixels, f) of their pixels.
+        prepare: function from uint8 images to what the backbone takes.
+        folder: folder of the files.
+        progress: whether to show a progress bar.
+        **unused: what the features of whole images take besides: there are no augmented views.
+    """
+
+    def __init__(
+        self,
+        backbone: keras.Model,
+        prepare: Callable = lambda images: ops.cast(images, "float32"),
+        folder: str | os.PathLike = ".",
+        progress: bool = False,
+        **unused,
+    ):
+        del unused
+        self._backbone = backbone
+        self._prepare = prepare
+        self._folder = Path(folder).expanduser()
+        self._progress = progress
+
+    def views(self, images: np.ndarray) -> np.ndarray:
+        """Return the features of the pixels of images.
+
+        Args:
+            images: (n, height, width, channels) uint8, in memory or memory-mapped.
+
+        Returns:
+            (n * pixels, f) float16, memory-mapped.
+
+        Raises:
+            UserError: if the file cannot be written or read.
+        """
+        digest = hashlib.blake2b(repr(images.shape).encode(), digest_size=16)
+        for image in images:
+            digest.update(np.ascontiguousarray(image))
+        name = f"pixels-{_FORMAT}-{digest_of(self._backbone)}-{digest.hexdigest()}.npy"
+        path = self._folder / name
+        try:
+            if not path.exists():
+                self._write(path, images)
+            features = np.load(path, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(
+                f"the features of pixels cannot be kept in {path}: {reason}; remove it, or let "
+                "--cache_dir name another folder"
+            ) from None
+        return features
+
+    def _write(self, path, images):
+        count, width = len(images), self._backbone.output_shape[-1]
+        _logger.info("Computing the features of all pixels of %d images, once.", count)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replacing.remove_temporary(path.parent)
+        bar = keras.utils.Progbar(count, unit_name="image") if self._progress else None
+        with replacing.replacing(path) as temporary, open(temporary, "wb") as file:
+            for start in range(0, count, _BATCH):
+                # Of one size, so that it is compiled once.
+                chosen = np.minimum(np.arange(start, start + _BATCH), count - 1)
+                computed = self._backbone.predict_on_batch(self._prepare(images[chosen]))
+                pixels = len(computed) // _BATCH
+                if not start:
+                    shape = (count * pixels, width)
+                    header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                kept = np.asarray(computed)[: min(_BATCH, count - start) * pixels]
+                file.write(np.clip(kept, -_GREATEST, _GREATEST).astype("<f2"))
+                if bar is not None:
+                    bar.update(min(start + _BATCH, count))

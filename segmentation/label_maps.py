@@ -1,0 +1,156 @@
+"""Files of label maps: a class number for each pixel."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from segmentation.choices import NO_CLASS
+from semisup.data import image_files
+from semisup.data.cache import UNLABELLED, Source
+from semisup.errors import UserError, first_line
+
+_DECODING = 1
+"""Part of every key: raised when the same files would be decoded to other bytes than before."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Classes:
+    """The classes of pixels.
+
+    Attributes:
+        names: their names.
+        numbers: what files call them, integers from 0 to 65,535.
+        ignored: numbers in files of pixels that don't count.
+    """
+
+    names: tuple[str, ...]
+    numbers: tuple[int, ...]
+    ignored: tuple[int, ...]
+
+    def places(self, numbers, path):
+        """Return the places of the classes that a file names, `NO_CLASS` for what is ignored.
+
+        Args:
+            numbers: integers of any shape.
+            path: the file, for messages.
+
+        Raises:
+            UserError: if there is another number among them.
+        """
+        table = np.full(2**16, -1)
+        table[list(self.ignored)] = NO_CLASS
+        table[list(self.numbers)] = np.arange(len(self.numbers))
+        places = table[numbers]
+        if places.min() < 0:
+            others = sorted(set(numbers[places < 0].tolist()))
+            raise UserError(
+                f"{path} has the number {others[0]}, which is no class: name one more in "
+                f"--classes, or give --ignore={','.join(map(str, [*self.ignored, others[0]]))}"
+            )
+        return places.astype(np.uint8)
+
+    def to_file(self, places):
+        """Return the numbers, as files have them, of places of classes."""
+        dtype = np.uint8 if max(self.numbers) < 256 else np.uint16
+        return np.array(self.numbers, dtype)[places]
+
+
+def parse(names, ignored, found):
+    """Return the classes that flags name.
+
+    Args:
+        names: value of `--classes`: names joined by commas, in the order of their numbers from 0;
+            empty to take the numbers that are found.
+        ignored: value of `--ignore`: numbers, or names of classes, joined by commas.
+        found: function that returns the numbers that label maps have.
+
+    Raises:
+        UserError: if a name occurs twice, there are fewer than two classes or more than 255, or
+            what is ignored is neither a number nor a class.
+    """
+    listed = [name.strip() for name in names.split(",")] if names else []
+    if len(set(listed)) < len(listed) or "" in listed:
+        raise UserError(f"--classes={names}: every class needs a name of its own")
+    out = set()
+    for text in filter(None, (part.strip() for part in ignored.split(","))):
+        if text in listed:
+            out.add(listed.index(text))
+        elif text.isdecimal() and int(text) < 2**16:
+            out.add(int(text))
+        else:
+            raise UserError(f"--ignore={ignored}: {text} is neither a number nor one of --classes")
+    numbers = range(len(listed)) if listed else sorted(found())
+    kept = [number for number in numbers if number not in out]
+    if not 2 <= len(kept) <= NO_CLASS:
+        raise UserError(f"there are {len(kept)} classes of pixels; give 2 to {NO_CLASS}")
+    return Classes(
+        tuple(listed[number] if listed else str(number) for number in kept),
+        tuple(kept),
+        tuple(sorted(out)),
+    )
+
+
+def read(path, size=None):
+    """Read the numbers of a label map.
+
+    Args:
+        path: the file: one number a pixel, or a palette, whose places are the numbers.
+        size: (width, height) to resize it to, by the nearest pixel; None to keep it.
+
+    Returns:
+        (height, width) integers.
+
+    Raises:
+        UserError: if it cannot be read, or holds colours.
+    """
+    try:
+        with image_files.open_image(path) as image:
+            if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
+                raise UserError(
+                    f"{path} holds colours ({image.mode}): a label map has a number, or an entry "
+                    "of a palette, for each pixel"
+                )
+            if size is not None and image.size != size:
+                image = image.resize(size, Image.Resampling.NEAREST)
+            numbers = np.asarray(image).astype(np.int64)
+    except UserError:
+        raise
+    except Exception as error:  # damaged files make Pillow raise almost anything
+        raise UserError(f"{path} cannot be read as a label map: {first_line(error)}") from None
+    if numbers.min() < 0 or numbers.max() >= 2**16:
+        raise UserError(f"{path} has numbers beyond 0 to 65,535")
+    return numbers
+
+
+def source(name: str, paths: Sequence[Path], images, image_shape, new_size, classes: Classes):
+    """Describe label maps, so that `semisup.data.cache.read` decodes them.
+
+    Args:
+        name: what they are called.
+        paths: the files.
+        images: the files of their images, for messages.
+        image_shape: (height, width, channels) of the images.
+        new_size: see `--new_size`.
+        classes: the `Classes`.
+
+    Returns:
+        A `Source` of "images" (n, height, width, 1) uint8: the places of the classes.
+    """
+    height, width, _ = image_shape
+
+    def blocks():
+        for path, image in zip(paths, images, strict=True):
+            numbers = read(path, (width, height) if new_size else None)
+            if numbers.shape != (height, width):
+                raise UserError(
+                    f"{path} has {numbers.shape[1]} x {numbers.shape[0]} pixels, and its image "
+                    f"{image} {width} x {height}"
+                )
+            yield classes.places(numbers, path)[None, :, :, None], np.array([UNLABELLED])
+
+    identities = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    key = repr((_DECODING, identities, dataclasses.astuple(classes), new_size))
+    return Source(name, key, (len(paths), height, width, 1), blocks)

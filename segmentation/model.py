@@ -1,0 +1,100 @@
+"""The fit-able model of segmentation: a classifier whose examples are pixels."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from semisup.architectures import transfer
+from semisup.models.associative import AssociativeModel
+from semisup.types import Tensor
+
+IMAGES, PLACES = "images", "places"
+
+
+@keras.saving.register_keras_serializable(package="segmentation")
+class SegmentationModel(AssociativeModel):
+    """A classifier of pixels, trained on labelled ones and, by association, on unlabelled ones.
+
+    `fit` takes batches as `AssociativeModel.fit` does. Their examples are pixels: features (k, f)
+    of a network that is frozen; or a dictionary of `images` (n, height, width, channels) and the
+    `places` (k,) of pixels, where pixel p of image i has the place i * rows * columns + p.
+    `predict` takes images and returns logits (n, height, width, num_classes).
+
+    Args:
+        network: model from images to the embeddings (n * rows * columns, d) of their pixels, made
+            by `semisup.architectures.transfer.with_head`.
+        num_classes: see `AssociativeModel`.
+        grid: (rows, columns) of the embeddings of an image.
+        **kwargs: arguments of `AssociativeModel`.
+
+    Raises:
+        ValueError: if the network has no head; see `AssociativeModel`.
+    """
+
+    def __init__(
+        self, network: keras.Model, num_classes: int, grid: tuple[int, int], **kwargs: Any
+    ):
+        if not transfer.has_head(network):
+            raise ValueError("the network has no head: make it by transfer.with_head")
+        super().__init__(network, num_classes, **kwargs)
+        self.grid = tuple(grid)
+
+    def prepare(self, examples):
+        """Bring images, features of pixels, or pixels in images to the form that is taken."""
+        if not isinstance(examples, dict):
+            return super().prepare(examples)
+        images = super().prepare(examples[IMAGES])
+        return {IMAGES: images, PLACES: ops.cast(examples[PLACES], "int32")}
+
+    def run_network(self, prepared, training=False):
+        """Compute the embeddings (k, d) of examples that are prepared."""
+        if not isinstance(prepared, dict):
+            return super().run_network(prepared, training)
+        _, backbone, head = self.network.layers
+        features = backbone(prepared[IMAGES], training=training)
+        return head(ops.take(features, prepared[PLACES], axis=0), training=training)
+
+    def together(self, function, batches):
+        """Apply a function to several batches: see `EmbeddingClassifier`."""
+        if isinstance(batches[0], dict):
+            # Places count from the first image of their own batch.
+            return [function(batch) for batch in batches]
+        return super().together(function, batches)
+
+    def call(self, inputs: Any, training: bool = False) -> Tensor | dict[str, Tensor]:
+        """Compute the logits of all pixels of images, or those of a training batch.
+
+        Args:
+            inputs: images, or pixels; or a pair of labelled and unlabelled pixels.
+            training: see `AssociativeModel.call`.
+
+        Returns:
+            For images, float32 logits (n, height, width, num_classes); for pixels, what
+            `AssociativeModel.call` returns.
+        """
+        outputs = super().call(inputs, training)
+        if isinstance(outputs, dict):
+            if getattr(self.similarity, "compares_logits", False):
+                unlabelled = self.classify(outputs["unlabelled"])
+                outputs = {**outputs, "labelled": outputs["logits"], "unlabelled": unlabelled}
+            return outputs
+        is_images = len(getattr(inputs, "shape", ())) == 4
+        return self.as_maps(outputs) if is_images else outputs
+
+    def as_maps(self, logits: Tensor) -> Tensor:
+        """Enlarge logits (n * rows * columns, classes) to maps of the images' height and width."""
+        maps = ops.reshape(logits, (-1, *self.grid, self.num_classes))
+        size = self.network.input_shape[1:3]
+        return ops.image.resize(maps, size, interpolation="bilinear")
+
+    def named_images(self, batch):
+        """Name the images of a training batch: see `AssociativeModel`."""
+        named = super().named_images(batch)
+        return {
+            name: part[IMAGES] if isinstance(part, dict) else part for name, part in named.items()
+        }
+
+    def get_config(self):
+        """Return the arguments of the constructor, parts serialised."""
+        return {**super().get_config(), "grid": self.grid}

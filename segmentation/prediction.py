@@ -1,0 +1,83 @@
+"""Label maps of new images, written as they come."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from segmentation import colours
+from segmentation.label_maps import Classes
+from segmentation.task import TASK
+from semisup.data import class_folders, image_files, new_images, pixels
+from semisup.errors import UserError
+from semisup.names import printable
+from semisup.replacing import replacing
+from semisup.use.trained import TrainedRun
+
+_logger = logging.getLogger(__name__)
+
+OVERLAYS = "overlays"
+
+
+def predict_images(settings):
+    """Predict label maps as a command's settings say.
+
+    Args:
+        settings: a `PredictConfig`.
+
+    Raises:
+        UserError: if the run, the images or the folder to write to are not as they should be.
+    """
+    output = class_folders.empty_folder(settings.output)
+    trained = TrainedRun(
+        settings.logdir, settings.step, settings.eval_batch_size, settings.relocated, task=TASK
+    )
+    images = new_images.in_folder(settings.images, trained.preparation)
+    root = Path(settings.images).expanduser()
+    root = root.parent if root.is_file() else root
+    classes = Classes(trained.class_names, tuple(trained.record["class_numbers"]), ())
+    for block in images.blocks(settings.eval_batch_size):
+        for start, maps in trained.predictor.maps(block.images):
+            for index, places in zip(block.indices[start:], maps, strict=False):
+                file = images.files[index]
+                target = (output / file.relative_to(root)).with_suffix(".png")
+                with image_files.open_image(file) as image:
+                    shown = pixels.to_array(image, 3)
+                places = _resized(places, shown.shape)
+                _write(target, _label_map(places, classes))
+                if settings.overlays:
+                    overlay = colours.overlaid(shown, places, len(classes.names))
+                    _write(output / OVERLAYS / target.relative_to(output), Image.fromarray(overlay))
+    for index, reason in images.skipped:
+        _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
+    count = len(images) - len(images.skipped)
+    if not count:
+        raise UserError("none of the images could be read")
+    _logger.info("wrote %s: the label maps of %s images", output, f"{count:,}")
+
+
+def _resized(places, shape):
+    """Bring a map to the size of its file, by the nearest pixels."""
+    height, width = shape[:2]
+    if places.shape == (height, width):
+        return places
+    image = Image.fromarray(places.astype(np.uint8))
+    return np.asarray(image.resize((width, height), Image.Resampling.NEAREST))
+
+
+def _label_map(places, classes):
+    numbers = classes.to_file(places)
+    if numbers.dtype != np.uint8:
+        return Image.fromarray(numbers)
+    image = Image.fromarray(numbers).convert("P")
+    table = np.zeros((256, 3), np.uint8)
+    table[list(classes.numbers)] = colours.palette(len(classes.names))[: len(classes.names)]
+    image.putpalette(table.ravel().tolist())
+    return image
+
+
+def _write(path, image):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        image.save(temporary, format="PNG")
