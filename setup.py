@@ -25,7 +25,7 @@ FONTS = [
     "ttf-opensans==2020.10.30",
 ]
 
-TASKS = ["semisup", "domain_adaptation", "clustering", "multimodal"]
+TASKS = ["semisup", "domain_adaptation", "clustering", "multimodal", "segmentation"]
 
 setup(
     name="semisup",
@@ -113,6 +113,9 @@ setup(
             "multimodal-train = multimodal.train:main",
             "multimodal-eval = multimodal.eval:main",
             "multimodal-search = multimodal.search:main",
+            "segmentation-train = segmentation.train:main",
+            "segmentation-eval = segmentation.eval:main",
+            "segmentation-predict = segmentation.predict:main",
         ]
     },
 )

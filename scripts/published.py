@@ -12,6 +12,7 @@ from pathlib import Path
 from clustering.config import TrainConfig as ClusteringConfig
 from domain_adaptation.config import TrainConfig as AdaptationConfig
 from multimodal.config import TrainConfig as MultimodalConfig
+from segmentation.config import TrainConfig as SegmentationConfig
 from semisup.cli import flags
 from semisup.config import TrainConfig
 from semisup.errors import UserError
@@ -23,6 +24,7 @@ TASKS = {
     "domain_adaptation": AdaptationConfig,
     "clustering": ClusteringConfig,
     "multimodal": MultimodalConfig,
+    "segmentation": SegmentationConfig,
 }
 PAPERS = {
     "cvpr17": "Learning by Association (CVPR 2017)",
@@ -42,8 +44,8 @@ class Number:
         setting: data, labels and other circumstances.
         method: name of the method.
         metric: "test_error" or "least_test_error" (of all evaluations of a run) or "accuracy" or
-            "k_means_accuracy" or a recall such as "image_to_sentence_recall_at_1", in per cent, or
-            "mmd".
+            "k_means_accuracy", "mean_iou" or a recall such as "image_to_sentence_recall_at_1", in
+            per cent, or "mmd".
         statistic: "mean", "median" or "best", of the paper's runs.
         value: the number, or None where none was published.
         std: its standard deviation, or None.

@@ -34,8 +34,8 @@ _SUMMARY = "Collects results of complete runs into results/."
 RESULTS = published.ROOT / "results"
 PATHS = ("data_dir", "cache_dir", "logdir", "initial_run", "live_config")
 MEASURED = ("source_error", "squared_mmd", "source_only_error", "target_only_error", "coverage")
-MEASURED += ("accuracy", "nmi", "ari", "k_means_accuracy", "sentence_pairs")
-HEADLINES = ("test_error", "accuracy", "image_to_sentence_recall_at_1")
+MEASURED += ("accuracy", "nmi", "ari", "k_means_accuracy", "sentence_pairs", "per_class_iou")
+HEADLINES = ("test_error", "accuracy", "image_to_sentence_recall_at_1", "mean_iou")
 """What a result is known by: it has one of these."""
 # Settings that do not change what a run is.
 RUN_ALONE = ("overwrite", "progress", "projector")

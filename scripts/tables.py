@@ -28,12 +28,13 @@ RECALLS = {
     for one, other in (("image", "sentence"), ("sentence", "image"))
     for most in (1, 5, 10)
 }
-PERCENT = (*ERRORS, "accuracy", "k_means_accuracy", *RECALLS)
+PERCENT = (*ERRORS, "accuracy", "k_means_accuracy", "mean_iou", *RECALLS)
 NAMES = {
     "test_error": "test error",
     "least_test_error": "least test error of a run",
     "accuracy": "accuracy",
     "k_means_accuracy": "accuracy of k-means",
+    "mean_iou": "mean intersection over union",
     "mmd": "squared MMD",
     **RECALLS,
 }

@@ -30,6 +30,16 @@ class SegmentationModel(AssociativeModel):
 
     Raises:
         ValueError: if the network has no head; see `AssociativeModel`.
+
+    Example:
+        >>> images = keras.Input((8, 8, 3))
+        >>> maps = keras.layers.Conv2D(4, 4, strides=4)(images)
+        >>> pixels = keras.ops.reshape(maps, (-1, 4))
+        >>> from semisup.architectures import transfer
+        >>> network = transfer.with_head(keras.Model(images, pixels), embedding_size=5)
+        >>> model = segmentation.SegmentationModel(network, num_classes=3, grid=(2, 2))
+        >>> model.predict(np.zeros((2, 8, 8, 3)), verbose=0).shape
+        (2, 8, 8, 3)
     """
 
     def __init__(

@@ -86,7 +86,8 @@ def pixels_in_images(
         seed: seed of the training.
         stream: number that tells these draws from others of the seed.
         first_step: step of the first batch.
-        classes: (images, cells) uint8 classes, by which pixels are drawn; None to draw any.
+        classes: (images, cells) uint8 classes, by which pixels are drawn, at least one in each
+            image; None to draw any.
         draws: one of `choices.PIXEL_DRAWS`, where there are classes.
 
     Returns:
@@ -114,9 +115,6 @@ def pixels_in_images(
 def _weights(classes, draws):
     """Return how probable each pixel is, so that classes have the shares that are asked for."""
     counted = classes != NO_CLASS
-    if not counted.any():
-        # Whatever is drawn does not count: the labels of such a batch are those of its first class.
-        return np.ones(len(classes))
     shares = np.bincount(classes[counted], minlength=NO_CLASS + 1).astype(float)
     powers = {"as_they_occur": 0.0, "square_root": -0.5, "balanced": -1.0}
     return np.where(counted, np.maximum(shares, 1)[classes] ** powers[draws], 0.0)

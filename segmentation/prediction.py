@@ -36,7 +36,9 @@ def predict_images(settings):
     images = new_images.in_folder(settings.images, trained.preparation)
     root = Path(settings.images).expanduser()
     root = root.parent if root.is_file() else root
-    classes = Classes(trained.class_names, tuple(trained.record["class_numbers"]), ())
+    classes = Classes(
+        tuple(trained.record["pixel_classes"]), tuple(trained.record["class_numbers"]), ()
+    )
     for block in images.blocks(settings.eval_batch_size):
         for start, maps in trained.predictor.maps(block.images):
             for index, places in zip(block.indices[start:], maps, strict=False):

@@ -33,9 +33,15 @@ class PixelData(TaskData):
     classes: Classes
 
 
-class PixelRecord(files.ImageRecord):
-    """`data.json` of a training on pixels."""
+class PixelRecord(files.Record):
+    """`data.json` of a training on pixels.
 
+    It has no `class_names`: commands for classes of whole images have no use for such a run.
+    """
+
+    image_shape: tuple[files.Pixels, files.Pixels, files.Pixels]
+    evaluation_fingerprint: str
+    pixel_classes: Annotated[list[str], Meta(min_length=2)]
     class_numbers: Annotated[list[Annotated[int, Meta(ge=0, lt=2**16)]], Meta(min_length=2)]
 
 
@@ -72,7 +78,7 @@ class Segmentation(Task):
             measured={"evaluation": evaluation.split},
             record={
                 "image_shape": list(train.images.shape[1:]),
-                "class_names": list(classes.names),
+                "pixel_classes": list(classes.names),
                 "class_numbers": list(classes.numbers),
                 "labelled_indices": train.labelled.tolist(),
                 "unlabelled_images": len(train.images),
@@ -107,7 +113,7 @@ class Segmentation(Task):
         with building.dtype_policy(config):
             model = SegmentationModel(
                 pixel_networks.build(config, image_shape),
-                len(record["class_names"]),
+                len(record["pixel_classes"]),
                 pixel_networks.grid_of(image_shape),
                 similarity=self.similarity_term(config),
                 classification_weight=config.logit_weight,
@@ -215,9 +221,11 @@ class _Batches:
         import tensorflow as tf
 
         config, train = self._config, self._train
-        count = min(config.images_per_batch, len(train.labelled))
-        images, few = sampling.source(train.images), sampling.source(train.labelled)
-        classes = sampling.source(self._classes.astype(np.int32))
+        # What is ignored in whole cannot be drawn from.
+        usable = np.flatnonzero(np.any(self._classes != NO_CLASS, axis=1))
+        count = min(config.images_per_batch, len(usable))
+        images, few = sampling.source(train.images), sampling.source(train.labelled[usable])
+        classes = sampling.source(self._classes[usable].astype(np.int32))
         draw = functools.partial(
             pixel_draws.pixels_in_images,
             cells=self._cells,
@@ -239,11 +247,11 @@ class _Batches:
 
         return (
             draw(
-                len(train.labelled),
+                len(usable),
                 count=count,
                 size=config.labelled_pixels,
                 stream=sampling.LABELLED,
-                classes=self._classes,
+                classes=self._classes[usable],
                 draws=config.pixel_draws,
             ).map(labelled),
             draw(

@@ -12,11 +12,12 @@ import pytest
 import clustering
 import domain_adaptation
 import multimodal
+import segmentation
 import semisup
 
 # Their examples would need a run.
 WITHOUT_EXAMPLE = {"load_run", "load_model"}
-PACKAGES = (semisup, domain_adaptation, clustering, multimodal)
+PACKAGES = (semisup, domain_adaptation, clustering, multimodal, segmentation)
 
 
 def exports():

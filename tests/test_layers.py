@@ -40,11 +40,11 @@ LAYERS = (
         "semisup.predict",
         "semisup.train",
     ),
-    ("clustering", "domain_adaptation", "multimodal"),
+    ("clustering", "domain_adaptation", "multimodal", "segmentation"),
     ("scripts",),
 )
 RANKS = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-TASKS = ("clustering", "domain_adaptation", "multimodal")
+TASKS = ("clustering", "domain_adaptation", "multimodal", "segmentation")
 
 
 def module_of(path):

@@ -16,6 +16,9 @@ import domain_adaptation.eval
 import multimodal.config
 import multimodal.eval
 import multimodal.search
+import segmentation.config
+import segmentation.eval
+import segmentation.predict
 import semisup.config
 import semisup.eval
 import semisup.export
@@ -130,6 +133,7 @@ def commands(program):
         ("domain-adaptation", domain_adaptation, (5, 1)),
         ("clustering", clustering, (3, 2)),
         ("multimodal", multimodal, (1, 1)),
+        ("segmentation", segmentation, (1, 1)),
     ],
 )
 def test_every_train_and_eval_command_of_the_pages_has_valid_flags(program, package, least):
@@ -152,6 +156,7 @@ def test_every_train_and_eval_command_of_the_pages_has_valid_flags(program, pack
         ("semisup-predict", semisup.predict.PredictConfig),
         ("semisup-label", semisup.label.LabelConfig),
         ("semisup-export", semisup.export.ExportConfig),
+        ("segmentation-predict", segmentation.predict.PredictConfig),
     ],
 )
 def test_every_command_that_uses_a_run_has_valid_flags(program, config):
@@ -202,9 +207,10 @@ def test_scripts_that_the_pages_name_exist():
 
 
 def test_defaults_in_the_table_of_flags_are_those_of_the_flags():
-    packages = (semisup, domain_adaptation, clustering, multimodal)
+    packages = (semisup, domain_adaptation, clustering, multimodal, segmentation)
     page = PAGES[ROOT / "docs" / "flags.md"]
-    tables = re.split(r"\| `(?:domain-adaptation|clustering|multimodal)-train` \| default \|", page)
+    tasks = "domain-adaptation|clustering|multimodal|segmentation"
+    tables = re.split(rf"\| `(?:{tasks})-train` \| default \|", page)
     for text, package in zip(tables, packages, strict=True):
         rows = re.findall(r"^\| (`--[^|]+) \| ([^|]+) \|", text, flags=re.MULTILINE)
         assert len(rows) >= 8

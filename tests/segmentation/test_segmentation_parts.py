@@ -1,0 +1,174 @@
+"""Tests of the parts of a segmentation: metrics, label maps, draws of pixels, networks, losses."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn import metrics as sklearn_metrics
+
+from segmentation import colours, label_maps, metrics, pixel_draws, pixel_networks
+from segmentation.config import TrainConfig
+from segmentation.losses import SelfTraining
+from segmentation.model import SegmentationModel
+from semisup.architectures import transfer
+from semisup.errors import UserError
+
+GENERATOR = np.random.default_rng(3)
+
+
+def test_intersection_over_union_is_that_of_scikit_learn_without_ignored_pixels():
+    truth = GENERATOR.integers(0, 4, (2, 9, 7))
+    predicted = GENERATOR.integers(0, 4, (2, 9, 7))
+    truth[0, :3] = 255
+    matrix = metrics.confusion(truth, predicted, 4)
+    counted = truth != 255
+    expected = sklearn_metrics.jaccard_score(truth[counted], predicted[counted], average=None)
+    np.testing.assert_allclose(metrics.intersections_over_unions(matrix), expected)
+    summary = metrics.summary(matrix)
+    assert summary["mean_iou"] == pytest.approx(expected.mean())
+    assert summary["pixel_accuracy"] == pytest.approx(np.mean((truth == predicted)[counted]))
+
+
+def test_a_class_that_is_neither_there_nor_predicted_does_not_count():
+    matrix = metrics.confusion(np.array([0, 1]), np.array([0, 0]), 3)
+    assert metrics.summary(matrix)["mean_iou"] == pytest.approx((0.5 + 0) / 2)
+
+
+def test_classes_have_the_numbers_of_files_and_what_is_ignored_does_not_count():
+    classes = label_maps.parse("sky, void ,road", "void,7", None)
+    assert classes.names == ("sky", "road")
+    numbers = np.array([[0, 2], [1, 7]])
+    places = classes.places(numbers, "a.png")
+    np.testing.assert_array_equal(places, [[0, 1], [255, 255]])
+    np.testing.assert_array_equal(classes.to_file(places[0]), [0, 2])
+    found = label_maps.parse("", "255", lambda: {300, 4, 255})
+    assert found.names == ("4", "300")
+    np.testing.assert_array_equal(found.to_file(np.array([1, 0])), [300, 4])
+
+
+def test_a_label_map_in_colours_or_of_another_size_is_refused(tmp_path):
+    colour, small = tmp_path / "colour.png", tmp_path / "small.png"
+    Image.new("RGB", (4, 4)).save(colour)
+    Image.new("L", (3, 4)).save(small)
+    with pytest.raises(UserError, match="holds colours"):
+        label_maps.read(colour)
+    classes = label_maps.parse("a,b", "", None)
+    source = label_maps.source("maps", [small], ["i.png"], (4, 4, 3), 0, classes)
+    with pytest.raises(UserError, match=r"has 3 x 4 pixels, and its image i.png 4 x 4"):
+        next(source.blocks())
+
+
+@pytest.mark.parametrize("draws", ["as_they_occur", "square_root", "balanced"])
+def test_labelled_pixels_have_the_shares_that_are_asked_for(draws):
+    classes = np.repeat([0, 1, 255], [900, 100, 50]).astype("uint8")
+    batches = pixel_draws.labelled_batches(classes, 40, draws, seed=1)
+    drawn = np.concatenate(list(batches.take(30).as_numpy_iterator()))
+    share = np.mean(classes[drawn] == 1)
+    expected = {"as_they_occur": 0.1, "square_root": 0.25, "balanced": 0.5}[draws]
+    assert share == pytest.approx(expected, abs=0.02)
+    assert not np.any(classes[drawn] == 255)
+    later = pixel_draws.labelled_batches(classes, 40, draws, seed=1, first_step=3)
+    np.testing.assert_array_equal(next(later.as_numpy_iterator()), drawn[120:160])
+
+
+def test_rare_classes_have_a_pixel_in_each_batch():
+    counts = pixel_draws.class_counts(np.array([10_000, 1, 0, 50]), 20, "square_root")
+    assert counts.sum() == 20
+    assert counts[1] >= 1
+    assert counts[2] == 0
+
+
+def test_pixels_in_images_are_a_function_of_the_step_and_of_classes_that_count():
+    classes = np.array([[255, 0, 1, 1], [0, 255, 255, 255], [1, 1, 1, 0]], "uint8")
+    arguments = {"cells": 4, "count": 2, "size": 3, "seed": 0, "stream": 1}
+    batches = pixel_draws.pixels_in_images(3, classes=classes, draws="balanced", **arguments)
+    drawn = list(batches.take(12).as_numpy_iterator())
+    for chosen in drawn:
+        assert not np.any(classes[chosen[:2]].ravel()[chosen[2:]] == 255)
+    later = pixel_draws.pixels_in_images(
+        3, classes=classes, draws="balanced", first_step=5, **arguments
+    )
+    np.testing.assert_array_equal(next(later.as_numpy_iterator()), drawn[5])
+
+
+def test_the_grid_has_the_class_in_the_middle_of_each_cell():
+    maps = np.arange(6 * 9).reshape(1, 6, 9)
+    np.testing.assert_array_equal(pixel_draws.on_grid(maps)[0], maps[0][[2, 5]][:, [2, 6, 8]])
+    assert pixel_networks.grid_of((6, 9, 3)) == (2, 3)
+
+
+@pytest.mark.backend
+def test_hypercolumns_join_the_ends_of_blocks_of_a_network_at_another_size():
+    layers = keras.layers
+    images = keras.Input((32, 32, 3))
+    x = layers.Conv2D(4, 3, 4, padding="same", activation="relu")(images)
+    narrow = layers.BatchNormalization()(layers.Conv2D(2, 1)(x))
+    wide = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(6, 1)(narrow)))
+    last = layers.Conv2D(5, 3, 2, padding="same")(wide)
+    network = keras.Model(images, layers.GlobalAveragePooling2D()(last))
+    features = pixel_networks.hypercolumns(network, (16, 24, 3))
+    image = GENERATOR.uniform(0, 255, (2, 16, 24, 3)).astype("float32")
+    found = keras.ops.convert_to_numpy(features(image))
+    # Of stride 4, the linear map of 2 channels; of stride 8, the last of 5.
+    assert found.shape == (2 * 4 * 6, 7)
+    alone = keras.Model(images, narrow)(np.zeros((1, 32, 32, 3), "float32"))
+    black = keras.ops.convert_to_numpy(features(np.zeros((1, 16, 24, 3), "float32")))
+    np.testing.assert_allclose(black[0, :2], keras.ops.convert_to_numpy(alone)[0, 0, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["MobileNet", "mnist_model"])
+def test_networks_of_keras_and_of_the_papers_have_maps(name):
+    config = TrainConfig(
+        architecture=name, pretrained=False, trainable="all", emb_size=6, head_units=0
+    )
+    network = pixel_networks.build(config, (32, 48, 3))
+    assert network.output_shape == (None, 6)
+    pixels = network(np.zeros((1, 32, 48, 3), "float32"))
+    assert pixels.shape == (8 * 12, 6)
+
+
+@pytest.mark.backend
+def test_patches_are_those_of_the_image_around_each_pixel_of_the_grid():
+    network = pixel_networks.patches((8, 8, 1), 4)
+    image = np.arange(64, dtype="float32").reshape(1, 8, 8, 1)
+    found = keras.ops.convert_to_numpy(network(image))
+    assert found.shape == (4, 16)
+    expected = image[0, 4:, :4, 0].ravel() / 127.5 - 1
+    np.testing.assert_allclose(found[2], expected, atol=1e-6)
+
+
+@pytest.mark.backend
+def test_self_training_takes_what_the_classifier_is_sure_of_for_labels():
+    logits = np.array([[5.0, 0, 0], [0.2, 0, 0], [0, 9.0, 0]], "float32")
+    losses, statistics = SelfTraining(confidence=0.9)(logits, logits)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = -np.log(probabilities.max(axis=1))[[0, 2]].sum() / 3
+    assert float(losses["self_training_loss"]) == pytest.approx(expected, rel=1e-4)
+    assert float(statistics["confident_share"]) == pytest.approx(2 / 3)
+
+
+@pytest.mark.backend
+def test_pixels_in_images_have_the_embeddings_of_whole_images():
+    keras.utils.set_random_seed(0)
+    network = transfer.with_head(pixel_networks.patches((8, 8, 3), 4), 5, 0)
+    model = SegmentationModel(network, 3, (2, 2), similarity=None)
+    model.build((None, 8, 8, 3))
+    images = GENERATOR.integers(0, 256, (2, 8, 8, 3)).astype("uint8")
+    whole = keras.ops.convert_to_numpy(model.embed(images))
+    pixels = {"images": images, "places": np.array([6, 1])}
+    few = keras.ops.convert_to_numpy(model.embed(pixels))
+    np.testing.assert_allclose(few, whole[[6, 1]], atol=1e-5)
+    logits = keras.ops.convert_to_numpy(model(images))
+    assert logits.shape == (2, 8, 8, 3)
+
+
+def test_a_model_whose_network_has_no_head_is_refused():
+    network = pixel_networks.patches((8, 8, 3), 4)
+    with pytest.raises(ValueError, match="has no head"):
+        SegmentationModel(network, 3, (2, 2))
+
+
+def test_classes_have_different_colours_and_ignored_pixels_are_black():
+    table = colours.palette(20)
+    assert len({tuple(colour) for colour in table[:20]}) == 20
+    np.testing.assert_array_equal(colours.coloured(np.array([255]), 20), [[0, 0, 0]])
