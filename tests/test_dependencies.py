@@ -7,7 +7,15 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("semisup", "domain_adaptation", "clustering", "multimodal", "scripts", "tests")
+FOLDERS = (
+    "semisup",
+    "domain_adaptation",
+    "clustering",
+    "multimodal",
+    "segmentation",
+    "scripts",
+    "tests",
+)
 
 
 def imported(path):
