@@ -6,6 +6,8 @@ SIMILARITY_TERMS = ("association", "self_training", "none")
 
 PIXEL_DRAWS = ("as_they_occur", "square_root", "balanced")
 
+VISIT_PRIORS = ("class_shares", "batch")
+
 TEST_SPLITS = ("test", "validation")
 
 STRIDE = 4

@@ -121,6 +121,13 @@ class TrainConfig(RunConfig):
     temperature: float = walks.temperature()
     walker_weight: float = loss_weight(1.0, "Weight of the walker loss.")
     visit_weight: float = loss_weight(0.2, "Weight of the visit loss.")
+    visit_prior: str = option(
+        "class_shares",
+        "Loss",
+        "How much labelled pixels count in the visit loss: so that classes have the shares that "
+        "they have in the labelled images, however pixels are drawn; or all of a batch alike.",
+        one_of=choices.VISIT_PRIORS,
+    )
     self_training_weight: float = loss_weight(1.0, "Weight of the loss of self-training.")
     logit_weight: float = loss_weight(1.0, "Weight of the classification loss.")
     confidence: float = option(
@@ -160,7 +167,7 @@ class TrainConfig(RunConfig):
             raise UserError(f"--l2_weight={self.l2_weight} has no effect on pixels: leave it out")
         self._check_effect("patch_size", is_patch, "--embedding=patch")
         self._check_effect("images_per_batch", self.trainable != "head", "--trainable=all")
-        for name in ("walker_weight", "visit_weight"):
+        for name in ("walker_weight", "visit_weight", "visit_prior"):
             self._check_effect(name, self.similarity == "association", "--similarity=association")
         for name in ("self_training_weight", "confidence"):
             wanted = self.similarity == "self_training"

@@ -42,6 +42,7 @@ class PixelRecord(files.Record):
     image_shape: tuple[files.Pixels, files.Pixels, files.Pixels]
     evaluation_fingerprint: str
     pixel_classes: Annotated[list[str], Meta(min_length=2)]
+    class_shares: list[files.Fraction]
     class_numbers: Annotated[list[Annotated[int, Meta(ge=0, lt=2**16)]], Meta(min_length=2)]
 
 
@@ -68,8 +69,9 @@ class Segmentation(Task):
                 f"--labelled_pixels={config.labelled_pixels}: give one for each of the "
                 f"{len(classes.names)} classes at least"
             )
+        batches = _Batches(config, train, len(classes.names))
         return PixelData(
-            batches=_Batches(config, train),
+            batches=batches,
             train=train,
             evaluation=evaluation,
             classes=classes,
@@ -80,6 +82,7 @@ class Segmentation(Task):
                 "image_shape": list(train.images.shape[1:]),
                 "pixel_classes": list(classes.names),
                 "class_numbers": list(classes.numbers),
+                "class_shares": batches.class_shares.tolist(),
                 "labelled_indices": train.labelled.tolist(),
                 "unlabelled_images": len(train.images),
                 "train_fingerprint": fingerprint(train.split),
@@ -88,8 +91,13 @@ class Segmentation(Task):
             notes=notes,
         )
 
-    def similarity_term(self, config):
-        """Make the similarity term of a configuration, or None."""
+    def similarity_term(self, config, class_shares):
+        """Make the similarity term of a configuration, or None.
+
+        Args:
+            config: a `TrainConfig`.
+            class_shares: shares of the classes of the labelled pixels.
+        """
         from segmentation.losses import SelfTraining
         from semisup.association import Association
 
@@ -102,6 +110,7 @@ class Segmentation(Task):
             config.visit_weight,
             measure=config.similarity_measure,
             temperature=config.temperature,
+            class_shares=class_shares if config.visit_prior == "class_shares" else None,
         )
 
     def build_model(self, config, record, data=None):
@@ -115,7 +124,7 @@ class Segmentation(Task):
                 pixel_networks.build(config, image_shape),
                 len(record["pixel_classes"]),
                 pixel_networks.grid_of(image_shape),
-                similarity=self.similarity_term(config),
+                similarity=self.similarity_term(config, record["class_shares"]),
                 classification_weight=config.logit_weight,
                 classifier_regularizer=building.classifier_regularizer(),
                 average_decay=config.average_decay,
@@ -178,12 +187,15 @@ def confusion_of(predictor, data):
 class _Batches:
     """The batches of a training, from features of pixels or, where they change, from images."""
 
-    def __init__(self, config, train):
+    def __init__(self, config, train, num_classes):
         self._config = config
         self._train = train
         self._classes = pixel_draws.on_grid(train.maps).reshape(len(train.maps), -1)
-        if not np.any(self._classes != NO_CLASS):
+        counted = self._classes[self._classes != NO_CLASS]
+        if not len(counted):
             raise UserError("no pixel of the labelled images is of a class that counts")
+        counts = np.bincount(counted, minlength=num_classes)
+        self.class_shares = counts / counts.sum()
 
     @property
     def _cells(self):

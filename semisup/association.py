@@ -14,6 +14,7 @@ References:
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -89,11 +90,12 @@ def round_trip_probabilities(p_ab: Tensor, p_ba: Tensor) -> Tensor:
     return ops.matmul(p_ab, p_ba)
 
 
-def visit_probabilities(p_ab: Tensor) -> Tensor:
+def visit_probabilities(p_ab: Tensor, weights: Tensor | None = None) -> Tensor:
     """Compute the probability of visiting each unlabelled example, from any labelled one (eq. 9).
 
     Args:
         p_ab: (n, m) probabilities of the step to the unlabelled examples.
+        weights: (n,) how much each labelled example counts; None: all alike.
 
     Returns:
         (m,) probabilities that sum to 1.
@@ -102,7 +104,9 @@ def visit_probabilities(p_ab: Tensor) -> Tensor:
         >>> np.round(semisup.visit_probabilities([[0.8, 0.2], [0.0, 1.0]]), 2)
         array([0.4, 0.6], dtype=float32)
     """
-    return ops.mean(p_ab, axis=0)
+    if weights is None:
+        return ops.mean(p_ab, axis=0)
+    return ops.matmul(weights / ops.sum(weights), p_ab)
 
 
 def target_distribution(labels: Tensor) -> Tensor:
@@ -264,6 +268,9 @@ class Association(SimilarityTerm):
         visit_weight: likewise, of the visit loss.
         measure: similarity, see `measures.similarities`.
         temperature: see `measures.similarities`; None: 0.1 for the cosine, otherwise 1.
+        class_shares: for each class, its share of the unlabelled examples, as far as that is known.
+            The visit loss then counts labelled examples so that their classes have these shares,
+            and all unlabelled examples can be visited alike. None: it counts all alike.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
@@ -288,6 +295,7 @@ class Association(SimilarityTerm):
         visit_weight: LossWeight = 1.0,
         measure: str = "cosine",
         temperature: float | None = None,
+        class_shares: Sequence[float] | None = None,
         **kwargs: Any,
     ):
         super().__init__({"walker_loss": walker_weight, "visit_loss": visit_weight}, **kwargs)
@@ -296,6 +304,7 @@ class Association(SimilarityTerm):
         check_measure(measure, temperature)
         self.measure = measure
         self.temperature = temperature
+        self.class_shares = None if class_shares is None else [float(x) for x in class_shares]
 
     def call(self, a, b, labels=None):
         """Compute the losses and statistics of one pair of batches.
@@ -314,7 +323,7 @@ class Association(SimilarityTerm):
             ValueError: if embeddings and labels don't fit together.
         """
         walker, visit, entropy, accuracy = _walk_values(
-            a, b, labels, self.measure, self.temperature
+            a, b, labels, self.measure, self.temperature, self.class_shares
         )
         losses = {"walker_loss": walker, "visit_loss": visit}
         floor = (
@@ -332,15 +341,16 @@ class Association(SimilarityTerm):
             "visit_weight": serialize(self.loss_weights["visit_loss"]),
             "measure": self.measure,
             "temperature": self.temperature,
+            "class_shares": self.class_shares,
         }
 
 
-def _walk_values(a, b, labels, measure, temperature):
+def _walk_values(a, b, labels, measure, temperature, class_shares=None):
     """Return walker and visit loss, the target's entropy and the round-trip accuracy."""
     a, b = ops.convert_to_tensor(a), ops.convert_to_tensor(b)
     labels = class_numbers(labels, a)
     n, m = a.shape[0], b.shape[0]
-    if None not in (n, m) and n * m >= BLOCKED_PAIRS:
+    if class_shares is None and None not in (n, m) and n * m >= BLOCKED_PAIRS:
         return blocked_association.walk_values(a, b, labels, measure, temperature, EPSILON)
     p_ab, p_ba = transition_probabilities(a, b, measure, temperature)
     p_aba = round_trip_probabilities(p_ab, p_ba)
@@ -348,7 +358,12 @@ def _walk_values(a, b, labels, measure, temperature):
     # The target is uniform over its support, so its entropy is the log of the support's size.
     entropy = ops.mean(-ops.log(ops.max(target, axis=1)))
     accuracy = round_trip_accuracy(p_aba, labels)
-    return _walker_loss(p_aba, target), _visit_loss(p_ab), entropy, accuracy
+    weights = None
+    if class_shares is not None:
+        # An example counts as its class does, divided by the examples of the class.
+        shares = ops.take(ops.convert_to_tensor(class_shares, "float32"), labels)
+        weights = shares * ops.max(target, axis=1)
+    return _walker_loss(p_aba, target), _visit_loss(p_ab, weights), entropy, accuracy
 
 
 def _same_class(labels):
@@ -365,5 +380,5 @@ def _walker_loss(p_aba, target):
     return _cross_entropy(target, p_aba)
 
 
-def _visit_loss(p_ab):
-    return -ops.mean(ops.log_softmax(ops.log(visit_probabilities(p_ab) + EPSILON)))
+def _visit_loss(p_ab, weights=None):
+    return -ops.mean(ops.log_softmax(ops.log(visit_probabilities(p_ab, weights) + EPSILON)))

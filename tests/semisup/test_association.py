@@ -239,6 +239,23 @@ def test_a_terms_losses_are_those_of_cosines_at_a_tenth_unless_it_is_told(
     assert {"measure": measure, "temperature": temperature}.items() <= term.get_config().items()
 
 
+@pytest.mark.backend
+def test_classes_have_the_shares_in_the_visits_that_a_term_is_told():
+    a, b = embeddings(6), embeddings(9)
+    labels, shares = np.array([0, 0, 0, 2, 0, 1]), (0.2, 0.5, 0.3)
+    term = association.Association(class_shares=shares)
+    losses, _ = term(a, b, labels)
+    p_ab, _ = association.transition_probabilities(a, b, "cosine", 0.1)
+    p_ab = number(p_ab)
+    of_classes = [p_ab[labels == place].mean(axis=0) for place in range(3)]
+    visits = sum(share * each for share, each in zip(shares, of_classes, strict=True))
+    assert number(losses["visit_loss"]) == pytest.approx(-np.log(visits).mean(), rel=1e-4)
+    alike, _ = association.Association()(a, b, labels)
+    assert number(losses["walker_loss"]) == number(alike["walker_loss"])
+    again = association.Association.from_config(term.get_config())
+    assert again.class_shares == list(shares)
+
+
 def test_large_embeddings_of_chance_saturate_the_dot_product_but_not_a_term():
     generator = np.random.default_rng(1)
     a, b = (generator.normal(0, 20, (n, 32)).astype("float32") for n in (20, 40))
