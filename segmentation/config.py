@@ -71,7 +71,7 @@ class TrainConfig(RunConfig):
         most=1_000_000,
     )
     pixel_draws: str = option(
-        "as_they_occur",
+        "square_root",
         "Data",
         "How labelled pixels are drawn: as they occur, as many of each class (balanced), or as "
         "many as the square root of a class' share says. Unlabelled ones are drawn as they occur.",
@@ -139,13 +139,13 @@ class TrainConfig(RunConfig):
     )
 
     # Optimisation
-    max_steps: int = redefault(RunConfig, "max_steps", 800)
+    max_steps: int = redefault(RunConfig, "max_steps", 400)
 
     # Run
-    eval_interval: int = redefault(RunConfig, "eval_interval", 400)
+    eval_interval: int = redefault(RunConfig, "eval_interval", 200)
     eval_batch_size: int = redefault(RunConfig, "eval_batch_size", 8)
-    checkpoint_interval: int = redefault(RunConfig, "checkpoint_interval", 400)
-    inspect_interval: int = redefault(RunConfig, "inspect_interval", 400)
+    checkpoint_interval: int = redefault(RunConfig, "checkpoint_interval", 200)
+    inspect_interval: int = redefault(RunConfig, "inspect_interval", 200)
 
     def __post_init__(self):
         is_patch = self.embedding == "patch"
