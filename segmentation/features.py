@@ -7,6 +7,7 @@ memory. The file is found again by the network and the images' content.
 import hashlib
 import logging
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from segmentation.pixel_networks import grid_of
 from semisup import replacing
 from semisup.errors import UserError
 from semisup.run.features import digest_of
@@ -83,21 +85,26 @@ class PixelFeatures:
 
     def _write(self, path, images):
         count, width = len(images), self._backbone.output_shape[-1]
-        _logger.info("Computing the features of all pixels of %d images, once.", count)
+        rows, columns = grid_of(images.shape[1:])
+        needed = 2 * count * rows * columns * width
         path.parent.mkdir(parents=True, exist_ok=True)
         replacing.remove_temporary(path.parent)
+        if shutil.disk_usage(path.parent).free < needed:
+            raise UserError(
+                f"the features of all pixels need {needed / 2**30:,.1f} GiB, more than there are "
+                f"in {path.parent}: let --cache_dir name another folder, give a smaller "
+                "--new_size, or --trainable=all, which keeps none"
+            )
+        _logger.info("Computing the features of all pixels of %d images, once.", count)
         bar = keras.utils.Progbar(count, unit_name="image") if self._progress else None
+        header = {"descr": "<f2", "fortran_order": False, "shape": (count * rows * columns, width)}
         with replacing.replacing(path) as temporary, open(temporary, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
             for start in range(0, count, _BATCH):
                 # Of one size, so that it is compiled once.
                 chosen = np.minimum(np.arange(start, start + _BATCH), count - 1)
                 computed = self._backbone.predict_on_batch(self._prepare(images[chosen]))
-                pixels = len(computed) // _BATCH
-                if not start:
-                    shape = (count * pixels, width)
-                    header = {"descr": "<f2", "fortran_order": False, "shape": shape}
-                    np.lib.format.write_array_header_1_0(file, header)
-                kept = np.asarray(computed)[: min(_BATCH, count - start) * pixels]
+                kept = np.asarray(computed)[: min(_BATCH, count - start) * rows * columns]
                 file.write(np.clip(kept, -_GREATEST, _GREATEST).astype("<f2"))
                 if bar is not None:
                     bar.update(min(start + _BATCH, count))

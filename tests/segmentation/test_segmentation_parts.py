@@ -1,5 +1,7 @@
 """Tests of the parts of a segmentation: metrics, label maps, draws of pixels, networks, losses."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from sklearn import metrics as sklearn_metrics
 
 from segmentation import colours, label_maps, metrics, pixel_draws, pixel_networks
 from segmentation.config import TrainConfig
+from segmentation.features import PixelFeatures
 from segmentation.losses import SelfTraining
 from segmentation.model import SegmentationModel
 from semisup.architectures import transfer
@@ -172,3 +175,25 @@ def test_classes_have_different_colours_and_ignored_pixels_are_black():
     table = colours.palette(20)
     assert len({tuple(colour) for colour in table[:20]}) == 20
     np.testing.assert_array_equal(colours.coloured(np.array([255]), 20), [[0, 0, 0]])
+
+
+def test_features_that_the_disk_has_no_room_for_are_refused(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    features = PixelFeatures(pixel_networks.patches((8, 8, 3), 4), folder=tmp_path)
+    with pytest.raises(UserError, match="--trainable=all, which keeps none"):
+        features.views(np.zeros((2, 8, 8, 3), "uint8"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_file_of_features_is_named(tmp_path):
+    features = PixelFeatures(pixel_networks.patches((8, 8, 3), 4), folder=tmp_path)
+    images = GENERATOR.integers(0, 256, (3, 8, 8, 3)).astype("uint8")
+    found = features.views(images)
+    np.testing.assert_allclose(
+        found, pixel_networks.patches((8, 8, 3), 4)(images.astype("float32")), atol=1e-3
+    )
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError, match="remove it, or let --cache_dir name another folder"):
+        features.views(images)
