@@ -32,7 +32,7 @@ from semisup.run.directory import RunDirectory
 
 _SUMMARY = "Collects results of complete runs into results/."
 RESULTS = published.ROOT / "results"
-PATHS = ("data_dir", "cache_dir", "logdir", "initial_run", "live_config")
+PATHS = ("data_dir", "cache_dir", "logdir", "initial_run", "live_config", "coordinator")
 MEASURED = ("source_error", "squared_mmd", "source_only_error", "target_only_error", "coverage")
 MEASURED += ("accuracy", "nmi", "ari", "k_means_accuracy", "sentence_pairs", "per_class_iou")
 HEADLINES = ("test_error", "accuracy", "image_to_sentence_recall_at_1", "mean_iou")
@@ -41,8 +41,9 @@ HEADLINES = ("test_error", "accuracy", "image_to_sentence_recall_at_1", "mean_io
 RUN_ALONE = ("overwrite", "progress", "projector")
 # Settings that may differ within a row; the table shows the precision in a column of its own.
 FREE = (*PATHS, *RUN_ALONE, "seed", "precision", "jit_compile", "steps_per_execution")
-FREE += ("deterministic", "devices", "max_checkpoints", "log_interval", "eval_interval")
-FREE += ("eval_batch_size", "checkpoint_interval", "inspect_interval", "histograms", "fold")
+FREE += ("deterministic", "devices", "hosts", "host_index", "max_checkpoints", "log_interval")
+FREE += ("eval_interval", "eval_batch_size", "checkpoint_interval", "inspect_interval")
+FREE += ("histograms", "fold")
 
 
 class WentOnFrom(TypedDict):

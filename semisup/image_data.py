@@ -196,13 +196,20 @@ class Batches:
                     "into a batch; --new_size makes them equally large"
                 )
 
-    def __call__(self, first_step, inputs=sampling.images_themselves, weak_labels=None):
+    def __call__(
+        self,
+        first_step,
+        inputs=sampling.images_themselves,
+        weak_labels=None,
+        share=sampling.WHOLE,
+    ):
         """Return the batches from a step on.
 
         Args:
             first_step: step of the first batch.
             inputs: function from images to what the network takes, features say.
             weak_labels: (k,) integers, labels that some unlabelled images are drawn by, or None.
+            share: the `sampling.Share` of each batch that is read.
 
         Returns:
             An endless `tf.data.Dataset` of what `fit` takes.
@@ -210,14 +217,18 @@ class Batches:
         labelled, unlabelled = self._sources(inputs)
         others = None
         if self._pool is not None:
-            others = self._draw_unlabelled(unlabelled, first_step, weak_labels)
-            if again := self._config.labelled_among_unlabelled:
+            size = self._config.unsup_batch_size
+            again = self._config.labelled_among_unlabelled
+            rows = share.rows(size - again, 0, size)
+            others = self._draw_unlabelled(unlabelled, first_step, weak_labels, rows)
+            if again:
                 members = np.concatenate(self._class_pools)
                 stream = sampling.AMONG_UNLABELLED
                 sampler = sampling.Sampler([members], again, self._config.seed, stream)
-                again = sampling.unlabelled_batches(labelled, sampler, first_step)
+                rows = share.rows(again, size - again, size)
+                again = sampling.unlabelled_batches(labelled, sampler, first_step, rows)
                 others = sampling.joined(others, again)
-        return sampling.training_batches(self._draw_labelled(labelled, first_step), others)
+        return sampling.training_batches(self._draw_labelled(labelled, first_step, share), others)
 
     def _make_sources(self, inputs):
         given = inputs(self._train.images)
@@ -233,15 +244,15 @@ class Batches:
             given = given + (theirs.mean(axis=0) - ours.mean(axis=0))
         return sampling.source(given), sampling.source(others)
 
-    def _draw_labelled(self, source, first_step):
+    def _draw_labelled(self, source, first_step, share):
         if self._classes is not None:
-            return sampling.batches_of_classes(source, self._classes, first_step)
+            return sampling.batches_of_classes(source, self._classes, first_step, share)
         config = self._config
         return sampling.labelled_batches(
-            source, self._class_pools, config.sup_per_batch, config.seed, first_step
+            source, self._class_pools, config.sup_per_batch, config.seed, first_step, share
         )
 
-    def _draw_unlabelled(self, source, first_step, weak_labels):
+    def _draw_unlabelled(self, source, first_step, weak_labels, rows):
         config = self._config
         size = config.unsup_batch_size - config.labelled_among_unlabelled
         if weak_labels is None:
@@ -250,7 +261,7 @@ class Batches:
             share, delay = config.weak_label_share, config.weak_label_delay
             draws = weak_draws.WeakDraws(weak_labels, share, delay, self._classes_of)
             sampler = weak_draws.WeakSampler(self._pool, size, config.seed, draws)
-        return sampling.unlabelled_batches(source, sampler, first_step)
+        return sampling.unlabelled_batches(source, sampler, first_step, rows)
 
     def _classes_of(self, step):
         if self._classes is None:

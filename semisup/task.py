@@ -22,6 +22,7 @@ class SemiSupervised(Task):
     config_class = TrainConfig
     shown = ("test_error", "validation_error", "training_error")
     record_type = files.ImageRecord
+    is_shared_by_hosts = True
     steered: ClassVar = {
         "walker_weight": ("walker_loss",),
         "visit_weight": ("visit_loss",),

@@ -8,7 +8,7 @@ import math
 import os
 from typing import ClassVar
 
-from semisup.cli import architecture_names, choices, dataset_names, transfer
+from semisup.cli import architecture_names, choices, dataset_names, machines, transfer
 from semisup.cli.dataset_names import file_name, is_folder, whole_path
 from semisup.cli.options import check, option, value_before
 from semisup.errors import UserError, shown
@@ -262,6 +262,9 @@ class RunConfig:
         least=1,
         resume=True,
     )
+    hosts: int = machines.hosts()
+    host_index: int = machines.host_index()
+    coordinator: str = machines.coordinator()
 
     INTERVALS: ClassVar[tuple[str, ...]] = (
         "max_steps",
@@ -291,6 +294,7 @@ class RunConfig:
             object.__setattr__(self, "initial_run", whole_path(self.initial_run))
         self._check_steps_per_execution()
         transfer.check(self)
+        machines.check(self)
         if self.minimum_learning_rate > self.learning_rate:
             raise UserError(
                 f"--minimum_learning_rate={self.minimum_learning_rate} is above "

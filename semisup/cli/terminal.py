@@ -27,12 +27,23 @@ _screen = _Screen()
 
 
 def say(text):
-    """Print a text at once, as `visible` has it.
+    """Print a text at once, as `visible` has it, unless this process is hushed.
 
     Args:
         text: of any lines.
     """
-    print(visible(text), flush=True)
+    if not _is_hushed():
+        print(visible(text), flush=True)
+
+
+def hush():
+    """Print nothing but errors from now on: another process says the same."""
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _is_hushed():
+    return logging.getLogger(_LOGGERS[0]).level >= logging.ERROR
 
 
 def visible(text):

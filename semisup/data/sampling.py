@@ -6,6 +6,7 @@ across epochs if need be. So a training that is resumed at a step sees exactly t
 have seen, no iterator's state is saved, and hosts draw the same without talking to each other.
 """
 
+import dataclasses
 import threading
 
 import numpy as np
@@ -20,6 +21,38 @@ CLASSES, WEAKLY_LABELLED = 2**40, 2**41
 """Streams of the classes of a batch, and of images drawn by weak labels; no class has them."""
 _BLOCK = 8
 """Steps whose indices a pipeline computes at a time: a call from TensorFlow costs more than one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """The part of every batch that one of several hosts reads; by default all of it.
+
+    Attributes:
+        host: number of the host, from 0 on.
+        hosts: number of all hosts.
+    """
+
+    host: int = 0
+    hosts: int = 1
+
+    def rows(self, size, first=0, whole=None):
+        """Return which of some examples of a batch are in the share.
+
+        Args:
+            size: number of the examples.
+            first: place of the first of them in the batch.
+            whole: size of the batch, by default that of the examples.
+
+        Returns:
+            A slice of the examples.
+        """
+        whole = size if whole is None else whole
+        ends = (whole * place // self.hosts - first for place in (self.host, self.host + 1))
+        return slice(*(min(max(end, 0), size) for end in ends))
+
+
+WHOLE = Share()
+"""All of every batch."""
 
 
 class Sampler:
@@ -71,16 +104,17 @@ class Sampler:
         with self._lock:
             return np.stack([self._draw(int(step)) for step in steps])
 
-    def batches(self, first_step=0):
+    def batches(self, first_step=0, rows=slice(None)):
         """Return the indices of all batches from a step on.
 
         Args:
             first_step: step of the first batch.
+            rows: slice of each batch that is wanted.
 
         Returns:
-            An endless `tf.data.Dataset` of (pools * draws,) int64 tensors.
+            An endless `tf.data.Dataset` of (pools * draws,) int64 tensors, or of such a slice.
         """
-        return in_blocks(self.indices, (len(self._sizes) * self._draws,), first_step)
+        return in_blocks(self.indices, (len(self._sizes) * self._draws,), first_step, rows)
 
     def _draw(self, step):
         rounds, first = np.divmod(step * self._draws, self._sizes)
@@ -145,12 +179,16 @@ class ClassSampler:
         draws: members of each class in a batch.
         seed: seed of the training, at least 0.
 
+    Attributes:
+        size: examples in a batch.
+
     Raises:
         ValueError: if there is no class, or an empty one.
     """
 
     def __init__(self, pools, classes, draws, seed):
         self._count, self._draws = len(pools), draws
+        self.size = classes * draws
         self._classes = Sampler([np.arange(len(pools))], classes, seed, CLASSES)
         self._members = Sampler(pools, draws, seed, LABELLED)
 
@@ -169,17 +207,17 @@ class ClassSampler:
         """
         return np.stack([self._draw(int(step)) for step in steps])
 
-    def batches(self, first_step=0):
+    def batches(self, first_step=0, rows=slice(None)):
         """Return the indices and classes of all batches from a step on.
 
         Args:
             first_step: step of the first batch.
+            rows: slice of each batch that is wanted.
 
         Returns:
-            An endless `tf.data.Dataset` of (2, classes * draws) int64 tensors.
+            An endless `tf.data.Dataset` of (2, classes * draws) int64 tensors, or of such slices.
         """
-        width = len(self.classes(first_step)) * self._draws
-        return in_blocks(self.indices, (2, width), first_step)
+        return in_blocks(self.indices, (2, self.size), first_step, rows)
 
     def _draw(self, step):
         classes = self.classes(step)
@@ -192,23 +230,24 @@ class ClassSampler:
         return np.stack([members.ravel(), np.repeat(classes, self._draws)])
 
 
-def in_blocks(indices, shape, first_step):
+def in_blocks(indices, shape, first_step, rows=slice(None)):
     """Return what a function draws for each step from one on.
 
     Args:
         indices: function from (k,) steps to a (k, *shape) int64 array.
         shape: shape of what is drawn for a step.
         first_step: the first step.
+        rows: slice of the last axis that is wanted.
 
     Returns:
-        An endless `tf.data.Dataset` of int64 tensors of that shape.
+        An endless `tf.data.Dataset` of int64 tensors of that shape, or of such slices.
     """
     import tensorflow as tf
 
     def block(step):
         steps = step + tf.range(_BLOCK, dtype=tf.int64)
         drawn = tf.numpy_function(indices, [steps], tf.int64)
-        return tf.ensure_shape(drawn, (_BLOCK, *shape))
+        return tf.ensure_shape(drawn, (_BLOCK, *shape))[..., rows]
 
     return tf.data.Dataset.counter(first_step, _BLOCK, dtype=tf.int64).map(block).unbatch()
 
@@ -278,7 +317,7 @@ def gather(images, indices):
     return tf.ensure_shape(rows, (indices.shape[0], *images.shape[1:]))
 
 
-def labelled_batches(images, class_pools, per_class, seed, first_step=0):
+def labelled_batches(images, class_pools, per_class, seed, first_step=0, share=WHOLE):
     """Make endless labelled batches with a set number of images of each class, in their order.
 
     Args:
@@ -287,45 +326,49 @@ def labelled_batches(images, class_pools, per_class, seed, first_step=0):
         per_class: images of each class in a batch.
         seed: seed of the training.
         first_step: step of the first batch.
+        share: the `Share` of each batch that is read.
 
     Returns:
         A `tf.data.Dataset` of pairs: images (classes * per_class, height, width, channels) uint8
         and labels (classes * per_class,) int32.
     """
     labels = np.repeat(np.arange(len(class_pools), dtype=np.int32), per_class)
-    indices = Sampler(class_pools, per_class, seed, LABELLED).batches(first_step)
-    return indices.map(lambda chosen: (gather(images, chosen), labels))
+    rows = share.rows(len(labels))
+    indices = Sampler(class_pools, per_class, seed, LABELLED).batches(first_step, rows)
+    return indices.map(lambda chosen: (gather(images, chosen), labels[rows]))
 
 
-def batches_of_classes(images, sampler, first_step=0):
+def batches_of_classes(images, sampler, first_step=0, share=WHOLE):
     """Make endless labelled batches, each of some of the classes.
 
     Args:
         images: see `labelled_batches`.
         sampler: a `ClassSampler`.
         first_step: step of the first batch.
+        share: see `labelled_batches`.
 
     Returns:
         A `tf.data.Dataset` of pairs, see `labelled_batches`.
     """
     import tensorflow as tf
 
-    drawn = sampler.batches(first_step)
+    drawn = sampler.batches(first_step, share.rows(sampler.size))
     return drawn.map(lambda pair: (gather(images, pair[0]), tf.cast(pair[1], tf.int32)))
 
 
-def unlabelled_batches(images, sampler, first_step=0):
+def unlabelled_batches(images, sampler, first_step=0, rows=slice(None)):
     """Make endless batches of images without labels.
 
     Args:
         images: what `source` returned for (n, height, width, channels) uint8 images.
         sampler: what draws them, a `Sampler` of a single pool say.
         first_step: step of the first batch.
+        rows: slice of each batch that is read.
 
     Returns:
         A `tf.data.Dataset` of (size, height, width, channels) uint8 tensors.
     """
-    return sampler.batches(first_step).map(lambda chosen: gather(images, chosen))
+    return sampler.batches(first_step, rows).map(lambda chosen: gather(images, chosen))
 
 
 def joined(batches, others):

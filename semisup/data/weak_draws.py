@@ -69,16 +69,17 @@ class WeakSampler:
         """
         return np.stack([self._draw(int(step)) for step in steps])
 
-    def batches(self, first_step=0):
+    def batches(self, first_step=0, rows=slice(None)):
         """Return the indices of all batches from a step on.
 
         Args:
             first_step: step of the first batch.
+            rows: slice of each batch that is wanted.
 
         Returns:
-            An endless `tf.data.Dataset` of (size,) int64 tensors.
+            An endless `tf.data.Dataset` of (size,) int64 tensors, or of such a slice.
         """
-        return sampling.in_blocks(self.indices, (self._size,), first_step)
+        return sampling.in_blocks(self.indices, (self._size,), first_step, rows)
 
     def _draw(self, step):
         if step < self._draws.delay:

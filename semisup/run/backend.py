@@ -6,6 +6,7 @@ import os
 import keras
 
 from semisup.errors import UserError
+from semisup.run import hosts
 from semisup.run.environment import devices_text
 
 _NVIDIA = "/dev/nvidia0"
@@ -78,16 +79,19 @@ def check_compilation(config):
 def shared_batches(config):
     """Build the models of a block on several devices, each of which takes a part of every batch.
 
+    They are those of this machine, and as many of each other host: see `hosts`.
+
     All devices have the same weights. A loss that compares all images of a batch, as associations
     do, is computed over the whole batch, not over each part.
 
     Args:
-        config: a `TrainConfig`, whose `devices` is the number of devices; 1 changes nothing.
+        config: a `TrainConfig`, whose `devices` is the number of devices of each host; a single
+            one changes nothing.
 
     Raises:
         UserError: if the backend cannot do so, or there are fewer devices.
     """
-    if config.devices == 1:
+    if config.devices * hosts.count() == 1:
         yield
         return
     if keras.backend.backend() != "jax":
@@ -95,14 +99,29 @@ def shared_batches(config):
             f"--devices={config.devices} needs JAX: set KERAS_BACKEND=jax "
             f"(this is {keras.backend.backend()})"
         )
-    found = keras.distribution.list_devices()
-    if len(found) < config.devices:
-        raise UserError(f"--devices={config.devices}: JAX finds {len(found)}, {', '.join(found)}")
-    distribution = keras.distribution.DataParallel(
-        devices=found[: config.devices], auto_shard_dataset=False
-    )
+    used = [device for host in _devices_of_hosts() for device in _first(host, config.devices)]
+    # What the pipeline reads is this host's share already.
+    distribution = keras.distribution.DataParallel(devices=used, auto_shard_dataset=False)
     with distribution.scope():
         yield
+
+
+def _devices_of_hosts():
+    """Return the names of the devices of each host."""
+    import jax
+
+    found = {}
+    for device in jax.devices():
+        name = f"{device.platform}:{device.id}"
+        found.setdefault(device.process_index, []).append(name)
+    return [found[host] for host in sorted(found)]
+
+
+def _first(found, count):
+    """Return the first devices of a host, if it has so many."""
+    if len(found) < count:
+        raise UserError(f"--devices={count}: JAX finds {len(found)}, {', '.join(found)}")
+    return found[:count]
 
 
 def sharing_devices():
@@ -120,9 +139,10 @@ def check_batch(named_images):
     Raises:
         UserError: if the number of some images is no multiple of the number of devices.
     """
-    devices = sharing_devices()
+    devices, count = sharing_devices(), hosts.count()
+    given = f"--devices={devices // count} does"
+    if count > 1:
+        given = f"--hosts={count} times {given.replace(' does', '')} do"
     for kind, images in named_images.items():
         if len(images) % devices:
-            raise UserError(
-                f"--devices={devices} does not divide the {len(images)} {kind} images of a batch"
-            )
+            raise UserError(f"{given} not divide the {len(images)} {kind} images of a batch")

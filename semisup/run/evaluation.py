@@ -6,10 +6,10 @@ import keras
 import numpy as np
 
 from semisup.data import sampling
-from semisup.run import backend
+from semisup.run import backend, hosts
 
 
-def image_batches(images, batch_size, multiple=1):
+def image_batches(images, batch_size, multiple=1, share=sampling.WHOLE):
     """Return all images of an array in order, in batches of which the last may be smaller.
 
     Args:
@@ -17,6 +17,7 @@ def image_batches(images, batch_size, multiple=1):
         batch_size: images in a batch.
         multiple: the last image is repeated until the number of images, like that in a batch, is
             a multiple of this.
+        share: the `sampling.Share` of each batch that is read.
 
     Returns:
         A finite `tf.data.Dataset`.
@@ -30,6 +31,14 @@ def image_batches(images, batch_size, multiple=1):
         return sampling.gather(source, tf.minimum(indices, len(images) - 1))
 
     indices = tf.data.Dataset.range(count).batch(size)
+    if share.hosts > 1:
+        # The last batch has a size of its own, so that the share is not known before.
+        last = count % size or size
+        rows, rows_of_last = share.rows(size), share.rows(last)
+        whole = (count - last) // size
+        indices = indices.enumerate().map(
+            lambda number, each: each[rows] if number < whole else each[rows_of_last]
+        )
     return indices.map(batch).prefetch(tf.data.AUTOTUNE)
 
 
@@ -57,7 +66,8 @@ class Predictor(keras.Model):
     def call(self, images):
         """Compute float32 logits (n, classes) and embeddings (n, d) of images."""
         embeddings = self.model.embed(images, training=False)
-        return self.model.classify(embeddings), keras.ops.cast(embeddings, "float32")
+        logits = self.model.classify(embeddings)
+        return hosts.gathered(logits), hosts.gathered(keras.ops.cast(embeddings, "float32"))
 
     def labels(self, images):
         """Predict classes (n,), int64, of uint8 images (n, height, width, channels)."""
@@ -74,7 +84,8 @@ class Predictor(keras.Model):
         # A function that has seen two shapes of images would take any, without known channels.
         shape = tuple(images.shape[1:])
         self.predict_function = self._functions.get(shape)
-        batches = image_batches(images, self.batch_size, backend.sharing_devices())
+        multiple = backend.sharing_devices()
+        batches = image_batches(images, self.batch_size, multiple, hosts.share())
         outputs = self.predict(batches, verbose=0)
         self._functions[shape] = self.predict_function
         return tuple(output[: len(images)] for output in outputs)

@@ -10,7 +10,7 @@ import logging
 
 from semisup.cli import options
 from semisup.errors import UserError, shown
-from semisup.run import reading
+from semisup.run import hosts, reading
 from semisup.run.monitoring import StepCallback
 
 PREFIX = "live/"
@@ -38,7 +38,8 @@ def read(path, config, steered, loss_names):
     Raises:
         UserError: if it cannot be read, or a setting is unknown or not allowed.
     """
-    values = reading.read_toml(path)
+    # All hosts have to do the same, whatever they can read.
+    values = hosts.from_first(lambda: reading.read_toml(path))
     if values is None:
         return None
     try:

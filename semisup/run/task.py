@@ -59,6 +59,8 @@ class Task(abc.ABC):
             measured.
         steered: for each flag of a loss weight, the losses that it multiplies.
         record_type: what a run's `data.json` has to hold, a typed dictionary.
+        is_shared_by_hosts: whether its batches take `share`, the part that one of several hosts
+            reads.
     """
 
     name: ClassVar[str]
@@ -67,6 +69,7 @@ class Task(abc.ABC):
     shown: ClassVar[tuple[str, ...]]
     steered: ClassVar[dict[str, tuple[str, ...]]] = {}
     record_type: ClassVar[type] = files.Record
+    is_shared_by_hosts: ClassVar[bool] = False
 
     @abc.abstractmethod
     def load_data(self, config, sampler=sampling.VERSION):

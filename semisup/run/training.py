@@ -24,6 +24,7 @@ from semisup.run import (
     directory,
     environment,
     features,
+    hosts,
     inspection,
     live_settings,
     loading,
@@ -31,7 +32,6 @@ from semisup.run import (
     monitoring,
     projector,
 )
-from semisup.run.signals import StopSignals
 
 
 def train(config, task, data=None):
@@ -50,13 +50,16 @@ def train(config, task, data=None):
         UserError: if the data is missing or the run directory cannot be used.
         TrainingError: if a loss is no longer finite.
     """
-    run = directory.RunDirectory(config.resolved_logdir)
-    with run.lock():
-        run.check(config, task.name, config.overwrite)
-        backend.set_up(config)
-        backend.check_compilation(config)
-        with backend.shared_batches(config):
-            return _train(config, task, run, data)
+    backend.set_up(config)
+    with hosts.joined(config, task) as config:
+        run = directory.RunDirectory(config.resolved_logdir)
+        with run.lock():
+            if not config.overwrite:
+                hosts.copy_run(run)
+            run.check(config, task.name, config.overwrite)
+            backend.check_compilation(config)
+            with backend.shared_batches(config):
+                return _train(config, task, run, data)
 
 
 def _train(config, task, run, data):
@@ -68,6 +71,7 @@ def _train(config, task, run, data):
         # Data may take minutes to read.
         building.check_network(built)
         data = task.load_data(config, run.sampler if resumed else sampling.VERSION)
+    hosts.check_data(data.record)
     for note in data.notes:
         terminal.say(note)
     # Not before: preparing a data set draws from the same generators.
@@ -103,17 +107,17 @@ def _train(config, task, run, data):
     drawn, data = data.batches, dataclasses.replace(data, batches=once)
     if found is not None and not resumed:
         features.centre(model, data.batches(step))
-    hardware = environment.hardware(config.devices)
+    hardware = environment.hardware(backend.sharing_devices())
     # An accelerator has memory of its own.
     if found is None and not hardware["accelerators"]:
-        memory.check_batch(model, data.batches(step))
+        memory.check_batch(model, hosts.shared(data.batches)(step))
     weak_labels = task.weak_labels(config, run, data)
     labels = None
     if weak_labels is not None and config.weak_labels and not resumed:
         labels = weak_labels.of_another_run(
             config.weak_labels, record["class_names"], config.eval_batch_size
         )
-    if config.devices > 1:
+    if backend.sharing_devices() > 1:
         backend.check_batch(model.named_images(first_batch(data, 0)))
     # Nothing is deleted or written before data and model are known to be right.
     run.begin(config, task.name, config.overwrite)
@@ -132,7 +136,7 @@ def _train(config, task, run, data):
         )
     terminal.say(f"Training on {backend.describe(hardware)}.")
     # Only now: what comes before has nothing to save, and stops at once.
-    with StopSignals() as signals:
+    with hosts.stop_signals() as signals:
         session = Session(config, task, run, data, model, step, signals, before, found, weak_labels)
         session.fit()
     if signals.received and session.step < config.max_steps:
@@ -243,6 +247,7 @@ class Session:
             earlier_interval,
         )
         self.callbacks = [
+            hosts.Agreement(signals, config.log_interval, step, spe),
             callbacks.StopWhenNotFinite(run, step, spe),
             monitoring.Logging(self.recorder, config.log_interval, step, spe),
             self._inspection(step),
@@ -285,7 +290,7 @@ class Session:
             calls = one_by_one(calls)
         for start, length, epochs in calls:
             self.model.fit(
-                self.data.batches(start),
+                hosts.shared(self.data.batches)(start),
                 steps_per_epoch=length,
                 epochs=epochs,
                 shuffle=False,
@@ -297,6 +302,7 @@ class Session:
                     f"Keras has taken {self.step - start} of {epochs * length} steps: another "
                     "limit than --max_steps is set"
                 )
+            self.signals.agree()
             if self.signals.received or self.steering.stops:
                 # A signal may have come while `fit` evaluated, after its last chance to save.
                 self._save()
@@ -390,7 +396,7 @@ class Session:
                 "backend": keras.backend.backend(),
                 "versions": environment.versions(),
                 "environment": environment.variables(),
-                "hardware": environment.hardware(config.devices),
+                "hardware": environment.hardware(backend.sharing_devices()),
             },
         )
         self.recorder.close()
