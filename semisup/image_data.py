@@ -219,15 +219,17 @@ class Batches:
         if self._pool is not None:
             size = self._config.unsup_batch_size
             again = self._config.labelled_among_unlabelled
-            rows = share.rows(size - again, 0, size)
-            others = self._draw_unlabelled(unlabelled, first_step, weak_labels, rows)
-            if again:
-                members = np.concatenate(self._class_pools)
-                stream = sampling.AMONG_UNLABELLED
-                sampler = sampling.Sampler([members], again, self._config.seed, stream)
-                rows = share.rows(again, size - again, size)
-                again = sampling.unlabelled_batches(labelled, sampler, first_step, rows)
-                others = sampling.joined(others, again)
+            parts = [
+                (unlabelled, self._unlabelled_sampler(weak_labels), 0, size - again),
+                (labelled, self._sampler_among_unlabelled(again), size - again, again),
+            ]
+            drawn = [
+                sampling.unlabelled_batches(source, sampler, first_step, rows)
+                for source, sampler, first, count in parts
+                # A share may have nothing of a part.
+                if (rows := share.rows(count, first, size)).stop > rows.start
+            ]
+            others = functools.reduce(sampling.joined, drawn)
         return sampling.training_batches(self._draw_labelled(labelled, first_step, share), others)
 
     def _make_sources(self, inputs):
@@ -252,16 +254,19 @@ class Batches:
             source, self._class_pools, config.sup_per_batch, config.seed, first_step, share
         )
 
-    def _draw_unlabelled(self, source, first_step, weak_labels, rows):
+    def _unlabelled_sampler(self, weak_labels):
         config = self._config
         size = config.unsup_batch_size - config.labelled_among_unlabelled
         if weak_labels is None:
-            sampler = sampling.Sampler([self._pool], size, config.seed, sampling.UNLABELLED)
-        else:
-            share, delay = config.weak_label_share, config.weak_label_delay
-            draws = weak_draws.WeakDraws(weak_labels, share, delay, self._classes_of)
-            sampler = weak_draws.WeakSampler(self._pool, size, config.seed, draws)
-        return sampling.unlabelled_batches(source, sampler, first_step, rows)
+            return sampling.Sampler([self._pool], size, config.seed, sampling.UNLABELLED)
+        share, delay = config.weak_label_share, config.weak_label_delay
+        draws = weak_draws.WeakDraws(weak_labels, share, delay, self._classes_of)
+        return weak_draws.WeakSampler(self._pool, size, config.seed, draws)
+
+    def _sampler_among_unlabelled(self, count):
+        members = np.concatenate(self._class_pools)
+        stream = sampling.AMONG_UNLABELLED
+        return sampling.Sampler([members], count, self._config.seed, stream)
 
     def _classes_of(self, step):
         if self._classes is None:

@@ -26,6 +26,7 @@ from semisup.run import (
     features,
     hosts,
     inspection,
+    joining,
     live_settings,
     loading,
     memory,
@@ -51,11 +52,11 @@ def train(config, task, data=None):
         TrainingError: if a loss is no longer finite.
     """
     backend.set_up(config)
-    with hosts.joined(config, task) as config:
+    with joining.joined(config, task) as config:
         run = directory.RunDirectory(config.resolved_logdir)
         with run.lock():
             if not config.overwrite:
-                hosts.copy_run(run)
+                joining.copy_run(run)
             run.check(config, task.name, config.overwrite)
             backend.check_compilation(config)
             with backend.shared_batches(config):
@@ -71,7 +72,7 @@ def _train(config, task, run, data):
         # Data may take minutes to read.
         building.check_network(built)
         data = task.load_data(config, run.sampler if resumed else sampling.VERSION)
-    hosts.check_data(data.record)
+    joining.check_data(data.record)
     for note in data.notes:
         terminal.say(note)
     # Not before: preparing a data set draws from the same generators.
