@@ -270,17 +270,27 @@ def step_flops(model, labelled, unlabelled):
     Returns:
         The number of operations.
     """
-    flops = 0
-    for layer in _leaves(model.network):
-        kernels = [weight for weight in layer.trainable_variables if weight.name.endswith("kernel")]
-        if kernels:
-            multiplied = sum(math.prod(kernel.shape) for kernel in kernels)
-            forward = 2 * multiplied * math.prod(layer.output.shape[1:-1])
-            flops += (labelled + unlabelled) * forward * (3 if flops else 2)
+    flops = (labelled + unlabelled) * network_flops(model.network)
     embedding_size, num_classes = model.classifier.kernel.shape
     flops += 3 * 2 * labelled * embedding_size * num_classes
     # Similarities and round trips.
     flops += 3 * 2 * labelled * unlabelled * (embedding_size + labelled)
+    return flops
+
+
+def network_flops(network):
+    """Count the floating-point operations of a network's training for an image: see `step_flops`.
+
+    Args:
+        network: a functional or sequential Keras model.
+    """
+    flops = 0
+    for layer in _leaves(network):
+        kernels = [weight for weight in layer.trainable_variables if weight.name.endswith("kernel")]
+        if kernels:
+            multiplied = sum(math.prod(kernel.shape) for kernel in kernels)
+            forward = 2 * multiplied * math.prod(layer.output.shape[1:-1])
+            flops += forward * (3 if flops else 2)
     return flops
 
 
