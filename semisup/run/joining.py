@@ -61,7 +61,7 @@ def joined(config, task):
         yield config
         return
     _check(config, task)
-    end = _End()
+    end = _End(_not_met(config))
     end.catch_aborts()
     with contextlib.ExitStack() as stack:
         try:
@@ -180,14 +180,18 @@ def _connect(config):
                 f"--hosts={config.hosts}: no cluster says where the hosts are; give --host_index "
                 "and --coordinator"
             ) from None
-        raise UserError(
-            f"--hosts={config.hosts}: the hosts have not met at "
-            f"{config.coordinator or 'the address that the cluster says'} within {START_SECONDS} "
-            f"seconds: {shown(first_line(error))}"
-        ) from None
+        raise UserError(f"{_not_met(config)} ({shown(first_line(error))})") from None
     found = jax.process_count()
     if config.hosts not in (0, found):
         raise UserError(f"--hosts={config.hosts}: the cluster has {found}")
+
+
+def _not_met(config):
+    address = config.coordinator or "the address that the cluster says"
+    return (
+        f"--hosts={config.hosts}: the hosts have not met at {address} within {START_SECONDS} "
+        "seconds; every one has to be started, and to reach it"
+    )
 
 
 def _local_index():
@@ -243,15 +247,18 @@ def _broadcast(array):
 class _End:
     """How this process ends if JAX ends it.
 
-    Attributes:
-        scratch: folder to remove then, or None.
+    Args:
         line: what to say then.
+
+    Attributes:
+        line: see above.
+        scratch: folder to remove then, or None.
         status: exit status, once this process has come to an end by itself; None until then.
     """
 
-    def __init__(self):
+    def __init__(self, line):
+        self.line = line
         self.scratch = None
-        self.line = _LOST
         self.status = None
 
     def catch_aborts(self):

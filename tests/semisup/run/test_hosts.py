@@ -228,8 +228,7 @@ def test_a_single_process_asks_nobody():
 
 def abort(text, status):
     """End as JAX ends a process, which may have come to an end by itself."""
-    end = joining._End()
-    end.line = "host 1: gone"
+    end = joining._End("host 1: gone")
     end.status = status
     end.catch_aborts()
     os.write(2, text)
