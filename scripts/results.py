@@ -78,6 +78,13 @@ class Result(run_files.Results):
     k_means_accuracy: NotRequired[run_files.Fraction]
 
 
+def _suitable_images(recipe):
+    """Return what a recipe's result may be measured on, in words."""
+    # No clustering reads a label: its training images are as good, where there are no others.
+    is_clustering = published.task_of(recipe) == "clustering"
+    return ("test images", "training images") if is_clustering else ("test images",)
+
+
 def collect(recipe, run, note="", comparable=True):
     """Write the result of a run below `results/RECIPE` and return the path.
 
@@ -102,7 +109,7 @@ def collect(recipe, run, note="", comparable=True):
     if measured_on == "validation images" and result["settings"].get("target_only"):
         # A bound is chosen by nothing: what it holds out of the target are its test images.
         result["test_error"] = result["validation_error"]
-    elif measured_on != "test images":
+    elif measured_on not in _suitable_images(recipe):
         raise UserError(f"{run} was measured on {measured_on}: a result has to be on test images")
     settings = result["settings"] = without_places(result["settings"])
     own = published.settings(recipe).to_dict()
