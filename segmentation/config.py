@@ -47,8 +47,8 @@ class TrainConfig(RunConfig):
     labelled_images: int = option(
         -1,
         "Data",
-        "Training images whose label maps are used, drawn by --sup_seed; -1: all. More images are "
-        "added to fewer.",
+        "Training images whose label maps are used, drawn by --sup_seed; -1: all. Those of a "
+        "smaller number are among those of a larger one.",
         least=-1,
     )
     sup_seed: int = option(

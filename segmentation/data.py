@@ -56,7 +56,6 @@ def load(config):
     found = _folders(root, config.label_suffix)
     train, tested = (_pairs(root, found, split) for split in ("train", config.test_split))
     held_out = {image: path for image, path in tested.items() if path is not None}
-    drawn = _draw([image for image, path in train.items() if path is not None], config)
     extra = folder_layout.images_below(found["unlabelled"][0]) if "unlabelled" in found else []
     parts = {_TRAINING: [*train, *extra], _EVALUATION: list(held_out)}
     layout = folder_layout.Layout(
@@ -70,6 +69,8 @@ def load(config):
     contents, layout = folders.open_layout(
         layout, image_size=config.new_size, fit=config.fit, skip_broken=config.skip_broken
     )
+    # Not before: some images may have been left out.
+    drawn = _draw([image for image in layout.files[_TRAINING] if train.get(image)], config)
     maps = {**train, **held_out}
 
     def numbers():
@@ -101,6 +102,8 @@ def _folders(root, suffix):
     found = {}
     for name, folder in by_name.items():
         split = SPLIT_ALIASES.get(name.lower(), name.lower())
+        if split in found:
+            raise UserError(f"{root}: {found[split][0].name} and {name} are one split: keep one")
         if split in _SPLITS:
             found[split] = folder, by_name.get(name + suffix)
     return found
@@ -117,8 +120,12 @@ def _pairs(root, found, split):
         )
 
     def by_stem(folder):
-        files = folder_layout.images_below(folder)
-        return {file.relative_to(folder).with_suffix(""): file for file in files}
+        found = {}
+        for file in folder_layout.images_below(folder):
+            other = found.setdefault(file.relative_to(folder).with_suffix(""), file)
+            if other != file:
+                raise UserError(f"{other} and {file.name} have one name: keep one of them")
+        return found
 
     known = by_stem(labels)
     pairs = {image: known.get(stem) for stem, image in by_stem(folder).items()}

@@ -6,6 +6,7 @@ memory. The file is found again by the network and the images' content.
 
 import hashlib
 import logging
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from keras import ops
 
 from segmentation.pixel_networks import grid_of
 from semisup import replacing
+from semisup.data.cache import open_mapped
 from semisup.errors import UserError
 from semisup.run.features import digest_of
 
@@ -74,7 +76,9 @@ class PixelFeatures:
         try:
             if not path.exists():
                 self._write(path, images)
-            features = np.load(path, mmap_mode="r")
+            features, _ = open_mapped(path)
+            if (features.shape, features.dtype) != (self._shape(images), np.float16):
+                raise ValueError("it is damaged")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(
@@ -83,10 +87,13 @@ class PixelFeatures:
             ) from None
         return features
 
+    def _shape(self, images):
+        return len(images) * math.prod(grid_of(images.shape[1:])), self._backbone.output_shape[-1]
+
     def _write(self, path, images):
-        count, width = len(images), self._backbone.output_shape[-1]
+        count = len(images)
         rows, columns = grid_of(images.shape[1:])
-        needed = 2 * count * rows * columns * width
+        needed = 2 * math.prod(self._shape(images))
         path.parent.mkdir(parents=True, exist_ok=True)
         replacing.remove_temporary(path.parent)
         if shutil.disk_usage(path.parent).free < needed:
@@ -97,7 +104,7 @@ class PixelFeatures:
             )
         _logger.info("Computing the features of all pixels of %d images, once.", count)
         bar = keras.utils.Progbar(count, unit_name="image") if self._progress else None
-        header = {"descr": "<f2", "fortran_order": False, "shape": (count * rows * columns, width)}
+        header = {"descr": "<f2", "fortran_order": False, "shape": self._shape(images)}
         with replacing.replacing(path) as temporary, open(temporary, "wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             for start in range(0, count, _BATCH):

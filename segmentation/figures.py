@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from segmentation import colours, pixel_draws
-from segmentation.choices import NO_CLASS, STRIDE
+from segmentation.choices import NO_CLASS
 from semisup import association
 from semisup.report.figures.drawing import (
     FONT_SIZE,
@@ -48,8 +48,8 @@ def drawings(config, data, predictor):
     names = data.classes.names
     return {
         "maps": lambda: maps_figure(*_predicted(data.evaluation, predictor, config.seed), names),
-        "confusion": lambda: confusion_figure(confusion_of(predictor, data), names),
-        "associations": lambda: associations_figure(config, data, predictor),
+        "pixel_confusion": lambda: confusion_figure(confusion_of(predictor, data), names),
+        "pixel_associations": lambda: associations_figure(config, data, predictor),
     }
 
 
@@ -139,7 +139,10 @@ def associations_figure(config, data, predictor):
     """
     generator = np.random.default_rng([config.seed, 0xA550])
     names, train = data.classes.names, data.train
-    images, truths, predictions = _predicted(data.evaluation, predictor, config.seed, _QUERIES)
+    counts = (pixel_draws.on_grid(data.evaluation.maps) != NO_CLASS).any(axis=(1, 2))
+    images, truths, predictions = _predicted(
+        data.evaluation, predictor, config.seed, _QUERIES, np.flatnonzero(counts)
+    )
     grid = pixel_draws.on_grid(truths)
     cells = [generator.choice(np.flatnonzero(each != NO_CLASS)) for each in grid]
     queries = np.concatenate(
@@ -154,9 +157,9 @@ def associations_figure(config, data, predictor):
     width = (1 + _FOUND) * (_CROP_WIDTH + _GAP) + _GAP
     figure, axes = new_page(width, len(images) * step)
     for row, (image, cell) in enumerate(zip(images, cells, strict=True)):
-        true, found = grid[row].ravel()[cell], predictions[row][_pixel(cell, grid.shape[2])]
+        true, found = grid[row].ravel()[cell], predictions[row][_pixel(cell, image.shape)]
         note = "right" if true == found else f"taken for {names[found]}"
-        _draw_pixel(axes, image, cell, grid.shape[2], 0, row * step, names[true], note)
+        _draw_pixel(axes, image, cell, 0, row * step, names[true], note)
         best = np.argsort(-probabilities[row], kind="stable")[:_FOUND]
         for place, pixel in enumerate(best):
             number, labelled_cell = own[pixel]
@@ -164,13 +167,14 @@ def associations_figure(config, data, predictor):
             share = f"{100 * probabilities[row, pixel]:.2f} %"
             shown = train.images[train.labelled[number]]
             texts = names[classes[pixel]], share
-            _draw_pixel(axes, shown, labelled_cell, grid.shape[2], left, row * step, *texts)
+            _draw_pixel(axes, shown, labelled_cell, left, row * step, *texts)
     return figure
 
 
-def _predicted(labelled, predictor, seed, count=_IMAGES):
-    """Return images drawn by a seed, with their true and predicted maps."""
-    drawn = np.random.default_rng([seed, 0xF16]).permutation(len(labelled.labelled))[:count]
+def _predicted(labelled, predictor, seed, count=_IMAGES, among=None):
+    """Return images drawn by a seed, of all or among some, with true and predicted maps."""
+    among = np.arange(len(labelled.labelled)) if among is None else among
+    drawn = np.random.default_rng([seed, 0xF16]).permutation(among)[:count]
     chosen = np.sort(drawn)
     images = labelled.images[labelled.labelled[chosen]]
     predicted = np.concatenate([maps for _, maps in predictor.maps(images)])
@@ -191,14 +195,16 @@ def _labelled_pixels(train, predictor, generator):
     return pixels, grid[tuple(pixels.T)], np.concatenate(embeddings)
 
 
-def _pixel(cell, columns):
-    row, column = divmod(int(cell), columns)
-    return row * STRIDE + STRIDE // 2, column * STRIDE + STRIDE // 2
+def _pixel(cell, shape):
+    """Return row and column of the middle of a cell of an image."""
+    rows, columns = map(pixel_draws.middles, shape[:2])
+    row, column = divmod(int(cell), len(columns))
+    return rows[row], columns[column]
 
 
-def _draw_pixel(axes, image, cell, columns, left, top, text, note):
+def _draw_pixel(axes, image, cell, left, top, text, note):
     """Draw the surroundings of a pixel, with a frame around it and two texts below."""
-    row, column = _pixel(cell, columns)
+    row, column = _pixel(cell, image.shape)
     height, width = image.shape[:2]
     size = min(_CROP, height, width)
     first = np.clip(row - size // 2, 0, height - size)

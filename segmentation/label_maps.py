@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from segmentation.choices import NO_CLASS
-from semisup.data import image_files
+from semisup.data import image_files, pixels
 from semisup.data.cache import UNLABELLED, Source
 from semisup.errors import UserError, first_line
 
@@ -47,8 +47,9 @@ class Classes:
         if places.min() < 0:
             others = sorted(set(numbers[places < 0].tolist()))
             raise UserError(
-                f"{path} has the number {others[0]}, which is no class: name one more in "
-                f"--classes, or give --ignore={','.join(map(str, [*self.ignored, others[0]]))}"
+                f"{path} has the number {others[0]}, which is no class of the training label maps, "
+                "or none of --classes: name it there, or give "
+                f"--ignore={','.join(map(str, [*self.ignored, others[0]]))}"
             )
         return places.astype(np.uint8)
 
@@ -119,10 +120,28 @@ def read(path, size=None):
     except UserError:
         raise
     except Exception as error:  # damaged files make Pillow raise almost anything
-        raise UserError(f"{path} cannot be read as a label map: {first_line(error)}") from None
+        raise UserError(f"{path} cannot be read as a label map: {_reason(error)}") from None
     if numbers.min() < 0 or numbers.max() >= 2**16:
         raise UserError(f"{path} has numbers beyond 0 to 65,535")
     return numbers
+
+
+def _check_size(path, image):
+    """Make sure that a label map has the size of its image, before both are resized."""
+    with image_files.open_image(image) as opened:
+        size, _ = pixels.describe(opened)
+    height, width = read(path).shape
+    if (width, height) != size:
+        raise UserError(
+            f"{path} has {width} x {height} pixels, and its image {image} {size[0]} x {size[1]}"
+        )
+
+
+def _reason(error):
+    """Return why an image cannot be read, in words for users."""
+    if isinstance(error, UnidentifiedImageError):
+        return "no image of a format that is read"
+    return first_line(error)
 
 
 def source(name: str, paths: Sequence[Path], images, image_shape, new_size, classes: Classes):
@@ -143,6 +162,8 @@ def source(name: str, paths: Sequence[Path], images, image_shape, new_size, clas
 
     def blocks():
         for path, image in zip(paths, images, strict=True):
+            if new_size:
+                _check_size(path, image)
             numbers = read(path, (width, height) if new_size else None)
             if numbers.shape != (height, width):
                 raise UserError(

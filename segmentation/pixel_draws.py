@@ -15,11 +15,17 @@ def on_grid(maps):
     Returns:
         (k, rows, columns) uint8.
     """
-    height, width = maps.shape[1:]
-    rows, columns = (
-        np.minimum(np.arange(0, size, STRIDE) + STRIDE // 2, size - 1) for size in (height, width)
-    )
+    rows, columns = map(middles, maps.shape[1:])
     return maps[:, rows[:, None], columns]
+
+
+def middles(size):
+    """Return the rows, or columns, of the pixels at the middle of the cells of the grid.
+
+    Args:
+        size: height, or width, of an image.
+    """
+    return np.minimum(np.arange(0, size, STRIDE) + STRIDE // 2, size - 1)
 
 
 def class_counts(shares, size, draws):

@@ -18,6 +18,9 @@ from semisup.cli import architecture_names
 from semisup.errors import ArgumentError, UserError
 from semisup.run import building
 
+_WIDEST = 32
+"""Stride of the coarsest map that is taken: maps of a single pixel only weight channels."""
+
 _ACTIVATIONS = (
     keras.layers.Activation,
     keras.layers.ELU,
@@ -107,7 +110,8 @@ def hypercolumns(network, image_shape, name="the network"):
         if before:
             # What scales the images stands before a body that is a model itself.
             body = keras.Model(images, maps)
-            x = images = keras.Input(before[0].input.shape[1:], dtype="float32", name="images")
+            shape = (*image_shape[:2], before[0].input.shape[-1])
+            x = images = keras.Input(shape, dtype="float32", name="images")
             for layer in before:
                 x = layer(x)
             maps = keras.tree.flatten(body(x))
@@ -165,7 +169,9 @@ def _ends_of_blocks(body, image_shape):
             last[stride] = layer.output
             if _ends_block(layer):
                 ends[stride] = layer.output
-    return {stride: ends.get(stride, last[stride]) for stride in last if stride >= STRIDE}
+    return {
+        stride: ends.get(stride, last[stride]) for stride in last if STRIDE <= stride <= _WIDEST
+    }
 
 
 def _ends_block(layer):

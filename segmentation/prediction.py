@@ -13,11 +13,13 @@ from semisup.data import class_folders, image_files, new_images, pixels
 from semisup.errors import UserError
 from semisup.names import printable
 from semisup.replacing import replacing
+from semisup.run.csv_files import write_rows
 from semisup.use.trained import TrainedRun
 
 _logger = logging.getLogger(__name__)
 
 OVERLAYS = "overlays"
+CLASSES = "classes.csv"
 
 
 def predict_images(settings):
@@ -39,6 +41,8 @@ def predict_images(settings):
     classes = Classes(
         tuple(trained.record["pixel_classes"]), tuple(trained.record["class_numbers"]), ()
     )
+    if settings.overlays and any(_parts(file, root)[0] == OVERLAYS for file in images.files):
+        raise UserError(f"{root / OVERLAYS} has the name of the folder of overlays: rename it")
     for block in images.blocks(settings.eval_batch_size):
         for start, maps in trained.predictor.maps(block.images):
             for index, places in zip(block.indices[start:], maps, strict=False):
@@ -54,12 +58,28 @@ def predict_images(settings):
                 if settings.overlays:
                     overlay = colours.overlaid(shown, places, len(classes.names))
                     _write(output / OVERLAYS / target.relative_to(output), Image.fromarray(overlay))
+    _write_classes(output / CLASSES, classes)
     for index, reason in images.skipped:
         _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
     count = len(images) - len(images.skipped)
     if not count:
         raise UserError("none of the images could be read")
     _logger.info("wrote %s: the label maps of %s images", output, f"{count:,}")
+
+
+def _parts(file, root):
+    return file.relative_to(root).parts
+
+
+def _write_classes(path, classes):
+    """Write what the numbers of label maps, and the colours of their palette, stand for."""
+    colour = colours.palette(len(classes.names))
+    rows = [
+        [number, name, "#" + bytes(colour[place]).hex()]
+        for place, (number, name) in enumerate(zip(classes.numbers, classes.names, strict=True))
+    ]
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        write_rows(file, [["number", "class", "colour"], *rows])
 
 
 def _resized(places, shape):

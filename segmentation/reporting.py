@@ -7,6 +7,7 @@ from segmentation.task import confusion_of
 from semisup.errors import UserError
 from semisup.names import printable
 from semisup.report.reporting import Reporter
+from semisup.run.evaluation import per_class_accuracy
 
 _SHOWN = 8
 
@@ -51,6 +52,7 @@ class SegmentationReporter(Reporter):
                 name: None if np.isnan(value) else float(value)
                 for name, value in zip(names, unions, strict=True)
             },
+            "per_class_accuracy": per_class_accuracy(matrix, names),
             "confusion_matrix": matrix.tolist(),
         }
 

@@ -69,6 +69,11 @@ class Segmentation(Task):
                 f"--labelled_pixels={config.labelled_pixels}: give one for each of the "
                 f"{len(classes.names)} classes at least"
             )
+        if not np.any(evaluation.maps != NO_CLASS):
+            raise UserError(
+                f"no pixel of the {config.test_split} label maps is of a class that counts: see "
+                "--classes and --ignore"
+            )
         batches = _Batches(config, train, len(classes.names))
         return PixelData(
             batches=batches,

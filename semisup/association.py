@@ -305,6 +305,10 @@ class Association(SimilarityTerm):
         self.measure = measure
         self.temperature = temperature
         self.class_shares = None if class_shares is None else [float(x) for x in class_shares]
+        if class_shares is not None:
+            finite = all(0 <= share < math.inf for share in self.class_shares)
+            if not (finite and sum(self.class_shares)):
+                raise ValueError("class_shares have to be at least 0, and not all of them 0")
 
     def call(self, a, b, labels=None):
         """Compute the losses and statistics of one pair of batches.

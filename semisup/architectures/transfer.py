@@ -89,17 +89,25 @@ def centre(network: Any, examples: Iterable[Any]):
     feature that hardly varies says little.
 
     Args:
-        network: any network; only a head made with `centred` changes.
+        network: any network; only a head made with `centred` changes, once.
         examples: features (n, f) or (n, views, f), of which the first view counts; at least one.
     """
     found = parts(network)
     if found is None or not isinstance(found.head.layers[1], Standardization):
         return
     unit_length, centring, *_ = found.head.layers
-    units = [ops.convert_to_numpy(unit_length(first_view(features))) for features in examples]
-    units = np.concatenate(units)
-    mean = units.mean(axis=0, dtype="float64")
-    deviation = np.sqrt(max(np.square(units - mean).mean(), _LEAST_VARIANCE)) / _DEVIATION
+    if np.any(ops.convert_to_numpy(centring.mean)):
+        # It was taken over from another run with the rest of the head, which relies on it.
+        return
+    count = total = squares = 0
+    for features in examples:
+        units = ops.convert_to_numpy(unit_length(first_view(features))).astype("float64")
+        count += len(units)
+        total = total + units.sum(axis=0)
+        squares += np.square(units).sum()
+    mean = total / count
+    variance = squares / (count * len(mean)) - np.square(mean).mean()
+    deviation = np.sqrt(max(variance, _LEAST_VARIANCE)) / _DEVIATION
     centring.mean.assign(mean.astype("float32"))
     centring.deviation.assign(np.full(len(mean), deviation, "float32"))
 

@@ -37,7 +37,7 @@ def centre_features():
         False,
         "Network",
         "Let the head of a frozen network (--trainable=head) bring its features to length 1, move "
-        "them so that their mean over the training images is 0, and scale them all alike.",
+        "them so that their mean over the first 100 batches is 0, and scale them all alike.",
     )
 
 

@@ -152,8 +152,8 @@ def _open(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return what the files hold; `None` if they are missing, short or not what was written."""
     try:
-        images, size = _open_mapped(images_path)
-        labels = np.array(_open_mapped(labels_path)[0])
+        images, size = open_mapped(images_path)
+        labels = np.array(open_mapped(labels_path)[0])
     except (OSError, ValueError, EOFError):
         return None
     whole = (
@@ -164,7 +164,7 @@ def _open(
     return (images, labels) if whole else None
 
 
-def _open_mapped(path: Path) -> tuple[np.memmap, int]:
+def open_mapped(path: Path) -> tuple[np.memmap, int]:
     """Return an array that lies in a file, and the size of the file."""
     # NumPy, which opens the file by its name, would wait for a writer to a pipe.
     with open_regular(path) as file:

@@ -69,6 +69,8 @@ def joined(config, task):
             end.line = f"host {hosts.share().host}: {_LOST}"
             config = dataclasses.replace(config, hosts=hosts.count())
             _check_settings(config)
+            live = config.live_config
+            config = dataclasses.replace(config, live_config=hosts.from_first(lambda: live))
             if hosts.share().host:
                 terminal.hush()
                 end.scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="semisup-"))
@@ -208,7 +210,8 @@ def _check_settings(config):
     if found := _difference(values):
         host, names = found
         ours, theirs = (
-            ", ".join(f"{name}={shown(values[i][name])}" for name in names[:3]) for i in (host, 0)
+            ", ".join(f"{name}={shown(values[i].get(name, 'none'))}" for name in names[:3])
+            for i in (host, 0)
         )
         raise UserError(f"host {host} has {ours}, host 0 has {theirs}: they have to be the same")
 
@@ -218,7 +221,6 @@ def _apart(config, scratch):
     return dataclasses.replace(
         config,
         logdir=os.path.join(scratch, "run"),
-        overwrite=False,
         progress=False,
         histograms=False,
         max_checkpoints=1,
@@ -229,7 +231,8 @@ def _apart(config, scratch):
 def _difference(values):
     """Return the first host whose named values are not those of host 0, and their names."""
     for host, theirs in enumerate(values):
-        if names := [name for name in values[0] if theirs.get(name) != values[0][name]]:
+        every = {**values[0], **theirs}
+        if names := [name for name in every if theirs.get(name) != values[0].get(name)]:
             return host, names
     return None
 

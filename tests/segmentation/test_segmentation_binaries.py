@@ -78,7 +78,7 @@ def test_an_evaluation_counts_every_pixel_once_and_draws_figures(trained, folder
     assert found["per_class_iou"].keys() == {"ground", "square", "disc"}
     assert "4 test images: mean intersection over union" in out
     figures = {path.stem for path in (tmp_path / "run" / "figures").iterdir()}
-    assert figures == {"maps", "confusion", "associations"}
+    assert figures == {"maps", "pixel_confusion", "pixel_associations"}
     assert (tmp_path / "run" / "report.html").exists()
 
 

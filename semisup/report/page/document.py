@@ -39,7 +39,11 @@ _CAPTIONS = {
     "domains": "Embeddings of both domains by t-SNE, by domain and by class.",
     "excitation": "What excites kernels most, and what its pixels contribute.",
     "kernels": "Kernels of the first convolution.",
+    "maps": "Images, their true and their predicted classes, and the mistakes (dark).",
     "neighbours": "Images and those whose embeddings are most similar.",
+    "pixel_associations": "Pixels of test images (left), and the labelled pixels to which their "
+    "walks lead back most probably.",
+    "pixel_confusion": "Confusion matrix of the pixels, as shares of each true class.",
     "tsne": "Embeddings by t-SNE.",
 }
 _ELSEWHERE = ("settings", "command", "versions", "hardware", "backend", "git_commit")

@@ -83,7 +83,7 @@ def _classification(content, columns=None):
     columns += [("–", "")] * (len(matrix[0]) - len(columns))
     small = max(len(names), len(columns)) <= CLASSES
     return [
-        Table(rows, "Accuracy of each class", ["class", *numbers("images", "accuracy")]),
+        Table(rows, "Accuracy of each class", ["class", *numbers("count", "accuracy")]),
         (_matrix if small else _confusions)(names, columns, matrix),
     ]
 
@@ -113,8 +113,8 @@ def _matrix(names, columns, matrix):
         "Confusion matrix",
         ["class", *heads],
         kind="matrix" if upright else "matrix turned",
-        note="Images of a class (row) by what they are taken for (column); the stronger the "
-        "colour, the larger their share of the class.",
+        note="What is of a class (row) by what it is taken for (column); the stronger the "
+        "colour, the larger its share of the class.",
     )
 
 
@@ -138,7 +138,7 @@ def _confusions(names, columns, matrix):
     return Table(
         rows,
         "Most frequent confusions",
-        ["class", "taken for", *numbers("images", "share of the class")],
+        ["class", "taken for", *numbers("count", "share of the class")],
         note=f"{len(rows):,} of {len(wrong):,} kinds; the matrix of {len(names):,} × "
         f"{len(columns):,} is in evaluation.json.",
     )
