@@ -1,6 +1,7 @@
 """A segmentation: trained, resumed, evaluated, predicted with, on its frozen network and below."""
 
 import re
+import shutil
 
 import keras
 import numpy as np
@@ -150,6 +151,7 @@ def test_commands_for_classes_of_images_refuse_such_a_run(trained, tmp_path):
         ({"classes": "ground,square"}, "has the number 2, which is no class"),
         ({"classes": "ground,ground"}, "every class needs a name of its own"),
         ({"ignore": "sky"}, "--ignore=sky: sky is neither a number nor one of --classes"),
+        ({"ignore": "0,1,2,9", "classes": "a,b,c,d,e"}, "no pixel of the test label maps"),
         ({"label_suffix": "_masks"}, "there is no folder of its label maps"),
         ({"labelled_pixels": 2}, "--labelled_pixels=2: give one for each of the 3 classes"),
     ],
@@ -175,3 +177,15 @@ def test_what_does_not_fit_the_data_is_named_in_one_line(folder, changes, messag
 def test_settings_without_effect_are_refused(folder, changes, message):
     with pytest.raises(UserError, match=message):
         task.config_class(**shapes.settings(folder, **changes))
+
+
+def test_two_images_of_one_name_and_two_folders_of_one_split_are_refused(tmp_path):
+    shapes.dataset(tmp_path / "shapes", counts=(("train", 2), ("test", 1)), unlabelled=1)
+    config = task.config_class(**shapes.settings(tmp_path))
+    shutil.copy(tmp_path / "shapes/train/00.png", tmp_path / "shapes/train/00.bmp")
+    with pytest.raises(UserError, match="have one name"):
+        task.load_data(config)
+    (tmp_path / "shapes/train/00.bmp").unlink()
+    (tmp_path / "shapes/unlabeled").mkdir()
+    with pytest.raises(UserError, match="are one split"):
+        task.load_data(config)

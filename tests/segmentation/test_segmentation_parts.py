@@ -221,3 +221,34 @@ def test_features_are_computed_once_and_a_damaged_file_of_them_is_named(tmp_path
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserError, match="remove it, or let --cache_dir name another folder"):
         features.views(images)
+
+
+def test_a_label_map_has_the_size_of_its_image_before_both_are_resized(tmp_path):
+    label_map, image = tmp_path / "map.png", tmp_path / "image.png"
+    Image.new("L", (6, 4)).save(label_map)
+    Image.new("RGB", (4, 6)).save(image)
+    classes = label_maps.parse("a,b", "", None)
+    source = label_maps.source("maps", [label_map], [image], (8, 8, 3), 8, classes)
+    with pytest.raises(UserError, match="has 6 x 4 pixels, and its image .* 4 x 6"):
+        list(source.blocks())
+
+
+def test_maps_that_only_weight_channels_are_left_out():
+    layers = keras.layers
+    images = keras.Input((128, 128, 3))
+    x = layers.Conv2D(4, 3, strides=4, padding="same")(images)
+    weights = layers.Conv2D(4, 1)(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    x = layers.Conv2D(6, 3, strides=2, padding="same")(layers.Multiply()([x, weights]))
+    network = keras.Model(images, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+    joined = pixel_networks.hypercolumns(network, (128, 128, 3), "name")
+    assert joined.output_shape[-1] == 4 + 6
+
+
+def test_a_damaged_file_of_features_is_told(tmp_path):
+    network = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.GlobalAveragePooling2D()])
+    images = np.zeros((2, 4, 4, 3), "uint8")
+    PixelFeatures(network, folder=tmp_path).views(images)
+    (path,) = tmp_path.glob("*.npy")
+    np.save(path, np.zeros((2, 4), np.float16))
+    with pytest.raises(UserError, match="damaged"):
+        PixelFeatures(network, folder=tmp_path).views(images)

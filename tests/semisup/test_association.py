@@ -282,3 +282,9 @@ def test_a_term_has_finite_gradients_where_an_embedding_is_zero():
     ):
         assert np.all(np.isfinite(gradient))
         assert np.any(gradient[1:] != 0)
+
+
+@pytest.mark.parametrize("shares", [[0.0, 0.0], [0.5, -0.1], [float("nan"), 1.0]])
+def test_shares_of_classes_that_are_none_are_refused(shares):
+    with pytest.raises(ValueError, match="class_shares"):
+        association.Association(class_shares=shares)

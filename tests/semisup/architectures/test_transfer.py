@@ -182,3 +182,14 @@ def test_only_a_head_that_centres_is_changed_by_features():
         transfer.centre(made, [np.ones((4, 4))])
         for weight, before in zip(made.get_weights(), weights, strict=True):
             np.testing.assert_array_equal(weight, before)
+
+
+def test_a_head_that_is_taken_over_keeps_its_centring():
+    made = transfer.with_head(network(), 5, trainable="head", centred=True)
+    width = transfer.parts(made).head.input_shape[-1]
+    features = np.random.default_rng(0).uniform(size=(30, width))
+    transfer.centre(made, [features])
+    weights = made.get_weights()
+    transfer.centre(made, [features[:, ::-1]])
+    for weight, before in zip(made.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(weight, before)

@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def killed(folder):
     """What two hosts left, the second of which was killed after step 13, and the first's time."""
-    ours, theirs = commands(folder, "shared")
+    ours, theirs = ([*flags, "--overwrite"] for flags in commands(folder, "shared"))
     first, second = running.start("train", *ours), running.start_and_kill(13, *theirs)
     lost = running.finish(second)
     started = time.monotonic()
