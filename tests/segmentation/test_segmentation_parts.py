@@ -229,7 +229,7 @@ def test_a_label_map_has_the_size_of_its_image_before_both_are_resized(tmp_path)
     Image.new("RGB", (4, 6)).save(image)
     classes = label_maps.parse("a,b", "", None)
     source = label_maps.source("maps", [label_map], [image], (8, 8, 3), 8, classes)
-    with pytest.raises(UserError, match="has 6 x 4 pixels, and its image .* 4 x 6"):
+    with pytest.raises(UserError, match=r"has 6 x 4 pixels, and its image .* 4 x 6"):
         list(source.blocks())
 
 
