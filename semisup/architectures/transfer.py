@@ -93,7 +93,7 @@ def centre(network: Any, examples: Iterable[Any]):
         examples: features (n, f) or (n, views, f), of which the first view counts; at least one.
     """
     found = parts(network)
-    if found is None or not isinstance(found.head.layers[1], Standardization):
+    if found is None or not isinstance(found.head.layers[0], keras.layers.UnitNormalization):
         return
     unit_length, centring, *_ = found.head.layers
     if np.any(ops.convert_to_numpy(centring.mean)):

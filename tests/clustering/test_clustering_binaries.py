@@ -205,7 +205,8 @@ def test_a_folder_of_images_without_classes_is_clustered_and_its_files_assigned(
         "num_clusters": 3,
         "unsup_samples": -1,
         "augmentation": "none",
-        **FEW_STEPS,
+        # Two evaluations, so that there is a curve.
+        **{**FEW_STEPS, "max_steps": 10},
     }
     run = train(tmp_path, **settings)
     status, out, err = evaluate(run, "--figures")

@@ -9,7 +9,7 @@ from clustering.config import TrainConfig
 from semisup.cli import flags
 
 FOLDER = Path(clustering.__file__).parent / "recipes"
-OURS = ("mnist_vcnn_average", "mnist_5k_clusters")
+OURS = ("mnist_vcnn_average", "mnist_5k_clusters", "photos_clusters")
 NAMES = flags.recipe_names(FOLDER)
 DATASETS = ("mnist", "frgc", "svhn", "cifar10", "stl10")
 LOSSES = ("aug", "clusters", "clusters_aug", "all")
@@ -39,7 +39,8 @@ def test_a_recipe_parses_and_says_table_protocol_and_run_time(name):
     text = " ".join(line.lstrip("# ") for line in lines)
     assert "Protocol:" in text
     assert "Run time:" in text
-    assert (config.dataset == "mnist_5k") == (name == "mnist_5k_clusters")
+    # That of photographs is for any folder.
+    assert (config.dataset == "mnist_5k") == (name in ("mnist_5k_clusters", "photos_clusters"))
     if name.endswith(("_vcnn", "_resnet")):
         assert "selected on test accuracy" in text
 

@@ -177,7 +177,8 @@ def test_features_that_are_all_alike_become_0():
 
 
 def test_only_a_head_that_centres_is_changed_by_features():
-    for made in (network(), transfer.with_head(network(), 5, trainable="head")):
+    heads = (transfer.with_head(network(), 5, units, trainable="head") for units in (0, 7))
+    for made in (network(), *heads):
         weights = made.get_weights()
         transfer.centre(made, [np.ones((4, 4))])
         for weight, before in zip(made.get_weights(), weights, strict=True):
