@@ -19,7 +19,7 @@ _IMAGES = 4
 _WIDTH = 1.7
 _GAP = 0.08
 _LINE = 0.2
-_COLUMNS = ("image", "truth", "prediction", "errors")
+_COLUMNS = ("image", "truth", "prediction", "mistakes (dark)")
 
 _QUERIES = 6
 _FOUND = 5
@@ -69,7 +69,9 @@ def maps_figure(images, truths, predictions, names):
     height = _WIDTH * images.shape[1] / images.shape[2]
     width = len(_COLUMNS) * (_WIDTH + _GAP) - _GAP
     per_line = 6
-    lines = -(-count // per_line)
+    palette = colours.palette(count)
+    legend = [*zip(names, palette, strict=False), ("not counted", palette[NO_CLASS])]
+    lines = -(-len(legend) // per_line)
     figure, axes = new_page(width, _LINE + len(images) * (height + _GAP) + lines * _LINE)
     for column, title in enumerate(_COLUMNS):
         axes.text(column * (_WIDTH + _GAP), _LINE / 2, title, size=FONT_SIZE, va="center")
@@ -87,10 +89,10 @@ def maps_figure(images, truths, predictions, names):
             draw_image(axes, part, left, _LINE + row * (height + _GAP), _WIDTH)
     top = _LINE + len(images) * (height + _GAP)
     room = width / per_line
-    for place, name in enumerate(names):
+    for place, (name, colour) in enumerate(legend):
         line, column = divmod(place, per_line)
         middle = top + (line + 0.5) * _LINE
-        square = np.tile(colours.palette(count)[place], (1, 1, 1))
+        square = np.tile(colour, (1, 1, 1))
         draw_image(axes, square, column * room, middle - 0.05, 0.1)
         text = shortened(name, room - 0.2, FONT_SIZE - 1)
         axes.text(column * room + 0.15, middle, text, size=FONT_SIZE - 1, va="center")
