@@ -7,7 +7,6 @@ then once more, when the features are cached. All is written into a temporary fo
 """
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -17,6 +16,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+# Use the source tree of this script, whether it is installed or not.
+sys.path.insert(0, str(ROOT))
 
 
 def main():
@@ -34,7 +35,9 @@ def main():
         for command, (wall, processor) in times.items():
             print(f"{name + ', ' + command:30}{wall:7.1f} s, processor {processor:6.1f} s")
     if arguments.output:
-        Path(arguments.output).write_text(json.dumps(found, indent=1) + "\n")
+        from scripts import findings
+
+        findings.write(arguments.output, {"wall_and_processor_seconds": found})
 
 
 def _times(folder, name, images, flags):

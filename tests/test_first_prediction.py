@@ -32,7 +32,7 @@ def test_both_runs_train_and_predict_and_share_the_features(commands, monkeypatc
     assert first[1:4] == ["--recipe=photos", "--dataset=./photos", "--sup_per_class=3"]
     assert first[-1] == second[-1]
     assert first[-2] != second[-2] == predicting[1]
-    times = json.loads(output.read_text())
+    times = json.loads(output.read_text())["wall_and_processor_seconds"]
     assert times["features cached"]["both"] == [4.0, 2.0]
 
 
