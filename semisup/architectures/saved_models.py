@@ -103,7 +103,10 @@ def _missing(part):
     registered, module = part.get("registered_name"), part.get("module")
     if isinstance(registered, str) and keras.saving.get_registered_object(registered) is not None:
         return None
-    is_allowed = module is None or str(module).partition(".")[0] in _PACKAGES
+    if module is None:
+        # A class of the program that saved the model, which did not register it.
+        return registered if isinstance(registered, str) else None
+    is_allowed = str(module).partition(".")[0] in _PACKAGES
     if is_allowed and not (isinstance(registered, str) and ">" in registered):
         return None
     return str(registered or name)

@@ -201,3 +201,9 @@ def test_a_configuration_nested_or_long_without_end_is_refused_in_one_line(tmp_p
     with pytest.raises(UserError, match="cannot be read as a Keras model") as caught:
         saved_models.load(path)
     assert len(str(caught.value)) < 500
+
+
+def test_a_class_that_no_module_has_is_named():
+    part = {"module": None, "class_name": "Scale", "config": {}, "registered_name": "Scale"}
+    assert saved_models._missing(part) == "Scale"
+    assert saved_models._missing({**part, "registered_name": None}) is None
