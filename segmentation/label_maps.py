@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from segmentation.choices import NO_CLASS
 from semisup.data import image_files, pixels
 from semisup.data.cache import UNLABELLED, Source
-from semisup.errors import UserError, first_line
+from semisup.errors import UserError
 
 _DECODING = 1
 """Part of every key: raised when the same files would be decoded to other bytes than before."""
@@ -94,12 +94,11 @@ def parse(names, ignored, found):
     )
 
 
-def read(path, size=None):
+def read(path):
     """Read the numbers of a label map.
 
     Args:
         path: the file: one number a pixel, or a palette, whose places are the numbers.
-        size: (width, height) to resize it to, by the nearest pixel; None to keep it.
 
     Returns:
         (height, width) integers.
@@ -114,34 +113,38 @@ def read(path, size=None):
                     f"{path} holds colours ({image.mode}): a label map has a number, or an entry "
                     "of a palette, for each pixel"
                 )
-            if size is not None and image.size != size:
-                image = image.resize(size, Image.Resampling.NEAREST)
             numbers = np.asarray(image).astype(np.int64)
     except UserError:
         raise
     except Exception as error:  # damaged files make Pillow raise almost anything
-        raise UserError(f"{path} cannot be read as a label map: {_reason(error)}") from None
+        reason = image_files.why_unreadable(error)
+        raise UserError(f"{path} cannot be read as a label map: {reason}") from None
     if numbers.min() < 0 or numbers.max() >= 2**16:
         raise UserError(f"{path} has numbers beyond 0 to 65,535")
     return numbers
 
 
-def _check_size(path, image):
-    """Make sure that a label map has the size of its image, before both are resized."""
+def resized(numbers, shape):
+    """Bring a map to another size, by the nearest pixels.
+
+    Args:
+        numbers: (height, width) integers of up to 16 bits.
+        shape: the height and width that are wanted.
+
+    Returns:
+        Integers of that shape.
+    """
+    height, width = shape
+    if numbers.shape == (height, width):
+        return numbers
+    image = Image.fromarray(numbers.astype(np.int32))
+    return np.asarray(image.resize((width, height), Image.Resampling.NEAREST))
+
+
+def _size_of(image):
+    """Return (width, height) of the file of an image, upright."""
     with image_files.open_image(image) as opened:
-        size, _ = pixels.describe(opened)
-    height, width = read(path).shape
-    if (width, height) != size:
-        raise UserError(
-            f"{path} has {width} x {height} pixels, and its image {image} {size[0]} x {size[1]}"
-        )
-
-
-def _reason(error):
-    """Return why an image cannot be read, in words for users."""
-    if isinstance(error, UnidentifiedImageError):
-        return "no image of a format that is read"
-    return first_line(error)
+        return pixels.describe(opened)[0]
 
 
 def source(name: str, paths: Sequence[Path], images, image_shape, new_size, classes: Classes):
@@ -162,14 +165,16 @@ def source(name: str, paths: Sequence[Path], images, image_shape, new_size, clas
 
     def blocks():
         for path, image in zip(paths, images, strict=True):
-            if new_size:
-                _check_size(path, image)
-            numbers = read(path, (width, height) if new_size else None)
-            if numbers.shape != (height, width):
+            numbers = read(path)
+            found = numbers.shape[::-1]
+            # Both are resized, and fit before.
+            wanted = _size_of(image) if new_size else (width, height)
+            if found != wanted:
                 raise UserError(
-                    f"{path} has {numbers.shape[1]} x {numbers.shape[0]} pixels, and its image "
-                    f"{image} {width} x {height}"
+                    f"{path} has {found[0]} x {found[1]} pixels, and its image {image} "
+                    f"{wanted[0]} x {wanted[1]}"
                 )
+            numbers = resized(numbers, (height, width))
             yield classes.places(numbers, path)[None, :, :, None], np.array([UNLABELLED])
 
     identities = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from segmentation import colours
-from segmentation.label_maps import Classes
+from segmentation.label_maps import Classes, resized
 from segmentation.task import TASK
 from semisup.data import class_folders, image_files, new_images, pixels
 from semisup.errors import UserError
@@ -41,7 +41,9 @@ def predict_images(settings):
     classes = Classes(
         tuple(trained.record["pixel_classes"]), tuple(trained.record["class_numbers"]), ()
     )
-    if settings.overlays and any(_parts(file, root)[0] == OVERLAYS for file in images.files):
+    if settings.overlays and any(
+        file.relative_to(root).parts[0] == OVERLAYS for file in images.files
+    ):
         raise UserError(f"{root / OVERLAYS} has the name of the folder of overlays: rename it")
     for block in images.blocks(settings.eval_batch_size):
         for start, maps in trained.predictor.maps(block.images):
@@ -53,7 +55,7 @@ def predict_images(settings):
                     target = target.with_name(f"{file.name}.png")
                 with image_files.open_image(file) as image:
                     shown = pixels.to_array(image, 3)
-                places = _resized(places, shown.shape)
+                places = resized(places, shown.shape[:2])
                 _write(target, _label_map(places, classes))
                 if settings.overlays:
                     overlay = colours.overlaid(shown, places, len(classes.names))
@@ -67,10 +69,6 @@ def predict_images(settings):
     _logger.info("wrote %s: the label maps of %s images", output, f"{count:,}")
 
 
-def _parts(file, root):
-    return file.relative_to(root).parts
-
-
 def _write_classes(path, classes):
     """Write what the numbers of label maps, and the colours of their palette, stand for."""
     colour = colours.palette(len(classes.names))
@@ -80,15 +78,6 @@ def _write_classes(path, classes):
     ]
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         write_rows(file, [["number", "class", "colour"], *rows])
-
-
-def _resized(places, shape):
-    """Bring a map to the size of its file, by the nearest pixels."""
-    height, width = shape[:2]
-    if places.shape == (height, width):
-        return places
-    image = Image.fromarray(places.astype(np.uint8))
-    return np.asarray(image.resize((width, height), Image.Resampling.NEAREST))
 
 
 def _label_map(places, classes):

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import UnidentifiedImageError
 
 from semisup.cli.choices import SPLIT_ALIASES
 from semisup.data import depth, folder_layout, folder_summary, image_files, pixels
@@ -190,14 +189,8 @@ def _examine(
                 _decode(*_identity(file))
         except Exception as error:  # damaged files make Pillow raise almost anything
             headers.pop(file, None)
-            broken[file] = _reason(error)
+            broken[file] = image_files.why_unreadable(error)
     return headers, broken
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "no image of a format that is read"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _unreadable(layout: folder_layout.Layout) -> UserError | None:
@@ -270,7 +263,8 @@ def _source(
                     array = pixels.to_array(image, shape[-1], image_size, scales, fit)
             except Exception as error:  # damaged files make Pillow raise almost anything
                 raise (
-                    _unreadable(whole) or UserError(f"cannot read {file}: {_reason(error)}")
+                    _unreadable(whole)
+                    or UserError(f"cannot read {file}: {image_files.why_unreadable(error)}")
                 ) from error
             yield array[None], np.array([label])
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from typing import IO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from semisup.opening import open_regular
 
@@ -65,6 +65,17 @@ def open_image(
     opened = open_regular(file) if is_path else contextlib.nullcontext(file)
     with opened as content, Image.open(content, formats=readable) as image:
         yield image
+
+
+def why_unreadable(error: Exception) -> str:
+    """Return in words for users why an image could not be opened or decoded.
+
+    Args:
+        error: what opening or decoding it raised.
+    """
+    if isinstance(error, UnidentifiedImageError):
+        return "no image of a format that is read"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 @functools.cache
