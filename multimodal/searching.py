@@ -9,7 +9,7 @@ from multimodal.task import TASK
 from semisup.data import new_images
 from semisup.errors import UserError
 from semisup.names import printable
-from semisup.run import features, writing
+from semisup.run import writing
 from semisup.use.contact_sheet import contact_sheet
 from semisup.use.trained import TrainedRun
 
@@ -28,19 +28,23 @@ def search(settings):
     output = Path(settings.output).expanduser()
     if not output.parent.is_dir():
         raise UserError(f"--output={settings.output}: there is no folder {output.parent}")
-    trained = TrainedRun(settings.logdir, settings.step, settings.eval_batch_size, task=TASK)
+    trained = TrainedRun(
+        settings.logdir,
+        settings.step,
+        settings.eval_batch_size,
+        task=TASK,
+        # So that the next sentence is looked for at once.
+        keep_features=True,
+    )
     images = new_images.in_folder(settings.images, trained.preparation)
-    # Cached, so that the next sentence is looked for at once.
-    known = features.of_run(trained.task, trained.config, trained.model)
-    predictor = trained.task.predictor(trained.model, settings.eval_batch_size, known)
     unknown = unknown_words(trained.model, settings.sentence)
     if unknown:
         _logger.warning("words that no training caption has: %s", printable(", ".join(unknown)))
-    (query,) = predictor.sentence_embeddings([settings.sentence])
+    (query,) = trained.predictor.sentence_embeddings([settings.sentence])
     indices, cosines = [], []
     for block in images.blocks(settings.eval_batch_size):
         indices.append(block.indices)
-        cosines.append(predictor.embeddings(block.images) @ query)
+        cosines.append(trained.predictor.embeddings(block.images) @ query)
     for index, reason in images.skipped:
         _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
     if not indices:

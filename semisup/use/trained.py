@@ -41,6 +41,7 @@ class TrainedRun:
         relocated: function from the run's configuration to one with the data where it is now.
         output: another folder for what is written: see `RunDirectory`.
         task: the `Task` that the run has to be of, or None for any that knows classes.
+        keep_features: whether features that are computed are kept for later, if the run has any.
 
     Attributes:
         run: the `RunDirectory`.
@@ -64,6 +65,7 @@ class TrainedRun:
         relocated=lambda config: config,
         output="",
         task=None,
+        keep_features=False,
     ):
         self.run, config, self.task = loading.open_run(logdir, task, output)
         self.config = relocated(config)
@@ -74,7 +76,7 @@ class TrainedRun:
         averaging.put_average(self.model)
         self.step = loading.step_of(self.model)
         self.batch_size = batch_size
-        known = features.of_run(self.task, self.config, self.model, keep=False)
+        known = features.of_run(self.task, self.config, self.model, keep_features)
         self.predictor = self.task.predictor(self.model, batch_size, known)
         self.record = self.run.read_record(self.task.record_type)
         self.class_names = tuple(self.record.get("class_names", ()))
