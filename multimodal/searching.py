@@ -45,8 +45,7 @@ def search(settings):
     for block in images.blocks(settings.eval_batch_size):
         indices.append(block.indices)
         cosines.append(trained.predictor.embeddings(block.images) @ query)
-    for index, reason in images.skipped:
-        _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
+    new_images.tell_skipped(images)
     if not indices:
         raise UserError("none of the images could be read")
     indices, cosines = np.concatenate(indices), np.concatenate(cosines)

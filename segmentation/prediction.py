@@ -11,7 +11,6 @@ from segmentation.label_maps import Classes, resized
 from segmentation.task import TASK
 from semisup.data import class_folders, image_files, new_images, pixels
 from semisup.errors import UserError
-from semisup.names import printable
 from semisup.replacing import replacing
 from semisup.run.csv_files import write_rows
 from semisup.use.trained import TrainedRun
@@ -61,8 +60,7 @@ def predict_images(settings):
                     overlay = colours.overlaid(shown, places, len(classes.names))
                     _write(output / OVERLAYS / target.relative_to(output), Image.fromarray(overlay))
     _write_classes(output / CLASSES, classes)
-    for index, reason in images.skipped:
-        _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
+    new_images.tell_skipped(images)
     count = len(images) - len(images.skipped)
     if not count:
         raise UserError("none of the images could be read")

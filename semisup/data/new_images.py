@@ -5,6 +5,7 @@ However many there are, only two blocks are in memory.
 
 import dataclasses
 import functools
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,8 @@ from semisup.data import datasets, depth, folder_layout, folders, image_files, p
 from semisup.data.cache import UNLABELLED, Source
 from semisup.errors import UserError, first_line
 from semisup.names import printable
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,6 +214,16 @@ class SplitImages:
     def _examples(self) -> Iterator[tuple[np.ndarray, int]]:
         for images, labels in self._source.blocks():
             yield from zip(images, labels, strict=True)
+
+
+def tell_skipped(images: ImageFiles | SplitImages):
+    """Warn of each image that could not be read, by its name.
+
+    Args:
+        images: images whose blocks have been decoded.
+    """
+    for index, reason in images.skipped:
+        _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
 
 
 def in_folder(path: str, preparation: Preparation) -> ImageFiles:

@@ -61,8 +61,7 @@ def evaluate_elsewhere(settings):
             rows.append([images.names[index], trained.class_names[label], guess, probability])
         labels.append(truth)
         logits.append(prediction.logits)
-    for index, reason in images.skipped:
-        _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
+    new_images.tell_skipped(images)
     if not rows:
         raise UserError(f"--dataset={settings.dataset}: none of its images could be read")
     measured = calibration.metrics(

@@ -13,7 +13,6 @@ import numpy as np
 from semisup.cli import dataset_names
 from semisup.data import class_folders, new_images
 from semisup.errors import UserError
-from semisup.names import printable
 from semisup.report.uncertainty import predictive_entropy
 from semisup.run import writing
 from semisup.run.belongings import PARTS
@@ -77,8 +76,7 @@ def predict_images(settings):
 
 def _tell_skipped(images):
     """Name the images that could not be read, and return how many they are."""
-    for index, reason in images.skipped:
-        _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
+    new_images.tell_skipped(images)
     if len(images.skipped) == len(images):
         raise UserError("none of the images could be read")
     if images.skipped:
