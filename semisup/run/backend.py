@@ -140,9 +140,8 @@ def check_batch(named_images):
         UserError: if the number of some images is no multiple of the number of devices.
     """
     devices, count = sharing_devices(), hosts.count()
-    given = f"--devices={devices // count} does"
-    if count > 1:
-        given = f"--hosts={count} times {given.replace(' does', '')} do"
+    own = f"--devices={devices // count}"
+    given = f"{own} does" if count == 1 else f"--hosts={count} times {own} do"
     for kind, images in named_images.items():
         if len(images) % devices:
             raise UserError(f"{given} not divide the {len(images)} {kind} images of a batch")
