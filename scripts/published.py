@@ -1,8 +1,11 @@
 """The numbers that the papers published, and the recipe that reproduces each of them.
 
-`results/published.csv` has one line for each number, with its paper, table, row and column. The
-recipe is empty if the number belongs to another method. `results/further.csv` lists, in the same
-columns, what is measured but not in any paper; its values are empty.
+`results/published.csv` has one line for each number, with its paper, table, row and column. `own`
+is "yes" for the 115 numbers that are the dissertation's own; the others are quoted from other work.
+Three of the 115 have no recipe: those of source only and target only in table 5 of the CVPR paper,
+and that of signs without the batch's constraint in the text of the ICCV paper.
+`results/further.csv` lists, in the same columns but for `own`, what is measured but not in any
+paper; its values are empty.
 """
 
 import csv
@@ -43,6 +46,7 @@ class Number:
         table: number of the table, or where else it stands.
         setting: data, labels and other circumstances.
         method: name of the method.
+        own: whether it is the dissertation's own, and not quoted from other work.
         metric: "test_error" or "least_test_error" (of all evaluations of a run) or "accuracy" or
             "k_means_accuracy", "mean_iou" or a recall such as "image_to_sentence_recall_at_1", in
             per cent, or "mmd".
@@ -50,7 +54,7 @@ class Number:
         value: the number, or None where none was published.
         std: its standard deviation, or None.
         note: what the paper says of the protocol.
-        recipe: name of the recipe that reproduces it, or empty.
+        recipe: name of the recipe that reproduces it; empty if there is none.
         flags: further flags of the cell, as a tuple.
     """
 
@@ -58,6 +62,7 @@ class Number:
     table: str
     setting: str
     method: str
+    own: bool
     metric: str
     statistic: str
     value: float | None
@@ -70,6 +75,11 @@ class Number:
     def cell(self):
         """The training that reproduces it: recipe and flags."""
         return self.recipe, self.flags
+
+    @property
+    def what(self):
+        """Setting and method."""
+        return self.setting + ("" if self.method == "ours" else f", {self.method}")
 
     @property
     def place(self):
@@ -89,7 +99,8 @@ def numbers():
 def _number(row):
     """Make a `Number` of a line of a file."""
     values = {name: float(row[name]) if row[name] else None for name in ("value", "std")}
-    return Number(**{**row, **values, "flags": tuple(row["flags"].split())})
+    own = row.get("own") == "yes"
+    return Number(**{**row, **values, "own": own, "flags": tuple(row["flags"].split())})
 
 
 def task_of(recipe):
@@ -128,8 +139,16 @@ def beginning(recipe):
 
 def headline(recipe):
     """Return the first line of a recipe: what it reproduces."""
-    path = recipes(task_of(recipe)) / f"{recipe}.flags"
-    return path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+    return _text(recipe).splitlines()[0].lstrip("# ")
+
+
+def wants_gpu(recipe):
+    """Return whether a recipe's comment says that it is meant for a GPU."""
+    return "meant for a GPU" in _text(recipe)
+
+
+def _text(recipe):
+    return (recipes(task_of(recipe)) / f"{recipe}.flags").read_text(encoding="utf-8")
 
 
 def flag_names(arguments):

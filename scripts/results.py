@@ -10,7 +10,8 @@ the published number out of the row if it was measured on other data. The file a
 evaluation of the last step measured (in an adaptation the source's error, the discrepancy and the
 coverage; in a clustering the agreement with the classes; of sentences that with people's scores),
 the least error of all evaluations during the training, which one table of the papers shows, and
-steps and settings of the run that it went on from, if any.
+steps and settings of the run that it went on from, if any. The curve, what each evaluation during
+the training measured, is what `scripts.curves` draws.
 """
 
 import argparse
@@ -37,6 +38,9 @@ MEASURED = ("source_error", "squared_mmd", "source_only_error", "target_only_err
 MEASURED += ("accuracy", "nmi", "ari", "k_means_accuracy", "sentence_pairs", "per_class_iou")
 HEADLINES = ("test_error", "accuracy", "image_to_sentence_recall_at_1", "mean_iou")
 """What a result is known by: it has one of these."""
+CURVES = (*HEADLINES, "confidence", "size_entropy")
+"""What a curve keeps; of a clustering's log, which has no accuracy, what the training measures."""
+MOST_POINTS = 50
 # Settings that do not change what a run is.
 RUN_ALONE = ("overwrite", "progress", "projector")
 # Settings that may differ within a row; the table shows the precision in a column of its own.
@@ -67,6 +71,7 @@ class Result(run_files.Results):
     went_on_from: NotRequired[WentOnFrom]
     least_test_error: NotRequired[run_files.Fraction]
     evaluations: NotRequired[run_files.Count]
+    curve: NotRequired[dict[str, dict[str, run_files.Finite]]]
     source_error: NotRequired[run_files.Fraction]
     source_only_error: NotRequired[run_files.Fraction]
     target_only_error: NotRequired[run_files.Fraction]
@@ -132,6 +137,7 @@ def collect(recipe, run, note="", comparable=True):
         **result,
         "command": shlex.join(words),
         **_least_error(directory, recipe),
+        **_curve(directory),
         **({"went_on_from": beginning} if beginning else {}),
         **evaluated(run, result["step"]),
     }
@@ -189,6 +195,25 @@ def _least_error(directory, recipe):
     if not errors:
         raise UserError(f"{directory.path} has no evaluation in its log, metrics.jsonl")
     return {"least_test_error": min(errors), "evaluations": len(errors)}
+
+
+def _curve(directory):
+    """Return what the evaluations of a training measured: by name, dictionaries from steps."""
+    found = {}
+    for entry in directory.read_metrics():
+        # A bound's test images are those that it holds out.
+        values = {"test_error": entry.get("validation_error"), **entry}
+        for name in CURVES:
+            if values.get(name) is not None:
+                found.setdefault(name, {})[str(entry["step"])] = values[name]
+    thinned = {name: _thinned(points) for name, points in found.items()}
+    return {"curve": thinned} if thinned else {}
+
+
+def _thinned(points):
+    """Return at most `MOST_POINTS` of a curve's points, evenly, the last one among them."""
+    every = -(-len(points) // MOST_POINTS)
+    return {step: points[step] for step in reversed(list(points)[::-every])}
 
 
 def _beginning(run, settings):

@@ -104,11 +104,15 @@ class Row:
         return own_data and not self.changes and len(self.runs) > 1
 
     @property
+    def distance(self):
+        """Sort key of the rows of a number: what comes closest to a full measurement is first."""
+        return not self.is_full, -self.runs[0]["step"], -len(self.runs), len(self.changes)
+
+    @property
     def what(self):
         """Setting and method."""
         if self.number:
-            method = "" if self.number.method == "ours" else f", {self.number.method}"
-            return self.number.setting + method
+            return self.number.what
         return published.headline(self.recipe).partition(": ")[0].partition(", ")[2]
 
 

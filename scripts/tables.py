@@ -14,72 +14,15 @@ import dataclasses
 import itertools
 import re
 import statistics
-from collections.abc import Callable
 
 import pandas
 
-from scripts import published, results
-from scripts.rows import ERRORS, collected, measured, remark_of
+from scripts import curves, overview, results, texts
+from scripts.rows import collected, measured
+from scripts.texts import Table, linking, markdown
 from semisup.run import writing
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-RECALLS = {
-    f"{one}_to_{other}_recall_at_{most}": f"recall at {most} from {one} to {other}"
-    for one, other in (("image", "sentence"), ("sentence", "image"))
-    for most in (1, 5, 10)
-}
-PERCENT = (*ERRORS, "accuracy", "k_means_accuracy", "mean_iou", *RECALLS)
-NAMES = {
-    "test_error": "test error",
-    "least_test_error": "least test error of a run",
-    "accuracy": "accuracy",
-    "k_means_accuracy": "accuracy of k-means",
-    "mean_iou": "mean intersection over union",
-    "mmd": "squared MMD",
-    **RECALLS,
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A table of texts.
-
-    Attributes:
-        title: what it shows.
-        link: function of a text and a folder of results that links to the folder.
-        lines: texts by the columns' names; the first column says what was measured.
-        notes: remarks that stand below, by the numbers that the first column has of them.
-    """
-
-    title: str
-    link: Callable
-    lines: list[dict[str, str]] = dataclasses.field(default_factory=list)
-    notes: list[str] = dataclasses.field(default_factory=list)
-
-    def what(self, name, changes, runs, folder):
-        """Return the first cell of a line: what was run, links to its results, and remarks."""
-        # The steps have a column of their own.
-        flags = [f"`--{change}`" for change in results.without_budget(changes)]
-        found = self.link(name, folder)
-        for kind, text in (
-            ("**other data**", runs[0]["note"]),
-            ("settings", " ".join(flags)),
-            ("remark", remark_of(runs)),
-        ):
-            if text and text not in self.notes:
-                self.notes.append(text)
-            found += f", {kind} [{self.notes.index(text) + 1}]" if text else ""
-        return found
-
-    def what_of(self, row):
-        """Return the first cell of the line of a `Row`."""
-        return self.what(row.what, row.changes, row.runs, row.folder)
-
-    def whole(self, runs, folder):
-        """Return the first two cells of the line of a folder of results."""
-        name = f"`{runs[0]['recipe']}`"
-        what = self.what(name, runs[0]["changed"], runs, folder)
-        return {"recipe": what, "steps": _steps(runs[0])}
 
 
 def tables(rows, link):
@@ -94,8 +37,7 @@ def tables(rows, link):
         number = row.number
         title = "Not in the papers"
         if number:
-            place = f"table {number.table}" if number.table.isdigit() else number.table
-            title = f"{published.PAPERS[number.paper]}, {place}: {NAMES[row.metric]}"
+            title = f"{texts.place(number)}: {texts.NAMES[row.metric]}"
         table = found.setdefault(title, Table(title, link))
         table.lines.append(_line(row, table))
     return list(found.values())
@@ -113,62 +55,38 @@ def summary(rows, link):
         table.lines.append(
             {
                 "what": table.what_of(row),
-                "measure": NAMES[row.metric],
+                "measure": texts.NAMES[row.metric],
                 "published": _published(row),
-                "ours": _ours(row),
+                "ours": texts.ours(row),
                 "seeds": str(len(row.values)),
-                "steps": _steps(row.runs[0]),
+                "steps": texts.steps(row.runs[0]),
             }
         )
     return table
 
 
-def _form(row):
-    """Return the format and the unit of a row's numbers."""
-    return (".2f", " %") if row.metric in PERCENT else (".4f", "")
-
-
 def _published(row):
-    number = row.number
-    if number is None or number.value is None:
-        return "-"
-    if not row.comparable:
-        return "not comparable"
-    form, unit = _form(row)
-    spread = f" ± {number.std:g}" if number.std is not None else ""
-    return f"{_kind(row)}{number.value:{form}}{unit}{spread}"
-
-
-def _ours(row):
-    form, unit = _form(row)
-    spread = f" ± {row.std:{form}}" if row.std is not None else ""
-    return f"**{_kind(row)}{row.statistic:{form}}{unit}{spread}**"
+    """Return the published number of a row, where its data allow to compare."""
+    known = row.number is not None and row.number.value is not None
+    return "not comparable" if known and not row.comparable else texts.published(row.number)
 
 
 def _line(row, table):
-    form, _ = _form(row)
-    difference = "-"
-    if row.difference is not None:
-        difference = f"{row.difference:+{form}}"
+    form, _ = texts.form(row.metric)
+    difference = texts.difference(row)
     if row.interval:
         difference += f" ({row.interval[0]:+{form}} to {row.interval[1]:+{form}})"
     return {
         "what": table.what_of(row),
         "published": _published(row),
-        "ours": _ours(row),
+        "ours": texts.ours(row),
         "difference": difference,
         "seeds": str(len(row.values)),
         "each": ", ".join(f"{value:{form}}" for value in row.values),
-        "steps": _steps(row.runs[0]) + _evaluations(row),
+        "steps": texts.steps(row.runs[0]) + _evaluations(row),
         "time a run": f"{row.minutes:.0f} min",
         "on": row.machine,
     }
-
-
-def _kind(row):
-    """Return what stands before a statistic other than a mean."""
-    number = row.number
-    return "" if number is None or number.statistic == "mean" else f"{number.statistic} "
 
 
 def _evaluations(row):
@@ -177,12 +95,6 @@ def _evaluations(row):
         return ""
     counts = sorted({run["evaluations"] for run in row.runs})
     return f", {' or '.join(map(str, counts))} evaluations"
-
-
-def _steps(run):
-    """Return the steps of a run, and how many the recipe has if they differ."""
-    full = published.settings(run["recipe"]).max_steps
-    return f"{run['step']:,}" + (f" of {full:,}" if run["step"] != full else "")
 
 
 def least_errors_table(rows, link):
@@ -195,9 +107,9 @@ def least_errors_table(rows, link):
                 {
                     "what": table.what_of(row),
                     "seeds": str(len(row.runs)),
-                    "steps": _steps(row.runs[0]) + _evaluations(row),
-                    "least error": f"{_kind(row)}{row.statistic:.2f} %",
-                    "error of the last step": f"{_kind(row)}{last:.2f} %",
+                    "steps": texts.steps(row.runs[0]) + _evaluations(row),
+                    "least error": texts.statistic(row, row.statistic),
+                    "error of the last step": texts.statistic(row, last),
                 }
             )
     return table
@@ -281,24 +193,6 @@ def parts(folders, rows, link):
     return found
 
 
-def linking(root):
-    """Return a function that links to folders of results in Markdown: see `tables`."""
-    return lambda text, folder: f"[{text}]({folder.relative_to(root).as_posix()})"
-
-
-def markdown(shown):
-    """Tables in Markdown."""
-    found = []
-    for table in shown:
-        names = list(table.lines[0])
-        lines = [names, ["---"] * len(names), *(line.values() for line in table.lines)]
-        found += [f"**{table.title}**\n"] * bool(table.title)
-        found += [*(f"| {' | '.join(line)} |" for line in lines), ""]
-        found += [f"- [{number}] {note}" for number, note in enumerate(table.notes, 1)]
-        found += [""] * bool(table.notes)
-    return "\n".join(found).rstrip()
-
-
 def latex(folders, rows):
     """All tables in LaTeX (booktabs): see `parts`."""
     found = ["% Made by python -m scripts.tables; needs the package booktabs."]
@@ -359,17 +253,25 @@ def _number(value):
 def files():
     """The files that tables are written to, and what stands in them.
 
-    The README shows the full measurements, in one table; `results/README.md` shows all.
+    The README shows the full measurements, in one table; `results/README.md` shows all, after an
+    overview of the dissertation's own numbers.
     """
     root = results.RESULTS.parent
     folders = list(results.rows())
     rows = sorted(collected(folders), key=lambda row: not row.is_full)
+    standings = overview.standings(rows)
     few = summary([row for row in rows if row.is_full], linking(root))
-    many = parts(folders, rows, linking(results.RESULTS))
+    link = linking(results.RESULTS)
+    many = {
+        "The dissertation's own numbers": overview.markdown(standings, link),
+        **{heading: markdown(part) for heading, part in parts(folders, rows, link).items()},
+        "Curves": curves.markdown(rows, results.RESULTS),
+    }
+    more = f" [Each of them]({(results.RESULTS / 'README.md').relative_to(root).as_posix()})."
     shown = {
-        root / "README.md": markdown([few]),
+        root / "README.md": f"{overview.counts(standings)}{more}\n\n{markdown([few])}",
         results.RESULTS / "README.md": "\n\n".join(
-            f"## {heading}\n\n{markdown(part)}" for heading, part in many.items()
+            f"## {heading}\n\n{part}" for heading, part in many.items()
         ),
     }
     content = {
@@ -394,6 +296,8 @@ def main():
     for path, text in files().items():
         writing.write_text(path, text)
         print(f"wrote {path}")
+    for path in curves.draw(collected(list(results.rows()))):
+        print(f"drew {path}")
 
 
 if __name__ == "__main__":

@@ -207,6 +207,19 @@ def test_what_a_run_went_on_from_is_part_of_the_row(results):
     assert results.beginning_changes("mnist_100", shorter) == []
 
 
+def test_a_result_keeps_the_curve_of_its_evaluations_thinned(results, tmp_path):
+    def curve(name, earlier):
+        run = run_directory(tmp_path / name, "--recipe=mnist_100", error=0.01, earlier=earlier)
+        return json.loads(results.collect("mnist_100", run).read_text())["curve"]
+
+    assert curve("few", (0.5, 0.25)) == {"test_error": {"0": 0.5, "1": 0.25, "2": 0.01}}
+    points = curve("many", [0.5] * 120)["test_error"]
+    assert len(points) <= script.MOST_POINTS
+    steps = list(map(int, points))
+    assert steps == sorted(steps)
+    assert points["120"] == 0.01, "the last one is kept"
+
+
 def test_a_classifier_without_a_log_of_its_evaluations_is_no_result(results, tmp_path):
     run = run_directory(tmp_path / "run", "--recipe=mnist_100")
     (run / "metrics.jsonl").unlink()
@@ -288,7 +301,7 @@ def test_the_first_page_shows_several_seeds_of_the_recipes_own_steps_and_data_al
         "| [MNIST, 100 labels](results/mnist_100) | test error | 0.89 % ± 0.08 | "
         "**1.00 % ± 0.00** | 2 | 10,000 |"
     ]
-    full, trials = every.split("## Trials")
+    full, trials = every.partition("## Full measurements")[2].split("## Trials")
     assert "](mnist_100)" in full
     assert "](mnist_100)" not in trials
     for folder in ("mnist_1000/max_steps=20", "mnist_all/data=half_of_it", "mnist_100_best"):
@@ -354,8 +367,10 @@ def test_a_bound_is_measured_on_the_target_images_that_it_holds_out(results, tmp
     (run / "results.json").write_text(json.dumps(content))
     evaluation = {"step": content["step"], "source": {"error": 0.5, "images": 10}}
     (run / "evaluation.json").write_text(json.dumps(evaluation))
+    (run / "metrics.jsonl").write_text('{"step": 9, "seconds": 1.0, "validation_error": 0.5}\n')
     result = json.loads(results.collect(recipe, run).read_text())
     assert result["test_error"] == 0.25
+    assert result["curve"] == {"test_error": {"9": 0.5}}
     assert "validation_samples=40" in result["changed"]
 
 
