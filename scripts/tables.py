@@ -6,7 +6,8 @@ Every published number that a recipe reproduces gets a row for each folder of re
 it: the published value, ours, their difference with its 95 % confidence interval, and what our runs
 took. The interval is Student's, over our seeds, and given for means alone; the published value is
 taken as exact. Measurements of several seeds with the recipe's own settings, steps and data come
-first, and the README shows these alone; trials follow in tables of their own.
+first, and the README shows these alone; trials follow in tables of their own. Before them stands an
+overview of the dissertation's own numbers, see `overview`; after them stand curves, see `curves`.
 """
 
 import argparse
