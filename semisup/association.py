@@ -354,8 +354,10 @@ def _walk_values(a, b, labels, measure, temperature, class_shares=None):
     a, b = ops.convert_to_tensor(a), ops.convert_to_tensor(b)
     labels = class_numbers(labels, a)
     n, m = a.shape[0], b.shape[0]
-    if class_shares is None and None not in (n, m) and n * m >= BLOCKED_PAIRS:
-        return blocked_association.walk_values(a, b, labels, measure, temperature, EPSILON)
+    if None not in (n, m) and n * m >= BLOCKED_PAIRS:
+        return blocked_association.walk_values(
+            a, b, labels, measure, temperature, EPSILON, class_shares
+        )
     p_ab, p_ba = transition_probabilities(a, b, measure, temperature)
     p_aba = round_trip_probabilities(p_ab, p_ba)
     target = target_distribution(labels)

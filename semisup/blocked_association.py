@@ -15,6 +15,7 @@ authors normalise these sums again, which adds a constant, because probabilities
 """
 
 import math
+from collections.abc import Sequence
 
 from keras import ops
 
@@ -35,6 +36,7 @@ def walk_values(
     measure: str,
     temperature: float,
     epsilon: float,
+    class_shares: Sequence[float] | None = None,
     rows: int = ROWS,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Compute walker and visit loss, and the statistics of the walks.
@@ -46,6 +48,7 @@ def walk_values(
         measure: see `measures.similarities`.
         temperature: see `measures.similarities`.
         epsilon: added to a probability before its logarithm.
+        class_shares: see `semisup.Association`.
         rows: labelled embeddings in a block.
 
     Returns:
@@ -58,7 +61,7 @@ def walk_values(
     x, y = factors(a, b, measure, temperature)
     rows = min(rows, x.shape[0])
     order = ops.argsort(labels)
-    blocks = _Blocks(ops.take(labels, order), y.shape[0], epsilon, rows)
+    blocks = _Blocks(ops.take(labels, order), y.shape[0], epsilon, class_shares, rows)
     x = blocks.cut(ops.take(x, order, axis=0))
 
     @ops.custom_gradient
@@ -81,10 +84,11 @@ class _Blocks:
         labels: (n,) integers, sorted.
         m: number of unlabelled examples.
         epsilon: see `walk_values`.
+        class_shares: see `walk_values`.
         rows: labelled examples in a block.
     """
 
-    def __init__(self, labels, m, epsilon, rows):
+    def __init__(self, labels, m, epsilon, class_shares, rows):
         self.n, self.m, self.epsilon, self.rows = labels.shape[0], m, epsilon, rows
         self.count = -(-self.n // rows)
         starts = ops.cast(ops.searchsorted(labels, labels, side="left"), "int32")
@@ -96,6 +100,10 @@ class _Blocks:
         self.entropy = ops.mean(ops.log(sizes))
         self.weights = self.cut(1.0 / (sizes * self.n))
         self.exists = self.cut(ops.ones((self.n,), "float32"))
+        self.visiting = self.exists / self.n
+        if class_shares is not None:
+            shares = ops.take(ops.convert_to_tensor(class_shares, "float32"), labels) / sizes
+            self.visiting = self.cut(shares / ops.sum(shares))
         self.first = self.classes[:, 0] // rows
         self.last = (self.cut(ends, self.n)[:, -1] - 1) // rows
 
@@ -181,7 +189,7 @@ class _Walks:
             highest = ops.max(matrix, axis=1, keepdims=True)
             exponentials = ops.exp(matrix - highest)
             totals = ops.sum(exponentials, axis=1)
-            visits += ops.matmul((blocks.exists[block] / totals)[None, :], exponentials)[0]
+            visits += ops.matmul((blocks.visiting[block] / totals)[None, :], exponentials)[0]
             log_rows = _put(log_rows, block, highest[:, 0] + ops.log(totals))
             higher = ops.maximum(peaks, ops.max(matrix, axis=0))
             sums = sums * ops.exp(peaks - higher) + ops.sum(ops.exp(matrix - higher), axis=0)
@@ -189,9 +197,8 @@ class _Walks:
 
         zeros = ops.zeros((blocks.m,), "float32")
         initial = (ops.zeros_like(blocks.weights), zeros + _NEVER, zeros, zeros)
-        self.log_rows, peaks, sums, visits = blocks.sum_over(add, initial)
+        self.log_rows, peaks, sums, self.visits = blocks.sum_over(add, initial)
         self.log_columns = peaks + ops.log(sums)
-        self.visits = visits / blocks.n
 
     def _compute_values(self):
         blocks = self.blocks
@@ -231,7 +238,7 @@ class _Walks:
         """
         blocks = self.blocks
         at_walker, at_visit = upstream[0], upstream[1]
-        at_visits = -at_visit / (blocks.n * blocks.m * (self.visits + blocks.epsilon))
+        at_visits = -at_visit / (blocks.m * (self.visits + blocks.epsilon))
 
         def add(block, values):
             at_x, at_y = values
@@ -249,7 +256,7 @@ class _Walks:
             at_p_ab, at_p_ba = blocks.sum_over_others(
                 block, lambda other, *met: meet(other, *self._steps(other), *met), met
             )
-            at_p_ab = at_walker * at_p_ab + at_visits
+            at_p_ab = at_walker * at_p_ab + blocks.visiting[block][:, None] * at_visits
             at_p_ab -= ops.sum(p_ab * at_p_ab, axis=1, keepdims=True)
             # What all labelled examples add to a column of `p_ba` times its gradient is the same,
             # summed in another order, as what the second pass has found for `p_ab`.

@@ -111,18 +111,23 @@ def test_values_and_gradients_are_those_of_the_equations(sizes, measure, tempera
 
 
 @pytest.mark.parametrize(
-    ("measure", "dtype"),
+    ("measure", "dtype", "class_shares"),
     [
-        ("dot", "float32"),
-        ("euclidean", "float32"),
-        pytest.param("cosine", "float32", marks=BACKEND),
-        pytest.param("cosine", "bfloat16", marks=BACKEND),
+        ("dot", "float32", None),
+        ("euclidean", "float32", None),
+        pytest.param("cosine", "float32", None, marks=BACKEND),
+        pytest.param("cosine", "bfloat16", None, marks=BACKEND),
+        pytest.param("cosine", "float32", [0.1, 0.3, 0.0, 0.2, 0.15, 0.25, 0.9], marks=BACKEND),
     ],
 )
-def test_a_term_finds_the_same_in_blocks_as_from_all_pairs(monkeypatch, measure, dtype):
+def test_a_term_finds_the_same_in_blocks_as_from_all_pairs(
+    monkeypatch, measure, dtype, class_shares
+):
     a, b, labels = batches(SIZES["classes across blocks"])
     a[0] = b[0] = 0
-    term = association.Association(2.0, 0.5, measure)
+    if class_shares:
+        labels = (labels + 4) // 3
+    term = association.Association(2.0, 0.5, measure, class_shares=class_shares)
 
     def found():
         low = [keras.ops.cast(x, dtype) for x in (a, b)]
