@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from segmentation.choices import NO_CLASS
 from semisup.architectures import transfer
 from semisup.models.associative import AssociativeModel
 from semisup.types import Tensor
@@ -19,7 +20,9 @@ class SegmentationModel(AssociativeModel):
     `fit` takes batches as `AssociativeModel.fit` does. Their examples are pixels: features (k, f)
     of a network that is frozen; or a dictionary of `images` (n, height, width, channels) and the
     `places` (k,) of pixels, where pixel p of image i has the place i * rows * columns + p.
-    `predict` takes images and returns logits (n, height, width, num_classes).
+    `predict` takes images and returns logits (n, height, width, num_classes). `evaluate` and
+    `validation_data` take images and their maps of classes (n, height, width), 255 where a pixel
+    does not count; so does `fit`, without similarity term.
 
     Args:
         network: model from images to the embeddings (n * rows * columns, d) of their pixels, made
@@ -49,6 +52,21 @@ class SegmentationModel(AssociativeModel):
             raise ValueError("the network has no head: make it by transfer.with_head")
         super().__init__(network, num_classes, **kwargs)
         self.grid = tuple(grid)
+
+    def compile(self, optimizer="adam", loss=None, **kwargs):
+        """Configure the model: see `EmbeddingClassifier.compile`.
+
+        Args:
+            optimizer: see there.
+            loss: see there; None for the cross-entropy of the pixels that count. Metrics need
+                `ignore_class=255`, too, where pixels do not count.
+            **kwargs: see there.
+        """
+        if loss is None:
+            loss = keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, ignore_class=NO_CLASS
+            )
+        super().compile(optimizer, loss, **kwargs)
 
     def prepare(self, examples):
         """Bring images, features of pixels, or pixels in images to the form that is taken."""
@@ -92,6 +110,23 @@ class SegmentationModel(AssociativeModel):
         is_images = len(getattr(inputs, "shape", ())) == 4
         return self.as_maps(outputs) if is_images else outputs
 
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Compute the total loss of a batch of pixels, or of whole images and their maps.
+
+        Args:
+            x: unused; the inputs.
+            y: see `AssociativeModel.compute_loss`; for images (n, height, width) integers.
+            y_pred: what `call` returned.
+            sample_weight: optional weights of the pixels, in the shape of `y`.
+            training: whether this is a training step.
+
+        Returns:
+            Scalar float32.
+        """
+        if not isinstance(y_pred, dict) and len(y_pred.shape) == 4:
+            y, y_pred, sample_weight = map(_by_pixel, (y, y_pred, sample_weight))
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
     def as_maps(self, logits: Tensor) -> Tensor:
         """Enlarge logits (n * rows * columns, classes) to maps of the images' height and width."""
         maps = ops.reshape(logits, (-1, *self.grid, self.num_classes))
@@ -108,3 +143,8 @@ class SegmentationModel(AssociativeModel):
     def get_config(self):
         """Return the arguments of the constructor, parts serialised."""
         return {**super().get_config(), "grid": self.grid}
+
+
+def _by_pixel(maps):
+    """Reshape (n, height, width, ...) to (n * height * width, ...)."""
+    return None if maps is None else ops.reshape(maps, (-1, *maps.shape[3:]))

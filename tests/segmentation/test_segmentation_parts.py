@@ -1,11 +1,13 @@
 """Tests of the parts of a segmentation: metrics, label maps, draws of pixels, networks, losses."""
 
+import itertools
 import shutil
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
+from running import FEW_STEPS
 from sklearn import metrics as sklearn_metrics
 
 from segmentation import colours, label_maps, metrics, pixel_draws, pixel_networks
@@ -185,6 +187,38 @@ def test_pixels_in_images_have_the_embeddings_of_whole_images():
     np.testing.assert_allclose(few, whole[[6, 1]], atol=1e-5)
     logits = keras.ops.convert_to_numpy(model(images))
     assert logits.shape == (2, 8, 8, 3)
+
+
+@pytest.mark.backend
+def test_images_are_evaluated_against_their_maps_without_pixels_that_do_not_count():
+    keras.utils.set_random_seed(0)
+    network = transfer.with_head(pixel_networks.patches((8, 8, 3), 4), 5, 0)
+    model = SegmentationModel(network, 3, (2, 2))
+    model.compile(weighted_metrics=["accuracy"], **FEW_STEPS)
+    images = GENERATOR.integers(0, 256, (4, 8, 8, 3)).astype("uint8")
+    maps = GENERATOR.integers(0, 3, (4, 8, 8)).astype("int32")
+    maps[:, :3] = 255
+    counted = maps != 255
+    found = model.evaluate(
+        images,
+        maps,
+        sample_weight=counted.astype("float32"),
+        batch_size=2,
+        verbose=0,
+        return_dict=True,
+    )
+    logits = model.predict(images, verbose=0)
+    logs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    expected = -np.take_along_axis(logs, np.minimum(maps, 2)[..., None], axis=-1)[counted].mean()
+    assert found["classification_loss"] == pytest.approx(expected, rel=1e-4)
+    right = (maps == logits.argmax(axis=-1))[counted].mean()
+    assert found["accuracy"] == pytest.approx(right, rel=1e-5)
+    pixels = {"images": images, "places": np.arange(16, dtype="int32")}
+    batches = (((pixels, pixels), maps[0, 3:5].ravel()) for _ in itertools.count())
+    history = model.fit(
+        batches, steps_per_epoch=1, validation_data=(images, maps), shuffle=False, verbose=0
+    )
+    assert {"loss", "val_classification_loss", "val_accuracy"} <= history.history.keys()
 
 
 def test_a_model_whose_network_has_no_head_is_refused():
