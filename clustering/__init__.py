@@ -4,8 +4,8 @@ Built on `semisup`. The model, its losses, the metrics and the loading of traine
 from here, and imported when they are first used: `clustering.ClusteringModel`, ...
 """
 
-from semisup import lazy
-from semisup.registration import register
+from semisup.importing import lazy
+from semisup.importing.registration import register
 
 _EXPORTS = {
     "ClusteringModel": "model",

@@ -2,7 +2,7 @@
 
 from clustering import centroids, metrics
 from clustering.task import describe, evaluated_split, load_classes
-from semisup.names import printable
+from semisup.files.names import printable
 from semisup.report.image_reporter import ImageReporter, table
 from semisup.run import evaluation
 

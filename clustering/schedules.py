@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from semisup.types import Tensor
+from semisup.embeddings.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="clustering")

@@ -14,8 +14,8 @@ from semisup.data import labelled_subset, sampling
 from semisup.data.cache import MEMORY_LIMIT_BYTES
 from semisup.data.datasets import Split, fingerprint, load_dataset, open_dataset
 from semisup.errors import UserError, rephrased
-from semisup.image_data import ImageData
-from semisup.run import building, evaluation, files
+from semisup.run import building, evaluation, file_types
+from semisup.run.image_data import ImageData
 from semisup.run.task import Task
 
 
@@ -26,7 +26,7 @@ class Clustering(Task):
     title = "Clustering"
     config_class = TrainConfig
     shown = ("confidence", "size_entropy")
-    record_type = files.ImageRecord
+    record_type = file_types.ImageRecord
     steered: ClassVar = {
         "cluster_association_weight": ("cluster_walker_loss", "cluster_visit_loss"),
         "visit_weight": ("cluster_visit_loss",),

@@ -4,8 +4,8 @@ Built on `semisup`. The terms that compare domains and the loading of trained ru
 from here, and imported when they are first used: `domain_adaptation.squared_mmd`, ...
 """
 
-from semisup import lazy
-from semisup.registration import register
+from semisup.importing import lazy
+from semisup.importing.registration import register
 
 _EXPORTS = {
     "CorrelationAlignment": "discrepancy",

@@ -13,9 +13,9 @@ import keras
 from keras import ops
 
 from domain_adaptation import choices
-from semisup.measures import embedding_matrices, squared_distances
+from semisup.embeddings.measures import embedding_matrices, squared_distances
+from semisup.embeddings.types import LossWeight, Tensor
 from semisup.similarity import SimilarityTerm, loss_weight
-from semisup.types import LossWeight, Tensor
 
 BANDWIDTHS = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 """Standard deviations of the Gaussian kernels in the authors' baseline."""

@@ -10,7 +10,7 @@ from domain_adaptation.config import TrainConfig
 from semisup.data import sampling
 from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset
 from semisup.errors import UserError
-from semisup.image_data import ImageData, compose
+from semisup.run.image_data import ImageData, compose
 from semisup.task import (
     SemiSupervised,
     association_of,

@@ -10,8 +10,8 @@ import keras
 from keras import ops
 
 from semisup.association import target_distribution
+from semisup.embeddings.types import LossWeight, Tensor
 from semisup.similarity import SimilarityTerm
-from semisup.types import LossWeight, Tensor
 
 
 class _WeightedTerm(SimilarityTerm):

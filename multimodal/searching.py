@@ -8,8 +8,8 @@ import numpy as np
 from multimodal.task import TASK
 from semisup.data import new_images
 from semisup.errors import UserError
-from semisup.names import printable
-from semisup.run import writing
+from semisup.files import writing
+from semisup.files.names import printable
 from semisup.use.contact_sheet import contact_sheet
 from semisup.use.trained import TrainedRun
 

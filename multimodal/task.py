@@ -11,7 +11,7 @@ from multimodal import choices, data, metrics
 from multimodal.config import TrainConfig
 from semisup.data import sampling
 from semisup.data.datasets import fingerprint
-from semisup.run import building, files
+from semisup.run import building, file_types
 from semisup.run.task import Task, TaskData
 
 
@@ -28,10 +28,10 @@ class PairData(TaskData):
     evaluation: data.Captioned
 
 
-class PairRecord(files.Record):
+class PairRecord(file_types.Record):
     """`data.json` of a training on images and sentences."""
 
-    image_shape: tuple[files.Pixels, files.Pixels, files.Pixels]
+    image_shape: tuple[file_types.Pixels, file_types.Pixels, file_types.Pixels]
     vocabulary: Annotated[list[str], Meta(max_length=10_000_000)]
 
 

@@ -40,7 +40,7 @@ from semisup.cli import flags
 from semisup.cli.options import option
 from semisup.config import TrainConfig
 from semisup.errors import UserError
-from semisup.run import writing
+from semisup.files import writing
 
 SUMMARY = (
     "Measures training steps a second, beside a bare step, the pipeline alone and the machine's\n"
@@ -188,8 +188,9 @@ class Benchmark:
         """Measure all rounds."""
         import keras
 
-        from semisup.run import backend, callbacks, directory, inspection, training
-        from semisup.run.signals import StopSignals
+        from semisup.machine import backend
+        from semisup.machine.signals import StopSignals
+        from semisup.run import callbacks, directory, inspection, training
         from semisup.task import TASK as task
 
         config = self.training_config
@@ -326,7 +327,7 @@ def _origin():
     """Return with what a report was measured."""
     import keras
 
-    from semisup.run import environment
+    from semisup.machine import environment
 
     return {
         "backend": keras.backend.backend(),

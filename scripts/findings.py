@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from semisup.run import environment, writing
+from semisup.files import writing
+from semisup.machine import environment
 
 
 def write(path, found):

@@ -73,7 +73,7 @@ class Heads:
 
     def __init__(self, task, config, train, evaluation=None, unlabelled=None):
         from semisup.data.datasets import Split
-        from semisup.image_data import compose
+        from semisup.run.image_data import compose
 
         self.task = task
         self.config = config

@@ -4,8 +4,8 @@ Built on `semisup`. The model, its losses and the loading of trained runs are av
 and imported when they are first used: `segmentation.SegmentationModel`, ...
 """
 
-from semisup import lazy
-from semisup.registration import register
+from semisup.importing import lazy
+from semisup.importing.registration import register
 
 _EXPORTS = {
     "SegmentationModel": "model",

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from semisup.embeddings.types import LossWeight
 from semisup.similarity import SimilarityTerm, loss_weight
-from semisup.types import LossWeight
 
 
 @keras.saving.register_keras_serializable(package="segmentation")

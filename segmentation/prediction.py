@@ -11,8 +11,8 @@ from segmentation.label_maps import Classes, resized
 from segmentation.task import TASK
 from semisup.data import class_folders, image_files, new_images, pixels
 from semisup.errors import UserError
-from semisup.replacing import replacing
-from semisup.run.csv_files import write_rows
+from semisup.files.csv_files import write_rows
+from semisup.files.replacing import replacing
 from semisup.use.trained import TrainedRun
 
 _logger = logging.getLogger(__name__)

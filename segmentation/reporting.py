@@ -5,7 +5,7 @@ import numpy as np
 from segmentation import colours, metrics
 from segmentation.task import confusion_of
 from semisup.errors import UserError
-from semisup.names import printable
+from semisup.files.names import printable
 from semisup.report.reporting import Reporter
 from semisup.run.evaluation import per_class_accuracy
 

@@ -14,7 +14,7 @@ from segmentation.label_maps import Classes
 from semisup.data import sampling
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError
-from semisup.run import building, files
+from semisup.run import building, file_types
 from semisup.run.task import Task, TaskData
 
 
@@ -33,16 +33,16 @@ class PixelData(TaskData):
     classes: Classes
 
 
-class PixelRecord(files.Record):
+class PixelRecord(file_types.Record):
     """`data.json` of a training on pixels.
 
     It has no `class_names`: commands for classes of whole images have no use for such a run.
     """
 
-    image_shape: tuple[files.Pixels, files.Pixels, files.Pixels]
+    image_shape: tuple[file_types.Pixels, file_types.Pixels, file_types.Pixels]
     evaluation_fingerprint: str
     pixel_classes: Annotated[list[str], Meta(min_length=2)]
-    class_shares: list[files.Fraction]
+    class_shares: list[file_types.Fraction]
     class_numbers: Annotated[list[Annotated[int, Meta(ge=0, lt=2**16)]], Meta(min_length=2)]
 
 

@@ -4,8 +4,8 @@ The losses, the model and the loading of trained runs are available from here, a
 they are first used: `semisup.walker_loss`, `semisup.AssociativeModel`, `semisup.load_run`, ...
 """
 
-from semisup import interrupts, lazy  # noqa: F401 (a command of ours may be starting)
-from semisup.registration import register
+from semisup.importing import interrupts, lazy  # noqa: F401 (a command of ours may be starting)
+from semisup.importing.registration import register
 
 __version__ = "0.2.0"
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from semisup.types import LossWeight, Tensor
+from semisup.embeddings.types import LossWeight, Tensor
 
 
 class SimilarityTerm(keras.layers.Layer):

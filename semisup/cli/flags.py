@@ -15,7 +15,7 @@ from absl import flags
 
 from semisup.cli import terminal
 from semisup.errors import TrainingError, UserError, first_line, shown
-from semisup.names import printable
+from semisup.files.names import printable
 
 SECTIONS = ("Recipes", "Data", "Network", "Loss", "Optimisation", "Run", "Speed")
 """Order of the headings of `--help`; others follow."""

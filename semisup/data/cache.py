@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from semisup.errors import UserError
-from semisup.opening import open_regular
-from semisup.replacing import remove_temporary, replacing
+from semisup.files.opening import open_regular
+from semisup.files.replacing import remove_temporary, replacing
 
 MEMORY_LIMIT_BYTES = 2**30
 

@@ -13,7 +13,7 @@ from semisup.cli.choices import DATASET_ALIASES, SPLIT_ALIASES
 from semisup.data import cache, pixels
 from semisup.data.cache import MEMORY_LIMIT_BYTES, Blocks, Contents, Source
 from semisup.errors import UserError
-from semisup.names import printable
+from semisup.files.names import printable
 
 _FINGERPRINT_ROWS = 1000
 

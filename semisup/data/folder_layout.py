@@ -20,7 +20,7 @@ from semisup.data import folder_walk, image_files
 from semisup.data.cache import UNLABELLED
 from semisup.data.folder_walk import composed, entries
 from semisup.errors import UserError
-from semisup.names import printable
+from semisup.files.names import printable
 
 EXAMPLE = "train/cat/1.jpg, train/dog/2.jpg, test/cat/3.jpg, test/dog/4.jpg"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from semisup.cli.choices import FITS
 from semisup.data import image_files
 from semisup.data.folder_layout import Layout
-from semisup.names import printable
+from semisup.files.names import printable
 
 _CLASSES = 12
 _RESIZED = dict(

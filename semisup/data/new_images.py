@@ -21,7 +21,7 @@ from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.data import datasets, depth, folder_layout, folders, image_files, pixels
 from semisup.data.cache import UNLABELLED, Source
 from semisup.errors import UserError, first_line
-from semisup.names import printable
+from semisup.files.names import printable
 
 _logger = logging.getLogger(__name__)
 

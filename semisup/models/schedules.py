@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from semisup.cli import choices
-from semisup.types import Tensor
+from semisup.embeddings.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="semisup")

@@ -7,7 +7,7 @@ import pandas
 
 from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.data import folders
-from semisup.names import printable
+from semisup.files.names import printable
 from semisup.report import uncertainty
 from semisup.report.reporting import Reporter
 from semisup.run import calibration, cross_validation, loading

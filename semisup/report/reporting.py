@@ -6,9 +6,10 @@ import time
 
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError, shown
+from semisup.machine import backend
 from semisup.models import averaging
 from semisup.report import page
-from semisup.run import backend, checkpoints, features, loading, projector
+from semisup.run import checkpoints, features, loading, projector
 from semisup.run.directory import RunDirectory
 
 _logger = logging.getLogger(__name__)

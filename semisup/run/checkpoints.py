@@ -14,10 +14,10 @@ import keras
 import ml_dtypes
 import numpy as np
 
-from semisup import replacing
-from semisup.archives import read_archive
 from semisup.errors import TrainingError, UserError
-from semisup.names import printable
+from semisup.files import replacing
+from semisup.files.archives import read_archive
+from semisup.files.names import printable
 
 _NAME = re.compile(r"step_(\d{8,})\.npz")
 # No variable has this name: their names begin with that of their owner.

@@ -30,20 +30,21 @@ import json
 import os
 from pathlib import Path
 
-from semisup import locking, replacing
 from semisup.cli import architecture_names
 from semisup.data import sampling
 from semisup.errors import UserError, shown
-from semisup.run import belongings, environment, files, reading, writing
+from semisup.files import locking, reading, replacing, writing
+from semisup.machine import environment
+from semisup.run import belongings, file_types
 
 NETWORK = "network.keras"
 _TYPES = {
-    "config.json": files.Config,
-    "data.json": files.Record,
-    "results.json": files.Results,
-    "evaluation.json": files.Evaluation,
-    "cross_validation.json": files.CrossValidation,
-    "held_out.json": files.HeldOut,
+    "config.json": file_types.Config,
+    "data.json": file_types.Record,
+    "results.json": file_types.Results,
+    "evaluation.json": file_types.Evaluation,
+    "cross_validation.json": file_types.CrossValidation,
+    "held_out.json": file_types.HeldOut,
 }
 _LOCK_PATIENCE_SECONDS = 1.0
 # Settings that runs of every version and task have.
@@ -139,7 +140,7 @@ class RunDirectory:
 
         Args:
             name: name of the file.
-            type: type of the object, by default the one that `files` has for it.
+            type: type of the object, by default the one that `file_types` has for it.
 
         Returns:
             The object as a dictionary, or None if there is no such file.
@@ -167,7 +168,7 @@ class RunDirectory:
         except UserError as error:
             raise UserError(f"{self.file('config.json')}: {error}") from None
 
-    def read_record(self, type=files.Record):
+    def read_record(self, type=file_types.Record):
         """Read `data.json`.
 
         Args:
@@ -214,7 +215,7 @@ class RunDirectory:
         optimizer, compiled = model.optimizer, model.compiled
         model.optimizer, model.compiled = None, False
         try:
-            with writing.replacing(self.file("model.keras")) as temporary:
+            with replacing.replacing(self.file("model.keras")) as temporary:
                 model.save(temporary)
         finally:
             model.optimizer, model.compiled = optimizer, compiled
@@ -340,7 +341,7 @@ class RunDirectory:
         if architecture_names.is_file(config.architecture):
             writing.copy(config.architecture, self.file(NETWORK))
         elif architecture_names.is_preset(config.architecture):
-            with writing.replacing(self.file(NETWORK)) as temporary:
+            with replacing.replacing(self.file(NETWORK)) as temporary:
                 network.save(temporary)
 
     def self_contained(self, config):
@@ -381,7 +382,7 @@ class RunDirectory:
         Raises:
             UserError: if a line is damaged in another way.
         """
-        entries = reading.read_lines(self.file("metrics.jsonl"), files.Entry)
+        entries = reading.read_lines(self.file("metrics.jsonl"), file_types.Entry)
         config = self.read_json("config.json")
         held_out = config is not None and config.get("settings", {}).get("validation_samples")
         return list(map(_with_validation_error, entries)) if held_out else entries

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from semisup.data import sampling
-from semisup.run import backend, hosts
+from semisup.machine import backend, hosts
 
 
 def image_batches(images, batch_size, multiple=1, share=sampling.WHOLE):

@@ -14,22 +14,18 @@ from semisup.architectures import transfer
 from semisup.cli import terminal
 from semisup.data import sampling
 from semisup.errors import TrainingError, UserError, shown
+from semisup.machine import backend, environment, hosts, joining, memory
 from semisup.models import averaging
 from semisup.models.weighted_losses import REGULARIZATION_LOSS
 from semisup.run import (
-    backend,
     building,
     callbacks,
     checkpoints,
     directory,
-    environment,
     features,
-    hosts,
     inspection,
-    joining,
     live_settings,
     loading,
-    memory,
     monitoring,
     projector,
 )
@@ -248,7 +244,7 @@ class Session:
             earlier_interval,
         )
         self.callbacks = [
-            hosts.Agreement(signals, config.log_interval, step, spe),
+            callbacks.Agreement(signals, config.log_interval, step, spe),
             callbacks.StopWhenNotFinite(run, step, spe),
             monitoring.Logging(self.recorder, config.log_interval, step, spe),
             self._inspection(step),

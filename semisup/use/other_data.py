@@ -10,9 +10,10 @@ from semisup.data import new_images
 from semisup.data.cache import UNLABELLED
 from semisup.data.folder_walk import composed
 from semisup.errors import UserError, shown
-from semisup.names import printable
+from semisup.files import writing
+from semisup.files.names import printable
 from semisup.report.image_reporter import table
-from semisup.run import calibration, writing
+from semisup.run import calibration
 from semisup.use.trained import TrainedRun
 
 FOLDER = "evaluations"

@@ -13,10 +13,10 @@ import numpy as np
 from semisup.cli import dataset_names
 from semisup.data import class_folders, new_images
 from semisup.errors import UserError
+from semisup.files.csv_files import write_rows
+from semisup.files.replacing import replacing
 from semisup.report.uncertainty import predictive_entropy
-from semisup.run import writing
 from semisup.run.belongings import PARTS
-from semisup.run.csv_files import write_rows
 from semisup.use import least_sure
 from semisup.use.trained import TrainedRun
 
@@ -51,7 +51,7 @@ def predict_images(settings):
     _logger.info(calibration.describe())
     how = "copy" if settings.copy else "link"
     show = _progress(len(images))
-    with writing.replacing(output) as temporary:
+    with replacing(output) as temporary:
         open_writer = _json_lines if output.suffix == ".jsonl" else _csv
         with open_writer(temporary, trained.class_names) as write:
             for prediction in trained.predict(images):

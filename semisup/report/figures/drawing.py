@@ -19,8 +19,8 @@ from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 
-from semisup.names import printable
-from semisup.replacing import replacing
+from semisup.files.names import printable
+from semisup.files.replacing import replacing
 from semisup.report.figures import fonts
 
 DPI = 150

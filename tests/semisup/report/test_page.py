@@ -27,7 +27,7 @@ from clustering.task import TASK as clustering
 from domain_adaptation.task import TASK as domain_adaptation
 from semisup.cli import flags
 from semisup.errors import UserError
-from semisup.names import printable
+from semisup.files.names import printable
 from semisup.report import illustration
 from semisup.report import page as report_page
 from semisup.report.page import curves, document

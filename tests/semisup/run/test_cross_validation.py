@@ -11,9 +11,9 @@ from domain_adaptation.config import TrainConfig as AdaptationConfig
 from semisup.config import TrainConfig
 from semisup.data import labelled_subset
 from semisup.errors import ArgumentError, UserError
-from semisup.image_data import compose
 from semisup.run import calibration, cross_validation, training
 from semisup.run.directory import RunDirectory
+from semisup.run.image_data import compose
 from semisup.task import TASK as task
 
 PARTS = 2

@@ -16,10 +16,10 @@ from semisup.data import labelled_subset, sampling
 from semisup.data.datasets import Split
 from semisup.errors import TrainingError, UserError
 from semisup.eval import EvalConfig
-from semisup.image_data import compose
 from semisup.models import schedules
 from semisup.report import reporting
 from semisup.run import calibration, checkpoints, loading, monitoring, training
+from semisup.run.image_data import compose
 from semisup.task import TASK as task
 
 
