@@ -10,7 +10,7 @@ from clustering.certainty import size_entropy
 from clustering.config import TrainConfig
 from semisup.cli.choices import SPLIT_ALIASES
 from semisup.cli.dataset_names import is_folder
-from semisup.data import labelled_subset, sampling
+from semisup.data import labelled_subset, pipelines, sampling
 from semisup.data.cache import MEMORY_LIMIT_BYTES
 from semisup.data.datasets import Split, fingerprint, load_dataset, open_dataset
 from semisup.errors import UserError, rephrased
@@ -71,11 +71,11 @@ class Clustering(Task):
 
         @functools.cache
         def source(inputs):
-            return sampling.source(inputs(images))
+            return pipelines.source(inputs(images))
 
-        def batches(first_step, inputs=sampling.images_themselves):
-            return sampling.in_order(
-                sampling.unlabelled_batches(source(inputs), sampler, first_step)
+        def batches(first_step, inputs=pipelines.images_themselves):
+            return pipelines.in_order(
+                pipelines.unlabelled_batches(source(inputs), sampler, first_step)
             )
 
         notes = data.notes

@@ -190,7 +190,8 @@ class Benchmark:
 
         from semisup.machine import backend
         from semisup.machine.signals import StopSignals
-        from semisup.run import callbacks, directory, inspection, training
+        from semisup.run import admission, callbacks, directory, inspection
+        from semisup.run.session import Session
         from semisup.task import TASK as task
 
         config = self.training_config
@@ -200,9 +201,9 @@ class Benchmark:
         keras.utils.set_random_seed(config.seed)
         self.data = task.load_data(config)
         self.model = self._build_model(config)
-        run.begin(config, task.name, overwrite=False)
+        admission.begin(run, config, task.name, overwrite=False)
         signals = StopSignals()
-        session = training.Session(config, task, run, self.data, self.model, 0, signals)
+        session = Session(config, task, run, self.data, self.model, 0, signals)
         session.callbacks = [
             epoch_timer(self._finish_round)
             if isinstance(callback, callbacks.Evaluation)

@@ -9,7 +9,7 @@ from semisup.errors import UserError, shown
 from semisup.machine import backend
 from semisup.models import averaging
 from semisup.report import page
-from semisup.run import checkpoints, features, loading, projector
+from semisup.run import admission, checkpoints, features, loading, projector
 from semisup.run.directory import RunDirectory
 
 _logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def evaluate_run(settings, task):
         seconds = settings.poll_seconds
         _wait_until(_is_begun, RunDirectory(settings.logdir), "a training to begin", seconds)
     run, config, task = loading.open_run(settings.logdir, task, settings.output)
-    run.check_output()
+    admission.check_output(run)
     if settings.follow:
         _wait_until(_has_checkpoint, run, "a checkpoint", seconds)
     reporter_class = task.reporter_class()
@@ -103,7 +103,7 @@ def _is_begun(run):
         return True
     if not os.path.isdir(run.path):
         raise UserError(f"--logdir={run.path}: there is no such folder")
-    strangers = run.strangers()
+    strangers = admission.strangers(run)
     # Ask again, since a training may have begun between the two looks.
     if strangers and not run.is_begun():
         raise UserError(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from semisup.data import labelled_subset, sampling, weak_draws
+from semisup.data import labelled_subset, pipelines, sampling, weak_draws
 from semisup.data.datasets import Split, fingerprint, is_labelled
 from semisup.errors import UserError, rephrased
 from semisup.run.task import TaskData
@@ -199,7 +199,7 @@ class Batches:
     def __call__(
         self,
         first_step,
-        inputs=sampling.images_themselves,
+        inputs=pipelines.images_themselves,
         weak_labels=None,
         share=sampling.WHOLE,
     ):
@@ -224,33 +224,33 @@ class Batches:
                 (labelled, self._sampler_among_unlabelled(again), size - again, again),
             ]
             drawn = [
-                sampling.unlabelled_batches(source, sampler, first_step, rows)
+                pipelines.unlabelled_batches(source, sampler, first_step, rows)
                 for source, sampler, first, count in parts
                 # A share may have nothing of a part.
                 if (rows := share.rows(count, first, size)).stop > rows.start
             ]
-            others = functools.reduce(sampling.joined, drawn)
-        return sampling.training_batches(self._draw_labelled(labelled, first_step, share), others)
+            others = functools.reduce(pipelines.joined, drawn)
+        return pipelines.training_batches(self._draw_labelled(labelled, first_step, share), others)
 
     def _make_sources(self, inputs):
         given = inputs(self._train.images)
         if self._pool is None or self._unlabelled is self._train:
-            return (sampling.source(given),) * 2
+            return (pipelines.source(given),) * 2
         others = inputs(self._unlabelled.images)
         # Images are shown as they are, in figures say.
-        if self._match_means and inputs is not sampling.images_themselves:
+        if self._match_means and inputs is not pipelines.images_themselves:
             from semisup.architectures.transfer import first_view
 
             ours = first_view(given)[np.concatenate(self._class_pools)]
             theirs = first_view(others)[self._pool]
             given = given + (theirs.mean(axis=0) - ours.mean(axis=0))
-        return sampling.source(given), sampling.source(others)
+        return pipelines.source(given), pipelines.source(others)
 
     def _draw_labelled(self, source, first_step, share):
         if self._classes is not None:
-            return sampling.batches_of_classes(source, self._classes, first_step, share)
+            return pipelines.batches_of_classes(source, self._classes, first_step, share)
         config = self._config
-        return sampling.labelled_batches(
+        return pipelines.labelled_batches(
             source, self._class_pools, config.sup_per_batch, config.seed, first_step, share
         )
 

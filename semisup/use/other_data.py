@@ -13,7 +13,7 @@ from semisup.errors import UserError, shown
 from semisup.files import writing
 from semisup.files.names import printable
 from semisup.report.image_reporter import table
-from semisup.run import calibration
+from semisup.run import admission, calibration
 from semisup.use.trained import TrainedRun
 
 FOLDER = "evaluations"
@@ -41,7 +41,7 @@ def evaluate_elsewhere(settings):
         settings.relocated,
         settings.output,
     )
-    trained.run.check_output()
+    admission.check_output(trained.run)
     if "labelled_indices" not in trained.record:
         raise UserError(f"{settings.logdir} is a clustering, whose clusters are no classes")
     theirs, images = new_images.of_dataset(
