@@ -1,13 +1,11 @@
 """The settings of a clustering. Nothing here imports Keras."""
 
 import dataclasses
-import os
 from typing import ClassVar
 
 from clustering import choices
 from semisup.cli import walks
-from semisup.cli.dataset_names import file_name
-from semisup.cli.options import loss_weight, option, redefault
+from semisup.cli.options import check_unused, loss_weight, option, redefault
 from semisup.cli.settings import RunConfig
 from semisup.errors import UserError
 
@@ -138,6 +136,8 @@ class TrainConfig(RunConfig):
 
     INTERVALS: ClassVar[tuple[str, ...]] = (*RunConfig.INTERVALS, "reg_warmup_steps")
 
+    LOGDIR_SUFFIX: ClassVar[str] = "_clusters"
+
     def __post_init__(self):
         super().__post_init__()
         walks.resolve(self)
@@ -153,21 +153,10 @@ class TrainConfig(RunConfig):
                 "cluster would stay on the same point for ever; give more than 0, or "
                 "--virtual_embeddings_per_class=1"
             )
-        noise = type(self).__dataclass_fields__["centroid_noise"].default
-        if not self.init_with_kmeans and self.centroid_noise != noise:
-            raise UserError(
-                f"--centroid_noise={self.centroid_noise} has no effect with --noinit_with_kmeans"
-            )
-        if self.num_unlabeled_images >= 0 and not self.extra_split:
-            raise UserError(
-                f"--num_unlabeled_images={self.num_unlabeled_images} has no effect without "
-                "--extra_split"
-            )
+        if not self.init_with_kmeans:
+            check_unused(self, ["centroid_noise"], "with --noinit_with_kmeans")
+        if not self.extra_split:
+            check_unused(self, ["num_unlabeled_images"], "without --extra_split")
         for name in ("unsup_samples", "num_unlabeled_images"):
             if getattr(self, name) == 0:
                 raise UserError(f"--{name}=0: give at least 1, or -1 for all")
-
-    @property
-    def resolved_logdir(self):
-        """Folder of the run."""
-        return self.logdir or os.path.join("runs", f"{file_name(self.dataset)}_clusters")

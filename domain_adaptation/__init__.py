@@ -25,4 +25,4 @@ _REGISTERED = {
 __getattr__, __dir__, __all__ = lazy.exports(
     __name__, _EXPORTS, dict.fromkeys(("load_model", "load_run"), "semisup.run.loading")
 )
-register(__name__, {name: f"{__name__}.{module}" for name, module in _REGISTERED.items()})
+register(__name__, _REGISTERED)

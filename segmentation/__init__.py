@@ -18,4 +18,4 @@ _REGISTERED = {**_EXPORTS, "Hypercolumns": "pixel_networks", "Patches": "pixel_n
 __getattr__, __dir__, __all__ = lazy.exports(
     __name__, _EXPORTS, dict.fromkeys(("load_model", "load_run"), "semisup.run.loading")
 )
-register(__name__, {name: f"{__name__}.{module}" for name, module in _REGISTERED.items()})
+register(__name__, _REGISTERED)

@@ -4,7 +4,7 @@ import numpy as np
 
 from segmentation import colours, metrics
 from segmentation.task import confusion_of
-from semisup.errors import UserError
+from semisup.cli.options import check_unused
 from semisup.files.names import printable
 from semisup.report.reporting import Reporter
 from semisup.run.evaluation import per_class_accuracy
@@ -18,9 +18,7 @@ class SegmentationReporter(Reporter):
     @staticmethod
     def check(settings, config):
         """Check that nothing is asked for that pixels don't have: see `Reporter.check`."""
-        for name in ("mc_dropout", "projector"):
-            if getattr(settings, name):
-                raise UserError(f"--{name} has no effect on pixels: leave it out")
+        check_unused(settings, ("mc_dropout", "projector"), "on pixels: leave it out")
 
     def write(self, step):
         """Evaluate the model, and write maps for TensorBoard: see `Reporter.write`."""

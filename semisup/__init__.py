@@ -53,4 +53,4 @@ _REGISTERED = {
 }
 
 __getattr__, __dir__, __all__ = lazy.exports(__name__, _EXPORTS)
-register(__name__, {name: f"{__name__}.{module}" for name, module in _REGISTERED.items()})
+register(__name__, _REGISTERED)

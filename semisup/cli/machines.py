@@ -3,7 +3,7 @@
 Nothing here imports Keras.
 """
 
-from semisup.cli.options import option
+from semisup.cli.options import check_unused, option
 from semisup.errors import UserError
 
 GREATEST_PORT = 65_535
@@ -55,14 +55,11 @@ def check(config):
         UserError: if they contradict.
     """
     count, index = config.hosts, config.host_index
-    given = {"host_index": index, "coordinator": config.coordinator}
     if count == 1:
-        for name, value in given.items():
-            if value not in (-1, ""):
-                raise UserError(f"--{name}={value} has no effect without --hosts")
+        check_unused(config, ("host_index", "coordinator"), "without --hosts")
     if count and index >= count:
         raise UserError(f"--host_index={index} is not below --hosts={count}: hosts count from 0")
-    if count == 0 and given != {"host_index": -1, "coordinator": ""}:
+    if count == 0 and (index, config.coordinator) != (-1, ""):
         raise UserError("--hosts=0 asks the cluster for everything: give the number of hosts")
     if (index < 0) != (not config.coordinator):
         raise UserError(

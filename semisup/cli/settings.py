@@ -278,6 +278,9 @@ class RunConfig(SavedSettings):
 
     DATASETS: ClassVar[tuple[str, ...]] = ("dataset",)
 
+    LOGDIR_SUFFIX: ClassVar[str] = ""
+    """What the name of the default folder adds to that of the data set."""
+
     def __post_init__(self):
         check(self)
         # So that a run can be evaluated from any folder.
@@ -351,7 +354,8 @@ class RunConfig(SavedSettings):
     @property
     def resolved_logdir(self):
         """Folder of the run."""
-        return self.logdir or os.path.join("runs", file_name(self.dataset))
+        names = (file_name(getattr(self, name)) for name in self.DATASETS)
+        return self.logdir or os.path.join("runs", "_to_".join(names) + self.LOGDIR_SUFFIX)
 
 
 def _divisors(number):

@@ -4,7 +4,7 @@ Nothing here imports Keras.
 """
 
 from semisup.cli import architecture_names
-from semisup.cli.options import option
+from semisup.cli.options import check_unused, option
 from semisup.errors import UserError
 
 
@@ -86,20 +86,13 @@ def check(config):
             "keras_hub:PRESET as --architecture, a network of keras.applications with "
             "--pretrained, or --initial_run"
         )
-    if config.feature_views and trained != "head":
-        raise UserError(
-            f"--feature_views={config.feature_views} has no effect without --trainable=head"
-        )
-    if config.centre_features and trained != "head":
-        raise UserError("--centre_features has no effect without --trainable=head")
     if trained == "head":
         _check_views(config.feature_views, getattr(config, "augmentation", "none"))
+        why = "with --trainable=head, which keeps the network as it is"
+        check_unused(config, ["network_learning_rate"], why)
+    else:
+        check_unused(config, ("feature_views", "centre_features"), "without --trainable=head")
     rate = config.network_learning_rate
-    if rate and trained == "head":
-        raise UserError(
-            f"--network_learning_rate={rate} has no effect with --trainable=head, which keeps the "
-            "network as it is"
-        )
     if rate and not config.has_head:
         raise UserError(
             f"--network_learning_rate={rate} is for a network with a head: give --head_units"

@@ -12,14 +12,14 @@ def register(package, modules):
     which has to be registered there as "package>Class".
 
     Args:
-        package: name under which the classes are registered.
-        modules: full names of their modules, by the names of the classes.
+        package: `__name__` of the package, under which the classes are registered.
+        modules: for each class by its name, the module of the package that defines it.
     """
 
     def tell(keras):
         known = keras.saving.get_custom_objects()
         for name, module in modules.items():
-            known.setdefault(f"{package}>{name}", _Deferred(module, name))
+            known.setdefault(f"{package}>{name}", _Deferred(f"{package}.{module}", name))
 
     wrapt.register_post_import_hook(tell, "keras")
 

@@ -230,7 +230,7 @@ def test_wrong_flags_of_the_trainings_are_refused(searching, tmp_path, fixed, me
         (["--folder=a", "--space=a", "--jobs=0"], "--jobs=0 is below the least value"),
         (["--max_steps=9"], "--max_steps is a flag of the trainings: give it after --"),
         (["--target_dataset=a"], "--target_dataset is a flag of the trainings"),
-        (["--report", "--folder=a", "--jobs=2"], "--jobs has no effect with --report"),
+        (["--report", "--folder=a", "--jobs=2"], "--jobs=2 has no effect with --report"),
         (["--report", "--folder=missing"], "--folder=missing holds no search"),
         (["--report", "--folder=a", "--", "--seed=1"], "--seed=1 has no effect with --report"),
     ],
