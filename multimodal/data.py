@@ -9,7 +9,6 @@ import numpy as np
 from multimodal import captions as caption_files
 from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.data import cache, datasets, folder_layout, folders, tfds_source
-from semisup.data.cache import UNLABELLED
 from semisup.errors import UserError, shown
 
 FOLDS = 5
@@ -116,14 +115,8 @@ def _in_folder(config):
     )
     files = caption_files.located(captions, root, folder_layout.images_below(root))
     names = sorted(files)
-    layout = folder_layout.Layout(
-        root=root,
-        class_names=(),
-        files={_CAPTIONED: [files[name] for name in names]},
-        labels={_CAPTIONED: [UNLABELLED] * len(names)},
-        skipped=(),
-        notes=(),
-    )
+    images = {_CAPTIONED: [files[name] for name in names]}
+    layout = folder_layout.Layout.unlabelled(root, images)
     contents, layout = folders.open_layout(
         layout, image_size=config.new_size, fit=config.fit, skip_broken=config.skip_broken
     )

@@ -45,9 +45,7 @@ def search(settings):
     for block in images.blocks(settings.eval_batch_size):
         indices.append(block.indices)
         cosines.append(trained.predictor.embeddings(block.images) @ query)
-    new_images.tell_skipped(images)
-    if not indices:
-        raise UserError("none of the images could be read")
+    new_images.count_readable(images)
     indices, cosines = np.concatenate(indices), np.concatenate(cosines)
     best = np.argsort(-cosines, kind="stable")[: settings.count]
     found = [

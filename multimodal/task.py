@@ -31,7 +31,7 @@ class PairData(TaskData):
 class PairRecord(file_types.Record):
     """`data.json` of a training on images and sentences."""
 
-    image_shape: tuple[file_types.Pixels, file_types.Pixels, file_types.Pixels]
+    image_shape: file_types.Shape
     vocabulary: Annotated[list[str], Meta(max_length=10_000_000)]
 
 

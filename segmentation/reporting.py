@@ -6,7 +6,7 @@ from segmentation import colours, metrics
 from segmentation.task import confusion_of
 from semisup.cli.options import check_unused
 from semisup.files.names import printable
-from semisup.report.reporting import Reporter
+from semisup.report.reporting import Reporter, by_class
 from semisup.run.evaluation import per_class_accuracy
 
 _SHOWN = 8
@@ -56,12 +56,7 @@ class SegmentationReporter(Reporter):
 
     def scalars(self, content):
         """Return numbers for TensorBoard by their tags: see `Reporter.scalars`."""
-        of_classes = {
-            f"iou/{printable(name)}": value
-            for name, value in content["per_class_iou"].items()
-            if value is not None
-        }
-        return {**super().scalars(content), **of_classes}
+        return super().scalars(content) | by_class("iou", content["per_class_iou"])
 
     def text(self, content):
         """Return the text to print: see `Reporter.text`."""

@@ -39,7 +39,7 @@ class PixelRecord(file_types.Record):
     It has no `class_names`: commands for classes of whole images have no use for such a run.
     """
 
-    image_shape: tuple[file_types.Pixels, file_types.Pixels, file_types.Pixels]
+    image_shape: file_types.Shape
     evaluation_fingerprint: str
     pixel_classes: Annotated[list[str], Meta(min_length=2)]
     class_shares: list[file_types.Fraction]

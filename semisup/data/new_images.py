@@ -216,14 +216,23 @@ class SplitImages:
             yield from zip(images, labels, strict=True)
 
 
-def tell_skipped(images: ImageFiles | SplitImages):
-    """Warn of each image that could not be read, by its name.
+def count_readable(images: ImageFiles | SplitImages) -> int:
+    """Return how many images could be read, and warn of each that could not, by its name.
 
     Args:
         images: images whose blocks have been decoded.
+
+    Raises:
+        UserError: none could be read.
     """
-    for index, reason in images.skipped:
+    skipped, count = images.skipped, len(images)
+    for index, reason in skipped:
         _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
+    if len(skipped) == count:
+        raise UserError("none of the images could be read")
+    if skipped:
+        _logger.warning("%d of %d images could not be read", len(skipped), count)
+    return count - len(skipped)
 
 
 def in_folder(path: str, preparation: Preparation) -> ImageFiles:

@@ -7,9 +7,8 @@ import pandas
 
 from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.data import folders
-from semisup.files.names import printable
 from semisup.report import uncertainty
-from semisup.report.reporting import Reporter
+from semisup.report.reporting import Reporter, by_class
 from semisup.run import calibration, cross_validation, loading
 
 _logger = logging.getLogger(__name__)
@@ -164,15 +163,10 @@ class ImageReporter(Reporter):
         Args:
             content: the metrics with the `step`.
         """
-        accuracies = content["per_class_accuracy"].items()
         return {
             self.data.error_name: content["error"],
             "expected_calibration_error": content["expected_calibration_error"],
-            **{
-                f"accuracy/{printable(name)}": value
-                for name, value in accuracies
-                if value is not None
-            },
+            **by_class("accuracy", content["per_class_accuracy"]),
         }
 
     def text(self, content):

@@ -6,6 +6,7 @@ import time
 
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError, shown
+from semisup.files.names import printable
 from semisup.machine import backend
 from semisup.models import averaging
 from semisup.report import page
@@ -87,6 +88,17 @@ def evaluate_run(settings, task):
     if settings.report:
         # After the figures, since the page shows them.
         _logger.info("wrote %s", page.write(run, task))
+
+
+def by_class(kind, values):
+    """Return numbers of classes for TensorBoard by their tags, without those that are None.
+
+    Args:
+        kind: what the tags begin with.
+        values: the numbers by the classes' names.
+    """
+    known = {name: value for name, value in values.items() if value is not None}
+    return {f"{kind}/{printable(name)}": value for name, value in known.items()}
 
 
 def _wait_until(is_so, run, what, seconds):

@@ -16,6 +16,7 @@ Fraction = Annotated[float, Meta(ge=-1e-6, le=1 + 1e-6)]
 Finite = Annotated[float, Meta(ge=-1e38, le=1e38)]
 Positive = Annotated[float, Meta(ge=0, le=1e12)]
 Pixels = Annotated[int, Meta(ge=1, le=2**15)]
+Shape = tuple[Pixels, Pixels, Pixels]
 Setting = bool | Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] | Finite | str
 Settings = dict[str, Setting]
 
@@ -36,7 +37,7 @@ class Record(TypedDict):
     """`data.json`, whatever the task."""
 
     class_names: NotRequired[Annotated[list[str], Meta(min_length=1, max_length=1_000_000)]]
-    image_shape: NotRequired[tuple[Pixels, Pixels, Pixels]]
+    image_shape: NotRequired[Shape]
     evaluation_fingerprint: NotRequired[str]
     labelled_indices: NotRequired[list[Count]]
     unlabelled_images: NotRequired[Count]
@@ -53,7 +54,7 @@ class ImageRecord(Record):
     """`data.json` of a task on images."""
 
     class_names: Annotated[list[str], Meta(min_length=1, max_length=1_000_000)]
-    image_shape: tuple[Pixels, Pixels, Pixels]
+    image_shape: Shape
     evaluation_fingerprint: str
 
 

@@ -62,9 +62,7 @@ def evaluate_elsewhere(settings):
             rows.append([images.names[index], trained.class_names[label], guess, probability])
         labels.append(truth)
         logits.append(prediction.logits)
-    new_images.tell_skipped(images)
-    if not rows:
-        raise UserError(f"--dataset={settings.dataset}: none of its images could be read")
+    new_images.count_readable(images)
     measured = calibration.metrics(
         scale, np.concatenate(logits), np.concatenate(labels), trained.class_names
     )

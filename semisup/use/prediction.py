@@ -66,22 +66,12 @@ def predict_images(settings):
                     candidates.add(prediction.indices, probabilities, prediction.embeddings)
                 show(prediction.indices[-1] + 1)
         show(len(images))
-        count = len(images) - _tell_skipped(images)
+        count = new_images.count_readable(images)
     _logger.info("wrote %s: the predictions of %s images", output, f"{count:,}")
     if folder:
         _logger.info("wrote %s: the images by class", folder)
     if candidates:
         candidates.write(images, trained.class_names)
-
-
-def _tell_skipped(images):
-    """Name the images that could not be read, and return how many they are."""
-    new_images.tell_skipped(images)
-    if len(images.skipped) == len(images):
-        raise UserError("none of the images could be read")
-    if images.skipped:
-        _logger.warning("%d of %d images could not be read", len(images.skipped), len(images))
-    return len(images.skipped)
 
 
 def _check_output(output, settings):

@@ -102,6 +102,20 @@ def draw_image(axes: Axes, image: np.ndarray, left: float, top: float, width: fl
     axes.add_image(artist)
 
 
+def draw_score(axes: Axes, score: float, left: float, top: float) -> None:
+    """Write a number into the corner of an image.
+
+    Args:
+        axes: those of the page.
+        score: the number.
+        left: left edge of the image.
+        top: its upper edge.
+    """
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+    place = left + 0.045, top + 0.045
+    axes.text(*place, f"{score:.2f}", size=FONT_SIZE - 2, va="top", bbox=box)
+
+
 def draw_row_label(axes: Axes, text: str, note: str, right: float, middle: float) -> None:
     """Write what a row shows in front of it, and a note below in small letters."""
     axes.text(right, middle - 0.01, text, size=FONT_SIZE, ha="right", va="bottom")
