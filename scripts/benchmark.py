@@ -328,14 +328,9 @@ def _origin():
     """Return with what a report was measured."""
     import keras
 
-    from semisup.machine import environment
+    from scripts import findings
 
-    return {
-        "backend": keras.backend.backend(),
-        "versions": environment.versions(),
-        "hardware": environment.hardware(),
-        "git_commit": environment.git_commit(),
-    }
+    return {"backend": keras.backend.backend(), **findings.made_with()}
 
 
 def _similarity_terms():

@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 import baselines
 
+from scripts import heads
 from semisup.data import labelled_subset
-from semisup.data.datasets import DataSet, Split
 from semisup.run.features import centred
 
 
@@ -75,9 +75,11 @@ def test_fixmatch_labels_separate_classes_and_does_so_again_with_the_same_seed(f
 
 def test_the_head_learns_from_the_labels_that_the_baselines_see(features, monkeypatch):
     rows, labels = features
-    split = Split(np.zeros((60, 1, 1, 3), np.uint8), labels.astype("int32"))
-    data = DataSet("made", ("a", "b", "c"), {"train": split}, (1, 1, 3))
-    arguments = SimpleNamespace(dataset="mnist_5k", architecture="x", new_size=8, sup_per_class=1)
+    views = np.moveaxis(rows.astype("float32"), 0, 1)
+    photographs = heads.Photographs(("a", "b", "c"), labels.astype("int32"), views)
+    arguments = SimpleNamespace(
+        dataset="mnist_5k", architecture="x", new_size=8, cache_dir="", sup_per_class=1
+    )
     flags = (
         "--max_steps=20",
         "--eval_interval=20",
@@ -85,6 +87,6 @@ def test_the_head_learns_from_the_labels_that_the_baselines_see(features, monkey
         "--log_interval=20",
     )
     monkeypatch.setattr(baselines, "HEADS", {"association": flags})
-    predicted = baselines.predict_by_head("association", data, rows.astype("float32"), 5, arguments)
-    chosen = labelled_subset.choose_labelled(labels, 1, data.class_names, 5)
+    predicted = baselines.predict_by_head("association", photographs, 5, arguments)
+    chosen = labelled_subset.choose_labelled(labels, 1, photographs.class_names, 5)
     assert baselines.accuracy(predicted, labels, np.concatenate(chosen)) > 90
