@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from clustering import choices
-from semisup.cli import walks
+from semisup.cli import walk_options
 from semisup.cli.options import check_unused, loss_weight, option, redefault
 from semisup.cli.settings import RunConfig
 from semisup.errors import UserError
@@ -88,8 +88,8 @@ class TrainConfig(RunConfig):
         "Largest distance of a centroid, along each axis, from where k-means places its cluster.",
         least=0,
     )
-    similarity_measure: str = walks.similarity_measure()
-    temperature: float = walks.temperature()
+    similarity_measure: str = walk_options.similarity_measure()
+    temperature: float = walk_options.temperature()
     cluster_association_weight: float = loss_weight(
         1.0, "Weight of the association of centroids with images (alpha)."
     )
@@ -140,7 +140,7 @@ class TrainConfig(RunConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        walks.resolve(self)
+        walk_options.resolve(self)
         if self.reg_warmup_steps >= self.max_steps:
             raise UserError(
                 f"--reg_warmup_steps={self.reg_warmup_steps} is not before "

@@ -8,7 +8,7 @@ import dataclasses
 from typing import ClassVar
 
 from domain_adaptation import choices
-from semisup.cli import walks
+from semisup.cli.choices import AUTO
 from semisup.cli.options import (
     check_unused,
     envelope,
@@ -138,7 +138,7 @@ class TrainConfig(_Base):
         if self.target_only:
             # First, since the checks below depend on it.
             object.__setattr__(self, "similarity", "none")
-        if self.similarity in ("mmd", "coral") and self.similarity_measure == walks.AUTO:
+        if self.similarity in ("mmd", "coral") and self.similarity_measure == AUTO:
             # Nothing walks.
             object.__setattr__(self, "similarity_measure", "dot")
         super().__post_init__()

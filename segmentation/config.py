@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from segmentation import choices
-from semisup.cli import walks
+from semisup.cli import walk_options
 from semisup.cli.dataset_names import is_folder
 from semisup.cli.options import check_unused, loss_weight, option, redefault
 from semisup.cli.settings import RunConfig
@@ -117,8 +117,8 @@ class TrainConfig(RunConfig):
         "is sure of, as if they were labels; none: train on the labels alone.",
         one_of=choices.SIMILARITY_TERMS,
     )
-    similarity_measure: str = walks.similarity_measure()
-    temperature: float = walks.temperature()
+    similarity_measure: str = walk_options.similarity_measure()
+    temperature: float = walk_options.temperature()
     walker_weight: float = loss_weight(1.0, "Weight of the walker loss.")
     visit_weight: float = loss_weight(0.2, "Weight of the visit loss.")
     visit_prior: str = option(
@@ -161,7 +161,7 @@ class TrainConfig(RunConfig):
             raise UserError("--labelled_images=0: give at least 1, or -1 for all")
         if not self.label_suffix:
             raise UserError("--label_suffix= would make images their own label maps: give a suffix")
-        walks.resolve(self)
+        walk_options.resolve(self)
         unused = ("initial_run", "joint_batch_statistics", "projector", "l2_weight")
         check_unused(self, unused, "on pixels: leave it out")
         if not is_patch:

@@ -6,7 +6,7 @@ Nothing here imports Keras.
 import dataclasses
 from typing import ClassVar
 
-from semisup.cli import choices, walks
+from semisup.cli import choices, walk_options
 from semisup.cli.dataset_names import is_folder, whole_path
 from semisup.cli.options import (
     check_unused,
@@ -143,8 +143,8 @@ class TrainConfig(RunConfig):
         "Similarity term; none: train on the labels alone.",
         one_of=choices.SIMILARITY_TERMS,
     )
-    similarity_measure: str = walks.similarity_measure()
-    temperature: float = walks.temperature()
+    similarity_measure: str = walk_options.similarity_measure()
+    temperature: float = walk_options.temperature()
     walker_weight: float = loss_weight(1.0, "Weight of the walker loss.")
     visit_weight: float = loss_weight(1.0, "Weight of the visit loss.")
     logit_weight: float = loss_weight(1.0, "Weight of the classification loss.")
@@ -212,7 +212,7 @@ class TrainConfig(RunConfig):
         if self.similarity != "association":
             check_unused(self, ["memory"], "without --similarity=association")
         self._check_weak_labels()
-        walks.resolve(self)
+        walk_options.resolve(self)
 
     def _check_cross_validation(self):
         parts = self.cross_validate

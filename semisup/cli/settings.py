@@ -8,7 +8,7 @@ import math
 import os
 from typing import ClassVar
 
-from semisup.cli import architecture_names, choices, dataset_names, machines, transfer
+from semisup.cli import architecture_names, choices, dataset_names, head_options, host_options
 from semisup.cli.dataset_names import file_name, is_folder, whole_path
 from semisup.cli.options import check, option
 from semisup.cli.saved_settings import SavedSettings
@@ -93,10 +93,10 @@ class RunConfig(SavedSettings):
         "Folder of a completed run; training starts from its network, and from its classifier "
         "where the number of classes is the same.",
     )
-    trainable: str = transfer.trainable()
-    head_units: int = transfer.head_units()
-    centre_features: bool = transfer.centre_features()
-    feature_views: int = transfer.feature_views()
+    trainable: str = head_options.trainable()
+    head_units: int = head_options.head_units()
+    centre_features: bool = head_options.centre_features()
+    feature_views: int = head_options.feature_views()
     l2_weight: float = option(
         -1.0,
         "Network",
@@ -125,7 +125,7 @@ class RunConfig(SavedSettings):
 
     # Optimisation
     learning_rate: float = option(1e-3, "Optimisation", "Learning rate of Adam.", above=0, most=100)
-    network_learning_rate: float = transfer.network_learning_rate()
+    network_learning_rate: float = head_options.network_learning_rate()
     minimum_learning_rate: float = option(
         1e-6, "Optimisation", "Floor of the decayed learning rate.", least=0
     )
@@ -263,9 +263,9 @@ class RunConfig(SavedSettings):
         least=1,
         resume=True,
     )
-    hosts: int = machines.hosts()
-    host_index: int = machines.host_index()
-    coordinator: str = machines.coordinator()
+    hosts: int = host_options.hosts()
+    host_index: int = host_options.host_index()
+    coordinator: str = host_options.coordinator()
 
     INTERVALS: ClassVar[tuple[str, ...]] = (
         "max_steps",
@@ -296,8 +296,8 @@ class RunConfig(SavedSettings):
         if self.initial_run:
             object.__setattr__(self, "initial_run", whole_path(self.initial_run))
         self._check_steps_per_execution()
-        transfer.check(self)
-        machines.check(self)
+        head_options.check(self)
+        host_options.check(self)
         if self.minimum_learning_rate > self.learning_rate:
             raise UserError(
                 f"--minimum_learning_rate={self.minimum_learning_rate} is above "

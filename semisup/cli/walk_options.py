@@ -6,18 +6,16 @@ Nothing here imports Keras.
 from semisup.cli import choices
 from semisup.cli.options import option
 
-AUTO = "auto"
-
 
 def similarity_measure():
     """Make the option of the measure of similarity."""
     return option(
-        AUTO,
+        choices.AUTO,
         "Loss",
         "Similarity of two embeddings: dot product, its cosine, or negative squared Euclidean "
         "distance. auto: dot for the papers' networks on the papers' data sets, and cosine for all "
         "others, whose dot products may be so large that nothing is learnt from the walks.",
-        one_of=(AUTO, *choices.SIMILARITY_MEASURES),
+        one_of=(choices.AUTO, *choices.SIMILARITY_MEASURES),
         before="dot",
     )
 
@@ -40,7 +38,7 @@ def resolve(config):
         config: a `RunConfig` with both options; changed in place, though it is frozen.
     """
     measure = config.similarity_measure
-    if measure == AUTO:
+    if measure == choices.AUTO:
         is_known = (
             config.architecture.lower() in choices.PAPER_ARCHITECTURES and not config.has_head
         )
