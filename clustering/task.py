@@ -278,7 +278,7 @@ def _load(config, *splits):
     return load_dataset(
         config.dataset,
         **config.reading,
-        cache_dir=config.cache_dir or None,
+        cache_dir=config.cache_dir,
         splits=tuple(dict.fromkeys(splits)),
         labelled=False,
     )

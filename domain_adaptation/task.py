@@ -148,7 +148,7 @@ def _load(config, name, split, labelled, test_split):
     return load_dataset(
         name,
         **config.reading,
-        cache_dir=config.cache_dir or None,
+        cache_dir=config.cache_dir,
         splits=() if split is None else (split,),
         optional_splits=() if test_split == split else (test_split,),
         labelled=labelled,

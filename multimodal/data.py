@@ -120,7 +120,7 @@ def _in_folder(config):
     contents, layout = folders.open_layout(
         layout, image_size=config.new_size, fit=config.fit, skip_broken=config.skip_broken
     )
-    images, _ = cache.read(contents.sources[_CAPTIONED], cache_dir=config.cache_dir or None)
+    images, _ = cache.read(contents.sources[_CAPTIONED], cache_dir=config.cache_dir)
     readable = set(layout.files[_CAPTIONED])
     place = {name: i for i, name in enumerate(name for name in names if files[name] in readable)}
     captions = [caption for caption in captions if caption.image in place]
@@ -153,7 +153,7 @@ def _of_tfds(config):
     contents = datasets.open_dataset(config.dataset, **config.reading, labelled=False)
     wholes = []
     for split in (datasets.find_split(config.dataset, contents.sources, name) for name in _SPLITS):
-        images, _ = cache.read(contents.sources[split], cache_dir=config.cache_dir or None)
+        images, _ = cache.read(contents.sources[split], cache_dir=config.cache_dir)
         texts = tfds_source.texts(
             config.dataset, split, ("captions", "text"), data_dir=config.resolved_data_dir
         )

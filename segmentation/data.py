@@ -139,7 +139,7 @@ def _draw(images, config):
 
 
 def _read(source, files, used, maps, classes, config):
-    images, _ = cache.read(source, cache_dir=config.cache_dir or None)
+    images, _ = cache.read(source, cache_dir=config.cache_dir)
     labelled = np.array([place for place, file in enumerate(files) if file in used], np.int64)
     if not len(labelled):
         raise UserError(f"{source.name}: no labelled image can be read")
@@ -149,6 +149,6 @@ def _read(source, files, used, maps, classes, config):
         label_maps.source(
             f"{source.name}-labels", paths, chosen, source.shape[1:], config.new_size, classes
         ),
-        cache_dir=config.cache_dir or None,
+        cache_dir=config.cache_dir,
     )
     return LabelledImages(images, labelled, places[..., 0])

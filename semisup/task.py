@@ -37,7 +37,7 @@ class SemiSupervised(Task):
         data = load_dataset(
             config.dataset,
             **config.reading,
-            cache_dir=config.cache_dir or None,
+            cache_dir=config.cache_dir,
             splits=tuple(sorted({"train", unlabelled or "train", *tested - {"test"}})),
             optional_splits=tuple(tested),
         )

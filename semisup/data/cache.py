@@ -76,7 +76,7 @@ def read(
 
     Args:
         source: the split to read.
-        cache_dir: folder of the memory-mapped files; `None` is `default_cache_dir()`.
+        cache_dir: folder of the memory-mapped files; `None` or empty: `default_cache_dir()`.
         memory_limit: size of the decoded images in bytes up to which they are held in memory.
 
     Returns:

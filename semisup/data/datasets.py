@@ -94,8 +94,8 @@ def load_dataset(
             - a data set of TensorFlow Datasets, see `semisup.data.tfds_source`, or an alias of one
               (`semisup.cli.choices.DATASET_ALIASES`).
         data_dir: TensorFlow Datasets' data_dir; `None` is its own default.
-        cache_dir: where a split larger than `memory_limit` is decoded to, once; `None` is
-            `semisup.data.cache.default_cache_dir()`.
+        cache_dir: where a split larger than `memory_limit` is decoded to, once; `None` or
+            empty: `semisup.data.cache.default_cache_dir()`.
         image_size: if not 0, images are resized to image_size x image_size pixels (bilinear,
             antialiased).
         fit: how images that are not square are resized: see `semisup.data.pixels.to_array`.

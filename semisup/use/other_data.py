@@ -12,7 +12,7 @@ from semisup.data.folder_walk import composed
 from semisup.errors import UserError, shown
 from semisup.files import writing
 from semisup.files.names import printable
-from semisup.report.image_reporter import table
+from semisup.report.image_reporter import PREDICTION, prediction_rows, table
 from semisup.run import admission, calibration
 from semisup.use.trained import TrainedRun
 
@@ -54,12 +54,13 @@ def evaluate_elsewhere(settings):
         if (prediction.labels == UNLABELLED).any():
             raise UserError(f"--dataset={settings.dataset}: its images have no labels")
         truth = numbers[prediction.labels]
-        for index, label, row in zip(
-            prediction.indices, truth, scale.probabilities(prediction.logits), strict=True
-        ):
-            guess = trained.class_names[row.argmax()]
-            probability = f"{row.max():.4f}"
-            rows.append([images.names[index], trained.class_names[label], guess, probability])
+        names = [images.names[index] for index in prediction.indices]
+        rows += prediction_rows(
+            names,
+            [trained.class_names[label] for label in truth],
+            scale.probabilities(prediction.logits),
+            trained.class_names,
+        )
         labels.append(truth)
         logits.append(prediction.logits)
     new_images.count_readable(images)
@@ -71,9 +72,7 @@ def evaluate_elsewhere(settings):
     os.makedirs(folder, exist_ok=True)
     content = {"step": trained.step, "dataset": name, "evaluated_on": "images of another data set"}
     writing.write_json(os.path.join(folder, f"{stem}.json"), {**content, **measured})
-    writing.write_table(
-        os.path.join(folder, f"{stem}.csv"), ["image", "label", "predicted", "probability"], rows
-    )
+    writing.write_table(os.path.join(folder, f"{stem}.csv"), PREDICTION, rows)
     _logger.info("step %d, %s: %s", trained.step, name, table(measured))
     _logger.info("\nwrote %s.json and .csv", os.path.join(folder, stem))
 
