@@ -1,13 +1,11 @@
 """The settings of a clustering. Nothing here imports Keras."""
 
 import dataclasses
-import os
 from typing import ClassVar
 
 from clustering import choices
-from semisup.cli import walks
-from semisup.cli.dataset_names import file_name
-from semisup.cli.options import loss_weight, option, redefault
+from semisup.cli import walk_options
+from semisup.cli.options import check_unused, loss_weight, option, redefault
 from semisup.cli.settings import RunConfig
 from semisup.errors import UserError
 
@@ -90,8 +88,8 @@ class TrainConfig(RunConfig):
         "Largest distance of a centroid, along each axis, from where k-means places its cluster.",
         least=0,
     )
-    similarity_measure: str = walks.similarity_measure()
-    temperature: float = walks.temperature()
+    similarity_measure: str = walk_options.similarity_measure()
+    temperature: float = walk_options.temperature()
     cluster_association_weight: float = loss_weight(
         1.0, "Weight of the association of centroids with images (alpha)."
     )
@@ -138,9 +136,11 @@ class TrainConfig(RunConfig):
 
     INTERVALS: ClassVar[tuple[str, ...]] = (*RunConfig.INTERVALS, "reg_warmup_steps")
 
+    LOGDIR_SUFFIX: ClassVar[str] = "_clusters"
+
     def __post_init__(self):
         super().__post_init__()
-        walks.resolve(self)
+        walk_options.resolve(self)
         if self.reg_warmup_steps >= self.max_steps:
             raise UserError(
                 f"--reg_warmup_steps={self.reg_warmup_steps} is not before "
@@ -153,21 +153,10 @@ class TrainConfig(RunConfig):
                 "cluster would stay on the same point for ever; give more than 0, or "
                 "--virtual_embeddings_per_class=1"
             )
-        noise = type(self).__dataclass_fields__["centroid_noise"].default
-        if not self.init_with_kmeans and self.centroid_noise != noise:
-            raise UserError(
-                f"--centroid_noise={self.centroid_noise} has no effect with --noinit_with_kmeans"
-            )
-        if self.num_unlabeled_images >= 0 and not self.extra_split:
-            raise UserError(
-                f"--num_unlabeled_images={self.num_unlabeled_images} has no effect without "
-                "--extra_split"
-            )
+        if not self.init_with_kmeans:
+            check_unused(self, ["centroid_noise"], "with --noinit_with_kmeans")
+        if not self.extra_split:
+            check_unused(self, ["num_unlabeled_images"], "without --extra_split")
         for name in ("unsup_samples", "num_unlabeled_images"):
             if getattr(self, name) == 0:
                 raise UserError(f"--{name}=0: give at least 1, or -1 for all")
-
-    @property
-    def resolved_logdir(self):
-        """Folder of the run."""
-        return self.logdir or os.path.join("runs", f"{file_name(self.dataset)}_clusters")

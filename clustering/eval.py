@@ -2,10 +2,9 @@
 
 import dataclasses
 
-from semisup import eval as semi_supervised
-from semisup.cli import flags
-from semisup.cli.options import option, redefault
-from semisup.errors import UserError
+from semisup.cli import terminal
+from semisup.cli.options import check_unused, option, redefault
+from semisup.eval import EvaluationConfig, command
 
 SUMMARY = (
     "Evaluates the checkpoints of a clustering: sizes and confidence of its clusters and, where\n"
@@ -15,17 +14,17 @@ SUMMARY = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalConfig(semi_supervised.EvaluationConfig):
+class EvalConfig(EvaluationConfig):
     """Settings of an evaluation (see the help of each field's flag)."""
 
     logdir: str = redefault(
-        semi_supervised.EvaluationConfig,
+        EvaluationConfig,
         "logdir",
         "",
         help="Folder of the run (required without --ablation).",
     )
     figures: bool = redefault(
-        semi_supervised.EvaluationConfig,
+        EvaluationConfig,
         "figures",
         False,
         help="Draw the most probable images of each cluster, the clusters' sizes over the "
@@ -43,30 +42,22 @@ class EvalConfig(semi_supervised.EvaluationConfig):
         if not self.ablation:
             super().__post_init__()
             return
-        for field in dataclasses.fields(self):
-            if field.name != "ablation" and getattr(self, field.name) != field.default:
-                raise UserError(f"--{field.name} has no effect with --ablation: leave it out")
+        others = [name for name in self.__dataclass_fields__ if name != "ablation"]
+        check_unused(self, others, "with --ablation: leave it out")
 
 
 def main():
     """Run the command."""
-    flags.run(_eval, EvalConfig, program="clustering-eval", summary=SUMMARY)
+    command("clustering", EvalConfig, SUMMARY, instead=_compare)
 
 
-def _eval(config):
-    from semisup.cli import terminal
-
-    terminal.import_quietly()
+def _compare(config):
     if config.ablation:
         from clustering import ablation
 
         for path in ablation.draw(config.ablation):
             terminal.say(f"wrote {path}")
-        return
-    from clustering.task import TASK
-    from semisup.report import reporting
-
-    reporting.evaluate_run(config, TASK)
+    return bool(config.ablation)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Everything is computed in float32, whatever the embeddings' type.
 
 from keras import ops
 
-from semisup.types import Tensor
+from semisup.embeddings.types import Tensor
 
 
 def norm_loss(embeddings: Tensor, target: float = 1.0) -> Tensor:

@@ -15,9 +15,9 @@ from keras import ops
 from clustering.certainty import Confidence, SizeEntropy
 from clustering.losses import norm_loss, transformation_loss
 from semisup.association import Association
+from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
 from semisup.similarity import SimilarityTerm, check_term
-from semisup.types import LossWeight, Tensor
 
 NORM_LOSS = "norm_loss"
 TRANSFORMATION_LOSS = "transformation_loss"

@@ -2,8 +2,8 @@
 
 from clustering import centroids, metrics
 from clustering.task import describe, evaluated_split, load_classes
-from semisup.names import printable
 from semisup.report.image_reporter import ImageReporter, table
+from semisup.report.reporting import by_class
 from semisup.run import evaluation
 
 
@@ -64,11 +64,7 @@ class ClusteringReporter(ImageReporter):
         """Return numbers for TensorBoard by their tags: see `Reporter.scalars`."""
         names = ("confidence", "size_entropy", "accuracy", "nmi", "ari", "k_means_accuracy")
         result = {name: content[name] for name in names if name in content}
-        per_class = content.get("per_class_accuracy", {}).items()
-        for name, value in per_class:
-            if value is not None:
-                result[f"accuracy/{printable(name)}"] = value
-        return result
+        return result | by_class("accuracy", content.get("per_class_accuracy", {}))
 
     def text(self, content):
         """Return the text to print: see `Reporter.text`."""

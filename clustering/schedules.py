@@ -1,13 +1,17 @@
 """The two phases of a clustering: before and after the centroids are placed."""
 
+import dataclasses
+
 import keras
 from keras import ops
 
-from semisup.types import Tensor
+from semisup.embeddings.types import Tensor
+from semisup.models.schedules import Schedule
 
 
 @keras.saving.register_keras_serializable(package="clustering")
-class Phases(keras.optimizers.schedules.LearningRateSchedule):
+@dataclasses.dataclass(eq=False)
+class Phases(Schedule):
     """A weight that changes at a step from one value to another (thesis chapter 5, section 3.1).
 
     Args:
@@ -26,13 +30,16 @@ class Phases(keras.optimizers.schedules.LearningRateSchedule):
         [0.0, 0.5, 1.0, 2.0, 2.0]
     """
 
-    def __init__(self, before: float, after: float, switch: int, ramp: int = 1):
-        if switch < 0 or ramp < 1:
-            raise ValueError(f"phases need switch >= 0 and ramp >= 1, not {switch} and {ramp}")
-        self.before = before
-        self.after = after
-        self.switch = switch
-        self.ramp = ramp
+    before: float
+    after: float
+    switch: int
+    ramp: int = 1
+
+    def __post_init__(self):
+        if self.switch < 0 or self.ramp < 1:
+            raise ValueError(
+                f"phases need switch >= 0 and ramp >= 1, not {self.switch} and {self.ramp}"
+            )
 
     def __call__(self, step: Tensor) -> Tensor:
         """Compute the weight at a step.
@@ -45,12 +52,3 @@ class Phases(keras.optimizers.schedules.LearningRateSchedule):
         """
         passed = (ops.cast(step, "float32") - self.switch + 1.0) / self.ramp
         return self.before + (self.after - self.before) * ops.clip(passed, 0.0, 1.0)
-
-    def get_config(self):
-        """Return the arguments of the constructor."""
-        return {
-            "before": self.before,
-            "after": self.after,
-            "switch": self.switch,
-            "ramp": self.ramp,
-        }

@@ -10,12 +10,12 @@ from clustering.certainty import size_entropy
 from clustering.config import TrainConfig
 from semisup.cli.choices import SPLIT_ALIASES
 from semisup.cli.dataset_names import is_folder
-from semisup.data import labelled_subset, sampling
+from semisup.data import labelled_subset, pipelines, sampling
 from semisup.data.cache import MEMORY_LIMIT_BYTES
 from semisup.data.datasets import Split, fingerprint, load_dataset, open_dataset
 from semisup.errors import UserError, rephrased
-from semisup.image_data import ImageData
-from semisup.run import building, evaluation, files
+from semisup.run import building, evaluation, file_types
+from semisup.run.image_data import ImageData
 from semisup.run.task import Task
 
 
@@ -26,7 +26,7 @@ class Clustering(Task):
     title = "Clustering"
     config_class = TrainConfig
     shown = ("confidence", "size_entropy")
-    record_type = files.ImageRecord
+    record_type = file_types.ImageRecord
     steered: ClassVar = {
         "cluster_association_weight": ("cluster_walker_loss", "cluster_visit_loss"),
         "visit_weight": ("cluster_visit_loss",),
@@ -71,11 +71,11 @@ class Clustering(Task):
 
         @functools.cache
         def source(inputs):
-            return sampling.source(inputs(images))
+            return pipelines.source(inputs(images))
 
-        def batches(first_step, inputs=sampling.images_themselves):
-            return sampling.in_order(
-                sampling.unlabelled_batches(source(inputs), sampler, first_step)
+        def batches(first_step, inputs=pipelines.images_themselves):
+            return pipelines.in_order(
+                pipelines.unlabelled_batches(source(inputs), sampler, first_step)
             )
 
         notes = data.notes
@@ -278,7 +278,7 @@ def _load(config, *splits):
     return load_dataset(
         config.dataset,
         **config.reading,
-        cache_dir=config.cache_dir or None,
+        cache_dir=config.cache_dir,
         splits=tuple(dict.fromkeys(splits)),
         labelled=False,
     )

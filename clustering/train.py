@@ -1,10 +1,7 @@
 """Trains a clustering of images: `clustering-train --help`."""
 
-import os
-
 from clustering.config import TrainConfig
-from semisup.cli import flags
-from semisup.train import train
+from semisup.train import command
 
 SUMMARY = (
     "Trains a classifier of images into clusters, with no labels.\n"
@@ -13,18 +10,8 @@ SUMMARY = (
 
 
 def main():
-    """Entry point of the binary."""
-    flags.run(
-        _train,
-        TrainConfig,
-        program="clustering-train",
-        summary=SUMMARY,
-        recipes=os.path.join(os.path.dirname(__file__), "recipes"),
-    )
-
-
-def _train(config):
-    return train(config, "clustering")
+    """Run the command."""
+    command("clustering", TrainConfig, SUMMARY)
 
 
 if __name__ == "__main__":

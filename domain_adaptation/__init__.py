@@ -4,8 +4,8 @@ Built on `semisup`. The terms that compare domains and the loading of trained ru
 from here, and imported when they are first used: `domain_adaptation.squared_mmd`, ...
 """
 
-from semisup import lazy
-from semisup.registration import register
+from semisup.importing import lazy
+from semisup.importing.registration import register
 
 _EXPORTS = {
     "CorrelationAlignment": "discrepancy",
@@ -25,4 +25,4 @@ _REGISTERED = {
 __getattr__, __dir__, __all__ = lazy.exports(
     __name__, _EXPORTS, dict.fromkeys(("load_model", "load_run"), "semisup.run.loading")
 )
-register(__name__, {name: f"{__name__}.{module}" for name, module in _REGISTERED.items()})
+register(__name__, _REGISTERED)

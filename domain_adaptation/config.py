@@ -5,13 +5,12 @@ the growth of the association, which suit small batches. Nothing here imports Ke
 """
 
 import dataclasses
-import os
 from typing import ClassVar
 
 from domain_adaptation import choices
-from semisup.cli import walks
-from semisup.cli.dataset_names import file_name
+from semisup.cli.choices import AUTO
 from semisup.cli.options import (
+    check_unused,
     envelope,
     envelope_delay,
     envelope_steps,
@@ -139,7 +138,7 @@ class TrainConfig(_Base):
         if self.target_only:
             # First, since the checks below depend on it.
             object.__setattr__(self, "similarity", "none")
-        if self.similarity in ("mmd", "coral") and self.similarity_measure == walks.AUTO:
+        if self.similarity in ("mmd", "coral") and self.similarity_measure == AUTO:
             # Nothing walks.
             object.__setattr__(self, "similarity_measure", "dot")
         super().__post_init__()
@@ -153,14 +152,10 @@ class TrainConfig(_Base):
                 "--target_only trains on the labels of the target's train: leave "
                 "--target_test_split=train out, or give --validation_samples"
             )
-        if self.mmd_estimator != "quadratic" and self.similarity != "mmd":
-            raise UserError(
-                f"--mmd_estimator={self.mmd_estimator} has no effect without --similarity=mmd"
-            )
-        if self.match_means and (self.trainable != "head" or self.similarity == "none"):
-            raise UserError(
-                "--match_means has no effect without --trainable=head and a --similarity"
-            )
+        if self.similarity != "mmd":
+            check_unused(self, ["mmd_estimator"], "without --similarity=mmd")
+        if self.trainable != "head" or self.similarity == "none":
+            check_unused(self, ["match_means"], "without --trainable=head and a --similarity")
         if self.match_means and self.cross_validate:
             raise UserError(
                 f"--match_means and --cross_validate={self.cross_validate}: held-out images of the "
@@ -205,9 +200,3 @@ class TrainConfig(_Base):
                 raise UserError(
                     f"--{name}={value} has no effect with --similarity={self.similarity}"
                 )
-
-    @property
-    def resolved_logdir(self):
-        """Folder of the run."""
-        names = map(file_name, (self.dataset, self.target_dataset))
-        return self.logdir or os.path.join("runs", "_to_".join(names))

@@ -13,9 +13,9 @@ import keras
 from keras import ops
 
 from domain_adaptation import choices
-from semisup.measures import embedding_matrices, squared_distances
-from semisup.similarity import SimilarityTerm, loss_weight
-from semisup.types import LossWeight, Tensor
+from semisup.embeddings.measures import embedding_matrices, squared_distances
+from semisup.embeddings.types import LossWeight, Tensor
+from semisup.similarity import SingleLossTerm
 
 BANDWIDTHS = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 """Standard deviations of the Gaussian kernels in the authors' baseline."""
@@ -142,16 +142,8 @@ def coral_distance(x: Tensor, y: Tensor) -> Tensor:
     return ops.sum(ops.square(difference)) / (4.0 * x.shape[1] ** 2)
 
 
-class _SingleLoss(SimilarityTerm):
-    """A term with one loss, whose weight is the argument `weight` of its constructor."""
-
-    def get_config(self):
-        """Return the arguments of the constructor, with the schedule serialised."""
-        return {**super().get_config(), "weight": keras.saving.serialize_keras_object(self.weight)}
-
-
 @keras.saving.register_keras_serializable(package="domain_adaptation")
-class MaximumMeanDiscrepancy(_SingleLoss):
+class MaximumMeanDiscrepancy(SingleLossTerm):
     """The MMD of two batches' embeddings, as a similarity term of an `AssociativeModel`.
 
     Args:
@@ -172,7 +164,6 @@ class MaximumMeanDiscrepancy(_SingleLoss):
     """
 
     loss_names = ("mmd_loss",)
-    weight = loss_weight("mmd_loss")
 
     def __init__(
         self,
@@ -182,7 +173,7 @@ class MaximumMeanDiscrepancy(_SingleLoss):
         seed: int = 0,
         **kwargs: Any,
     ):
-        super().__init__({"mmd_loss": weight}, **kwargs)
+        super().__init__(weight, **kwargs)
         if estimator not in choices.MMD_ESTIMATORS:
             known = ", ".join(choices.MMD_ESTIMATORS)
             raise ValueError(f"MMD estimator {estimator!r} is none of {known}")
@@ -226,7 +217,7 @@ class MaximumMeanDiscrepancy(_SingleLoss):
 
 
 @keras.saving.register_keras_serializable(package="domain_adaptation")
-class CorrelationAlignment(_SingleLoss):
+class CorrelationAlignment(SingleLossTerm):
     """CORAL of two batches' embeddings, as a similarity term of an `AssociativeModel`.
 
     Deep CORAL, as published, compares the logits; this term compares embeddings, as the others do.
@@ -242,10 +233,6 @@ class CorrelationAlignment(_SingleLoss):
     """
 
     loss_names = ("coral_loss",)
-    weight = loss_weight("coral_loss")
-
-    def __init__(self, weight: LossWeight = 1.0, **kwargs: Any):
-        super().__init__({"coral_loss": weight}, **kwargs)
 
     def call(self, a, b, labels=None):
         """Compute losses and statistics of one pair of batches.

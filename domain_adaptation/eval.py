@@ -3,10 +3,10 @@
 import dataclasses
 import os
 
-from semisup import eval as semi_supervised
-from semisup.cli import dataset_names, flags
-from semisup.cli.options import option, redefault
+from semisup.cli import dataset_names
+from semisup.cli.options import check_unused, option, redefault
 from semisup.errors import UserError
+from semisup.eval import EvaluationConfig, command
 
 SUMMARY = (
     "Evaluates the checkpoints of an adaptation on every test image of both domains, measures\n"
@@ -16,17 +16,17 @@ SUMMARY = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalConfig(semi_supervised.EvaluationConfig):
+class EvalConfig(EvaluationConfig):
     """Settings of an evaluation (see the help of each field's flag)."""
 
     data_dir: str = redefault(
-        semi_supervised.EvaluationConfig,
+        EvaluationConfig,
         "data_dir",
         "",
         help="Folder of TFDS data sets, if it has moved since the training.",
     )
     figures: bool = redefault(
-        semi_supervised.EvaluationConfig,
+        EvaluationConfig,
         "figures",
         False,
         help="Draw both domains' embeddings, associations, confusion matrix, nearest neighbours, "
@@ -63,8 +63,8 @@ class EvalConfig(semi_supervised.EvaluationConfig):
                 if not dataset_names.is_folder(value):
                     raise UserError(f"--{name}={value}: give folder:PATH")
                 object.__setattr__(self, name, value)
-        if self.compare and not self.figures:
-            raise UserError("--compare has no effect without --figures")
+        if not self.figures:
+            check_unused(self, ["compare"], "without --figures")
 
     @property
     def compared_logdirs(self):
@@ -90,17 +90,7 @@ class EvalConfig(semi_supervised.EvaluationConfig):
 
 def main():
     """Run the command."""
-    flags.run(_eval, EvalConfig, program="domain-adaptation-eval", summary=SUMMARY)
-
-
-def _eval(config):
-    from semisup.cli import terminal
-
-    terminal.import_quietly()
-    from domain_adaptation.task import TASK
-    from semisup.report import reporting
-
-    reporting.evaluate_run(config, TASK)
+    command("domain_adaptation", EvalConfig, SUMMARY)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from domain_adaptation.task import TASK
 from semisup.data import new_images
 from semisup.data.datasets import is_labelled, sample
 from semisup.errors import UserError
-from semisup.report.image_reporter import ImageReporter, table
+from semisup.report.image_reporter import ImageReporter, prediction_rows, table
 from semisup.run import evaluation, features, loading
 
 _logger = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class AdaptationReporter(ImageReporter):
         for block in images.blocks(self.predictor.batch_size):
             probabilities = self.calibration.probabilities(self.predictor.outputs(block.images)[0])
             names = [images.names[index] for index in block.indices]
-            rows += self.rows(names, [""] * len(names), probabilities)
+            rows += prediction_rows(names, [""] * len(names), probabilities, self.data.class_names)
         self.write_rows(rows)
 
     def scalars(self, content):

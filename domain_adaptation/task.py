@@ -10,7 +10,7 @@ from domain_adaptation.config import TrainConfig
 from semisup.data import sampling
 from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset
 from semisup.errors import UserError
-from semisup.image_data import ImageData, compose
+from semisup.run.image_data import ImageData, compose
 from semisup.task import (
     SemiSupervised,
     association_of,
@@ -148,7 +148,7 @@ def _load(config, name, split, labelled, test_split):
     return load_dataset(
         name,
         **config.reading,
-        cache_dir=config.cache_dir or None,
+        cache_dir=config.cache_dir,
         splits=() if split is None else (split,),
         optional_splits=() if test_split == split else (test_split,),
         labelled=labelled,

@@ -1,10 +1,7 @@
 """Adapts an image classifier to another domain: `domain-adaptation-train --help`."""
 
-import os
-
 from domain_adaptation.config import TrainConfig
-from semisup.cli import flags
-from semisup.train import train
+from semisup.train import command
 
 SUMMARY = (
     "Trains an image classifier on labelled images of a source domain, and adapts it to\n"
@@ -14,18 +11,8 @@ SUMMARY = (
 
 
 def main():
-    """Entry point of the binary."""
-    flags.run(
-        _train,
-        TrainConfig,
-        program="domain-adaptation-train",
-        summary=SUMMARY,
-        recipes=os.path.join(os.path.dirname(__file__), "recipes"),
-    )
-
-
-def _train(config):
-    return train(config, "domain_adaptation")
+    """Run the command."""
+    command("domain_adaptation", TrainConfig, SUMMARY)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ Built on `semisup`. The model, its losses and the loading of trained runs are av
 and imported when they are first used: `multimodal.MultimodalModel`, ...
 """
 
-from semisup import lazy
-from semisup.registration import register
+from semisup.importing import lazy
+from semisup.importing.registration import register
 
 _EXPORTS = {
     "Hinge": "losses",
@@ -20,4 +20,4 @@ _REGISTERED = {**_EXPORTS, "PoolOverWords": "encoders"}
 __getattr__, __dir__, __all__ = lazy.exports(
     __name__, _EXPORTS, dict.fromkeys(("load_model", "load_run"), "semisup.run.loading")
 )
-register(__name__, {name: f"{__name__}.{module}" for name, module in _REGISTERED.items()})
+register(__name__, _REGISTERED)

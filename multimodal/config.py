@@ -1,11 +1,11 @@
 """The settings of a training on images and sentences. Nothing here imports Keras."""
 
 import dataclasses
-import os
+from typing import ClassVar
 
 from multimodal import choices
-from semisup.cli.dataset_names import file_name, is_folder, whole_path
-from semisup.cli.options import loss_weight, option, redefault
+from semisup.cli.dataset_names import is_folder, whole_path
+from semisup.cli.options import check_unused, loss_weight, option, redefault
 from semisup.cli.settings import RunConfig
 from semisup.errors import UserError
 
@@ -136,6 +136,8 @@ class TrainConfig(RunConfig):
     checkpoint_interval: int = redefault(RunConfig, "checkpoint_interval", 200)
     inspect_interval: int = redefault(RunConfig, "inspect_interval", 200)
 
+    LOGDIR_SUFFIX: ClassVar[str] = "_sentences"
+
     def __post_init__(self):
         super().__post_init__()
         if self.captions:
@@ -143,9 +145,8 @@ class TrainConfig(RunConfig):
                 raise UserError(f"--captions={self.captions}: {self.dataset} brings its own")
             object.__setattr__(self, "captions", whole_path(self.captions))
         self._check_loss()
-        for name in ("initial_run", "joint_batch_statistics", "projector"):
-            if getattr(self, name):
-                raise UserError(f"--{name} has no effect on images and sentences: leave it out")
+        unused = ("initial_run", "joint_batch_statistics", "projector")
+        check_unused(self, unused, "on images and sentences: leave it out")
 
     def _check_loss(self):
         names = self.losses
@@ -155,28 +156,16 @@ class TrainConfig(RunConfig):
                     f"--loss={self.loss}: give one or more of {', '.join(choices.LOSSES)}, each "
                     "once, joined by +"
                 )
-        for loss, weights in choices.LOSSES.items():
-            for weight in (f"{name}_weight" for name in weights):
-                default = type(self).__dataclass_fields__[weight].default
-                if loss not in names and getattr(self, weight) != default:
-                    raise UserError(
-                        f"--{weight}={getattr(self, weight)} has no effect with "
-                        f"--loss={self.loss}: add {loss}"
-                    )
-
+        for loss, own in choices.LOSSES.items():
+            if loss not in names:
+                weights = [f"{name}_weight" for name in own]
+                check_unused(self, weights, f"with --loss={self.loss}: add {loss}")
         users = {"temperature": {"infonce", "association"}, "margin": {"hinge"}}
         for name, losses in users.items():
-            value = getattr(self, name)
-            default = type(self).__dataclass_fields__[name].default
-            if value != default and losses.isdisjoint(names):
-                raise UserError(f"--{name}={value} has no effect with --loss={self.loss}")
+            if losses.isdisjoint(names):
+                check_unused(self, [name], f"with --loss={self.loss}")
 
     @property
     def losses(self):
         """The names that `--loss` joins."""
         return self.loss.split("+")
-
-    @property
-    def resolved_logdir(self):
-        """Folder of the run."""
-        return self.logdir or os.path.join("runs", f"{file_name(self.dataset)}_sentences")

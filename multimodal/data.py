@@ -9,7 +9,6 @@ import numpy as np
 from multimodal import captions as caption_files
 from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.data import cache, datasets, folder_layout, folders, tfds_source
-from semisup.data.cache import UNLABELLED
 from semisup.errors import UserError, shown
 
 FOLDS = 5
@@ -116,18 +115,12 @@ def _in_folder(config):
     )
     files = caption_files.located(captions, root, folder_layout.images_below(root))
     names = sorted(files)
-    layout = folder_layout.Layout(
-        root=root,
-        class_names=(),
-        files={_CAPTIONED: [files[name] for name in names]},
-        labels={_CAPTIONED: [UNLABELLED] * len(names)},
-        skipped=(),
-        notes=(),
-    )
+    images = {_CAPTIONED: [files[name] for name in names]}
+    layout = folder_layout.Layout.unlabelled(root, images)
     contents, layout = folders.open_layout(
         layout, image_size=config.new_size, fit=config.fit, skip_broken=config.skip_broken
     )
-    images, _ = cache.read(contents.sources[_CAPTIONED], cache_dir=config.cache_dir or None)
+    images, _ = cache.read(contents.sources[_CAPTIONED], cache_dir=config.cache_dir)
     readable = set(layout.files[_CAPTIONED])
     place = {name: i for i, name in enumerate(name for name in names if files[name] in readable)}
     captions = [caption for caption in captions if caption.image in place]
@@ -160,7 +153,7 @@ def _of_tfds(config):
     contents = datasets.open_dataset(config.dataset, **config.reading, labelled=False)
     wholes = []
     for split in (datasets.find_split(config.dataset, contents.sources, name) for name in _SPLITS):
-        images, _ = cache.read(contents.sources[split], cache_dir=config.cache_dir or None)
+        images, _ = cache.read(contents.sources[split], cache_dir=config.cache_dir)
         texts = tfds_source.texts(
             config.dataset, split, ("captions", "text"), data_dir=config.resolved_data_dir
         )

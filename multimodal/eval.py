@@ -2,9 +2,8 @@
 
 import dataclasses
 
-from semisup import eval as semi_supervised
-from semisup.cli import flags
 from semisup.cli.options import option, redefault
+from semisup.eval import EvaluationConfig, command
 
 SUMMARY = (
     "Evaluates the checkpoints of a training on images and sentences: how often images find their\n"
@@ -13,11 +12,11 @@ SUMMARY = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalConfig(semi_supervised.EvaluationConfig):
+class EvalConfig(EvaluationConfig):
     """Settings of an evaluation (see the help of each field's flag)."""
 
     figures: bool = redefault(
-        semi_supervised.EvaluationConfig,
+        EvaluationConfig,
         "figures",
         False,
         help="Draw the nearest sentences of test images, and the nearest images of test sentences, "
@@ -34,17 +33,7 @@ class EvalConfig(semi_supervised.EvaluationConfig):
 
 def main():
     """Run the command."""
-    flags.run(_eval, EvalConfig, program="multimodal-eval", summary=SUMMARY)
-
-
-def _eval(config):
-    from semisup.cli import terminal
-
-    terminal.import_quietly()
-    from multimodal.task import TASK
-    from semisup.report import reporting
-
-    reporting.evaluate_run(config, TASK)
+    command("multimodal", EvalConfig, SUMMARY)
 
 
 if __name__ == "__main__":

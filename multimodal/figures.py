@@ -1,11 +1,12 @@
 """The figures of images and sentences: what each finds of the other."""
 
 import numpy as np
+from matplotlib.patches import Rectangle
 
 from semisup.report.figures.drawing import (
     FONT_SIZE,
-    abbreviate,
     draw_image,
+    draw_score,
     new_page,
     shortened,
 )
@@ -95,18 +96,10 @@ def images_figure(captioned, similarities, seed):
         for place, image in enumerate(_nearest(similarities[:, sentence])):
             left = place * (_WIDTH + _GAP)
             draw_image(axes, captioned.images[image], left, top, _WIDTH)
-            axes.text(
-                left + 0.045,
-                top + 0.045,
-                abbreviate(f"{similarities[image, sentence]:.2f}", 5),
-                size=FONT_SIZE - 2,
-                va="top",
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
-            )
+            draw_score(axes, similarities[image, sentence], left, top)
             if captioned.numbers[sentence] == image:
-                corners = [left, left + _WIDTH], [top, top + _WIDTH * aspect]
-                (x0, x1), (y0, y1) = corners
-                axes.plot([x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], color=_RIGHT, linewidth=3)
+                frame = (left, top), _WIDTH, _WIDTH * aspect
+                axes.add_patch(Rectangle(*frame, fill=False, ec=_RIGHT, lw=3))
     return figure
 
 

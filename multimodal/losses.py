@@ -10,25 +10,12 @@ import keras
 from keras import ops
 
 from semisup.association import target_distribution
-from semisup.similarity import SimilarityTerm
-from semisup.types import LossWeight, Tensor
-
-
-class _WeightedTerm(SimilarityTerm):
-    """A term with one loss."""
-
-    def __init__(self, weight: LossWeight = 1.0, **kwargs: Any):
-        (name,) = self.loss_names
-        super().__init__({name: weight}, **kwargs)
-
-    def get_config(self):
-        """Return the arguments of the constructor, a schedule serialised."""
-        (weight,) = self.loss_weights.values()
-        return {**super().get_config(), "weight": keras.saving.serialize_keras_object(weight)}
+from semisup.embeddings.types import LossWeight, Tensor
+from semisup.similarity import SingleLossTerm
 
 
 @keras.saving.register_keras_serializable(package="multimodal")
-class PearsonCorrelation(_WeightedTerm):
+class PearsonCorrelation(SingleLossTerm):
     """Pearson's correlation of similarities with 1 for matching and -1 for wrong pairs.
 
     There are as many wrong pairs as matching ones: each image with the next pair's sentence. The
@@ -63,7 +50,7 @@ class PearsonCorrelation(_WeightedTerm):
 
 
 @keras.saving.register_keras_serializable(package="multimodal")
-class InfoNCE(_WeightedTerm):
+class InfoNCE(SingleLossTerm):
     """Cross-entropy of the choice of the right sentence of the batch for an image, and vice versa.
 
     Where several sentences of the batch are right, each should be as probable as the others.
@@ -104,7 +91,7 @@ class InfoNCE(_WeightedTerm):
 
 
 @keras.saving.register_keras_serializable(package="multimodal")
-class Hinge(_WeightedTerm):
+class Hinge(SingleLossTerm):
     """How far a matching pair's similarity is from being greater by a margin than that of others.
 
     The mean over all wrong pairs of an image with a sentence, each compared with the image's and

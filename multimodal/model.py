@@ -8,12 +8,12 @@ import numpy as np
 from keras import ops
 
 from multimodal import encoders
-from semisup.labels import class_numbers
-from semisup.measures import unit_lengths
+from semisup.embeddings.labels import class_numbers
+from semisup.embeddings.measures import unit_lengths
+from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models import exporting
 from semisup.models.embedding_model import EmbeddingModel
 from semisup.similarity import SimilarityTerm, check_term
-from semisup.types import LossWeight, Tensor
 
 IMAGES, SENTENCES = "images", "sentences"
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from multimodal import encoders, metrics, sentence_pairs
+from semisup.cli.options import check_unused
 from semisup.errors import UserError
 from semisup.report.reporting import Reporter
 from semisup.run.features import unit_lengths
@@ -20,9 +21,7 @@ class MultimodalReporter(Reporter):
     @staticmethod
     def check(settings, config):
         """Check that files of sentence pairs can be read: see `Reporter.check`."""
-        for name in ("mc_dropout", "projector"):
-            if getattr(settings, name):
-                raise UserError(f"--{name} has no effect on images and sentences: leave it out")
+        check_unused(settings, ("mc_dropout", "projector"), "on images and sentences: leave it out")
         for path in _paths(settings):
             sentence_pairs.read(path)
 

@@ -8,8 +8,8 @@ import numpy as np
 from multimodal.task import TASK
 from semisup.data import new_images
 from semisup.errors import UserError
-from semisup.names import printable
-from semisup.run import writing
+from semisup.files import writing
+from semisup.files.names import printable
 from semisup.use.contact_sheet import contact_sheet
 from semisup.use.trained import TrainedRun
 
@@ -45,9 +45,7 @@ def search(settings):
     for block in images.blocks(settings.eval_batch_size):
         indices.append(block.indices)
         cosines.append(trained.predictor.embeddings(block.images) @ query)
-    new_images.tell_skipped(images)
-    if not indices:
-        raise UserError("none of the images could be read")
+    new_images.count_readable(images)
     indices, cosines = np.concatenate(indices), np.concatenate(cosines)
     best = np.argsort(-cosines, kind="stable")[: settings.count]
     found = [

@@ -9,9 +9,9 @@ from msgspec import Meta
 
 from multimodal import choices, data, metrics
 from multimodal.config import TrainConfig
-from semisup.data import sampling
+from semisup.data import pipelines, sampling
 from semisup.data.datasets import fingerprint
-from semisup.run import building, files
+from semisup.run import building, file_types
 from semisup.run.task import Task, TaskData
 
 
@@ -28,10 +28,10 @@ class PairData(TaskData):
     evaluation: data.Captioned
 
 
-class PairRecord(files.Record):
+class PairRecord(file_types.Record):
     """`data.json` of a training on images and sentences."""
 
-    image_shape: tuple[files.Pixels, files.Pixels, files.Pixels]
+    image_shape: file_types.Shape
     vocabulary: Annotated[list[str], Meta(max_length=10_000_000)]
 
 
@@ -65,23 +65,23 @@ class Multimodal(Task):
         def sources(inputs):
             vectorization = encoders.vectorization(vocabulary, config.sentence_length)
             words = encoders.words_of(vectorization, train.captions)
-            return [sampling.source(array) for array in (inputs(train.images), words)]
+            return [pipelines.source(array) for array in (inputs(train.images), words)]
 
-        def batches(first_step, inputs=sampling.images_themselves):
+        def batches(first_step, inputs=pipelines.images_themselves):
             images, words = sources(inputs)
-            numbers = sampling.source(train.numbers.astype("int32"))
+            numbers = pipelines.source(train.numbers.astype("int32"))
 
             def pairs(chosen):
-                own = sampling.gather(numbers, chosen)
+                own = pipelines.gather(numbers, chosen)
                 batch = {
-                    "images": sampling.gather(images, own),
-                    "sentences": sampling.gather(words, chosen),
+                    "images": pipelines.gather(images, own),
+                    "sentences": pipelines.gather(words, chosen),
                 }
                 return batch, own
 
             pool = np.arange(len(train.captions))
             drawn = sampling.Sampler([pool], config.batch_size, config.seed).batches(first_step)
-            return sampling.in_order(drawn.map(pairs))
+            return pipelines.in_order(drawn.map(pairs))
 
         return PairData(
             batches=batches,

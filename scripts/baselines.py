@@ -19,7 +19,6 @@ References:
     Sohn et al.: FixMatch, NeurIPS 2020.
 """
 
-import argparse
 import itertools
 import sys
 import time
@@ -30,25 +29,22 @@ import numpy as np
 # Use the source tree of this script, whether it is installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts import heads
 from semisup.cli import choices, flags
-from semisup.cli.dataset_names import file_name
-from semisup.errors import UserError, rephrased
+from semisup.errors import rephrased
 
 BATCH = 64
 PLACES = ("data_dir", "cache_dir", "output")
+PLAIN = ("--fit=squash",)
+"""Flags of the features beside the recipe's: images are resized whole."""
 
 
 @rephrased(per_class="--sup_per_class={value}: {reason}")
 def main():
     """Parse the command line, measure all methods, and write what was found."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", required=True, help="data set, such as folder:PATH")
-    parser.add_argument("--architecture", required=True, help=".keras file: images to features")
+    parser = heads.parser(__doc__.splitlines()[0], seeds=5, new_size=0, has_to_write=False)
     parser.add_argument("--data_dir", help="folder of TFDS data sets")
-    parser.add_argument("--cache_dir", help="folder of the cached features")
-    parser.add_argument("--new_size", type=int, default=0, help="size that images are resized to")
     parser.add_argument("--sup_per_class", type=int, default=3, help="labels of each class")
-    parser.add_argument("--seeds", type=int, default=5, help="choices of the labels")
     parser.add_argument("--feature_views", type=int, default=1, help="augmented views of an image")
     parser.add_argument(
         "--augmentation", default="stl10", choices=choices.AUGMENTATIONS, help="makes the views"
@@ -57,23 +53,21 @@ def main():
     parser.add_argument(
         "--methods", nargs="+", choices=(*HEADS, *METHODS), help="methods to measure; default: all"
     )
-    parser.add_argument("--output", help="JSON file to write")
     arguments = parser.parse_args()
 
     from scripts import findings
     from semisup.data import labelled_subset
 
     start = time.perf_counter()
-    data, features = load(arguments)
-    labels = data.splits["train"].labels
+    photographs = load(arguments)
+    labels, features = photographs.labels, np.moveaxis(photographs.features, 1, 0)
     found = {
         "settings": {
             **{name: value for name, value in vars(arguments).items() if name not in PLACES},
-            "dataset": file_name(arguments.dataset),
-            "architecture": Path(arguments.architecture).name,
+            **heads.origin(arguments),
         },
         "images": len(labels),
-        "classes": data.num_classes,
+        "classes": len(photographs.class_names),
         "feature_seconds": round(time.perf_counter() - start, 1),
         "methods": {
             name: {"accuracy": [], "seconds": [], "chosen": []}
@@ -82,13 +76,13 @@ def main():
     }
     for seed in range(arguments.seeds):
         chosen = labelled_subset.choose_labelled(
-            labels, arguments.sup_per_class, data.class_names, seed
+            labels, arguments.sup_per_class, photographs.class_names, seed
         )
         labelled = np.concatenate(chosen)
         for name, results in found["methods"].items():
             start = time.perf_counter()
             if name in HEADS:
-                predicted, settings = predict_by_head(name, data, features, seed, arguments), {}
+                predicted, settings = predict_by_head(name, photographs, seed, arguments), {}
             else:
                 predicted, settings = predict(
                     name, features, labelled, labels[labelled], seed, arguments.cross_validate
@@ -99,11 +93,8 @@ def main():
         if arguments.output:
             findings.write(arguments.output, found)
     for name, results in found["methods"].items():
-        values = results["accuracy"]
-        print(
-            f"{name:20s} {np.mean(values):5.1f} % ± {np.std(values):.1f}"
-            f"  {np.mean(results['seconds']):6.1f} s"
-        )
+        seconds = np.mean(results["seconds"])
+        print(f"{name:20s} {findings.spread(results['accuracy'])}  {seconds:6.1f} s")
 
 
 def load(arguments):
@@ -113,33 +104,18 @@ def load(arguments):
         arguments: those of the command line.
 
     Returns:
-        The `DataSet`, and float32 features (1 + views, n, d), those of the plain images first.
+        `Photographs`, with the views that `--feature_views` asks for.
 
     Raises:
         UserError: if there is no such data set or network, or the data set has no labels.
     """
-    from semisup import architectures, augmentation
-    from semisup.data.cache import default_cache_dir
-    from semisup.data.datasets import is_labelled, load_dataset
-    from semisup.run.features import Features
+    from semisup.task import TASK
 
-    data = load_dataset(
-        arguments.dataset,
-        data_dir=arguments.data_dir,
-        image_size=arguments.new_size,
-        splits=("train",),
-    )
-    train = data.splits["train"]
-    if not is_labelled(train):
-        raise UserError(f"--dataset={arguments.dataset}: its training images have no labels")
-    found = Features(
-        architectures.build(arguments.architecture, data.image_shape),
-        folder=Path(arguments.cache_dir or default_cache_dir()) / "features",
-        views=arguments.feature_views,
-        augmentation=augmentation.build(arguments.augmentation, seed=0),
-        progress=True,
-    ).views(train.images)
-    return data, np.moveaxis(found.reshape(len(found), -1, found.shape[-1]), 1, 0)
+    names = ["data_dir"] if arguments.data_dir else []
+    names += ["feature_views", "augmentation"] if arguments.feature_views else []
+    given = [f"--{name}={getattr(arguments, name)}" for name in names]
+    config = heads.configuration(arguments, *PLAIN, *given, "--progress")
+    return heads.load(TASK, config, config.dataset)
 
 
 def accuracy(predicted, labels, labelled):
@@ -148,26 +124,23 @@ def accuracy(predicted, labels, labelled):
     return float(np.mean(predicted[rest] == labels[rest]) * 100)
 
 
-def predict_by_head(name, data, features, seed, arguments):
+def predict_by_head(name, photographs, seed, arguments):
     """Predict the classes of all images by the head of `--recipe=photos`.
 
     Args:
         name: one of `HEADS`.
-        data: the `DataSet`.
-        features: (1 + views, n, d) float features, those of the plain images first.
+        photographs: the `Photographs`, of which only the plain images are seen.
         seed: seed of the training and of the choice of labelled images.
         arguments: those of the command line.
 
     Returns:
         (n,) classes.
     """
-    from scripts import heads, published
     from semisup.task import TASK
 
-    names = ("dataset", "architecture", "new_size", "sup_per_class")
-    given = [f"--{name}={getattr(arguments, name)}" for name in names]
-    config = published.settings("photos", (*HEADS[name], *given, f"--seed={seed}", "--noprogress"))
-    plain = heads.Photographs(data.class_names, data.splits["train"].labels, features[0][:, None])
+    own = (*PLAIN, f"--sup_per_class={arguments.sup_per_class}", f"--seed={seed}")
+    config = heads.configuration(arguments, *HEADS[name], *own)
+    plain = photographs._replace(features=photographs.features[:, :1])
     unlabelled = None if config.similarity == "none" else plain
     return heads.Heads(TASK, config, plain, plain, unlabelled).predictor()(plain).argmax(axis=1)
 

@@ -40,7 +40,7 @@ from semisup.cli import flags
 from semisup.cli.options import option
 from semisup.config import TrainConfig
 from semisup.errors import UserError
-from semisup.run import writing
+from semisup.files import writing
 
 SUMMARY = (
     "Measures training steps a second, beside a bare step, the pipeline alone and the machine's\n"
@@ -188,8 +188,10 @@ class Benchmark:
         """Measure all rounds."""
         import keras
 
-        from semisup.run import backend, callbacks, directory, inspection, training
-        from semisup.run.signals import StopSignals
+        from semisup.machine import backend
+        from semisup.machine.signals import StopSignals
+        from semisup.run import admission, callbacks, directory, inspection
+        from semisup.run.session import Session
         from semisup.task import TASK as task
 
         config = self.training_config
@@ -199,9 +201,9 @@ class Benchmark:
         keras.utils.set_random_seed(config.seed)
         self.data = task.load_data(config)
         self.model = self._build_model(config)
-        run.begin(config, task.name, overwrite=False)
+        admission.begin(run, config, task.name, overwrite=False)
         signals = StopSignals()
-        session = training.Session(config, task, run, self.data, self.model, 0, signals)
+        session = Session(config, task, run, self.data, self.model, 0, signals)
         session.callbacks = [
             epoch_timer(self._finish_round)
             if isinstance(callback, callbacks.Evaluation)
@@ -326,14 +328,9 @@ def _origin():
     """Return with what a report was measured."""
     import keras
 
-    from semisup.run import environment
+    from scripts import findings
 
-    return {
-        "backend": keras.backend.backend(),
-        "versions": environment.versions(),
-        "hardware": environment.hardware(),
-        "git_commit": environment.git_commit(),
-    }
+    return {"backend": keras.backend.backend(), **findings.made_with()}
 
 
 def _similarity_terms():

@@ -9,7 +9,6 @@ For each seed, some images of each class keep their labels. A head is trained on
 chosen without a label of these images.
 """
 
-import argparse
 import dataclasses
 import sys
 import tempfile
@@ -22,36 +21,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import heads
 from semisup.cli import flags
-from semisup.cli.dataset_names import file_name
 
 
 def main():
     """Parse the command line, measure all ways for all seeds, and write what was found."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", required=True, help="data set, such as folder:PATH")
-    parser.add_argument("--architecture", required=True, help=".keras file: images to features")
-    parser.add_argument("--new_size", type=int, default=224, help="size of the images")
-    parser.add_argument("--cache_dir", default="", help="folder of the cached features")
+    parser = heads.parser(__doc__.splitlines()[0])
     parser.add_argument("--sup_per_class", type=int, default=10, help="labels of each class")
     parser.add_argument("--cross_validate", type=int, default=5, help="parts of the labels")
-    parser.add_argument("--seeds", type=int, default=3, help="choices of the labels")
-    parser.add_argument("--output", required=True, help="JSON file to write")
     arguments = parser.parse_args()
 
-    from scripts import findings, published
+    from scripts import findings
     from semisup.task import TASK
 
-    names = ("dataset", "architecture", "new_size", "cache_dir", "sup_per_class", "cross_validate")
-    further = [f"--{name}={getattr(arguments, name)}" for name in names]
-    found = {
-        **{name: getattr(arguments, name) for name in names if name != "cache_dir"},
-        "dataset": file_name(arguments.dataset),
-        "architecture": Path(arguments.architecture).name,
-        "seeds": {},
-    }
+    labels = {name: getattr(arguments, name) for name in ("sup_per_class", "cross_validate")}
+    further = [f"--{name}={value}" for name, value in labels.items()]
+    found = {**heads.origin(arguments), **labels, "seeds": {}}
     photographs = None
     for seed in range(arguments.seeds):
-        config = published.settings("photos", (*further, f"--seed={seed}", "--noprogress"))
+        config = heads.configuration(arguments, *further, f"--seed={seed}")
         photographs = photographs or heads.load(TASK, config, config.dataset)
         found["seeds"][seed] = measured = measure(config, photographs)
         print(f"seed {seed}: {measured}", flush=True)
@@ -61,10 +48,7 @@ def main():
             np.array([measured[part][way] for measured in found["seeds"].values()])
             for part in ("expected_calibration_error", "temperature")
         )
-        print(
-            f"{way:42s} ECE {errors.mean():5.1f} % ± {errors.std():.1f}"
-            f"  temperature {temperatures.mean():.2f}"
-        )
+        print(f"{way:42s} ECE {findings.spread(errors)}  temperature {temperatures.mean():.2f}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ import msgspec
 from scripts import published, results
 from semisup.errors import UserError
 from semisup.run.directory import RunDirectory
-from semisup.run.files import Entry
+from semisup.run.file_types import Entry
 
 # The evaluation of an adaptation is compared with these: runs of the same pair and seed.
 _BOUNDS = ("source_only", "target_only")

@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 
 from scripts import processes
-from semisup.archives import read_archive
 from semisup.cli import flags, terminal
 from semisup.cli.options import check, option
 from semisup.errors import TrainingError
-from semisup.replacing import is_temporary
+from semisup.files.archives import read_archive
+from semisup.files.replacing import is_temporary
 
 _STEPS = 30
 _COMMON = {

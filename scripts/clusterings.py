@@ -7,45 +7,30 @@ They are what `clustering-train --recipe=photos_clusters` is compared with, on t
 same network and with as many clusters as there are classes. Labels only measure what was found.
 """
 
-import argparse
 import sys
 import time
 from pathlib import Path
-
-import numpy as np
 
 # Use the source tree of this script, whether it is installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import heads
 from semisup.cli import flags
-from semisup.cli.dataset_names import file_name
 
 
 def main():
     """Parse the command line, cluster by all methods, and write what was found."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", required=True, help="data set, such as folder:PATH")
-    parser.add_argument("--architecture", required=True, help=".keras file: images to features")
-    parser.add_argument("--new_size", type=int, default=224, help="size of the images")
-    parser.add_argument("--cache_dir", default="", help="folder of the cached features")
-    parser.add_argument("--seeds", type=int, default=3, help="seeds of each method")
-    parser.add_argument("--output", required=True, help="JSON file to write")
-    arguments = parser.parse_args()
+    arguments = heads.parser(__doc__.splitlines()[0]).parse_args()
 
     from clustering.metrics import agreement
-    from scripts import findings, published
+    from scripts import findings
     from semisup.task import TASK
 
-    names = ("dataset", "architecture", "new_size", "cache_dir")
-    given = [f"--{name}={getattr(arguments, name)}" for name in names]
-    config = published.settings("photos", (*given, "--noprogress"))
+    config = heads.configuration(arguments)
     photographs = heads.load(TASK, config, config.dataset)
     count = len(photographs.class_names)
     found = {
-        "dataset": file_name(arguments.dataset),
-        "architecture": Path(arguments.architecture).name,
-        "new_size": arguments.new_size,
+        **heads.origin(arguments),
         "images": len(photographs.labels),
         "clusters": count,
         "methods": {name: [] for name in METHODS},
@@ -60,13 +45,9 @@ def main():
             found["methods"][name].append({"seed": seed, **kept, "seconds": seconds})
         findings.write(arguments.output, found)
     for name, results in found["methods"].items():
-        shown = (f"{kind} {_shown(results, kind)}" for kind in MEASURES)
+        measured = {kind: [100 * result[kind] for result in results] for kind in MEASURES}
+        shown = (f"{kind} {findings.spread(values)}" for kind, values in measured.items())
         print(f"{name:30s} {'  '.join(shown)}")
-
-
-def _shown(results, kind):
-    values = 100 * np.array([result[kind] for result in results])
-    return f"{values.mean():5.1f} % ± {values.std():.1f}"
 
 
 def k_means(features, count, seed):

@@ -91,7 +91,7 @@ def _trained(train, count, steps, seed):
     import tensorflow as tf
 
     from semisup import architectures
-    from semisup.data import sampling
+    from semisup.data import pipelines, sampling
     from semisup.data.datasets import sample
     from semisup.models.associative import AssociativeModel
 
@@ -99,10 +99,12 @@ def _trained(train, count, steps, seed):
     network = architectures.build("svhn_model", chosen.images.shape[1:])
     model = AssociativeModel(network, int(chosen.labels.max()) + 1, similarity=None)
     model.compile(keras.optimizers.Adam(1e-3, global_clipnorm=1.0))
-    source, labels = sampling.source(chosen.images), tf.constant(chosen.labels)
+    source, labels = pipelines.source(chosen.images), tf.constant(chosen.labels)
     indices = sampling.Sampler([np.arange(count)], min(BATCH, count), seed).batches()
-    batches = indices.map(lambda rows: (sampling.gather(source, rows), tf.gather(labels, rows)))
-    model.fit(sampling.in_order(batches), steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0)
+    batches = indices.map(lambda rows: (pipelines.gather(source, rows), tf.gather(labels, rows)))
+    model.fit(
+        pipelines.in_order(batches), steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0
+    )
     return model
 
 

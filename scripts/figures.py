@@ -10,7 +10,7 @@ from scripts import published
 from semisup.cli import flags
 from semisup.cli.options import check, option
 from semisup.errors import UserError
-from semisup.run import writing
+from semisup.files import writing
 from semisup.run.directory import find_runs
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from semisup.run import environment, writing
+import numpy as np
+
+from semisup.files import writing
+from semisup.machine import environment
 
 
 def write(path, found):
@@ -14,9 +17,18 @@ def write(path, found):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    made_with = {
+    writing.write_json(path, {**found, **made_with()})
+
+
+def made_with():
+    """Return git commit, versions and hardware, by which results are made."""
+    return {
         "git_commit": environment.git_commit(),
         "versions": environment.versions(),
         "hardware": environment.hardware(),
     }
-    writing.write_json(path, {**found, **made_with})
+
+
+def spread(percent):
+    """Write the mean of some percentages with their standard deviation."""
+    return f"{np.mean(percent):5.1f} % ± {np.std(percent):.1f}"

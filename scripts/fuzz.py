@@ -20,13 +20,14 @@ import numpy as np
 from PIL import Image
 
 from scripts.search import spaces
-from semisup.archives import read_archive
 from semisup.cli import flags, terminal
 from semisup.cli.options import check, option
 from semisup.config import TrainConfig
 from semisup.data import image_files, pixels
 from semisup.errors import TrainingError, UserError
-from semisup.run import calibration, files, live_settings, reading
+from semisup.files import reading
+from semisup.files.archives import read_archive
+from semisup.run import calibration, file_types, live_settings
 from semisup.use import labelling
 
 _PATIENCE_SECONDS = 20
@@ -219,21 +220,21 @@ _CALIBRATION = {"temperature": 1.5, "step": 3, "fitted_on": "images"}
 
 
 def _read_config(path):
-    return TrainConfig.from_dict(reading.read_json(path, files.Config)["settings"])
+    return TrainConfig.from_dict(reading.read_json(path, file_types.Config)["settings"])
 
 
 READERS = {
     "config": Reader(".json", _as_json(_CONFIG), _read_config),
     "record": Reader(
-        ".json", _as_json(_RECORD), lambda path: reading.read_json(path, files.ImageRecord)
+        ".json", _as_json(_RECORD), lambda path: reading.read_json(path, file_types.ImageRecord)
     ),
     "results": Reader(
         ".json",
         _as_json({"step": 3, "test_error": 0.5, "settings": _SETTINGS.to_dict()}),
-        lambda path: reading.read_json(path, files.Results),
+        lambda path: reading.read_json(path, file_types.Results),
     ),
     "evaluation": Reader(
-        ".json", _as_json(_EVALUATION), lambda path: reading.read_json(path, files.Evaluation)
+        ".json", _as_json(_EVALUATION), lambda path: reading.read_json(path, file_types.Evaluation)
     ),
     "calibration": Reader(
         ".json",
@@ -243,7 +244,7 @@ READERS = {
     "log": Reader(
         ".jsonl",
         lambda: [b'{"step": 5, "seconds": 1.5, "a": 0.5}\n{"step": 10, "seconds": 2}\n'],
-        lambda path: reading.read_lines(path, files.Entry),
+        lambda path: reading.read_lines(path, file_types.Entry),
     ),
     "live settings": Reader(
         ".toml",

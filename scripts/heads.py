@@ -4,11 +4,16 @@ A script that trains many heads on the same photographs spends its time on them 
 the features is replaced by a network that takes them as they are.
 """
 
+import argparse
 import os
 import tempfile
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from scripts import published
+from semisup.cli.dataset_names import file_name
 
 
 class Photographs(NamedTuple):
@@ -27,6 +32,50 @@ class Photographs(NamedTuple):
     def chosen(self, rows):
         """Return some of the images."""
         return Photographs(self.class_names, self.labels[rows], self.features[rows])
+
+
+def parser(summary, seeds=3, new_size=224, has_to_write=True):
+    """Make a parser of the flags that the commands on photographs have in common.
+
+    Args:
+        summary: what the command does.
+        seeds: default of `--seeds`.
+        new_size: default of `--new_size`.
+        has_to_write: whether `--output` is required.
+
+    Returns:
+        An `argparse.ArgumentParser`.
+    """
+    made = argparse.ArgumentParser(description=summary)
+    made.add_argument("--dataset", required=True, help="data set, such as folder:PATH")
+    made.add_argument("--architecture", required=True, help=".keras file: images to features")
+    made.add_argument("--new_size", type=int, default=new_size, help="size of the images")
+    made.add_argument("--cache_dir", default="", help="folder of the cached features")
+    made.add_argument("--seeds", type=int, default=seeds, help="how often each is measured")
+    made.add_argument("--output", required=has_to_write, help="JSON file to write")
+    return made
+
+
+def configuration(arguments, *flags, recipe="photos"):
+    """Return the configuration of a training on the photographs of a command line.
+
+    Args:
+        arguments: those of the command line: see `parser`.
+        *flags: further flags of the training.
+        recipe: name of its recipe.
+    """
+    names = ("dataset", "architecture", "new_size", "cache_dir")
+    given = [f"--{name}={getattr(arguments, name)}" for name in names]
+    return published.settings(recipe, (*given, "--noprogress", *flags))
+
+
+def origin(arguments):
+    """Return what a command on photographs was run on, for its results: see `parser`."""
+    return {
+        "dataset": file_name(arguments.dataset),
+        "architecture": Path(arguments.architecture).name,
+        "new_size": arguments.new_size,
+    }
 
 
 def load(task, config, dataset):
@@ -73,7 +122,7 @@ class Heads:
 
     def __init__(self, task, config, train, evaluation=None, unlabelled=None):
         from semisup.data.datasets import Split
-        from semisup.image_data import compose
+        from semisup.run.image_data import compose
 
         self.task = task
         self.config = config

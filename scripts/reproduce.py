@@ -11,7 +11,7 @@ import sys
 from scripts import cells, executors, published
 from scripts.reproduction import Reproduction, duration
 from semisup.cli import flags
-from semisup.cli.options import check, option
+from semisup.cli.options import check, check_unused, option
 from semisup.errors import TrainingError, UserError
 
 SUMMARY = (
@@ -64,14 +64,14 @@ class ReproduceConfig:
         check(self)
         if not self.table:
             raise UserError("--table is required, as cvpr17/1; --table=help lists them")
-        for name in ("address", "cpus", "gpus"):
-            default = type(self).__dataclass_fields__[name].default
-            if self.executor == "local" and getattr(self, name) != default:
-                raise UserError(f"--{name} has no effect without --executor=ray")
-        if self.executor == "ray" and self.jobs != 1:
-            raise UserError(
-                f"--jobs={self.jobs} has no effect with --executor=ray, which runs as many at a "
-                "time as there is room for: give --cpus or --gpus"
+        if self.executor == "local":
+            check_unused(self, ("address", "cpus", "gpus"), "without --executor=ray")
+        else:
+            check_unused(
+                self,
+                ["jobs"],
+                "with --executor=ray, which runs as many at a time as there is room for: give "
+                "--cpus or --gpus",
             )
         self.chosen_seeds()
 

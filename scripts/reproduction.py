@@ -8,7 +8,7 @@ import time
 
 from scripts import cells, executors, published, results
 from semisup.errors import UserError
-from semisup.run.signals import StopSignals
+from semisup.machine.signals import StopSignals
 
 _LOOK_SECONDS = 0.5
 _LINE_SECONDS = 60

@@ -27,8 +27,8 @@ from semisup.cli.dataset_names import FOLDER, file_name, is_folder
 from semisup.cli.flags import flags_for
 from semisup.cli.options import value_before
 from semisup.errors import UserError
-from semisup.run import files as run_files
-from semisup.run import reading, writing
+from semisup.files import reading, writing
+from semisup.run import file_types
 from semisup.run.directory import RunDirectory
 
 _SUMMARY = "Collects results of complete runs into results/."
@@ -53,34 +53,34 @@ FREE += ("histograms", "fold")
 class WentOnFrom(TypedDict):
     """The run that another one went on from."""
 
-    step: run_files.Count
-    settings: run_files.Settings
+    step: file_types.Count
+    settings: file_types.Settings
 
 
-class Result(run_files.Results):
+class Result(file_types.Results):
     """A file of `results/`."""
 
     recipe: str
     changed: list[str]
     note: str
-    settings: run_files.Settings
-    wall_time_seconds: run_files.Positive
-    hardware: run_files.Hardware
+    settings: file_types.Settings
+    wall_time_seconds: file_types.Positive
+    hardware: file_types.Hardware
     remark: NotRequired[str]
     comparable: NotRequired[bool]
     went_on_from: NotRequired[WentOnFrom]
-    least_test_error: NotRequired[run_files.Fraction]
-    evaluations: NotRequired[run_files.Count]
-    curve: NotRequired[dict[str, dict[str, run_files.Finite]]]
-    source_error: NotRequired[run_files.Fraction]
-    source_only_error: NotRequired[run_files.Fraction]
-    target_only_error: NotRequired[run_files.Fraction]
-    squared_mmd: NotRequired[dict[str, run_files.Finite]]
-    coverage: NotRequired[run_files.Finite | None]
-    accuracy: NotRequired[run_files.Fraction]
-    nmi: NotRequired[run_files.Finite]
-    ari: NotRequired[run_files.Finite]
-    k_means_accuracy: NotRequired[run_files.Fraction]
+    least_test_error: NotRequired[file_types.Fraction]
+    evaluations: NotRequired[file_types.Count]
+    curve: NotRequired[dict[str, dict[str, file_types.Finite]]]
+    source_error: NotRequired[file_types.Fraction]
+    source_only_error: NotRequired[file_types.Fraction]
+    target_only_error: NotRequired[file_types.Fraction]
+    squared_mmd: NotRequired[dict[str, file_types.Finite]]
+    coverage: NotRequired[file_types.Finite | None]
+    accuracy: NotRequired[file_types.Fraction]
+    nmi: NotRequired[file_types.Finite]
+    ari: NotRequired[file_types.Finite]
+    k_means_accuracy: NotRequired[file_types.Fraction]
 
 
 def _suitable_images(recipe):

@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 
 from scripts import published, results
-from semisup.run.environment import devices_text
+from semisup.machine.environment import devices_text
 
 CONFIDENCE = 0.95
 ERRORS = ("test_error", "least_test_error")

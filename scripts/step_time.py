@@ -34,7 +34,7 @@ LABELLED = UNLABELLED = 100
 WIDTH = 128
 """Width of the embeddings."""
 
-# Those of semisup.association and semisup.blocked_association.
+# Those of semisup.association and semisup.embeddings.blocked_association.
 BLOCKED_PAIRS, ROWS = 2**20, 64
 COLLECTIVES_OF_A_BLOCK = 8
 """All-reduces of a block in the three passes over it, as XLA compiles them for several devices."""

@@ -21,7 +21,7 @@ import pandas
 from scripts import curves, overview, results, texts
 from scripts.rows import collected, measured
 from scripts.texts import Table, linking, markdown
-from semisup.run import writing
+from semisup.files import writing
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 

@@ -8,7 +8,6 @@ trained as its recipe trains it, on a frozen network, and tested on the target's
 left, but for those of classes that the source lacks.
 """
 
-import argparse
 import itertools
 import json
 import sys
@@ -39,16 +38,10 @@ SKEW = 10
 
 def main():
     """Parse the command line, measure all methods in all situations, and write what was found."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", required=True, help="source, such as folder:PATH")
+    parser = heads.parser(__doc__.splitlines()[0])
     parser.add_argument("--target_dataset", required=True, help="target, with labels to test on")
-    parser.add_argument("--architecture", required=True, help=".keras file: images to features")
-    parser.add_argument("--new_size", type=int, default=224, help="size of the images")
-    parser.add_argument("--cache_dir", default="", help="folder of the cached features")
-    parser.add_argument("--seeds", type=int, default=3, help="seeds of each training")
     parser.add_argument("--situations", nargs="*", choices=SITUATIONS, default=list(SITUATIONS))
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--output", required=True, help="JSON file to write, or to go on with")
     arguments = parser.parse_args()
 
     from domain_adaptation.task import TASK
@@ -82,7 +75,7 @@ def main():
     print()
     for situation, method in itertools.product(arguments.situations, arguments.methods):
         values = list(accuracies[situation][method].values())
-        print(f"{situation:30s} {method:42s} {np.mean(values):5.1f} % ± {np.std(values):.1f}")
+        print(f"{situation:30s} {method:42s} {findings.spread(values)}")
 
 
 def configuration(method, seed, arguments):
@@ -93,12 +86,9 @@ def configuration(method, seed, arguments):
         seed: its seed.
         arguments: those of the command line.
     """
-    from scripts import published
-
     recipe, *further = METHODS[method]
-    names = ("dataset", "target_dataset", "architecture", "new_size", "cache_dir")
-    further += [f"--{name}={getattr(arguments, name)}" for name in names]
-    return published.settings(recipe, (*further, f"--seed={seed}", "--noprogress"))
+    target = f"--target_dataset={arguments.target_dataset}"
+    return heads.configuration(arguments, target, *further, f"--seed={seed}", recipe=recipe)
 
 
 def balanced(source, target, classes, generator):

@@ -1,12 +1,12 @@
 """The settings of a training on images whose pixels are labelled. Nothing here imports Keras."""
 
 import dataclasses
-import os
+from typing import ClassVar
 
 from segmentation import choices
-from semisup.cli import walks
-from semisup.cli.dataset_names import file_name, is_folder
-from semisup.cli.options import loss_weight, option, redefault
+from semisup.cli import walk_options
+from semisup.cli.dataset_names import is_folder
+from semisup.cli.options import check_unused, loss_weight, option, redefault
 from semisup.cli.settings import RunConfig
 from semisup.errors import UserError
 
@@ -117,8 +117,8 @@ class TrainConfig(RunConfig):
         "is sure of, as if they were labels; none: train on the labels alone.",
         one_of=choices.SIMILARITY_TERMS,
     )
-    similarity_measure: str = walks.similarity_measure()
-    temperature: float = walks.temperature()
+    similarity_measure: str = walk_options.similarity_measure()
+    temperature: float = walk_options.temperature()
     walker_weight: float = loss_weight(1.0, "Weight of the walker loss.")
     visit_weight: float = loss_weight(0.2, "Weight of the visit loss.")
     visit_prior: str = option(
@@ -147,6 +147,8 @@ class TrainConfig(RunConfig):
     checkpoint_interval: int = redefault(RunConfig, "checkpoint_interval", 200)
     inspect_interval: int = redefault(RunConfig, "inspect_interval", 200)
 
+    LOGDIR_SUFFIX: ClassVar[str] = "_segmentation"
+
     def __post_init__(self):
         is_patch = self.embedding == "patch"
         if is_patch:
@@ -159,31 +161,22 @@ class TrainConfig(RunConfig):
             raise UserError("--labelled_images=0: give at least 1, or -1 for all")
         if not self.label_suffix:
             raise UserError("--label_suffix= would make images their own label maps: give a suffix")
-        walks.resolve(self)
-        for name in ("initial_run", "joint_batch_statistics", "projector"):
-            if getattr(self, name):
-                raise UserError(f"--{name} has no effect on pixels: leave it out")
-        if self.l2_weight >= 0:
-            raise UserError(f"--l2_weight={self.l2_weight} has no effect on pixels: leave it out")
-        self._check_effect("patch_size", is_patch, "--embedding=patch")
-        self._check_effect("images_per_batch", self.trainable != "head", "--trainable=all")
-        for name in ("walker_weight", "visit_weight", "visit_prior"):
-            self._check_effect(name, self.similarity == "association", "--similarity=association")
-        for name in ("self_training_weight", "confidence"):
-            wanted = self.similarity == "self_training"
-            self._check_effect(name, wanted, "--similarity=self_training")
-
-    def _check_effect(self, name, has_effect, condition):
-        value = getattr(self, name)
-        if not has_effect and value != self.__dataclass_fields__[name].default:
-            raise UserError(f"--{name}={value} has no effect without {condition}")
+        walk_options.resolve(self)
+        unused = ("initial_run", "joint_batch_statistics", "projector", "l2_weight")
+        check_unused(self, unused, "on pixels: leave it out")
+        if not is_patch:
+            check_unused(self, ["patch_size"], "without --embedding=patch")
+        if self.trainable == "head":
+            check_unused(self, ["images_per_batch"], "without --trainable=all")
+        own = {
+            "association": ("walker_weight", "visit_weight", "visit_prior"),
+            "self_training": ("self_training_weight", "confidence"),
+        }
+        for similarity, names in own.items():
+            if self.similarity != similarity:
+                check_unused(self, names, f"without --similarity={similarity}")
 
     @property
     def resolved_sup_seed(self):
         """Seed of the choice of labelled images."""
         return self.seed if self.sup_seed < 0 else self.sup_seed
-
-    @property
-    def resolved_logdir(self):
-        """Folder of the run."""
-        return self.logdir or os.path.join("runs", f"{file_name(self.dataset)}_segmentation")

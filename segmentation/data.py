@@ -10,7 +10,6 @@ from segmentation import label_maps
 from semisup.cli.choices import SPLIT_ALIASES
 from semisup.cli.dataset_names import FOLDER
 from semisup.data import cache, datasets, folder_layout, folder_walk, folders
-from semisup.data.cache import UNLABELLED
 from semisup.errors import UserError
 
 _SPLITS = ("train", "test", "validation", "unlabelled")
@@ -58,14 +57,7 @@ def load(config):
     held_out = {image: path for image, path in tested.items() if path is not None}
     extra = folder_layout.images_below(found["unlabelled"][0]) if "unlabelled" in found else []
     parts = {_TRAINING: [*train, *extra], _EVALUATION: list(held_out)}
-    layout = folder_layout.Layout(
-        root=root,
-        class_names=(),
-        files=parts,
-        labels={name: [UNLABELLED] * len(files) for name, files in parts.items()},
-        skipped=(),
-        notes=(),
-    )
+    layout = folder_layout.Layout.unlabelled(root, parts)
     contents, layout = folders.open_layout(
         layout, image_size=config.new_size, fit=config.fit, skip_broken=config.skip_broken
     )
@@ -147,7 +139,7 @@ def _draw(images, config):
 
 
 def _read(source, files, used, maps, classes, config):
-    images, _ = cache.read(source, cache_dir=config.cache_dir or None)
+    images, _ = cache.read(source, cache_dir=config.cache_dir)
     labelled = np.array([place for place, file in enumerate(files) if file in used], np.int64)
     if not len(labelled):
         raise UserError(f"{source.name}: no labelled image can be read")
@@ -157,6 +149,6 @@ def _read(source, files, used, maps, classes, config):
         label_maps.source(
             f"{source.name}-labels", paths, chosen, source.shape[1:], config.new_size, classes
         ),
-        cache_dir=config.cache_dir or None,
+        cache_dir=config.cache_dir,
     )
     return LabelledImages(images, labelled, places[..., 0])

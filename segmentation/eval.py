@@ -2,9 +2,8 @@
 
 import dataclasses
 
-from semisup import eval as semi_supervised
-from semisup.cli import flags
 from semisup.cli.options import redefault
+from semisup.eval import EvaluationConfig, command
 
 SUMMARY = (
     "Evaluates the checkpoints of a segmentation pixel by pixel: intersection over union of each\n"
@@ -13,12 +12,12 @@ SUMMARY = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalConfig(semi_supervised.EvaluationConfig):
+class EvalConfig(EvaluationConfig):
     """Settings of an evaluation (see the help of each field's flag)."""
 
-    eval_batch_size: int = redefault(semi_supervised.EvaluationConfig, "eval_batch_size", 8)
+    eval_batch_size: int = redefault(EvaluationConfig, "eval_batch_size", 8)
     figures: bool = redefault(
-        semi_supervised.EvaluationConfig,
+        EvaluationConfig,
         "figures",
         False,
         help="Draw test images beside their true and predicted maps and what is wrong, the "
@@ -28,17 +27,7 @@ class EvalConfig(semi_supervised.EvaluationConfig):
 
 def main():
     """Run the command."""
-    flags.run(_eval, EvalConfig, program="segmentation-eval", summary=SUMMARY)
-
-
-def _eval(config):
-    from semisup.cli import terminal
-
-    terminal.import_quietly()
-    from segmentation.task import TASK
-    from semisup.report import reporting
-
-    reporting.evaluate_run(config, TASK)
+    command("segmentation", EvalConfig, SUMMARY)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ import numpy as np
 from keras import ops
 
 from segmentation.pixel_networks import grid_of
-from semisup import replacing
 from semisup.data.cache import open_mapped
 from semisup.errors import UserError
+from semisup.files import replacing
 from semisup.run.features import digest_of
 
 _FORMAT = 1

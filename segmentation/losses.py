@@ -5,12 +5,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from semisup.similarity import SimilarityTerm, loss_weight
-from semisup.types import LossWeight
+from semisup.embeddings.types import LossWeight
+from semisup.similarity import SingleLossTerm
 
 
 @keras.saving.register_keras_serializable(package="segmentation")
-class SelfTraining(SimilarityTerm):
+class SelfTraining(SingleLossTerm):
     """The cross-entropy of unlabelled examples against the classes that they are taken for.
 
     Only those count of whose class the classifier is sure enough (pseudo-labels); the sum over them
@@ -33,14 +33,13 @@ class SelfTraining(SimilarityTerm):
 
     loss_names = ("self_training_loss",)
     statistics_names = ("confident_share",)
-    self_training_weight = loss_weight("self_training_loss")
     compares_logits = True
     """What a `SegmentationModel` gives it, in place of embeddings."""
 
     def __init__(self, weight: LossWeight = 1.0, confidence: float = 0.9, **kwargs: Any):
         if not 0 <= confidence <= 1:
             raise ValueError(f"confidence is {confidence}: give a probability")
-        super().__init__({"self_training_loss": weight}, **kwargs)
+        super().__init__(weight, **kwargs)
         self.confidence = confidence
 
     def call(self, a, b, labels=None):
@@ -65,8 +64,4 @@ class SelfTraining(SimilarityTerm):
 
     def get_config(self):
         """Return the arguments of the constructor, schedules serialised."""
-        return {
-            **super().get_config(),
-            "weight": keras.saving.serialize_keras_object(self.loss_weights["self_training_loss"]),
-            "confidence": self.confidence,
-        }
+        return {**super().get_config(), "confidence": self.confidence}

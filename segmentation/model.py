@@ -7,8 +7,8 @@ from keras import ops
 
 from segmentation.choices import NO_CLASS
 from semisup.architectures import transfer
+from semisup.embeddings.types import Tensor
 from semisup.models.associative import AssociativeModel
-from semisup.types import Tensor
 
 IMAGES, PLACES = "images", "places"
 

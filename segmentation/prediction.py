@@ -11,8 +11,8 @@ from segmentation.label_maps import Classes, resized
 from segmentation.task import TASK
 from semisup.data import class_folders, image_files, new_images, pixels
 from semisup.errors import UserError
-from semisup.replacing import replacing
-from semisup.run.csv_files import write_rows
+from semisup.files import writing
+from semisup.files.replacing import replacing
 from semisup.use.trained import TrainedRun
 
 _logger = logging.getLogger(__name__)
@@ -60,10 +60,7 @@ def predict_images(settings):
                     overlay = colours.overlaid(shown, places, len(classes.names))
                     _write(output / OVERLAYS / target.relative_to(output), Image.fromarray(overlay))
     _write_classes(output / CLASSES, classes)
-    new_images.tell_skipped(images)
-    count = len(images) - len(images.skipped)
-    if not count:
-        raise UserError("none of the images could be read")
+    count = new_images.count_readable(images)
     _logger.info("wrote %s: the label maps of %s images", output, f"{count:,}")
 
 
@@ -74,8 +71,7 @@ def _write_classes(path, classes):
         [number, name, "#" + bytes(colour[place]).hex()]
         for place, (number, name) in enumerate(zip(classes.numbers, classes.names, strict=True))
     ]
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        write_rows(file, [["number", "class", "colour"], *rows])
+    writing.write_table(path, ["number", "class", "colour"], rows)
 
 
 def _label_map(places, classes):

@@ -4,9 +4,9 @@ import numpy as np
 
 from segmentation import colours, metrics
 from segmentation.task import confusion_of
-from semisup.errors import UserError
-from semisup.names import printable
-from semisup.report.reporting import Reporter
+from semisup.cli.options import check_unused
+from semisup.files.names import printable
+from semisup.report.reporting import Reporter, by_class
 from semisup.run.evaluation import per_class_accuracy
 
 _SHOWN = 8
@@ -18,9 +18,7 @@ class SegmentationReporter(Reporter):
     @staticmethod
     def check(settings, config):
         """Check that nothing is asked for that pixels don't have: see `Reporter.check`."""
-        for name in ("mc_dropout", "projector"):
-            if getattr(settings, name):
-                raise UserError(f"--{name} has no effect on pixels: leave it out")
+        check_unused(settings, ("mc_dropout", "projector"), "on pixels: leave it out")
 
     def write(self, step):
         """Evaluate the model, and write maps for TensorBoard: see `Reporter.write`."""
@@ -58,12 +56,7 @@ class SegmentationReporter(Reporter):
 
     def scalars(self, content):
         """Return numbers for TensorBoard by their tags: see `Reporter.scalars`."""
-        of_classes = {
-            f"iou/{printable(name)}": value
-            for name, value in content["per_class_iou"].items()
-            if value is not None
-        }
-        return {**super().scalars(content), **of_classes}
+        return super().scalars(content) | by_class("iou", content["per_class_iou"])
 
     def text(self, content):
         """Return the text to print: see `Reporter.text`."""

@@ -11,10 +11,10 @@ from segmentation import data, metrics, pixel_draws
 from segmentation.choices import NO_CLASS
 from segmentation.config import TrainConfig
 from segmentation.label_maps import Classes
-from semisup.data import sampling
+from semisup.data import pipelines, sampling
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError
-from semisup.run import building, files
+from semisup.run import building, file_types
 from semisup.run.task import Task, TaskData
 
 
@@ -33,16 +33,16 @@ class PixelData(TaskData):
     classes: Classes
 
 
-class PixelRecord(files.Record):
+class PixelRecord(file_types.Record):
     """`data.json` of a training on pixels.
 
     It has no `class_names`: commands for classes of whole images have no use for such a run.
     """
 
-    image_shape: tuple[files.Pixels, files.Pixels, files.Pixels]
+    image_shape: file_types.Shape
     evaluation_fingerprint: str
     pixel_classes: Annotated[list[str], Meta(min_length=2)]
-    class_shares: list[files.Fraction]
+    class_shares: list[file_types.Fraction]
     class_numbers: Annotated[list[Annotated[int, Meta(ge=0, lt=2**16)]], Meta(min_length=2)]
 
 
@@ -212,27 +212,27 @@ class _Batches:
         else:
             labelled, unlabelled = self._of_features(first_step, inputs(self._train.images))
         is_paired = self._config.similarity != "none"
-        return sampling.training_batches(labelled, unlabelled if is_paired else None)
+        return pipelines.training_batches(labelled, unlabelled if is_paired else None)
 
     def _of_features(self, first_step, features):
         import tensorflow as tf
 
-        config, pixels = self._config, sampling.source(features)
+        config, pixels = self._config, pipelines.source(features)
         classes = self._classes.ravel()
         cells = np.arange(self._cells)
         places = (self._train.labelled[:, None] * self._cells + cells).ravel()
-        numbers = sampling.source(np.stack([places, classes.astype(np.int64)], axis=1))
+        numbers = pipelines.source(np.stack([places, classes.astype(np.int64)], axis=1))
 
         def labelled(chosen):
-            own = sampling.gather(numbers, chosen)
-            return sampling.gather(pixels, own[:, 0]), tf.cast(own[:, 1], tf.int32)
+            own = pipelines.gather(numbers, chosen)
+            return pipelines.gather(pixels, own[:, 0]), tf.cast(own[:, 1], tf.int32)
 
         drawn = pixel_draws.labelled_batches(
             classes, config.labelled_pixels, config.pixel_draws, config.seed, first_step
         )
         all_pixels = np.arange(len(features))
         sampler = sampling.Sampler([all_pixels], config.unlabelled_pixels, config.seed)
-        return drawn.map(labelled), sampling.unlabelled_batches(pixels, sampler, first_step)
+        return drawn.map(labelled), pipelines.unlabelled_batches(pixels, sampler, first_step)
 
     def _in_images(self, first_step):
         import tensorflow as tf
@@ -241,8 +241,8 @@ class _Batches:
         # What is ignored in whole cannot be drawn from.
         usable = np.flatnonzero(np.any(self._classes != NO_CLASS, axis=1))
         count = min(config.images_per_batch, len(usable))
-        images, few = sampling.source(train.images), sampling.source(train.labelled[usable])
-        classes = sampling.source(self._classes[usable].astype(np.int32))
+        images, few = pipelines.source(train.images), pipelines.source(train.labelled[usable])
+        classes = pipelines.source(self._classes[usable].astype(np.int32))
         draw = functools.partial(
             pixel_draws.pixels_in_images,
             cells=self._cells,
@@ -253,14 +253,14 @@ class _Batches:
         def labelled(chosen):
             own, places = chosen[:count], chosen[count:]
             batch = {
-                "images": sampling.gather(images, tf.gather(few, own)),
+                "images": pipelines.gather(images, tf.gather(few, own)),
                 "places": tf.cast(places, tf.int32),
             }
             return batch, tf.gather(tf.reshape(tf.gather(classes, own), [-1]), places)
 
         def unlabelled(chosen):
             own, places = chosen[: config.images_per_batch], chosen[config.images_per_batch :]
-            return {"images": sampling.gather(images, own), "places": tf.cast(places, tf.int32)}
+            return {"images": pipelines.gather(images, own), "places": tf.cast(places, tf.int32)}
 
         return (
             draw(

@@ -4,8 +4,8 @@ The losses, the model and the loading of trained runs are available from here, a
 they are first used: `semisup.walker_loss`, `semisup.AssociativeModel`, `semisup.load_run`, ...
 """
 
-from semisup import interrupts, lazy  # noqa: F401 (a command of ours may be starting)
-from semisup.registration import register
+from semisup.importing import interrupts, lazy  # noqa: F401 (a command of ours may be starting)
+from semisup.importing.registration import register
 
 __version__ = "0.2.0"
 
@@ -53,4 +53,4 @@ _REGISTERED = {
 }
 
 __getattr__, __dir__, __all__ = lazy.exports(__name__, _EXPORTS)
-register(__name__, {name: f"{__name__}.{module}" for name, module in _REGISTERED.items()})
+register(__name__, _REGISTERED)

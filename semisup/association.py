@@ -20,12 +20,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from semisup import blocked_association
 from semisup.cli import choices
-from semisup.labels import class_numbers
-from semisup.measures import check_measure, similarities
+from semisup.embeddings import blocked_association
+from semisup.embeddings.labels import class_numbers
+from semisup.embeddings.measures import check_measure, similarities
+from semisup.embeddings.types import LossWeight, Tensor
 from semisup.similarity import SimilarityTerm, loss_weight
-from semisup.types import LossWeight, Tensor
 
 EPSILON = 1e-8
 """Added to a probability before its logarithm, as the authors did; caps a row's loss at 18.4."""
@@ -33,9 +33,9 @@ EPSILON = 1e-8
 BLOCKED_PAIRS = 2**20
 """Pairs n * m from which `association_loss` and `Association` walk block by block.
 
-The losses are the same, see `semisup.blocked_association`: memory grows with n + m alone, and time
-with the pairs of the same class. It asks that the sizes of both batches are known when the step is
-compiled.
+The losses are the same, see `semisup.embeddings.blocked_association`: memory grows with n + m
+alone, and time with the pairs of the same class. It asks that the sizes of both batches are known
+when the step is compiled.
 """
 
 

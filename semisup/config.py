@@ -6,9 +6,10 @@ Nothing here imports Keras.
 import dataclasses
 from typing import ClassVar
 
-from semisup.cli import choices, walks
+from semisup.cli import choices, walk_options
 from semisup.cli.dataset_names import is_folder, whole_path
 from semisup.cli.options import (
+    check_unused,
     envelope,
     envelope_delay,
     envelope_steps,
@@ -142,8 +143,8 @@ class TrainConfig(RunConfig):
         "Similarity term; none: train on the labels alone.",
         one_of=choices.SIMILARITY_TERMS,
     )
-    similarity_measure: str = walks.similarity_measure()
-    temperature: float = walks.temperature()
+    similarity_measure: str = walk_options.similarity_measure()
+    temperature: float = walk_options.temperature()
     walker_weight: float = loss_weight(1.0, "Weight of the walker loss.")
     visit_weight: float = loss_weight(1.0, "Weight of the visit loss.")
     logit_weight: float = loss_weight(1.0, "Weight of the classification loss.")
@@ -186,23 +187,19 @@ class TrainConfig(RunConfig):
                 )
         if self.sup_per_class == 0:
             raise UserError("--sup_per_class=0: give at least 1, or -1 for all training images")
-        if self.validation_samples and self.test_split != "test":
-            raise UserError(
-                f"--test_split={self.test_split} has no effect with --validation_samples, which "
-                "measures the error on held-out images"
-            )
+        if self.validation_samples:
+            why = "with --validation_samples, which measures the error on held-out images"
+            check_unused(self, ["test_split"], why)
         if self.unsup_samples == 0:
             raise UserError(
                 "--unsup_samples=0: give at least 1, -1 for all, or --similarity=none to train on "
                 "the labels alone"
             )
         self._check_cross_validation()
+        if self.similarity == "none":
+            names = ("labelled_in_unlabelled", "weak_label_share")
+            check_unused(self, names, "with --similarity=none, which draws no unlabelled images")
         share = self.labelled_in_unlabelled
-        if share and self.similarity == "none":
-            raise UserError(
-                f"--labelled_in_unlabelled={share} has no effect with --similarity=none, which "
-                "draws no unlabelled images"
-            )
         if share and not 0 < self.labelled_among_unlabelled < self.unsup_batch_size:
             raise UserError(
                 f"--labelled_in_unlabelled={share} leaves no labelled or no other image in a batch "
@@ -212,12 +209,10 @@ class TrainConfig(RunConfig):
             raise UserError(
                 "--classes_per_batch=1: walks need at least 2 classes; 0 stands for all"
             )
-        if self.memory and self.similarity != "association":
-            raise UserError(
-                f"--memory={self.memory} has no effect without --similarity=association"
-            )
+        if self.similarity != "association":
+            check_unused(self, ["memory"], "without --similarity=association")
         self._check_weak_labels()
-        walks.resolve(self)
+        walk_options.resolve(self)
 
     def _check_cross_validation(self):
         parts = self.cross_validate
@@ -250,17 +245,10 @@ class TrainConfig(RunConfig):
     def _check_weak_labels(self):
         if self.weak_labels:
             object.__setattr__(self, "weak_labels", whole_path(self.weak_labels))
-        for name in ("weak_labels", "weak_label_delay"):
-            value = getattr(self, name)
-            if value and not self.weak_label_share:
-                raise UserError(f"--{name}={value} has no effect without --weak_label_share")
         if not self.weak_label_share:
+            names = ("weak_labels", "weak_label_delay")
+            check_unused(self, names, "without --weak_label_share")
             return
-        if self.similarity == "none":
-            raise UserError(
-                f"--weak_label_share={self.weak_label_share} has no effect with --similarity=none, "
-                "which draws no unlabelled images"
-            )
         size = self.unsup_batch_size - self.labelled_among_unlabelled
         if not round(self.weak_label_share * size):
             raise UserError(

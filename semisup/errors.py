@@ -5,7 +5,7 @@ import reprlib
 from collections.abc import Iterator
 from typing import Any
 
-from semisup.names import printable
+from semisup.files.names import printable
 
 
 class UserError(Exception):

@@ -3,7 +3,7 @@
 import dataclasses
 
 from semisup.cli import flags
-from semisup.cli.options import option
+from semisup.cli.options import check_unused, option
 from semisup.cli.run_options import RunOptions
 from semisup.errors import UserError
 
@@ -77,32 +77,50 @@ class EvalConfig(EvaluationConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.split and not self.dataset:
-            raise UserError("--split has no effect without --dataset")
-        useless = ("follow", "figures", "projector", "mc_dropout", "report")
-        for name in useless if self.dataset else ():
-            if getattr(self, name):
-                raise UserError(f"--{name} has no effect with --dataset: leave it out")
+        if not self.dataset:
+            check_unused(self, ["split"], "without --dataset")
+            return
+        unused = ("follow", "figures", "projector", "mc_dropout", "report")
+        check_unused(self, unused, "with --dataset: leave it out")
 
 
 def main():
-    """Entry point of the binary."""
-    flags.run(_eval, EvalConfig, program="semisup-eval", summary=SUMMARY)
+    """Run the command."""
+    command("semisup", EvalConfig, SUMMARY, instead=_elsewhere)
 
 
-def _eval(config):
-    from semisup.cli import terminal
+def command(task, config_class, summary, instead=None):
+    """Run the command that evaluates runs of a task, and exit.
 
-    terminal.import_quietly()
+    Args:
+        task: name of the task, imported only when something heavy may be.
+        config_class: subclass of `EvaluationConfig`.
+        summary: see `flags.run`.
+        instead: function that returns whether it has done what a configuration asks for, which is
+            something else; or None.
+    """
+
+    def evaluate(config):
+        from semisup.cli import terminal
+
+        terminal.import_quietly()
+        if instead is not None and instead(config):
+            return
+        from semisup.report import reporting
+        from semisup.run.task import task_named
+
+        reporting.evaluate_run(config, task_named(task))
+
+    program = f"{task.replace('_', '-')}-eval"
+    flags.run(evaluate, config_class, program=program, summary=summary)
+
+
+def _elsewhere(config):
     if config.dataset:
         from semisup.use import other_data
 
         other_data.evaluate_elsewhere(config)
-        return
-    from semisup.report import reporting
-    from semisup.task import TASK
-
-    reporting.evaluate_run(config, TASK)
+    return bool(config.dataset)
 
 
 if __name__ == "__main__":

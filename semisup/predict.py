@@ -3,7 +3,7 @@
 import dataclasses
 
 from semisup.cli import flags
-from semisup.cli.options import option
+from semisup.cli.options import check_unused, option
 from semisup.cli.run_options import RunOptions, calibrated_by
 from semisup.errors import UserError
 
@@ -68,8 +68,8 @@ class PredictConfig(RunOptions):
         if len(given) > 1:
             raise UserError(f"give one of {', '.join(f'--{name}' for name in given)}")
         for name, owner in (("split", "dataset"), ("copy", "sort_into")):
-            if getattr(self, name) and not getattr(self, owner):
-                raise UserError(f"--{name} has no effect without --{owner}")
+            if not getattr(self, owner):
+                check_unused(self, [name], f"without --{owner}")
 
 
 def main():

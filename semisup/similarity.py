@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from semisup.types import LossWeight, Tensor
+from semisup.embeddings.types import LossWeight, Tensor
 
 
 class SimilarityTerm(keras.layers.Layer):
@@ -95,6 +95,35 @@ class SimilarityTerm(keras.layers.Layer):
         """Make a term from what `get_config` returned, in which schedules are serialised."""
         deserialize = keras.saving.deserialize_keras_object
         return cls(**{name: deserialize(value) for name, value in config.items()})
+
+
+class SingleLossTerm(SimilarityTerm):
+    """Base class of the terms that have one loss, named in `loss_names`.
+
+    Args:
+        weight: weight of the loss: a number, or a schedule of the step.
+        **kwargs: arguments of `SimilarityTerm`.
+
+    Attributes:
+        weight: see above; may be changed like `loss_weights`.
+    """
+
+    def __init__(self, weight: LossWeight = 1.0, **kwargs: Any):
+        (name,) = self.loss_names
+        super().__init__({name: weight}, **kwargs)
+
+    @property
+    def weight(self) -> LossWeight:
+        """Weight of the loss: a number, or a schedule of the step."""
+        return self.loss_weights[self.loss_names[0]]
+
+    @weight.setter
+    def weight(self, weight: LossWeight) -> None:
+        self.loss_weights[self.loss_names[0]] = weight
+
+    def get_config(self):
+        """Return the arguments of the constructor, a schedule serialised."""
+        return {**super().get_config(), "weight": keras.saving.serialize_keras_object(self.weight)}
 
 
 def loss_weight(name: str) -> property:

@@ -9,8 +9,8 @@ from semisup.cli.choices import AUTO
 from semisup.config import TrainConfig
 from semisup.data import sampling
 from semisup.data.datasets import load_dataset, open_dataset
-from semisup.image_data import compose
-from semisup.run import building, files
+from semisup.run import building, file_types
+from semisup.run.image_data import compose
 from semisup.run.task import Task
 
 
@@ -21,7 +21,7 @@ class SemiSupervised(Task):
     title = "Semi-supervised classification"
     config_class = TrainConfig
     shown = ("test_error", "validation_error", "training_error")
-    record_type = files.ImageRecord
+    record_type = file_types.ImageRecord
     is_shared_by_hosts = True
     steered: ClassVar = {
         "walker_weight": ("walker_loss",),
@@ -37,7 +37,7 @@ class SemiSupervised(Task):
         data = load_dataset(
             config.dataset,
             **config.reading,
-            cache_dir=config.cache_dir or None,
+            cache_dir=config.cache_dir,
             splits=tuple(sorted({"train", unlabelled or "train", *tested - {"test"}})),
             optional_splits=tuple(tested),
         )

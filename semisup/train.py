@@ -1,9 +1,11 @@
 """Trains an image classifier with few labels: `semisup-train --help`."""
 
 import os
+import sys
 
 from semisup.cli import flags
 from semisup.config import TrainConfig
+from semisup.errors import UserError
 
 SUMMARY = (
     "Trains an image classifier on a few labelled and many unlabelled images, by association.\n"
@@ -12,46 +14,51 @@ SUMMARY = (
 
 
 def main():
-    """Entry point of the binary."""
-    flags.run(
-        _train,
-        TrainConfig,
-        program="semisup-train",
-        summary=SUMMARY,
-        recipes=os.path.join(os.path.dirname(__file__), "recipes"),
-        hints={
-            "target_dataset": "--target_dataset is a flag of domain-adaptation-train, which adapts "
-            "a classifier from one domain to another"
-        },
+    """Run the command."""
+    hint = (
+        "--target_dataset is a flag of domain-adaptation-train, which adapts a classifier from one "
+        "domain to another"
     )
+    command("semisup", TrainConfig, SUMMARY, hints={"target_dataset": hint})
 
 
-def train(config, task):
-    """Train as a configuration says, or list the architectures where it asks for them.
+def command(task, config_class, summary, hints=None, dataset=""):
+    """Run the command that trains a task, and exit.
 
     Args:
-        config: a configuration of the task's class.
-        task: name of the task, imported only when something heavy may be.
-
-    Returns:
-        Exit status: see `cross_validation.train`.
+        task: name of the task's package, which has the recipes; imported only when something heavy
+            may be.
+        config_class: class of its configurations.
+        summary: see `flags.run`.
+        hints: see `flags.run`.
+        dataset: what a data set has to be, if the command needs `--dataset`. That is not up to the
+            configuration: no recipe can know whose images they are.
     """
-    from semisup.cli import terminal
 
-    terminal.import_quietly()
-    if config.architecture == "help":
-        from semisup import architectures
+    def train(config):
+        from semisup.cli import terminal
 
-        print(architectures.describe())
-        return 0
-    from semisup.run import cross_validation
-    from semisup.run.task import task_named
+        if dataset and not config.dataset and config.architecture != "help":
+            raise UserError(f"--dataset is required: {dataset}")
+        terminal.import_quietly()
+        if config.architecture == "help":
+            from semisup import architectures
 
-    return cross_validation.train(config, task_named(task))
+            print(architectures.describe())
+            return 0
+        from semisup.run import cross_validation
+        from semisup.run.task import task_named
 
+        return cross_validation.train(config, task_named(task))
 
-def _train(config):
-    return train(config, "semisup")
+    flags.run(
+        train,
+        config_class,
+        program=f"{task.replace('_', '-')}-train",
+        summary=summary,
+        recipes=os.path.join(os.path.dirname(sys.modules[task].__file__), "recipes"),
+        hints=hints,
+    )
 
 
 if __name__ == "__main__":

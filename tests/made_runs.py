@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from semisup.run import checkpoints
+from semisup.run import admission, checkpoints
 from semisup.run.directory import RunDirectory
 
 # In the order of the classes' names: green, red, and a blue that is composed of two characters.
@@ -52,7 +52,7 @@ def make_run(folder, name, task, **settings):
     channels = [1, 0, 2][: model.num_classes]
     model.classifier.set_weights([4 * np.eye(3)[:, channels], np.zeros(len(channels))])
     run = RunDirectory(config.logdir)
-    run.begin(config, task.name, False)
+    admission.begin(run, config, task.name, False)
     run.keep_network(config, model.network)
     run.write_json("data.json", data.record)
     checkpoints.save(model, run.checkpoints, 0, 1)

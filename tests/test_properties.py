@@ -28,9 +28,9 @@ from semisup.cli import flags
 from semisup.config import TrainConfig
 from semisup.data.sampling import Sampler
 from semisup.errors import UserError
+from semisup.files import csv_files
+from semisup.files.names import printable
 from semisup.models.schedules import Envelope, StaircaseDecay
-from semisup.names import printable
-from semisup.run import csv_files
 
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "0"))
 hypothesis.settings.register_profile(

@@ -6,7 +6,7 @@ import sys
 
 from domain_adaptation.config import TrainConfig
 from semisup.cli import flags, terminal
-from semisup.cli.options import check, option
+from semisup.cli.options import check, check_unused, option
 from semisup.errors import TrainingError, UserError, first_line
 
 PROGRAM = "search"
@@ -92,10 +92,9 @@ class SearchConfig:
         if not self.folder:
             raise UserError("--folder: give the folder of the search")
         if self.report:
-            for field in dataclasses.fields(self):
-                given = getattr(self, field.name) != field.default
-                if given and field.name not in ("folder", "storage", "report"):
-                    raise UserError(f"--{field.name} has no effect with --report: leave it out")
+            own = ("folder", "storage", "report")
+            others = [name for name in self.__dataclass_fields__ if name not in own]
+            check_unused(self, others, "with --report: leave it out")
         elif not self.space:
             raise UserError("--space: give the TOML file of what varies")
 

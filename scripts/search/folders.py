@@ -17,12 +17,12 @@ import optuna
 from optuna.storages import journal
 
 from scripts.search import spaces
-from semisup import locking
 from semisup.errors import UserError, first_line
-from semisup.opening import open_descriptor
+from semisup.files import locking
+from semisup.files.opening import open_descriptor
+from semisup.files.reading import Scalar
 from semisup.run.directory import RunDirectory
-from semisup.run.files import Settings
-from semisup.run.reading import Scalar
+from semisup.run.file_types import Settings
 
 BACKEND = "KERAS_BACKEND"
 _JOURNAL = "trials.journal"

@@ -10,7 +10,7 @@ from scripts.search.folders import BACKEND
 from scripts.search.trials import FAILURE, SECONDS, shown
 from semisup.cli import terminal
 from semisup.errors import UserError
-from semisup.run import writing
+from semisup.files import writing
 
 _ROWS = 10
 _CUT_OFF = "cut off"

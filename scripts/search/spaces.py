@@ -19,7 +19,7 @@ from scripts import published
 from semisup.cli import flags
 from semisup.cli.options import checked
 from semisup.errors import UserError, shown
-from semisup.run.reading import read_toml
+from semisup.files.reading import read_toml
 
 _ALLOWED = {
     bool: ("choice",),

@@ -19,9 +19,9 @@ from optuna.trial import TrialState
 from scripts.executors import last_line
 from scripts.search import spaces
 from semisup.cli import terminal
-from semisup.opening import open_descriptor
+from semisup.files.opening import open_descriptor
+from semisup.machine.signals import STOPPING, StopSignals
 from semisup.run.directory import RunDirectory
-from semisup.run.signals import STOPPING, StopSignals
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ERROR = "validation_error"

@@ -13,7 +13,7 @@ import keras
 
 from semisup.architectures import hub
 from semisup.errors import UserError, first_line, shown
-from semisup.opening import open_regular
+from semisup.files.opening import open_regular
 
 _PACKAGES = {"keras", "keras_hub"}
 _CONFIG = "config.json"

@@ -14,8 +14,9 @@ import textwrap
 from absl import flags
 
 from semisup.cli import terminal
+from semisup.cli.options import as_flag
 from semisup.errors import TrainingError, UserError, first_line, shown
-from semisup.names import printable
+from semisup.files.names import printable
 
 SECTIONS = ("Recipes", "Data", "Network", "Loss", "Optimisation", "Run", "Speed")
 """Order of the headings of `--help`; others follow."""
@@ -185,15 +186,11 @@ def flags_for(settings, base):
     Returns:
         List of `--name=value`, or of `--name` or `--noname`, for the settings that differ.
     """
-    words = []
-    for name, value in settings.items():
-        if name not in base or value == base[name]:
-            continue
-        if isinstance(value, bool):
-            words.append(f"--{name}" if value else f"--no{name}")
-        else:
-            words.append(f"--{name}={value}")
-    return words
+    return [
+        as_flag(name, value)
+        for name, value in settings.items()
+        if name in base and value != base[name]
+    ]
 
 
 def split(argv):

@@ -119,6 +119,35 @@ def redefault(base, name, default, **changes):
     return dataclasses.field(default=default, metadata={**metadata, **changes})
 
 
+def as_flag(name, value):
+    """Write a setting as a flag: `--name=value`; for one that is on or off, `--name` or `--noname`.
+
+    Args:
+        name: name of the setting.
+        value: its value.
+    """
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no{name}"
+    return f"--{name}={value}"
+
+
+def check_unused(config, names, why):
+    """Check that options without an effect have not been given.
+
+    Args:
+        config: dataclass with fields made by `option`.
+        names: names of the options.
+        why: ends the message "--name=value has no effect", with "without --figures" say.
+
+    Raises:
+        UserError: if one of them has another value than its default.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if value != config.__dataclass_fields__[name].default:
+            raise UserError(f"{as_flag(name, value)} has no effect {why}")
+
+
 def value_before(field):
     """Return the value of an option that says what was done before the option existed.
 

@@ -8,16 +8,17 @@ import math
 import os
 from typing import ClassVar
 
-from semisup.cli import architecture_names, choices, dataset_names, machines, transfer
+from semisup.cli import architecture_names, choices, dataset_names, head_options, host_options
 from semisup.cli.dataset_names import file_name, is_folder, whole_path
-from semisup.cli.options import check, option, value_before
-from semisup.errors import UserError, shown
+from semisup.cli.options import check, option
+from semisup.cli.saved_settings import SavedSettings
+from semisup.errors import UserError
 
 DATA_DIR_VARIABLE = "SEMISUP_DATA_DIR"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class RunConfig(SavedSettings):
     """Settings that every training has, whatever its task (see the help of each field's flag).
 
     Raises:
@@ -92,10 +93,10 @@ class RunConfig:
         "Folder of a completed run; training starts from its network, and from its classifier "
         "where the number of classes is the same.",
     )
-    trainable: str = transfer.trainable()
-    head_units: int = transfer.head_units()
-    centre_features: bool = transfer.centre_features()
-    feature_views: int = transfer.feature_views()
+    trainable: str = head_options.trainable()
+    head_units: int = head_options.head_units()
+    centre_features: bool = head_options.centre_features()
+    feature_views: int = head_options.feature_views()
     l2_weight: float = option(
         -1.0,
         "Network",
@@ -124,7 +125,7 @@ class RunConfig:
 
     # Optimisation
     learning_rate: float = option(1e-3, "Optimisation", "Learning rate of Adam.", above=0, most=100)
-    network_learning_rate: float = transfer.network_learning_rate()
+    network_learning_rate: float = head_options.network_learning_rate()
     minimum_learning_rate: float = option(
         1e-6, "Optimisation", "Floor of the decayed learning rate.", least=0
     )
@@ -262,9 +263,9 @@ class RunConfig:
         least=1,
         resume=True,
     )
-    hosts: int = machines.hosts()
-    host_index: int = machines.host_index()
-    coordinator: str = machines.coordinator()
+    hosts: int = host_options.hosts()
+    host_index: int = host_options.host_index()
+    coordinator: str = host_options.coordinator()
 
     INTERVALS: ClassVar[tuple[str, ...]] = (
         "max_steps",
@@ -276,7 +277,9 @@ class RunConfig:
     """Numbers of steps that `steps_per_execution` has to divide."""
 
     DATASETS: ClassVar[tuple[str, ...]] = ("dataset",)
-    """Settings that name a data set."""
+
+    LOGDIR_SUFFIX: ClassVar[str] = ""
+    """What the name of the default folder adds to that of the data set."""
 
     def __post_init__(self):
         check(self)
@@ -293,8 +296,8 @@ class RunConfig:
         if self.initial_run:
             object.__setattr__(self, "initial_run", whole_path(self.initial_run))
         self._check_steps_per_execution()
-        transfer.check(self)
-        machines.check(self)
+        head_options.check(self)
+        host_options.check(self)
         if self.minimum_learning_rate > self.learning_rate:
             raise UserError(
                 f"--minimum_learning_rate={self.minimum_learning_rate} is above "
@@ -351,63 +354,8 @@ class RunConfig:
     @property
     def resolved_logdir(self):
         """Folder of the run."""
-        return self.logdir or os.path.join("runs", file_name(self.dataset))
-
-    def to_dict(self):
-        """Return the settings by name, for JSON."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, settings):
-        """Make a configuration from what `to_dict` returned.
-
-        Args:
-            settings: settings by name. One that is missing did not exist yet when they were saved,
-                and gets the value that says what was done before.
-
-        Raises:
-            UserError: if a setting is unknown, of another type or out of range.
-        """
-        before = {field.name: value_before(field) for field in dataclasses.fields(cls)}
-        unknown = sorted(settings.keys() - before.keys())
-        if unknown:
-            raise UserError(f"unknown settings, of another version: {shown(', '.join(unknown))}")
-        return cls(**{**before, **settings})
-
-    def differences(self, saved):
-        """List what keeps this configuration from resuming a run.
-
-        Args:
-            saved: the run's settings by name.
-
-        Returns:
-            Texts `--name=ours (the run has theirs)`. A setting that did not exist yet when the run
-            began is one of them unless its value says what was done before.
-        """
-        return [
-            f"--{field.name}={getattr(self, field.name)} "
-            f"(the run has {shown(saved.get(field.name, 'none: it is older'))})"
-            for field in dataclasses.fields(self)
-            if not field.metadata["resume"]
-            and getattr(self, field.name) != saved.get(field.name, value_before(field))
-        ]
-
-    def moved(self, saved):
-        """Name the settings whose folder of data may be that of a run, in another place.
-
-        Args:
-            saved: the run's settings by name.
-
-        Returns:
-            Names of the settings that are folders here and there, but not the same.
-        """
-        return [
-            name
-            for name in self.DATASETS
-            if getattr(self, name) != saved.get(name)
-            and is_folder(getattr(self, name))
-            and is_folder(str(saved.get(name)))
-        ]
+        names = (file_name(getattr(self, name)) for name in self.DATASETS)
+        return self.logdir or os.path.join("runs", "_to_".join(names) + self.LOGDIR_SUFFIX)
 
 
 def _divisors(number):

@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 from semisup.errors import UserError
-from semisup.names import printable
+from semisup.files.names import printable
 
 _LOGGERS = ("semisup", "domain_adaptation", "clustering", "multimodal", "segmentation", "scripts")
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from semisup.errors import UserError
-from semisup.opening import open_regular
-from semisup.replacing import remove_temporary, replacing
+from semisup.files.opening import open_regular
+from semisup.files.replacing import remove_temporary, replacing
 
 MEMORY_LIMIT_BYTES = 2**30
 
@@ -76,7 +76,7 @@ def read(
 
     Args:
         source: the split to read.
-        cache_dir: folder of the memory-mapped files; `None` is `default_cache_dir()`.
+        cache_dir: folder of the memory-mapped files; `None` or empty: `default_cache_dir()`.
         memory_limit: size of the decoded images in bytes up to which they are held in memory.
 
     Returns:

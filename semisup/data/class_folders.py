@@ -8,8 +8,8 @@ from pathlib import Path
 
 from semisup.data.folder_walk import composed
 from semisup.errors import UserError
-from semisup.names import printable
-from semisup.replacing import replacing
+from semisup.files.names import printable
+from semisup.files.replacing import replacing
 
 _UNUSABLE = str.maketrans({"/": "_", "\\": "_", "\0": "_"})
 

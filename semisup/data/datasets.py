@@ -13,7 +13,7 @@ from semisup.cli.choices import DATASET_ALIASES, SPLIT_ALIASES
 from semisup.data import cache, pixels
 from semisup.data.cache import MEMORY_LIMIT_BYTES, Blocks, Contents, Source
 from semisup.errors import UserError
-from semisup.names import printable
+from semisup.files.names import printable
 
 _FINGERPRINT_ROWS = 1000
 
@@ -94,8 +94,8 @@ def load_dataset(
             - a data set of TensorFlow Datasets, see `semisup.data.tfds_source`, or an alias of one
               (`semisup.cli.choices.DATASET_ALIASES`).
         data_dir: TensorFlow Datasets' data_dir; `None` is its own default.
-        cache_dir: where a split larger than `memory_limit` is decoded to, once; `None` is
-            `semisup.data.cache.default_cache_dir()`.
+        cache_dir: where a split larger than `memory_limit` is decoded to, once; `None` or
+            empty: `semisup.data.cache.default_cache_dir()`.
         image_size: if not 0, images are resized to image_size x image_size pixels (bilinear,
             antialiased).
         fit: how images that are not square are resized: see `semisup.data.pixels.to_array`.

@@ -20,7 +20,7 @@ from semisup.data import folder_walk, image_files
 from semisup.data.cache import UNLABELLED
 from semisup.data.folder_walk import composed, entries
 from semisup.errors import UserError
-from semisup.names import printable
+from semisup.files.names import printable
 
 EXAMPLE = "train/cat/1.jpg, train/dog/2.jpg, test/cat/3.jpg, test/dog/4.jpg"
 
@@ -51,6 +51,17 @@ class Layout:
     labels: dict[str, list[int]]
     skipped: tuple[Path, ...]
     notes: tuple[str, ...]
+
+    @classmethod
+    def unlabelled(cls, root: Path, files: dict[str, list[Path]]) -> "Layout":
+        """Make a layout of images without labels.
+
+        Args:
+            root: the folder.
+            files: by split, the images.
+        """
+        labels = {split: [UNLABELLED] * len(mine) for split, mine in files.items()}
+        return cls(root, (), files, labels, skipped=(), notes=())
 
     def without(self, files: Collection[Path]) -> "Layout":
         """Return the layout without some of its images."""
@@ -96,9 +107,9 @@ def describe(root: Path) -> str:
     if folders:
         parts.append(f"the folder{'s' * (len(folders) > 1)} {_listed(folders)}")
     if images:
-        parts.append(_count(images, "image"))
+        parts.append(counted(images, "image"))
     if len(files) > images:
-        parts.append(_count(len(files) - images, "other file"))
+        parts.append(counted(len(files) - images, "other file"))
     holds = f"holds {' and '.join(parts)}" if parts else "is empty"
     return f"{root} {holds}; it should hold {EXAMPLE} and so on"
 
@@ -147,7 +158,7 @@ class _Search:
         if self.links:
             example = min(self.links).relative_to(self.root)
             self.notes.append(
-                f"not followed: {_count(len(self.links), 'link')} to folders of these data "
+                f"not followed: {counted(len(self.links), 'link')} to folders of these data "
                 f"themselves, such as {example}"
             )
         notes = tuple(printable(f"{self.root}: {note}") for note in self.notes)
@@ -280,5 +291,6 @@ def _listed(folders: Sequence[Path]) -> str:
     return f"{', '.join(shown)}{more}"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number > 1)}"
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words."""
+    return f"{number:,} {what}{'s' * (number != 1)}"

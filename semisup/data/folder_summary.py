@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from semisup.cli.choices import FITS
 from semisup.data import image_files
-from semisup.data.folder_layout import Layout
-from semisup.names import printable
+from semisup.data.folder_layout import Layout, counted
+from semisup.files.names import printable
 
 _CLASSES = 12
 _RESIZED = dict(
@@ -83,11 +83,11 @@ def _left_out(layout: Layout, broken: Sequence[str]) -> list[str]:
     if layout.skipped:
         example = layout.skipped[0].relative_to(layout.root)
         found.append(
-            f"skipped: {_count(len(layout.skipped), 'other file')}, such as {example}"
+            f"skipped: {counted(len(layout.skipped), 'other file')}, such as {example}"
             f"{image_files.missing_plug_in(layout.skipped)}"
         )
     if broken:
-        found.append(f"left out: {_count(len(broken), 'unreadable image')}, such as {broken[0]}")
+        found.append(f"left out: {counted(len(broken), 'unreadable image')}, such as {broken[0]}")
     return found or ["no file was skipped"]
 
 
@@ -114,8 +114,4 @@ def _range(numbers: Sequence[int]) -> str:
 
 
 def _images(number: int) -> str:
-    return _count(number, "image")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
+    return counted(number, "image")

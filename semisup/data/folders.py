@@ -11,7 +11,7 @@ from semisup.cli.choices import SPLIT_ALIASES
 from semisup.data import depth, folder_layout, folder_summary, image_files, pixels
 from semisup.data.cache import Blocks, Contents, Source
 from semisup.errors import UserError
-from semisup.names import printable
+from semisup.files.names import printable
 
 # Part of every key: raise it when the same files would be decoded to other bytes than before.
 _DECODING = 2

@@ -8,7 +8,7 @@ from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
-from semisup.opening import open_regular
+from semisup.files.opening import open_regular
 
 FORMATS = (
     "JPEG",

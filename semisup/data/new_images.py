@@ -21,7 +21,7 @@ from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.data import datasets, depth, folder_layout, folders, image_files, pixels
 from semisup.data.cache import UNLABELLED, Source
 from semisup.errors import UserError, first_line
-from semisup.names import printable
+from semisup.files.names import printable
 
 _logger = logging.getLogger(__name__)
 
@@ -216,14 +216,23 @@ class SplitImages:
             yield from zip(images, labels, strict=True)
 
 
-def tell_skipped(images: ImageFiles | SplitImages):
-    """Warn of each image that could not be read, by its name.
+def count_readable(images: ImageFiles | SplitImages) -> int:
+    """Return how many images could be read, and warn of each that could not, by its name.
 
     Args:
         images: images whose blocks have been decoded.
+
+    Raises:
+        UserError: none could be read.
     """
-    for index, reason in images.skipped:
+    skipped, count = images.skipped, len(images)
+    for index, reason in skipped:
         _logger.warning("not read: %s: %s", printable(images.names[index]), printable(reason))
+    if len(skipped) == count:
+        raise UserError("none of the images could be read")
+    if skipped:
+        _logger.warning("%d of %d images could not be read", len(skipped), count)
+    return count - len(skipped)
 
 
 def in_folder(path: str, preparation: Preparation) -> ImageFiles:

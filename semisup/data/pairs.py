@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from semisup.data import sampling
+from semisup.data import pipelines, sampling
 
 PER_CLASS = 10
 """Labelled examples of each class in a batch, where the classes have as many."""
@@ -78,7 +78,7 @@ def pairs(
         _check_rows(unlabelled, examples)
         drawn = sampling.Sampler([pool], batch_size, seed, sampling.UNLABELLED).batches()
         many = _gathered(unlabelled, drawn)
-    return sampling.training_batches(few, many)
+    return pipelines.training_batches(few, many)
 
 
 def _labelled_arrays(labelled):
@@ -166,10 +166,10 @@ def _pools(labels):
 
 def _gathered(arrays, indices):
     """Return batches of rows of arrays."""
-    sources = keras.tree.map_structure(sampling.source, arrays)
+    sources = keras.tree.map_structure(pipelines.source, arrays)
 
     def rows(chosen):
-        return keras.tree.map_structure(lambda source: sampling.gather(source, chosen), sources)
+        return keras.tree.map_structure(lambda source: pipelines.gather(source, chosen), sources)
 
     return indices.map(rows)
 

@@ -6,6 +6,7 @@ across epochs if need be. So a training that is resumed at a step sees exactly t
 have seen, no iterator's state is saved, and hosts draw the same without talking to each other.
 """
 
+import abc
 import dataclasses
 import threading
 
@@ -55,7 +56,36 @@ WHOLE = Share()
 """All of every batch."""
 
 
-class Sampler:
+class StepSampler(abc.ABC):
+    """What a batch is drawn as: arrays of indices that are a function of the step.
+
+    Attributes:
+        shape: shape of what is drawn for a step.
+    """
+
+    shape: tuple[int, ...]
+
+    @abc.abstractmethod
+    def draw(self, step):
+        """Return what is drawn for a step, an int64 array of `shape`."""
+
+    def indices(self, steps):
+        """Compute what is drawn for some steps.
+
+        Args:
+            steps: (k,) integers, at least 0, in any order.
+
+        Returns:
+            (k, *shape) int64 array.
+        """
+        return np.stack([self.draw(int(step)) for step in steps])
+
+    def batches(self, first_step=0, rows=slice(None)):
+        """Return the batches of all steps from one on: see `in_blocks`."""
+        return in_blocks(self.indices, self.shape, first_step, rows)
+
+
+class Sampler(StepSampler):
     """Draw indices from pools, without replacement within an epoch of a pool.
 
     Random numbers that are hashed from (seed, stream, epoch, place), with integers alone, sort the
@@ -79,6 +109,7 @@ class Sampler:
         members = np.array([len(pool) for pool in pools], dtype=np.int64)
         if not members.size or not members.all():
             raise ValueError("cannot draw from an empty pool")
+        self.shape = (len(pools) * draws,)
         self._draws = draws
         self._epochs = -(-draws // members)
         self._sizes = members * self._epochs
@@ -93,30 +124,12 @@ class Sampler:
         self._lock = threading.Lock()
 
     def indices(self, steps):
-        """Compute the indices of the batches of some steps.
-
-        Args:
-            steps: (k,) integers, at least 0, in any order; ascending ones are drawn fastest.
-
-        Returns:
-            (k, pools * draws) int64 array, ordered by pool.
-        """
+        """Compute the indices of some steps, ordered by pool; ascending ones are drawn fastest."""
         with self._lock:
-            return np.stack([self._draw(int(step)) for step in steps])
+            return super().indices(steps)
 
-    def batches(self, first_step=0, rows=slice(None)):
-        """Return the indices of all batches from a step on.
-
-        Args:
-            first_step: step of the first batch.
-            rows: slice of each batch that is wanted.
-
-        Returns:
-            An endless `tf.data.Dataset` of (pools * draws,) int64 tensors, or of such a slice.
-        """
-        return in_blocks(self.indices, (len(self._sizes) * self._draws,), first_step, rows)
-
-    def _draw(self, step):
+    def draw(self, step):
+        """Return the indices of a step: see `StepSampler`."""
         rounds, first = np.divmod(step * self._draws, self._sizes)
         places = first[:, None] + np.arange(self._draws)
         starts, sizes = self._starts[:, None], self._sizes[:, None]
@@ -166,7 +179,7 @@ class Sampler:
         self._orders[(starts + np.arange(len(place)))[exists]] = shuffled
 
 
-class ClassSampler:
+class ClassSampler(StepSampler):
     """Draw the classes of each batch, and a set number of members of each of their pools.
 
     Classes are drawn without replacement within an epoch of all classes, and members within an
@@ -189,6 +202,7 @@ class ClassSampler:
     def __init__(self, pools, classes, draws, seed):
         self._count, self._draws = len(pools), draws
         self.size = classes * draws
+        self.shape = (2, self.size)
         self._classes = Sampler([np.arange(len(pools))], classes, seed, CLASSES)
         self._members = Sampler(pools, draws, seed, LABELLED)
 
@@ -196,30 +210,8 @@ class ClassSampler:
         """Return the classes (classes,) of the batch of a step, int64."""
         return self._classes.indices([step])[0]
 
-    def indices(self, steps):
-        """Compute the indices and the classes of the batches of some steps.
-
-        Args:
-            steps: (k,) integers, at least 0.
-
-        Returns:
-            (k, 2, classes * draws) int64 array: the indices of each batch, and their classes.
-        """
-        return np.stack([self._draw(int(step)) for step in steps])
-
-    def batches(self, first_step=0, rows=slice(None)):
-        """Return the indices and classes of all batches from a step on.
-
-        Args:
-            first_step: step of the first batch.
-            rows: slice of each batch that is wanted.
-
-        Returns:
-            An endless `tf.data.Dataset` of (2, classes * draws) int64 tensors, or of such slices.
-        """
-        return in_blocks(self.indices, (2, self.size), first_step, rows)
-
-    def _draw(self, step):
+    def draw(self, step):
+        """Return the indices of a step, and their classes, (2, size): see `StepSampler`."""
         classes = self.classes(step)
         # In each epoch of the classes, every class is visited once.
         visits = (step * len(classes) + np.arange(len(classes))) // self._count
@@ -274,140 +266,3 @@ def hashed(key, number):
         mixed *= np.uint64(factor)
     mixed ^= mixed >> np.uint64(31)
     return mixed
-
-
-def images_themselves(images):
-    """Return images: they are what a network is given, unless it is given features of them."""
-    return images
-
-
-def source(images):
-    """Return images as pipelines gather from them: copied once, however many pipelines do.
-
-    Args:
-        images: (n, height, width, channels) uint8, in memory or memory-mapped; or an array of
-            whatever else a network is given.
-
-    Returns:
-        A tensor in the processor's memory; a memory-mapped array as it is.
-    """
-    import tensorflow as tf
-
-    if isinstance(images, np.memmap):
-        return images
-    with tf.device("CPU:0"):
-        return tf.constant(images)
-
-
-def gather(images, indices):
-    """Gather rows of an array inside a `tf.data` pipeline.
-
-    Args:
-        images: what `source` returned for (n, ...) images, or for any other array.
-        indices: (k,) int64 tensor.
-
-    Returns:
-        (k, ...) tensor of the array's type.
-    """
-    import tensorflow as tf
-
-    if not isinstance(images, np.memmap):
-        return tf.gather(images, indices)
-    rows = tf.numpy_function(lambda chosen: images[chosen], [indices], images.dtype, stateful=False)
-    return tf.ensure_shape(rows, (indices.shape[0], *images.shape[1:]))
-
-
-def labelled_batches(images, class_pools, per_class, seed, first_step=0, share=WHOLE):
-    """Make endless labelled batches with a set number of images of each class, in their order.
-
-    Args:
-        images: what `source` returned for (n, height, width, channels) uint8 images.
-        class_pools: for each class, the (n_c,) indices of its labelled images.
-        per_class: images of each class in a batch.
-        seed: seed of the training.
-        first_step: step of the first batch.
-        share: the `Share` of each batch that is read.
-
-    Returns:
-        A `tf.data.Dataset` of pairs: images (classes * per_class, height, width, channels) uint8
-        and labels (classes * per_class,) int32.
-    """
-    labels = np.repeat(np.arange(len(class_pools), dtype=np.int32), per_class)
-    rows = share.rows(len(labels))
-    indices = Sampler(class_pools, per_class, seed, LABELLED).batches(first_step, rows)
-    return indices.map(lambda chosen: (gather(images, chosen), labels[rows]))
-
-
-def batches_of_classes(images, sampler, first_step=0, share=WHOLE):
-    """Make endless labelled batches, each of some of the classes.
-
-    Args:
-        images: see `labelled_batches`.
-        sampler: a `ClassSampler`.
-        first_step: step of the first batch.
-        share: see `labelled_batches`.
-
-    Returns:
-        A `tf.data.Dataset` of pairs, see `labelled_batches`.
-    """
-    import tensorflow as tf
-
-    drawn = sampler.batches(first_step, share.rows(sampler.size))
-    return drawn.map(lambda pair: (gather(images, pair[0]), tf.cast(pair[1], tf.int32)))
-
-
-def unlabelled_batches(images, sampler, first_step=0, rows=slice(None)):
-    """Make endless batches of images without labels.
-
-    Args:
-        images: what `source` returned for (n, height, width, channels) uint8 images.
-        sampler: what draws them, a `Sampler` of a single pool say.
-        first_step: step of the first batch.
-        rows: slice of each batch that is read.
-
-    Returns:
-        A `tf.data.Dataset` of (size, height, width, channels) uint8 tensors.
-    """
-    return sampler.batches(first_step, rows).map(lambda chosen: gather(images, chosen))
-
-
-def joined(batches, others):
-    """Append the examples of batches to those of others, for every step.
-
-    Args:
-        batches: `tf.data.Dataset` of tensors.
-        others: the same, of examples of the same shape and type.
-    """
-    import tensorflow as tf
-
-    return tf.data.Dataset.zip(batches, others).map(lambda *parts: tf.concat(parts, axis=0))
-
-
-def training_batches(labelled, unlabelled=None):
-    """Make batches for `AssociativeModel.fit`.
-
-    Args:
-        labelled: dataset of (images, labels).
-        unlabelled: dataset of images, or None to train on the labels alone.
-
-    Returns:
-        A `tf.data.Dataset` of ((labelled_images, unlabelled_images), labels), or of the labelled
-        batches as they are; prefetched.
-    """
-    import tensorflow as tf
-
-    batches = labelled
-    if unlabelled is not None:
-        batches = tf.data.Dataset.zip(labelled, unlabelled).map(
-            lambda labelled, images: ((labelled[0], images), labelled[1])
-        )
-    return in_order(batches)
-
-
-def in_order(batches):
-    """Let batches have the same order every time, and prepare them a step ahead."""
-    import tensorflow as tf
-
-    options = tf.data.Options()
-    options.deterministic = True
-    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)

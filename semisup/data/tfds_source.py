@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from semisup import locking
 from semisup.data import pixels
 from semisup.data.cache import UNLABELLED, Blocks, Source
 from semisup.errors import UserError, first_line, shown
-from semisup.opening import NOT_REGULAR
+from semisup.files import locking
+from semisup.files.opening import NOT_REGULAR
 
 _BLOCK_BYTES = 2**20
 _JSON_BYTES = 2**26

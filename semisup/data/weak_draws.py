@@ -34,7 +34,7 @@ class WeakDraws:
         return round(self.share * size)
 
 
-class WeakSampler:
+class WeakSampler(sampling.StepSampler):
     """Draw unlabelled batches, partly by weak labels: a function of seed, step and the labels.
 
     As many images of each class of the labelled batch are drawn, with replacement; if a class has
@@ -48,7 +48,8 @@ class WeakSampler:
     """
 
     def __init__(self, pool, size, seed, draws):
-        self._pool, self._size, self._draws = pool, size, draws
+        self.shape = (size,)
+        self._pool, self._draws = pool, draws
         self._count = draws.count(size)
         rest = size - self._count
         self._rest = sampling.Sampler([pool], rest, seed, sampling.UNLABELLED) if rest else None
@@ -58,30 +59,8 @@ class WeakSampler:
         self._members = np.asarray(pool)[order]
         self._labels = draws.labels[order]
 
-    def indices(self, steps):
-        """Compute the indices of the batches of some steps.
-
-        Args:
-            steps: (k,) integers, at least 0.
-
-        Returns:
-            (k, size) int64 array; the images at random come first.
-        """
-        return np.stack([self._draw(int(step)) for step in steps])
-
-    def batches(self, first_step=0, rows=slice(None)):
-        """Return the indices of all batches from a step on.
-
-        Args:
-            first_step: step of the first batch.
-            rows: slice of each batch that is wanted.
-
-        Returns:
-            An endless `tf.data.Dataset` of (size,) int64 tensors, or of such a slice.
-        """
-        return sampling.in_blocks(self.indices, (self._size,), first_step, rows)
-
-    def _draw(self, step):
+    def draw(self, step):
+        """Return the indices of a step, those at random first: see `StepSampler`."""
         if step < self._draws.delay:
             return self._before.indices([step])[0]
         classes = self._draws.classes(step)

@@ -10,12 +10,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from semisup import labels
 from semisup.association import Association
+from semisup.embeddings import labels
+from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models import inputs as model_inputs
 from semisup.models.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
 from semisup.similarity import SimilarityTerm, check_term
-from semisup.types import LossWeight, Tensor
 
 
 @keras.saving.register_keras_serializable(package="semisup")

@@ -5,7 +5,7 @@ import inspect
 
 import keras
 
-from semisup import labels
+from semisup.embeddings import labels
 
 
 class ClassificationLoss:

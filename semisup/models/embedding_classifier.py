@@ -12,12 +12,12 @@ import keras
 from keras import ops
 
 from semisup.architectures import uses_batch_statistics
+from semisup.embeddings.types import Tensor
 from semisup.models import exporting
 from semisup.models import inputs as model_inputs
 from semisup.models.classification_loss import ClassificationLoss
 from semisup.models.embedding_model import EmbeddingModel
 from semisup.models.walk_watch import WalkWatch, watched
-from semisup.types import Tensor
 
 CLASSIFICATION_LOSS = "classification_loss"
 

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 
 from semisup.architectures import transfer
+from semisup.embeddings.types import Tensor
 from semisup.models import inputs as model_inputs
 from semisup.models.weighted_losses import WeightedLossesModel
-from semisup.types import Tensor
 
 
 class EmbeddingModel(WeightedLossesModel):

@@ -4,15 +4,26 @@ They have the form of Keras' learning-rate schedules: called with an integer ste
 compiled training step, they return a float32 scalar.
 """
 
+import dataclasses
+
 import keras
 from keras import ops
 
 from semisup.cli import choices
-from semisup.types import Tensor
+from semisup.embeddings.types import Tensor
+
+
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Base class of schedules that are dataclasses: their fields are their configuration."""
+
+    def get_config(self):
+        """Return the arguments of the constructor."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
 @keras.saving.register_keras_serializable(package="semisup")
-class Envelope(keras.optimizers.schedules.LearningRateSchedule):
+@dataclasses.dataclass(eq=False)
+class Envelope(Schedule):
     """A weight that is 0 until a delay has passed, and then grows to its full value.
 
     With `t` the steps since the delay and `g` the steps of growth:
@@ -40,17 +51,18 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
         [0.0, 0.0, 0.25, 0.5, 0.5]
     """
 
-    def __init__(self, weight: float, kind: str = "none", steps: int = 1, delay: int = 0):
-        if kind not in choices.ENVELOPES:
-            raise ValueError(f"envelope {kind!r} is none of {', '.join(choices.ENVELOPES)}")
-        if steps < 1 or delay < 0:
+    weight: float
+    kind: str = "none"
+    steps: int = 1
+    delay: int = 0
+
+    def __post_init__(self):
+        if self.kind not in choices.ENVELOPES:
+            raise ValueError(f"envelope {self.kind!r} is none of {', '.join(choices.ENVELOPES)}")
+        if self.steps < 1 or self.delay < 0:
             raise ValueError(
-                f"an envelope needs steps >= 1 and delay >= 0, not {steps} and {delay}"
+                f"an envelope needs steps >= 1 and delay >= 0, not {self.steps} and {self.delay}"
             )
-        self.weight = weight
-        self.kind = kind
-        self.steps = steps
-        self.delay = delay
 
     def __call__(self, step: Tensor) -> Tensor:
         """Compute the weight at a step.
@@ -70,18 +82,10 @@ class Envelope(keras.optimizers.schedules.LearningRateSchedule):
             height = 0.5 * (1.0 + ops.tanh(5.0 / self.steps * (passed - self.steps / 2)))
         return self.weight * ops.where(passed >= 0, height, 0.0)
 
-    def get_config(self):
-        """Return the arguments of the constructor."""
-        return {
-            "weight": self.weight,
-            "kind": self.kind,
-            "steps": self.steps,
-            "delay": self.delay,
-        }
-
 
 @keras.saving.register_keras_serializable(package="semisup")
-class StaircaseDecay(keras.optimizers.schedules.LearningRateSchedule):
+@dataclasses.dataclass(eq=False)
+class StaircaseDecay(Schedule):
     """Learning rate that is multiplied by a factor every so many steps, down to a floor.
 
     It may grow linearly to its full value first (thesis chapter 5, section 3.1).
@@ -97,26 +101,19 @@ class StaircaseDecay(keras.optimizers.schedules.LearningRateSchedule):
         ValueError: if an argument is out of its range.
     """
 
-    def __init__(
-        self,
-        initial: float,
-        factor: float = 0.33,
-        steps: int = 5000,
-        floor: float = 1e-6,
-        warmup: int = 0,
-    ):
-        valid = initial > 0 and 0 < factor <= 1 and steps >= 1 and 0 <= floor <= initial
-        if not (valid and warmup >= 0):
+    initial: float
+    factor: float = 0.33
+    steps: int = 5000
+    floor: float = 1e-6
+    warmup: int = 0
+
+    def __post_init__(self):
+        valid = self.initial > 0 and 0 < self.factor <= 1 and 0 <= self.floor <= self.initial
+        if not (valid and self.steps >= 1 and self.warmup >= 0):
             raise ValueError(
                 "a staircase decay needs initial > 0, 0 < factor <= 1, steps >= 1, "
-                "0 <= floor <= initial and warmup >= 0, "
-                f"not {initial}, {factor}, {steps}, {floor}, {warmup}"
+                f"0 <= floor <= initial and warmup >= 0, not {self.get_config()}"
             )
-        self.initial = initial
-        self.factor = factor
-        self.steps = steps
-        self.floor = floor
-        self.warmup = warmup
 
     def __call__(self, step: Tensor) -> Tensor:
         """Compute the learning rate at a step.
@@ -131,13 +128,3 @@ class StaircaseDecay(keras.optimizers.schedules.LearningRateSchedule):
         stairs = ops.floor(step / self.steps)
         rate = ops.maximum(self.initial * ops.power(self.factor, stairs), self.floor)
         return rate * ops.minimum((step + 1.0) / self.warmup, 1.0) if self.warmup else rate
-
-    def get_config(self):
-        """Return the arguments of the constructor."""
-        return {
-            "initial": self.initial,
-            "factor": self.factor,
-            "steps": self.steps,
-            "floor": self.floor,
-            "warmup": self.warmup,
-        }

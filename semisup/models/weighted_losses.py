@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
+from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models.averaging import WeightAverage
 from semisup.models.latest_values import LatestValue, LatestValues, Mean
 from semisup.similarity import weight_at
-from semisup.types import LossWeight, Tensor
 
 REGULARIZATION_LOSS = "regularization_loss"
 TOTAL_LOSS = "total_loss"

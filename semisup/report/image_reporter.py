@@ -7,10 +7,11 @@ import pandas
 
 from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.data import folders
-from semisup.names import printable
 from semisup.report import uncertainty
-from semisup.report.reporting import Reporter
+from semisup.report.reporting import Reporter, by_class
 from semisup.run import calibration, cross_validation, loading
+
+PREDICTION = ("image", "label", "predicted", "probability")
 
 _logger = logging.getLogger(__name__)
 
@@ -130,26 +131,12 @@ class ImageReporter(Reporter):
             logits: (n, classes) float, of the evaluated images.
         """
         probabilities = self.calibration.probabilities(logits)
-        self.write_rows(self.rows(self.image_names, self._label_names(), probabilities))
-
-    def rows(self, images, labels, probabilities):
-        """Return rows for `predictions.csv`: see `write_rows`.
-
-        Args:
-            images: names of the images.
-            labels: names of their classes, empty where they are unknown.
-            probabilities: (n, classes) float.
-        """
-        return [
-            [name, label, self.data.class_names[row.argmax()], f"{row.max():.4f}"]
-            for name, label, row in zip(images, labels, probabilities, strict=True)
-        ]
+        names, labels = self.image_names, self._label_names()
+        self.write_rows(prediction_rows(names, labels, probabilities, self.data.class_names))
 
     def write_rows(self, rows):
-        """Write `predictions.csv`."""
-        self.run.write_table(
-            "predictions.csv", ["image", "label", "predicted", "probability"], rows
-        )
+        """Write `predictions.csv`, of rows that `prediction_rows` makes."""
+        self.run.write_table("predictions.csv", PREDICTION, rows)
 
     def metrics_on(self, split):
         """Return the metrics of the model on a labelled split: see `evaluation.metrics`."""
@@ -164,15 +151,10 @@ class ImageReporter(Reporter):
         Args:
             content: the metrics with the `step`.
         """
-        accuracies = content["per_class_accuracy"].items()
         return {
             self.data.error_name: content["error"],
             "expected_calibration_error": content["expected_calibration_error"],
-            **{
-                f"accuracy/{printable(name)}": value
-                for name, value in accuracies
-                if value is not None
-            },
+            **by_class("accuracy", content["per_class_accuracy"]),
         }
 
     def text(self, content):
@@ -194,6 +176,21 @@ class ImageReporter(Reporter):
         from semisup.report import illustration
 
         return illustration.drawings(self.run, self.config, self.task, self.data, self.predictor)
+
+
+def prediction_rows(images, labels, probabilities, class_names):
+    """Return what is known of each image, as rows of a table with the columns `PREDICTION`.
+
+    Args:
+        images: names of the images.
+        labels: names of their classes, empty where they are unknown.
+        probabilities: (n, classes) float.
+        class_names: names of the classes.
+    """
+    return [
+        [name, label, class_names[row.argmax()], f"{row.max():.4f}"]
+        for name, label, row in zip(images, labels, probabilities, strict=True)
+    ]
 
 
 def table(content):

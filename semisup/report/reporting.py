@@ -6,9 +6,11 @@ import time
 
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError, shown
+from semisup.files.names import printable
+from semisup.machine import backend
 from semisup.models import averaging
 from semisup.report import page
-from semisup.run import backend, checkpoints, features, loading, projector
+from semisup.run import admission, checkpoints, features, loading, projector
 from semisup.run.directory import RunDirectory
 
 _logger = logging.getLogger(__name__)
@@ -28,7 +30,7 @@ def evaluate_run(settings, task):
         seconds = settings.poll_seconds
         _wait_until(_is_begun, RunDirectory(settings.logdir), "a training to begin", seconds)
     run, config, task = loading.open_run(settings.logdir, task, settings.output)
-    run.check_output()
+    admission.check_output(run)
     if settings.follow:
         _wait_until(_has_checkpoint, run, "a checkpoint", seconds)
     reporter_class = task.reporter_class()
@@ -88,6 +90,17 @@ def evaluate_run(settings, task):
         _logger.info("wrote %s", page.write(run, task))
 
 
+def by_class(kind, values):
+    """Return numbers of classes for TensorBoard by their tags, without those that are None.
+
+    Args:
+        kind: what the tags begin with.
+        values: the numbers by the classes' names.
+    """
+    known = {name: value for name, value in values.items() if value is not None}
+    return {f"{kind}/{printable(name)}": value for name, value in known.items()}
+
+
 def _wait_until(is_so, run, what, seconds):
     if is_so(run):
         return
@@ -102,7 +115,7 @@ def _is_begun(run):
         return True
     if not os.path.isdir(run.path):
         raise UserError(f"--logdir={run.path}: there is no such folder")
-    strangers = run.strangers()
+    strangers = admission.strangers(run)
     # Ask again, since a training may have begun between the two looks.
     if strangers and not run.is_begun():
         raise UserError(

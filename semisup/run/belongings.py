@@ -7,10 +7,10 @@ before the first is deleted, and nothing is written or deleted through a link.
 import os
 import re
 
-from semisup import replacing
 from semisup.data import image_files
 from semisup.errors import UserError
-from semisup.names import printable
+from semisup.files import replacing
+from semisup.files.names import printable
 
 OUTCOMES = (
     "results.json",

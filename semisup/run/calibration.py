@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from semisup.run import evaluation
 from semisup.run.features import centred
-from semisup.run.files import Count, Fraction
+from semisup.run.file_types import Count, Fraction
 
 _logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The callbacks that end or interrupt a training: bad losses, checkpoints, evaluations."""
+"""The callbacks that end or interrupt a training: bad losses, checkpoints, signals, evaluations."""
 
 import math
 
@@ -64,3 +64,24 @@ class Evaluation(StepCallback):
         """Evaluate, unless the epoch was cut short."""
         if not self.model.stop_training:
             logs.update(self.evaluate(self.step))
+
+
+class Agreement(StepCallback):
+    """A callback that lets hosts agree on the signals that they have received, at intervals.
+
+    Args:
+        signals: the `StopSignals`.
+        interval: steps between two agreements.
+        step: see `StepCallback`.
+        steps_per_execution: see `StepCallback`.
+    """
+
+    def __init__(self, signals, interval, step, steps_per_execution):
+        super().__init__(step, steps_per_execution)
+        self.signals = signals
+        self.interval = interval
+
+    def on_step(self, logs):
+        """Agree if it is time."""
+        if self.step % self.interval == 0:
+            self.signals.agree()

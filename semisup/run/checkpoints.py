@@ -14,10 +14,10 @@ import keras
 import ml_dtypes
 import numpy as np
 
-from semisup import replacing
-from semisup.archives import read_archive
 from semisup.errors import TrainingError, UserError
-from semisup.names import printable
+from semisup.files import replacing
+from semisup.files.archives import read_archive
+from semisup.files.names import printable
 
 _NAME = re.compile(r"step_(\d{8,})\.npz")
 # No variable has this name: their names begin with that of their owner.
@@ -63,6 +63,11 @@ def named_variables(model):
     return named
 
 
+def path_of(folder, step):
+    """Return the path of the checkpoint of a step."""
+    return os.path.join(folder, f"step_{step:08d}.npz")
+
+
 def save(model, folder, step, keep):
     """Write a checkpoint and remove the oldest ones.
 
@@ -86,7 +91,7 @@ def save(model, folder, step, keep):
     if name := _not_finite(arrays):
         raise TrainingError(f"at step {step}, {name} is not finite; no checkpoint is written")
     os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, f"step_{step:08d}.npz")
+    path = path_of(folder, step)
     # Left by trainings that were killed: nobody else writes here.
     replacing.remove_temporary(folder)
     if os.path.isdir(path):
@@ -97,7 +102,7 @@ def save(model, folder, step, keep):
         # The training restarted from an earlier step because this one could not be restored.
         _set_aside(folder, later)
     for old in list_steps(folder)[1:-keep]:
-        old_path = os.path.join(folder, f"step_{old:08d}.npz")
+        old_path = path_of(folder, old)
         if os.path.isdir(old_path):
             _set_aside(folder, old)
         else:
@@ -132,7 +137,7 @@ def _from_bits(entries):
 
 def _set_aside(folder, step):
     """Rename what stands where a checkpoint should, so that nothing is lost."""
-    path = os.path.join(folder, f"step_{step:08d}.npz")
+    path = path_of(folder, step)
     aside, number = f"{path}.damaged", 1
     while os.path.isdir(aside):
         number += 1
@@ -166,7 +171,7 @@ def restore(model, folder, step, to_evaluate=False):
         UserError: if an entry is of another dtype, or the checkpoint is of an earlier version
             whose trainings cannot be continued.
     """
-    path = os.path.join(folder, f"step_{step:08d}.npz")
+    path = path_of(folder, step)
     try:
         arrays = _from_bits(read_archive(path))
     except Exception as error:

@@ -30,24 +30,21 @@ import json
 import os
 from pathlib import Path
 
-from semisup import locking, replacing
 from semisup.cli import architecture_names
-from semisup.data import sampling
 from semisup.errors import UserError, shown
-from semisup.run import belongings, environment, files, reading, writing
+from semisup.files import locking, reading, replacing, writing
+from semisup.run import belongings, file_types
 
 NETWORK = "network.keras"
 _TYPES = {
-    "config.json": files.Config,
-    "data.json": files.Record,
-    "results.json": files.Results,
-    "evaluation.json": files.Evaluation,
-    "cross_validation.json": files.CrossValidation,
-    "held_out.json": files.HeldOut,
+    "config.json": file_types.Config,
+    "data.json": file_types.Record,
+    "results.json": file_types.Results,
+    "evaluation.json": file_types.Evaluation,
+    "cross_validation.json": file_types.CrossValidation,
+    "held_out.json": file_types.HeldOut,
 }
 _LOCK_PATIENCE_SECONDS = 1.0
-# Settings that runs of every version and task have.
-_ALWAYS_SET = {"dataset", "seed", "max_steps", "logdir"}
 
 
 def find_runs(folder, file, tasks):
@@ -105,7 +102,7 @@ class RunDirectory:
             UserError: if another process trains in this directory, it cannot be made, or its name
                 is not UTF-8.
         """
-        _check_name("logdir", self.path)
+        check_name("logdir", self.path)
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(
@@ -128,18 +125,12 @@ class RunDirectory:
         """Return whether a training has ever begun in this directory."""
         return os.path.exists(self.file("config.json"))
 
-    def strangers(self):
-        """Return the names in this directory that keep a training from beginning in it, sorted."""
-        # Earlier versions wrote under that last name.
-        names = set(os.listdir(self.path)) - {belongings.LOCK, "config.json.tmp"}
-        return sorted(name for name in names if not replacing.is_temporary(name))
-
     def read_json(self, name, type=dict):
         """Read a JSON file with an object.
 
         Args:
             name: name of the file.
-            type: type of the object, by default the one that `files` has for it.
+            type: type of the object, by default the one that `file_types` has for it.
 
         Returns:
             The object as a dictionary, or None if there is no such file.
@@ -167,7 +158,7 @@ class RunDirectory:
         except UserError as error:
             raise UserError(f"{self.file('config.json')}: {error}") from None
 
-    def read_record(self, type=files.Record):
+    def read_record(self, type=file_types.Record):
         """Read `data.json`.
 
         Args:
@@ -214,121 +205,10 @@ class RunDirectory:
         optimizer, compiled = model.optimizer, model.compiled
         model.optimizer, model.compiled = None, False
         try:
-            with writing.replacing(self.file("model.keras")) as temporary:
+            with replacing.replacing(self.file("model.keras")) as temporary:
                 model.save(temporary)
         finally:
             model.optimizer, model.compiled = optimizer, compiled
-
-    def check_output(self):
-        """Check that an evaluation can write what it measures, before it measures anything.
-
-        Raises:
-            UserError: if the directory for it cannot be written, or holds something else.
-        """
-        _check_name("output" if self.output != self.path else "logdir", self.output)
-        if self.output != self.path:
-            try:
-                os.makedirs(self.output, exist_ok=True)
-                names = os.listdir(self.output)
-            except OSError as error:
-                raise UserError(f"--output={self.output}: {error.strerror}") from None
-            if names and not {"evaluation.json", "evaluations"} & set(names):
-                raise UserError(
-                    f"--output={self.output} is not empty, and holds no evaluation: give another"
-                )
-            if "config.json" in names:
-                raise UserError(f"--output={self.output} holds a run of its own: give another")
-        belongings.check_places(self.output)
-        for folder in (self.output, *map(self.written, ("eval", "figures", "evaluations"))):
-            if os.path.exists(folder) and not os.access(folder, os.W_OK | os.X_OK):
-                raise UserError(
-                    f"{folder} cannot be written: --output names another folder for what is "
-                    "measured"
-                )
-
-    def check(self, config, task_name, overwrite=False):
-        """Check that the directory is free for a configuration, or holds a run of it.
-
-        Args:
-            config: the configuration.
-            task_name: name of its task.
-            overwrite: whether it may hold any run.
-
-        Raises:
-            UserError: if it holds a run of another configuration, a damaged one, or other files, or
-                more than a run where that is to be deleted.
-        """
-        saved = self.read_config()
-        if overwrite and saved is not None:
-            self._check_deletion(saved)
-            return
-        if saved is None:
-            if strangers := self.strangers():
-                raise UserError(
-                    f"{self.path} is not empty ({shown(', '.join(strangers[:3]))}) and holds no "
-                    "run; give another --logdir"
-                )
-            return
-        belongings.check_places(self.path)
-        if saved["task"] != task_name:
-            raise UserError(
-                f"{self.path} holds a run of {shown(saved['task'])}, not of {task_name}; give "
-                "another --logdir, or --overwrite to delete it"
-            )
-        self.read_settings(type(config))
-        # A folder of data may have moved: what is in it is compared once it is read.
-        moved = {name: getattr(config, name) for name in config.moved(saved["settings"])}
-        differences = config.differences({**saved["settings"], **moved})
-        if saved["backend"] != environment.backend():
-            differences.append(
-                f"KERAS_BACKEND={environment.backend()} (the run has {shown(saved['backend'])})"
-            )
-        if differences:
-            raise UserError(
-                f"{self.path} holds a run with other settings: {'; '.join(differences)}; give "
-                "another --logdir, or --overwrite to delete it"
-            )
-
-    def begin(self, config, task_name, overwrite):
-        """Write the configuration of a run that begins or goes on, and remove old results.
-
-        Args:
-            config: the configuration.
-            task_name: name of its task.
-            overwrite: whether to delete an earlier run first.
-
-        Raises:
-            UserError: if there is more than a run to delete; nothing is deleted then.
-        """
-        if overwrite:
-            # Once more, since loading the data may have taken long.
-            belongings.check_owned(self.path)
-        belongings.remove(self.path, belongings.PARTS if overwrite else belongings.OUTCOMES)
-        belongings.remove_leftovers(self.path)
-        self.write_json(
-            "config.json",
-            {
-                "task": task_name,
-                "settings": config.to_dict(),
-                "backend": environment.backend(),
-                "sampler": sampling.VERSION,
-                "versions": environment.versions(),
-                "environment": environment.variables(),
-                "git_commit": environment.git_commit(),
-            },
-        )
-
-    def check_sampler(self):
-        """Check that a training which goes on will see the batches it would have seen.
-
-        Raises:
-            UserError: if the run was begun with a version of the sampler that draws others.
-        """
-        if self.sampler != sampling.VERSION:
-            raise UserError(
-                f"{self.path} was begun by a version of this program that draws other batches, and "
-                "cannot go on: evaluate it as it is, or start again with --overwrite"
-            )
 
     def keep_network(self, config, network):
         """Keep a network that is read from a file or a preset, so that the run needs neither.
@@ -340,7 +220,7 @@ class RunDirectory:
         if architecture_names.is_file(config.architecture):
             writing.copy(config.architecture, self.file(NETWORK))
         elif architecture_names.is_preset(config.architecture):
-            with writing.replacing(self.file(NETWORK)) as temporary:
+            with replacing.replacing(self.file(NETWORK)) as temporary:
                 network.save(temporary)
 
     def self_contained(self, config):
@@ -361,15 +241,6 @@ class RunDirectory:
                 changes["normalization"] = "auto"
         return dataclasses.replace(config, **changes)
 
-    def _check_deletion(self, saved):
-        """Check that a run, and nothing else, is what is to be deleted."""
-        if not saved["settings"].keys() >= _ALWAYS_SET:
-            raise UserError(
-                f"{self.file('config.json')} is not that of a run, and nothing is deleted: give "
-                "another --logdir"
-            )
-        belongings.check_owned(self.path)
-
     def append_metrics(self, entry):
         """Append an entry, a dictionary with a `step`, to the log."""
         with open(self.file("metrics.jsonl"), "a", encoding="utf-8") as file:
@@ -381,7 +252,7 @@ class RunDirectory:
         Raises:
             UserError: if a line is damaged in another way.
         """
-        entries = reading.read_lines(self.file("metrics.jsonl"), files.Entry)
+        entries = reading.read_lines(self.file("metrics.jsonl"), file_types.Entry)
         config = self.read_json("config.json")
         held_out = config is not None and config.get("settings", {}).get("validation_samples")
         return list(map(_with_validation_error, entries)) if held_out else entries
@@ -392,8 +263,16 @@ class RunDirectory:
         self.write_text("metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in kept))
 
 
-def _check_name(flag, path):
-    """Check that TensorFlow, which writes into a folder, can be told its name."""
+def check_name(flag, path):
+    """Check that TensorFlow, which writes into a folder, can be told its name.
+
+    Args:
+        flag: the flag that names the folder.
+        path: the folder.
+
+    Raises:
+        UserError: if it is not UTF-8.
+    """
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:

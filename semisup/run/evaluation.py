@@ -5,8 +5,8 @@ import math
 import keras
 import numpy as np
 
-from semisup.data import sampling
-from semisup.run import backend, hosts
+from semisup.data import pipelines, sampling
+from semisup.machine import backend, hosts
 
 
 def image_batches(images, batch_size, multiple=1, share=sampling.WHOLE):
@@ -24,11 +24,11 @@ def image_batches(images, batch_size, multiple=1, share=sampling.WHOLE):
     """
     import tensorflow as tf
 
-    source = sampling.source(images)
+    source = pipelines.source(images)
     count, size = (math.ceil(number / multiple) * multiple for number in (len(images), batch_size))
 
     def batch(indices):
-        return sampling.gather(source, tf.minimum(indices, len(images) - 1))
+        return pipelines.gather(source, tf.minimum(indices, len(images) - 1))
 
     indices = tf.data.Dataset.range(count).batch(size)
     if share.hosts > 1:

@@ -18,11 +18,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from semisup import replacing
 from semisup.architectures import transfer
-from semisup.archives import read_archive
 from semisup.data import cache
 from semisup.errors import UserError
+from semisup.files import replacing
+from semisup.files.archives import read_archive
 
 _logger = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ import logging
 
 from semisup.cli import options
 from semisup.errors import UserError, shown
-from semisup.run import hosts, reading
+from semisup.files import reading
+from semisup.machine import hosts
 from semisup.run.monitoring import StepCallback
 
 PREFIX = "live/"

@@ -6,8 +6,9 @@ import os
 import numpy as np
 
 from semisup.data.datasets import sample
-from semisup.names import printable
-from semisup.run import writing
+from semisup.files import writing
+from semisup.files.names import printable
+from semisup.files.replacing import replacing
 
 SHOWN = 1000
 """Images, at most, whose embeddings are written."""
@@ -43,12 +44,12 @@ def write(folder, embeddings, labels, class_names, images):
     from tensorboard.plugins import projector
 
     os.makedirs(folder, exist_ok=True)
-    with writing.replacing(os.path.join(folder, "embeddings.tsv")) as temporary:
+    with replacing(os.path.join(folder, "embeddings.tsv")) as temporary:
         np.savetxt(temporary, embeddings, fmt="%.6g", delimiter="\t")
     names = "".join(f"{printable(class_names[label])}\n" for label in labels)
     writing.write_text(os.path.join(folder, "classes.tsv"), names)
     picture, size = sprite(images)
-    with writing.replacing(os.path.join(folder, "sprite.png")) as temporary:
+    with replacing(os.path.join(folder, "sprite.png")) as temporary:
         picture.save(temporary)
     config = projector.ProjectorConfig()
     entry = config.embeddings.add()

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from semisup.data import sampling
 from semisup.errors import UserError, shown
-from semisup.run import files
+from semisup.run import file_types
 
 MODULES = {
     "semisup": "semisup.task",
@@ -68,7 +68,7 @@ class Task(abc.ABC):
     config_class: ClassVar[type]
     shown: ClassVar[tuple[str, ...]]
     steered: ClassVar[dict[str, tuple[str, ...]]] = {}
-    record_type: ClassVar[type] = files.Record
+    record_type: ClassVar[type] = file_types.Record
     is_shared_by_hosts: ClassVar[bool] = False
 
     @abc.abstractmethod

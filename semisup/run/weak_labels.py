@@ -11,10 +11,10 @@ import re
 import numpy as np
 
 from semisup.errors import UserError
-from semisup.opening import open_regular
+from semisup.files.opening import open_regular
+from semisup.files.replacing import replacing
 from semisup.run import loading
 from semisup.run.evaluation import Predictor
-from semisup.run.writing import replacing
 
 _NAME = re.compile(r"step_(\d{8,})\.npy")
 

@@ -27,7 +27,7 @@ def contact_sheet(images, captions, path):
     for place, (image, (text, note)) in enumerate(zip(images, captions, strict=True)):
         row, column = divmod(place, columns)
         left, top = drawing.MARGIN + column * step[0], drawing.MARGIN + row * step[1]
-        drawing.draw_image(axes, drawing.as_rgb(image[None])[0], left, top, _WIDTH)
+        drawing.draw_image(axes, image, left, top, _WIDTH)
         below = top + tallest + 0.03
         size = drawing.FONT_SIZE - 2
         axes.text(left, below, drawing.abbreviate(text, _LETTERS), size=size, va="top")

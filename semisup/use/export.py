@@ -9,9 +9,9 @@ from pathlib import Path
 import keras
 
 from semisup.errors import ArgumentError, UserError, first_line
+from semisup.files import writing
 from semisup.models import exporting
 from semisup.models.stock_layers import hub_layers, stock_model
-from semisup.run import writing
 from semisup.use.trained import TrainedRun
 
 _ENDINGS = {"keras": ".keras", "saved_model": "", "litert": ".tflite", "onnx": ".onnx"}

@@ -7,8 +7,8 @@ from pathlib import Path
 from semisup.data import class_folders
 from semisup.data.folder_walk import composed
 from semisup.errors import UserError, shown
-from semisup.names import printable
-from semisup.run.csv_files import read_text
+from semisup.files.csv_files import read_text
+from semisup.files.names import printable
 
 _logger = logging.getLogger(__name__)
 

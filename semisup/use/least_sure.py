@@ -5,8 +5,8 @@ import logging
 import numpy as np
 
 from semisup.errors import UserError
+from semisup.files import writing
 from semisup.report.uncertainty import predictive_entropy
-from semisup.run import writing
 from semisup.run.features import unit_lengths
 from semisup.use.contact_sheet import contact_sheet
 

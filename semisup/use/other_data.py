@@ -10,9 +10,10 @@ from semisup.data import new_images
 from semisup.data.cache import UNLABELLED
 from semisup.data.folder_walk import composed
 from semisup.errors import UserError, shown
-from semisup.names import printable
-from semisup.report.image_reporter import table
-from semisup.run import calibration, writing
+from semisup.files import writing
+from semisup.files.names import printable
+from semisup.report.image_reporter import PREDICTION, prediction_rows, table
+from semisup.run import admission, calibration
 from semisup.use.trained import TrainedRun
 
 FOLDER = "evaluations"
@@ -40,7 +41,7 @@ def evaluate_elsewhere(settings):
         settings.relocated,
         settings.output,
     )
-    trained.run.check_output()
+    admission.check_output(trained.run)
     if "labelled_indices" not in trained.record:
         raise UserError(f"{settings.logdir} is a clustering, whose clusters are no classes")
     theirs, images = new_images.of_dataset(
@@ -53,17 +54,16 @@ def evaluate_elsewhere(settings):
         if (prediction.labels == UNLABELLED).any():
             raise UserError(f"--dataset={settings.dataset}: its images have no labels")
         truth = numbers[prediction.labels]
-        for index, label, row in zip(
-            prediction.indices, truth, scale.probabilities(prediction.logits), strict=True
-        ):
-            guess = trained.class_names[row.argmax()]
-            probability = f"{row.max():.4f}"
-            rows.append([images.names[index], trained.class_names[label], guess, probability])
+        names = [images.names[index] for index in prediction.indices]
+        rows += prediction_rows(
+            names,
+            [trained.class_names[label] for label in truth],
+            scale.probabilities(prediction.logits),
+            trained.class_names,
+        )
         labels.append(truth)
         logits.append(prediction.logits)
-    new_images.tell_skipped(images)
-    if not rows:
-        raise UserError(f"--dataset={settings.dataset}: none of its images could be read")
+    new_images.count_readable(images)
     measured = calibration.metrics(
         scale, np.concatenate(logits), np.concatenate(labels), trained.class_names
     )
@@ -72,9 +72,7 @@ def evaluate_elsewhere(settings):
     os.makedirs(folder, exist_ok=True)
     content = {"step": trained.step, "dataset": name, "evaluated_on": "images of another data set"}
     writing.write_json(os.path.join(folder, f"{stem}.json"), {**content, **measured})
-    writing.write_table(
-        os.path.join(folder, f"{stem}.csv"), ["image", "label", "predicted", "probability"], rows
-    )
+    writing.write_table(os.path.join(folder, f"{stem}.csv"), PREDICTION, rows)
     _logger.info("step %d, %s: %s", trained.step, name, table(measured))
     _logger.info("\nwrote %s.json and .csv", os.path.join(folder, stem))
 

@@ -13,10 +13,10 @@ import numpy as np
 from semisup.cli import dataset_names
 from semisup.data import class_folders, new_images
 from semisup.errors import UserError
+from semisup.files.csv_files import write_rows
+from semisup.files.replacing import replacing
 from semisup.report.uncertainty import predictive_entropy
-from semisup.run import writing
 from semisup.run.belongings import PARTS
-from semisup.run.csv_files import write_rows
 from semisup.use import least_sure
 from semisup.use.trained import TrainedRun
 
@@ -51,7 +51,7 @@ def predict_images(settings):
     _logger.info(calibration.describe())
     how = "copy" if settings.copy else "link"
     show = _progress(len(images))
-    with writing.replacing(output) as temporary:
+    with replacing(output) as temporary:
         open_writer = _json_lines if output.suffix == ".jsonl" else _csv
         with open_writer(temporary, trained.class_names) as write:
             for prediction in trained.predict(images):
@@ -66,22 +66,12 @@ def predict_images(settings):
                     candidates.add(prediction.indices, probabilities, prediction.embeddings)
                 show(prediction.indices[-1] + 1)
         show(len(images))
-        count = len(images) - _tell_skipped(images)
+        count = new_images.count_readable(images)
     _logger.info("wrote %s: the predictions of %s images", output, f"{count:,}")
     if folder:
         _logger.info("wrote %s: the images by class", folder)
     if candidates:
         candidates.write(images, trained.class_names)
-
-
-def _tell_skipped(images):
-    """Name the images that could not be read, and return how many they are."""
-    new_images.tell_skipped(images)
-    if len(images.skipped) == len(images):
-        raise UserError("none of the images could be read")
-    if images.skipped:
-        _logger.warning("%d of %d images could not be read", len(images.skipped), len(images))
-    return len(images.skipped)
 
 
 def _check_output(output, settings):

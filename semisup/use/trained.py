@@ -8,8 +8,9 @@ import numpy as np
 from semisup.data import new_images
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError
+from semisup.machine import backend
 from semisup.models import averaging
-from semisup.run import backend, calibration, features, loading
+from semisup.run import calibration, features, loading
 from semisup.run.directory import RunDirectory
 
 _logger = logging.getLogger(__name__)

@@ -100,7 +100,7 @@ def test_coverage_of_no_gap_is_none():
     [
         (["--source_only={target_only}"], "is a run of another kind: target only"),
         (["--target_only={source_only}"], "is a run of another kind: source only"),
-        (["--compare={mmd}"], "--compare has no effect without --figures"),
+        (["--compare={mmd}"], "has no effect without --figures"),
         (["--source_only=nowhere"], "nowhere holds no run"),
         (["--source_only={other}"], "has --dataset=optdigits, not mnist_5k as --logdir"),
         (["--dataset=mnist"], "--dataset=mnist: give folder:PATH"),

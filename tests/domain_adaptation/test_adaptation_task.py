@@ -16,7 +16,7 @@ from semisup.data import datasets
 from semisup.data.datasets import DataSet, Split
 from semisup.errors import UserError
 from semisup.report import reporting
-from semisup.run import training
+from semisup.run.session import first_batch
 
 SETTINGS = {
     "walker_weight_envelope_delay": 0,
@@ -242,9 +242,9 @@ def test_training_reads_no_label_of_the_target(tmp_path, without_target_labels):
 @pytest.mark.parametrize("similarity", ["association", "mmd", "coral"])
 def test_batches_hold_no_label_of_the_target(tmp_path, without_target_labels, similarity):
     config = running.config(tmp_path, "run", task, similarity=similarity, **SETTINGS)
-    usual = training.first_batch(task.load_data(config), 7)
+    usual = first_batch(task.load_data(config), 7)
     without_target_labels()
-    blind = training.first_batch(task.load_data(config), 7)
+    blind = first_batch(task.load_data(config), 7)
     (labelled, unlabelled), labels = usual
     assert len(labels) == len(labelled)
     for one, other in zip((labelled, unlabelled, labels), (*blind[0], blind[1]), strict=True):

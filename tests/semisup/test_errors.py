@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from domain_adaptation.config import TrainConfig as AdaptationConfig
-from semisup import image_data
 from semisup.config import TrainConfig
 from semisup.data.datasets import Split
 from semisup.errors import ArgumentError, UserError, rephrased
-from semisup.run import building, training
+from semisup.run import building, image_data, training
 
 
 def test_an_argument_error_names_the_argument_and_its_value_on_one_line():

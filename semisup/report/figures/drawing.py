@@ -19,8 +19,8 @@ from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 
-from semisup.names import printable
-from semisup.replacing import replacing
+from semisup.files.names import printable
+from semisup.files.replacing import replacing
 from semisup.report.figures import fonts
 
 DPI = 150
@@ -100,6 +100,20 @@ def draw_image(axes: Axes, image: np.ndarray, left: float, top: float, width: fl
     artist = AxesImage(axes, extent=(left, left + width, bottom, top), origin="upper")
     artist.set_data(as_rgb(image))
     axes.add_image(artist)
+
+
+def draw_score(axes: Axes, score: float, left: float, top: float) -> None:
+    """Write a number into the corner of an image.
+
+    Args:
+        axes: those of the page.
+        score: the number.
+        left: left edge of the image.
+        top: its upper edge.
+    """
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+    place = left + 0.045, top + 0.045
+    axes.text(*place, f"{score:.2f}", size=FONT_SIZE - 2, va="top", bbox=box)
 
 
 def draw_row_label(axes: Axes, text: str, note: str, right: float, middle: float) -> None:

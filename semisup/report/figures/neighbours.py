@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from semisup.data.datasets import over_classes
-from semisup.report.figures.drawing import FONT_SIZE, draw_image, new_page
+from semisup.report.figures.drawing import FONT_SIZE, draw_image, draw_score, new_page
 
 _GAP = 0.05
 _IMAGE_WIDTH = 0.85
@@ -78,12 +78,5 @@ def neighbours_figure(
         for place in range(k):
             left = first + place * step
             draw_image(axes, images[indices[row, place]], left, top, _IMAGE_WIDTH)
-            axes.text(
-                left + 0.045,
-                top + 0.045,
-                f"{similarities[row, place]:.2f}",
-                size=FONT_SIZE - 2,
-                va="top",
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
-            )
+            draw_score(axes, similarities[row, place], left, top)
     return figure

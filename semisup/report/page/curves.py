@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semisup.names import printable
+from semisup.files.names import printable
 from semisup.report.page import wording
 from semisup.run.live_settings import PREFIX as LIVE
 

@@ -18,8 +18,8 @@ from semisup.cli.dataset_names import file_name, is_folder
 from semisup.cli.flags import flags_for
 from semisup.data import image_files
 from semisup.errors import UserError
-from semisup.names import printable
-from semisup.opening import open_regular
+from semisup.files.names import printable
+from semisup.files.opening import open_regular
 from semisup.report.page import charts, measured, wording
 from semisup.report.page.tables import Cell, Table, described, value
 

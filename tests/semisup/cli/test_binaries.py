@@ -21,8 +21,9 @@ from semisup.cli import flags
 from semisup.config import TrainConfig
 from semisup.data.datasets import load_dataset
 from semisup.errors import TrainingError, UserError
+from semisup.machine import backend, environment
 from semisup.report import reporting
-from semisup.run import backend, environment, loading
+from semisup.run import loading
 from semisup.run.directory import RunDirectory
 from semisup.task import TASK as task
 

@@ -8,8 +8,8 @@ import sys
 import keras
 import pytest
 
-from semisup import interrupts
 from semisup.cli import terminal
+from semisup.importing import interrupts
 
 SCRIPT = """
 import sys

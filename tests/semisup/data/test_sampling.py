@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from semisup.data import labelled_subset, sampling, weak_draws
+from semisup.data import labelled_subset, pipelines, sampling, weak_draws
 from semisup.errors import ArgumentError
 
 
@@ -156,7 +156,7 @@ def test_an_empty_pool_cannot_be_drawn_from():
 def test_labelled_batch_holds_the_set_number_of_each_class_with_its_labels():
     images = images_of(600)
     pools = [np.arange(0, 100, 2), np.arange(101, 103), np.arange(300, 600)]
-    for batch, labels in take(sampling.labelled_batches(images, pools, 5, seed=0), 4):
+    for batch, labels in take(pipelines.labelled_batches(images, pools, 5, seed=0), 4):
         np.testing.assert_array_equal(labels, np.repeat([0, 1, 2], 5))
         for label, pool in enumerate(pools):
             members = indices_of(batch)[labels == label]
@@ -181,8 +181,8 @@ def test_batches_of_some_classes_are_a_function_of_seed_and_step():
     pools = [np.arange(10 * label, 10 * label + 4) for label in range(5)]
     sampler = sampling.ClassSampler(pools, 3, 2, seed=1)
     images = images_of(50)
-    batches = take(sampling.batches_of_classes(images, sampler), 12)
-    later = take(sampling.batches_of_classes(images, sampling.ClassSampler(pools, 3, 2, 1), 9), 3)
+    batches = take(pipelines.batches_of_classes(images, sampler), 12)
+    later = take(pipelines.batches_of_classes(images, sampling.ClassSampler(pools, 3, 2, 1), 9), 3)
     for (ours, labels), (theirs, their_labels) in zip(batches[9:], later, strict=True):
         np.testing.assert_array_equal(ours, theirs)
         np.testing.assert_array_equal(labels, their_labels)
@@ -236,11 +236,11 @@ def test_weak_draws_begin_after_a_delay_and_are_a_function_of_seed_and_step():
 
 def test_training_batches_pair_labelled_with_unlabelled_images():
     images = images_of(50)
-    labelled = sampling.labelled_batches(images, [np.arange(5), np.arange(5, 10)], 2, seed=0)
-    unlabelled = sampling.unlabelled_batches(
+    labelled = pipelines.labelled_batches(images, [np.arange(5), np.arange(5, 10)], 2, seed=0)
+    unlabelled = pipelines.unlabelled_batches(
         images, sampling.Sampler([np.arange(10, 50)], 7, seed=0)
     )
-    (a, b), labels = take(sampling.training_batches(labelled, unlabelled), 1)[0]
+    (a, b), labels = take(pipelines.training_batches(labelled, unlabelled), 1)[0]
     assert a.dtype == b.dtype == np.uint8
     assert a.shape == (4, 1, 1, 2)
     assert b.shape == (7, 1, 1, 2)
@@ -255,7 +255,7 @@ def test_a_memory_mapped_array_gives_the_same_batches_as_one_in_memory(tmp_path)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
     assert isinstance(mapped, np.memmap)
     pair = [
-        take(sampling.unlabelled_batches(source, sampling.Sampler([np.arange(300)], 40, 4)), 10)
+        take(pipelines.unlabelled_batches(source, sampling.Sampler([np.arange(300)], 40, 4)), 10)
         for source in (images, mapped)
     ]
     np.testing.assert_array_equal(*pair)

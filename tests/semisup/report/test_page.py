@@ -27,11 +27,11 @@ from clustering.task import TASK as clustering
 from domain_adaptation.task import TASK as domain_adaptation
 from semisup.cli import flags
 from semisup.errors import UserError
-from semisup.names import printable
+from semisup.files.names import printable
 from semisup.report import illustration
 from semisup.report import page as report_page
 from semisup.report.page import curves, document
-from semisup.run import evaluation
+from semisup.run import admission, evaluation
 from semisup.run.directory import RunDirectory
 from semisup.task import TASK as semisup
 
@@ -786,7 +786,7 @@ def test_an_evaluation_writes_the_page_after_its_figures(whole, tmp_path):
 
 
 def test_a_training_that_goes_on_makes_the_page_outdated(complete):
-    complete.begin(semisup.config_class(max_steps=200), semisup.name, overwrite=False)
+    admission.begin(complete, semisup.config_class(max_steps=200), semisup.name, overwrite=False)
     assert not os.path.exists(complete.file("report.html"))
 
 

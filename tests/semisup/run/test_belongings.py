@@ -9,7 +9,7 @@ from PIL import Image, PngImagePlugin
 
 from semisup.config import TrainConfig
 from semisup.errors import UserError
-from semisup.run import belongings
+from semisup.run import admission, belongings
 from semisup.run.directory import RunDirectory
 
 
@@ -25,7 +25,7 @@ def run(tmp_path):
     """A directory with every kind of file that a run has."""
     run = RunDirectory(tmp_path / "run")
     config = TrainConfig(logdir=run.path)
-    run.begin(config, "semisup", overwrite=False)
+    admission.begin(run, config, "semisup", overwrite=False)
     for part in belongings.PARTS:
         if part not in ("config.json", *belongings._FOLDERS):
             Path(run.file(part)).write_text("{}")
@@ -59,7 +59,9 @@ def everything(folder):
 
 
 def check(run, overwrite):
-    run.check(TrainConfig(logdir=run.path, seed=0 if not overwrite else 3), "semisup", overwrite)
+    admission.check(
+        run, TrainConfig(logdir=run.path, seed=0 if not overwrite else 3), "semisup", overwrite
+    )
 
 
 def test_all_that_a_run_owns_is_deleted_and_an_empty_folder_is_left(run):
@@ -100,7 +102,7 @@ def test_an_overwrite_that_meets_anything_else_is_refused_and_deletes_nothing(ru
         check(run, overwrite=True)
     assert "\n" not in str(refusal.value)
     with pytest.raises(UserError, match="move it away"):
-        run.begin(TrainConfig(logdir=run.path), "semisup", overwrite=True)
+        admission.begin(run, TrainConfig(logdir=run.path), "semisup", overwrite=True)
     assert everything(Path(run.path).parent) == before
 
 
@@ -129,7 +131,7 @@ def test_a_training_that_goes_on_deletes_its_own_outcomes_alone(run):
     ]
     for name in mine:
         Path(run.file(name)).write_text("mine")
-    run.begin(TrainConfig(logdir=run.path), "semisup", overwrite=False)
+    admission.begin(run, TrainConfig(logdir=run.path), "semisup", overwrite=False)
     belongings.remove(run.path, ["train"])
     assert all(Path(run.file(name)).read_text() == "mine" for name in mine)
     assert sorted(os.listdir(run.file("train"))) == ["cat.png", "notes.txt"]
@@ -154,9 +156,9 @@ def test_what_stands_where_a_run_keeps_files_is_named_before_anything_is_written
 
 def test_what_an_evaluation_writes_elsewhere_counts_before_what_the_run_has(run, tmp_path):
     both = RunDirectory(run.path, tmp_path / "output")
-    both.check_output()
+    admission.check_output(both)
     both.write_json("evaluation.json", {"step": 3})
-    both.check_output()
+    admission.check_output(both)
     assert both.read_json("evaluation.json") == {"step": 3}
     assert both.file("results.json") == run.file("results.json")
     assert run.read_json("evaluation.json") == {}
@@ -166,15 +168,15 @@ def test_an_evaluation_overwrites_nothing_but_an_evaluation(run, tmp_path):
     (tmp_path / "predictions.csv").write_text("mine")
     for output in (tmp_path, tmp_path / "predictions.csv"):
         with pytest.raises(UserError, match="--output="):
-            RunDirectory(run.path, output).check_output()
+            admission.check_output(RunDirectory(run.path, output))
     with pytest.raises(UserError, match="holds a run of its own"):
-        RunDirectory(tmp_path / "other", run.path).check_output()
+        admission.check_output(RunDirectory(tmp_path / "other", run.path))
 
 
 def test_a_run_that_cannot_be_written_is_told_before_anything_is_measured(run, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("eval"))
     with pytest.raises(UserError, match="eval cannot be written: --output names another folder"):
-        run.check_output()
+        admission.check_output(run)
 
 
 def test_a_name_that_is_not_utf_8_is_told_before_anything_is_written(run, tmp_path):
@@ -185,5 +187,5 @@ def test_a_name_that_is_not_utf_8_is_told_before_anything_is_written(run, tmp_pa
     ):
         pass
     with pytest.raises(UserError, match=r"--output=.*r\\xf6n is not UTF-8"):
-        RunDirectory(run.path, name).check_output()
+        admission.check_output(RunDirectory(run.path, name))
     assert os.listdir(tmp_path) == ["run"]

@@ -11,9 +11,10 @@ from domain_adaptation.config import TrainConfig as AdaptationConfig
 from semisup.config import TrainConfig
 from semisup.data import labelled_subset
 from semisup.errors import ArgumentError, UserError
-from semisup.image_data import compose
-from semisup.run import calibration, cross_validation, training
+from semisup.run import calibration, cross_validation
 from semisup.run.directory import RunDirectory
+from semisup.run.image_data import compose
+from semisup.run.session import Session
 from semisup.task import TASK as task
 
 PARTS = 2
@@ -34,7 +35,7 @@ class Interruption(Exception):
 def run(tmp_path_factory):
     """A run whose cross-validation was cut off in its second part, and went on."""
     config = running.config(tmp_path_factory.mktemp("cross_validation"), "run", **SETTINGS)
-    fit, begun = training.Session.fit, []
+    fit, begun = Session.fit, []
 
     def cut_off(session):
         begun.append(session.config.fold)
@@ -45,7 +46,7 @@ def run(tmp_path_factory):
             raise Interruption
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.Session, "fit", cut_off)
+        patch.setattr(Session, "fit", cut_off)
         with pytest.raises(Interruption):
             cross_validation.train(config, task)
         assert cross_validation.train(config, task) == 0

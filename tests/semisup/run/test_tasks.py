@@ -12,7 +12,7 @@ import running
 import semisup
 from semisup.cli.options import option
 from semisup.cli.settings import RunConfig
-from semisup.data import sampling
+from semisup.data import pipelines, sampling
 from semisup.errors import UserError
 from semisup.eval import EvalConfig
 from semisup.models.optimizers import SteerableAdam
@@ -48,7 +48,7 @@ class ToyTask(tasks.Task):
                 pick = lambda array: tf.gather(array, indices)  # noqa: E731
                 return tf.nest.map_structure(pick, inputs), tf.gather(targets, indices)
 
-            return sampling.in_order(drawn.batches(first_step).map(gather))
+            return pipelines.in_order(drawn.batches(first_step).map(gather))
 
         held_out = keras.tree.map_structure(lambda array: array[40:], (inputs, targets))
         return ToyData(

@@ -16,10 +16,11 @@ from semisup.data import labelled_subset, sampling
 from semisup.data.datasets import Split
 from semisup.errors import TrainingError, UserError
 from semisup.eval import EvalConfig
-from semisup.image_data import compose
 from semisup.models import schedules
 from semisup.report import reporting
-from semisup.run import calibration, checkpoints, loading, monitoring, training
+from semisup.run import admission, calibration, checkpoints, loading, monitoring, training
+from semisup.run.image_data import compose
+from semisup.run.session import Session, segments
 from semisup.task import TASK as task
 
 
@@ -290,7 +291,9 @@ def test_images_without_labels_are_refused_in_a_line():
 def test_what_a_kill_left_of_the_first_file_does_not_bar_a_run(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / f".config.json.{'0' * 16}.tmp.json").write_text("{")
-    running.RunDirectory(tmp_path / "run").check(running.config(tmp_path, "run"), task.name)
+    admission.check(
+        running.RunDirectory(tmp_path / "run"), running.config(tmp_path, "run"), task.name
+    )
 
 
 def test_fewer_steps_than_were_taken_are_refused_and_nothing_is_rewritten(short, tmp_path):
@@ -308,7 +311,7 @@ def test_results_of_a_shorter_training_are_gone_while_it_is_extended(short, tmp_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Session, "fit", stop)
+        patch.setattr(Session, "fit", stop)
         with pytest.raises(KeyboardInterrupt):
             running.resume(run, max_steps=40)
     assert run.completed_step() == 0
@@ -323,14 +326,14 @@ def test_a_training_that_ended_before_its_results_writes_them(short, tmp_path):
 
 
 def test_a_signal_during_an_evaluation_saves_too(whole, tmp_path, monkeypatch):
-    evaluate = training.Session.evaluate
+    evaluate = Session.evaluate
 
     def terminate(session, step):
         signal.raise_signal(signal.SIGTERM)
         return evaluate(session, step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Session, "evaluate", terminate)
+        patch.setattr(Session, "evaluate", terminate)
         # The first call of fit ends with the evaluation at 40.
         status, run = running.train(tmp_path, eval_interval=40, checkpoint_interval=50)
     assert status == 128 + signal.SIGTERM
@@ -346,8 +349,8 @@ def test_a_run_from_before_a_setting_existed_goes_on_with_its_default_alone(shor
     del saved["settings"]["clip_norm"]
     run.write_json("config.json", saved)
     with pytest.raises(UserError, match=r"--clip_norm=2.0 \(the run has none: it is older\)"):
-        run.check(dataclasses.replace(config, clip_norm=2.0), task.name)
-    run.check(config, task.name)
+        admission.check(run, dataclasses.replace(config, clip_norm=2.0), task.name)
+    admission.check(run, config, task.name)
 
 
 def test_a_resume_with_other_training_images_is_refused(short, tmp_path):
@@ -490,4 +493,4 @@ def test_training_on_the_labels_alone_writes_no_association(tmp_path):
     ],
 )
 def test_segments_end_epochs_at_the_intervals_and_at_the_last_step(step, last, interval, expected):
-    assert training.segments(step, last, interval) == expected
+    assert segments(step, last, interval) == expected

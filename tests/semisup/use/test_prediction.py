@@ -197,7 +197,7 @@ def test_a_split_of_a_data_set_is_predicted_without_files(run, tmp_path):
         (["--images={new}", "--output={run}/predictions.csv"], "the evaluation's own file"),
         (["--images={new}", "--sort_into={new}/sorted"], "lies in the folder of the images"),
         (["--images=nowhere"], "there is no such folder"),
-        (["--split=test"], "--split has no effect without --dataset"),
+        (["--split=test"], "--split=test has no effect without --dataset"),
         (["--dataset=optdigits", "--split=extra"], "has no split 'extra'"),
     ],
 )

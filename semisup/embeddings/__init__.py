@@ -1,0 +1,1 @@
+"""What losses compute of batches of embeddings: types, labels, similarities, walks in blocks."""

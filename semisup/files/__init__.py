@@ -1,0 +1,1 @@
+"""Files: opened without surprises, locked, replaced at once, read as typed values, and named."""

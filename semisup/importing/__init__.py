@@ -1,0 +1,1 @@
+"""What happens while the project is imported: lazy packages, classes for Keras to find, Ctrl-C."""

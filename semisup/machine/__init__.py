@@ -1,0 +1,1 @@
+"""What a training runs on: backend, accelerators, memory, other hosts, versions, signals."""
