@@ -8,11 +8,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 if os.environ.get("KERAS_BACKEND") == "jax":
     # Two devices on one processor; a training takes the first unless it is told otherwise.
-    os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count=2"
 
 import pytest
 
 from semisup.cli import terminal
+
+# What is imported lives as long as the tests: see `pytest_collection_finish`.
+gc.disable()
 
 # Tests see what the commands print.
 terminal.show_messages()
@@ -37,6 +41,7 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture
