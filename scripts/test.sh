@@ -7,14 +7,16 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
 export TF_CPP_MIN_LOG_LEVEL=3
+# Threads of several processes would wait for each other, and spin: a logistic regression of a hundred
+# examples takes ten times the processor's time.
+export OMP_NUM_THREADS=1
 # What pytest makes of the tests' assertions is kept: it takes each worker ten seconds.
 unset PYTHONDONTWRITEBYTECODE
 if [ "${1:-}" = --torch ]; then
   shift
   install_project test torch
   echo "== PyTorch =="
-  # Threads of several processes would wait for each other.
-  KERAS_BACKEND=torch OMP_NUM_THREADS=1 "$PYTHON" -m pytest -n auto --maxprocesses=4 \
+  KERAS_BACKEND=torch "$PYTHON" -m pytest -n auto --maxprocesses=4 \
     -m "backend and not slow" "$@"
   exit
 fi

@@ -232,11 +232,14 @@ def calibrate_by_features(run, step, features, labels, logits, seed):
 def _cross_validated_accuracy(features, labels, parts, seed):
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from threadpoolctl import threadpool_limits
 
     (inputs,) = centred(features[None])
     folds = StratifiedKFold(parts, shuffle=True, random_state=seed)
     model = LogisticRegression(C=10.0, max_iter=300)
-    return float(cross_val_score(model, inputs, labels, cv=folds).mean())
+    # The matrices are small: several threads would mostly wait for each other.
+    with threadpool_limits(limits=1):
+        return float(cross_val_score(model, inputs, labels, cv=folds).mean())
 
 
 def read(run, step=None):
