@@ -177,12 +177,12 @@ def resume(run, task=task, **changes):
 
 def _train(settings, task):
     # As in a process of its own: TensorFlow orders sums by names, which count up.
-    keras.backend.clear_session()
-    with _untraced() if settings.max_steps <= 5 else contextlib.nullcontext():
+    keras.backend.clear_session(free_memory=False)
+    with untraced() if settings.max_steps <= 5 else contextlib.nullcontext():
         return training.train(settings, task)
 
 
-def _untraced():
+def untraced():
     """Let Keras take each step by itself, where the backend can, as FEW_STEPS do."""
     if "run_eagerly" not in FEW_STEPS:
         return contextlib.nullcontext()

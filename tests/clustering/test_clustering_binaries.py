@@ -65,9 +65,9 @@ def normalized_network(folder):
 
 # Too few to learn anything.
 FEW_STEPS = {
-    "max_steps": 5,
-    "eval_interval": 5,
-    "reg_warmup_steps": 3,
+    "max_steps": 2,
+    "eval_interval": 2,
+    "reg_warmup_steps": 1,
     "cluster_ramp_steps": 1,
     "warmup_steps": 0,
 }
@@ -206,7 +206,7 @@ def test_a_folder_of_images_without_classes_is_clustered_and_its_files_assigned(
         "unsup_samples": -1,
         "augmentation": "none",
         # Two evaluations, so that there is a curve.
-        **{**FEW_STEPS, "max_steps": 10},
+        **{**FEW_STEPS, "max_steps": 4},
     }
     run = train(tmp_path, **settings)
     status, out, err = evaluate(run, "--figures")
@@ -344,7 +344,7 @@ def test_more_clusters_than_evaluated_images_are_evaluated_without_k_means(tmp_p
     settings["virtual_embeddings_per_class"] = 1
     run = train(tmp_path, num_clusters=1001, unsup_samples=1100, **settings)
     # Nor were the centroids placed by it.
-    assert running.weights(run, 5)["model/model/centroids_placed"] == 0
+    assert running.weights(run, 2)["model/model/centroids_placed"] == 0
     assert not any("k_means_squared_distance" in entry for entry in run.read_metrics())
     status, out, err = evaluate(run)
     assert status == 0, err
@@ -368,7 +368,7 @@ def test_evaluation_follows_a_training_and_finds_a_folder_that_has_moved(tmp_pat
     (tmp_path / "photos").rename(tmp_path / "moved")
     status, out, err = evaluate(run, "--follow", f"--data_dir={tmp_path / 'moved'}")
     assert status == 0, err
-    assert "step 5: 12 test images in 3 clusters" in out
+    assert "step 2: 12 test images in 3 clusters" in out
     with open(run.file("assignments.csv"), encoding="utf-8") as file:
         names = [row["image"] for row in csv.DictReader(file)]
     assert len(names) == 12
@@ -378,7 +378,7 @@ def test_evaluation_follows_a_training_and_finds_a_folder_that_has_moved(tmp_pat
 def test_a_clustering_begins_with_the_network_of_a_semi_supervised_run(whole, tmp_path):
     settings = {"initial_run": whole.path, "learning_rate": 1e-12, "minimum_learning_rate": 0}
     second = train(tmp_path, **settings, **FEW_STEPS, augmentation="none")
-    trained, begun = running.weights(whole, 60), running.weights(second, 5)
+    trained, begun = running.weights(whole, 60), running.weights(second, 2)
     kernels = [name for name in trained if name.startswith("model/dense") and "kernel" in name]
     assert kernels
     for name in kernels:

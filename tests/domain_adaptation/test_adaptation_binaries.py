@@ -37,8 +37,8 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     found = {
         "association": train(folder, "association"),
-        "source_only": train(folder, "source_only", similarity="none", max_steps=5),
-        "target_only": train(folder, "target_only", target_only=True, max_steps=5),
+        "source_only": train(folder, "source_only", similarity="none", max_steps=2),
+        "target_only": train(folder, "target_only", target_only=True, max_steps=2),
         "mmd": train(folder, "mmd", similarity="mmd", mmd_estimator="linear"),
     }
     found["other"] = running.copy(found["source_only"], folder, "other")
@@ -163,9 +163,10 @@ def test_a_loaded_run_predicts_with_the_error_that_it_recorded(runs):
 
 
 def test_an_adaptation_begins_with_the_weights_of_another_run(whole, tmp_path):
-    settings = {"initial_run": whole.path, "max_steps": 12, "learning_rate": 1e-12}
-    second = train(tmp_path, "second", **{**settings, "minimum_learning_rate": 0})
-    trained, begun = running.weights(whole, 60), running.weights(second, 12)
+    settings = {"initial_run": whole.path, "max_steps": 2, "learning_rate": 1e-12}
+    settings |= {"minimum_learning_rate": 0, **dict.fromkeys(SETTINGS, 0)}
+    second = train(tmp_path, "second", **settings)
+    trained, begun = running.weights(whole, 60), running.weights(second, 2)
     kernels = [name for name in trained if name.startswith("model/") and "/kernel" in name]
     assert len(kernels) == 3, "two layers of the network, and the classifier"
     assert len(second.read_record()["initial_model"]) == 16

@@ -231,11 +231,11 @@ def without_target_labels(monkeypatch):
 
 
 def test_training_reads_no_label_of_the_target(tmp_path, without_target_labels):
-    settings = {**SETTINGS, "max_steps": 10, "eval_interval": 10}
+    settings = {**SETTINGS, "max_steps": 4, "eval_interval": 4, "log_interval": 2}
     _, usual = running.train(tmp_path, "usual", task=task, **settings)
     without_target_labels()
     _, blind = running.train(tmp_path, "blind", task=task, **settings)
-    running.assert_same_weights(usual, blind, 10)
+    running.assert_same_weights(usual, blind, 4)
     assert running.losses(usual) == running.losses(blind)
 
 

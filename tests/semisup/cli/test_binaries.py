@@ -338,7 +338,7 @@ def test_a_folder_without_test_images_is_measured_on_held_out_ones(tmp_path):
         "architecture": photo_network(tmp_path),
         "sup_per_class": 1,
         "unsup_batch_size": 4,
-        "max_steps": 10,
+        "max_steps": 2,
     }
     with pytest.raises(UserError, match=r"give --validation_samples.* the folders bottom, top;"):
         running.train(tmp_path, **settings)

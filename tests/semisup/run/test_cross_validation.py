@@ -21,8 +21,10 @@ PARTS = 2
 SETTINGS = {
     "cross_validate": PARTS,
     "sup_per_class": 5,
-    "max_steps": 20,
-    "eval_interval": 20,
+    "max_steps": 4,
+    "eval_interval": 4,
+    "checkpoint_interval": 2,
+    "log_interval": 2,
     "inspect_interval": 0,
 }
 
@@ -40,12 +42,12 @@ def run(tmp_path_factory):
     def cut_off(session):
         begun.append(session.config.fold)
         if begun == [0, 1, 2]:
-            session.config = dataclasses.replace(session.config, max_steps=10)
+            session.config = dataclasses.replace(session.config, max_steps=2)
         fit(session)
         if begun == [0, 1, 2]:
             raise Interruption
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, running.untraced():
         patch.setattr(Session, "fit", cut_off)
         with pytest.raises(Interruption):
             cross_validation.train(config, task)
@@ -105,7 +107,7 @@ def test_the_parts_that_were_held_out_are_all_labels_of_the_run(run):
     held_out, record = run.read_json("held_out.json"), run.read_record()
     assert sorted(held_out["indices"]) == sorted(record["labelled_indices"])
     found = run.read_json("cross_validation.json")
-    assert (found["images"], found["folds"], found["step"]) == (50, PARTS, 20)
+    assert (found["images"], found["folds"], found["step"]) == (50, PARTS, 4)
     predicted = np.argmax(held_out["logits"], axis=1)
     assert found["error"] == pytest.approx(np.mean(predicted != held_out["labels"]))
     assert found["mean_accuracy"] == pytest.approx(np.mean(found["accuracy"]))
@@ -113,7 +115,7 @@ def test_the_parts_that_were_held_out_are_all_labels_of_the_run(run):
 
 
 def test_a_run_is_calibrated_by_the_labels_that_its_parts_held_out(run):
-    known = calibration.read(run, 20)
+    known = calibration.read(run, 4)
     assert known.fitted_on == "50 cross-validated labels"
     held_out = run.read_json("held_out.json")
     expected = calibration.fit_temperature(held_out["logits"], np.array(held_out["labels"]))

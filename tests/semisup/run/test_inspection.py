@@ -12,11 +12,11 @@ from semisup.run import building, inspection, monitoring
 from semisup.task import TASK as semi_supervised
 
 SHORT = {
-    "max_steps": 10,
-    "eval_interval": 10,
-    "checkpoint_interval": 10,
-    "log_interval": 2,
-    "inspect_interval": 5,
+    "max_steps": 4,
+    "eval_interval": 4,
+    "checkpoint_interval": 4,
+    "log_interval": 1,
+    "inspect_interval": 2,
 }
 
 
@@ -57,7 +57,7 @@ def test_norms_are_those_of_the_latest_step(tmp_path, monkeypatch, task):
             snapshots["decay"] = model.optimizer.beta_1
 
     monkeypatch.setattr(monitoring.Logging, "on_step", keep)
-    settings = {"inspect_interval": 36, "clip_norm": 0.0}
+    settings = {"inspect_interval": 36, "clip_norm": 0.0, "max_steps": 40, "eval_interval": 40}
     _, run = running.train(tmp_path, task=task, **settings)
     (numbers,) = [entry for entry in run.read_metrics() if entry["step"] == 36]
     before, after, decay = snapshots[35], snapshots[36], snapshots["decay"]
@@ -128,8 +128,8 @@ def test_a_layer_whose_gradient_explodes_in_a_logged_step_is_named(tmp_path, mon
     apply = optimizers.SteerableAdam.apply
 
     def with_an_explosion(optimizer, grads, trainable_variables=None):
-        # At step 8 alone, when the envelope has ended long ago.
-        factor = keras.ops.where(keras.ops.equal(optimizer.iterations, 7), 1e4, 1.0)
+        # At step 4 alone, when the envelope has ended.
+        factor = keras.ops.where(keras.ops.equal(optimizer.iterations, 3), 1e4, 1.0)
         grads = [keras.ops.multiply(grads[0], factor), *grads[1:]]
         apply(optimizer, grads, trainable_variables)
 
@@ -138,7 +138,7 @@ def test_a_layer_whose_gradient_explodes_in_a_logged_step_is_named(tmp_path, mon
     running.train(tmp_path, **SHORT, **settings)
     err = capsys.readouterr().err
     assert err.count("explodes: its length is") == 1
-    assert "step 8: the gradient of layer dense" in err
+    assert "step 4: the gradient of layer dense" in err
 
 
 def test_without_an_interval_nothing_is_watched(tmp_path):
@@ -152,7 +152,7 @@ def test_a_loss_that_is_switched_on_is_no_explosion(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(inspection, "_EXPLOSION", 1.0 + 1e-6)
     monkeypatch.setattr(inspection, "_EARLIER", 1)
     # Its weight differs each time that the gradients are watched.
-    settings = {"walker_weight_envelope": "linear", "walker_weight_envelope_steps": 10}
+    settings = {"walker_weight_envelope": "linear", "walker_weight_envelope_steps": 4}
     running.train(tmp_path, **SHORT, **settings)
     assert "explodes" not in capsys.readouterr().err
 
@@ -169,7 +169,7 @@ def test_a_layer_whose_gradient_vanishes_is_named_once(tmp_path, monkeypatch, ca
     settings = {"walker_weight_envelope": "none", "walker_weight_envelope_steps": 1}
     running.train(tmp_path, visit_weight=visit_weight, **SHORT, **settings)
     err = capsys.readouterr().err
-    assert "step 5: the gradient of layer dense" in err
+    assert "step 2: the gradient of layer dense" in err
     assert err.count("vanishes") == 1
 
 
@@ -177,7 +177,7 @@ def test_a_layer_whose_gradient_vanishes_is_named_once(tmp_path, monkeypatch, ca
 def test_a_loss_whose_time_has_not_come_is_no_reason_to_warn(tmp_path, monkeypatch, capsys, decay):
     # The classifier has a gradient all the same, that of its decay.
     monkeypatch.setattr(building, "classifier_regularizer", lambda: keras.regularizers.L2(decay))
-    settings = {"logit_weight_envelope": "linear", "logit_weight_envelope_delay": 7}
+    settings = {"logit_weight_envelope": "linear", "logit_weight_envelope_delay": 3}
     running.train(tmp_path, **SHORT, **settings)
     assert "vanishes" not in capsys.readouterr().err
 
@@ -192,9 +192,9 @@ def test_looking_changes_no_weight_and_traces_the_network_for_the_first_look_alo
     assert traced == []
     _, looked = running.train(tmp_path, "looked", histograms=True, **SHORT)
     assert len(traced) == 2
-    running.assert_same_weights(plain, looked, 10)
+    running.assert_same_weights(plain, looked, 4)
     assert logged(plain, "gradient_norm/") == {}
-    assert list(logged(looked, "gradient_norm/")) == [5, 10]
+    assert list(logged(looked, "gradient_norm/")) == [2, 4]
 
 
 def test_kernels_and_histograms_reach_tensorboard(tmp_path):
@@ -211,7 +211,7 @@ def test_kernels_and_histograms_reach_tensorboard(tmp_path):
     )
     path = str(tmp_path / "convolution.keras")
     network.save(path)
-    settings = {**SHORT, "inspect_interval": 10, "histograms": True}
+    settings = {**SHORT, "inspect_interval": 4, "histograms": True}
     _, run = running.train(tmp_path, architecture=path, **settings)
     events = EventAccumulator(run.file("layers"), size_guidance={"tensors": 0})
     events.Reload()
@@ -219,7 +219,7 @@ def test_kernels_and_histograms_reach_tensorboard(tmp_path):
     assert "kernels" in tags
     kinds = {tag.partition("/")[0] for tag in tags}
     assert {"weights", "averaged_gradient"} <= kinds
-    assert list(logged(run, "dead_units/")) == [10]
+    assert list(logged(run, "dead_units/")) == [4]
 
 
 def test_walks_that_are_saturated_are_named_once_with_the_flags(tmp_path, monkeypatch, capsys):
@@ -227,7 +227,7 @@ def test_walks_that_are_saturated_are_named_once_with_the_flags(tmp_path, monkey
     monkeypatch.setattr(walk_watch, "SATURATED", 4)
     monkeypatch.setattr(walk_watch, "CAP", 0.1)
     settings = {"walker_weight_envelope": "none", "walker_weight_envelope_steps": 1}
-    running.train(tmp_path, max_steps=10, eval_interval=10, visit_weight=0.0, **settings)
+    running.train(tmp_path, max_steps=4, eval_interval=4, visit_weight=0.0, **settings)
     err = capsys.readouterr().err
     assert err.count("\nstep 4: walker loss has been near its cap") == 1
     assert "--similarity_measure=cosine, or a higher --temperature" in err

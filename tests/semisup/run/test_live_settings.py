@@ -219,18 +219,16 @@ def test_stop_saves_and_the_run_goes_on_when_the_line_is_gone(train, plain, tmp_
     running.assert_same_weights(plain, run, 60)
 
 
-def test_a_resume_brings_changes_back_without_the_file(changed, tmp_path):
+def test_a_resume_brings_changes_back_without_the_file_but_an_interval_that_a_flag_overrules(
+    changed, tmp_path, capsys
+):
     run = running.cut(changed, tmp_path, 40)
     # Of a file that is missing, nothing is taken back.
-    assert running.resume(run, live_config=str(tmp_path / "missing.toml")) == 0
-    running.assert_same_weights(changed, run, 60)
-    assert running.losses(changed) == running.losses(run)
-
-
-def test_a_new_eval_interval_flag_overrules_an_older_live_one(changed, tmp_path, capsys):
-    run = running.cut(changed, tmp_path, 40)
     settings = {"eval_interval": 10, "live_config": str(tmp_path / "missing.toml")}
     assert running.resume(run, **settings) == 0
+    running.assert_same_weights(changed, run, 60)
+    for name in ("losses/total_loss", "learning_rate", "weights/walker_loss"):
+        assert logged(run, name) == logged(changed, name)
     assert "eval_interval = 10 (was 15)" in capsys.readouterr().out
     assert list(logged(run, "test_error"))[-3:] == [40, 50, 60]
 

@@ -232,13 +232,13 @@ def test_a_task_of_ones_own_is_trained_resumed_and_loaded(task, tmp_path):
 
 
 def test_a_run_of_an_unknown_task_names_the_tasks_there_are(tmp_path):
-    training.train(settings(tmp_path, max_steps=20), Pairs())
+    training.train(settings(tmp_path, max_steps=1), Pairs())
     with pytest.raises(UserError, match="no task pairs; there are semisup, domain_adaptation"):
         semisup.load_run(tmp_path / "run")
 
 
 def test_a_run_directory_names_no_module_to_import(tmp_path):
-    training.train(settings(tmp_path, max_steps=20), Pairs())
+    training.train(settings(tmp_path, max_steps=1), Pairs())
     path = tmp_path / "run" / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps({**config, "task": "this"}))

@@ -31,6 +31,14 @@ def short(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def other(short, tmp_path_factory):
+    """A run of 10 steps of another seed, in place of `short`."""
+    run = running.copy(short, tmp_path_factory.mktemp("other"))
+    assert running.resume(run, seed=3, overwrite=True, max_steps=10) == 0
+    return run
+
+
+@pytest.fixture(scope="module")
 def extended(short, tmp_path_factory):
     """A run of 20 steps that was trained on to 60, after what may happen in between.
 
@@ -95,10 +103,9 @@ def test_a_training_stopped_between_intervals_goes_on_to_the_same_bits(
     assert running.losses(whole) == running.losses(resumed)
 
 
-def test_one_seed_gives_the_same_bits_and_another_seed_others(whole, short, tmp_path):
-    _, other = running.train(tmp_path, max_steps=20, seed=1)
+def test_one_seed_gives_the_same_bits_and_another_seed_others(whole, short, other):
     running.assert_same_weights(whole, short, 20)
-    one, two = (running.weights(run, 20) for run in (whole, other))
+    one, two = (running.weights(run, 10) for run in (whole, other))
     name = next(name for name in one if name.endswith("dense/kernel"))
     assert not np.array_equal(one[name], two[name])
     indices = [run.read_json("data.json")["labelled_indices"] for run in (whole, short, other)]
@@ -226,16 +233,15 @@ def test_a_run_whose_every_checkpoint_is_damaged_is_refused(short, tmp_path):
         running.resume(run, max_steps=40)
 
 
-def test_other_settings_are_refused_with_their_list_unless_overwritten(short, tmp_path):
+def test_other_settings_are_refused_with_their_list_unless_overwritten(short, other, tmp_path):
     run = running.copy(short, tmp_path)
     with pytest.raises(UserError) as refusal:
         running.resume(run, seed=3, visit_weight=0.5)
     assert "--seed=3 (the run has 0)" in str(refusal.value)
     assert "--visit_weight=0.5 (the run has 1.0)" in str(refusal.value)
     assert run.read_json("config.json")["settings"]["seed"] == 0
-    assert running.resume(run, seed=3, overwrite=True, max_steps=10) == 0
-    assert run.read_json("config.json")["settings"]["seed"] == 3
-    assert checkpoints.list_steps(run.checkpoints) == [10]
+    assert other.read_json("config.json")["settings"]["seed"] == 3
+    assert checkpoints.list_steps(other.checkpoints) == [10]
 
 
 def test_an_overwrite_that_fails_deletes_nothing(short, tmp_path):
@@ -272,7 +278,7 @@ def test_a_run_that_begins_again_keeps_the_network_that_it_begins_with(short, tm
     before = stale.read_bytes()
     shutil.rmtree(run.checkpoints)
     stale.write_bytes(b"an earlier one")
-    assert running.resume(run, max_steps=10) == 0
+    assert running.resume(run, max_steps=2) == 0
     assert stale.read_bytes() == before
 
 
@@ -412,13 +418,13 @@ def test_a_log_line_cut_short_by_a_kill_is_dropped(whole, extended):
 
 def test_a_loss_that_is_not_finite_stops_with_step_name_and_last_checkpoint(tmp_path, monkeypatch):
     def explode(envelope, step):
-        return keras.ops.where(step >= 5, float("inf"), 1.0)
+        return keras.ops.where(step >= 2, float("inf"), 1.0)
 
     monkeypatch.setattr(schedules.Envelope, "__call__", explode)
     with pytest.raises(TrainingError) as stop:
-        running.train(tmp_path, checkpoint_interval=2, max_steps=10)
-    assert "total_loss is not finite at step 6" in str(stop.value)
-    assert "the last good checkpoint is step 4" in str(stop.value)
+        running.train(tmp_path, checkpoint_interval=1, max_steps=5)
+    assert "total_loss is not finite at step 3" in str(stop.value)
+    assert "the last good checkpoint is step 2" in str(stop.value)
     run = running.RunDirectory(tmp_path / "run")
     for step in checkpoints.list_steps(run.checkpoints):
         assert all(np.all(np.isfinite(array)) for array in running.weights(run, step).values())
@@ -427,13 +433,13 @@ def test_a_loss_that_is_not_finite_stops_with_step_name_and_last_checkpoint(tmp_
 def test_a_run_on_held_out_images_is_calibrated_and_its_error_called_validation_error_everywhere(
     tmp_path, capsys
 ):
-    _, run = running.train(tmp_path, max_steps=10, validation_samples=300)
-    fitted = calibration.read(run, 10)
+    _, run = running.train(tmp_path, max_steps=4, validation_samples=300)
+    fitted = calibration.read(run, 4)
     assert fitted.fitted_on == "300 validation images"
     results = run.read_json("results.json")
     assert results["evaluated_on"] == "validation images"
     assert results["images"] == 300
-    assert [entry["step"] for entry in run.read_metrics() if "validation_error" in entry] == [10]
+    assert [entry["step"] for entry in run.read_metrics() if "validation_error" in entry] == [4]
     assert f"Validation error {100 * results['validation_error']:.2f} %" in capsys.readouterr().out
     reporting.evaluate_run(EvalConfig(logdir=run.path, report=True), task)
     content = run.read_json("evaluation.json")
@@ -441,7 +447,7 @@ def test_a_run_on_held_out_images_is_calibrated_and_its_error_called_validation_
     assert content["evaluated_on"] == "validation images"
     assert content["error"] == results["validation_error"]
     for part in ("train", "eval"):
-        assert ("validation_error", 10) in running.scalars(run.file(part))
+        assert ("validation_error", 4) in running.scalars(run.file(part))
     for name in ("results.json", "metrics.jsonl", "evaluation.json", "report.html"):
         assert "test_error" not in Path(run.file(name)).read_text(encoding="utf-8")
 
@@ -454,7 +460,7 @@ def test_an_earlier_versions_run_on_held_out_images_is_evaluated_on_the_same_one
 
     with monkeypatch.context() as earlier:
         earlier.setattr(labelled_subset, "hold_out", at_random)
-        _, run = running.train(tmp_path, max_steps=10, validation_samples=301)
+        _, run = running.train(tmp_path, max_steps=4, validation_samples=301)
     config = run.read_json("config.json")
     del config["sampler"]
     run.write_json("config.json", config)
@@ -463,7 +469,7 @@ def test_an_earlier_versions_run_on_held_out_images_is_evaluated_on_the_same_one
         path.write_text(path.read_text().replace("validation_error", "test_error"))
     error = run.read_json("results.json")["test_error"]
     assert run.read_results()["validation_error"] == error
-    status, _ = running.train(tmp_path, max_steps=10, validation_samples=301)
+    status, _ = running.train(tmp_path, max_steps=4, validation_samples=301)
     assert status == 0
     assert "is complete" in capsys.readouterr().out
     reporting.evaluate_run(EvalConfig(logdir=run.path, report=True), task)
@@ -476,8 +482,10 @@ def test_an_earlier_versions_run_on_held_out_images_is_evaluated_on_the_same_one
 
 
 def test_training_on_the_labels_alone_writes_no_association(tmp_path):
-    _, run = running.train(tmp_path, max_steps=10, similarity="none")
-    assert all("losses/walker_loss" not in entry for entry in run.read_metrics())
+    _, run = running.train(tmp_path, max_steps=2, log_interval=2, similarity="none")
+    logged = {name for entry in run.read_metrics() for name in entry}
+    assert "losses/classification_loss" in logged
+    assert "losses/walker_loss" not in logged
     assert run.read_json("data.json")["unlabelled_images"] == 0
 
 

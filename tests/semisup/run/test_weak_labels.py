@@ -68,14 +68,14 @@ def test_a_training_killed_in_an_evaluation_makes_the_labels_when_it_is_resumed(
 
 def test_labels_of_another_run_are_kept_with_the_run_and_never_made_anew(own, tmp_path):
     other = running.copy(own, tmp_path, "other")
-    settings = {**SETTINGS, "weak_labels": other.path, "max_steps": 20}
+    settings = {**SETTINGS, "weak_labels": other.path, "weak_label_delay": 1, "max_steps": 2}
     status, run = running.train(tmp_path, "run", **settings)
     assert status == 0
     shutil.rmtree(other.path)
     np.testing.assert_array_equal(
         labels_of(run)["step_00000000.npy"], labels_of(own)["step_00000060.npy"]
     )
-    assert running.resume(run, max_steps=40) == 0
+    assert running.resume(run, max_steps=3) == 0
     assert list(labels_of(run)) == ["step_00000000.npy"]
 
 
