@@ -15,6 +15,7 @@ _VARIABLES = (
     "TF_XLA_FLAGS",
     "XLA_FLAGS",
 )
+_CPU_INFO = "/proc/cpuinfo"
 _PACKAGES = ("semisup", "tensorflow", "keras", "jax", "numpy", "tensorflow-datasets")
 
 
@@ -69,13 +70,31 @@ def hardware(devices=1):
     import joblib
 
     name = platform.processor()
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+    with contextlib.suppress(OSError), open(_CPU_INFO, encoding="utf-8") as file:
         name = next((line.split(": ")[1] for line in file if line.startswith("model name")), name)
     return {
         "processor": name.strip(),
         "cores": joblib.cpu_count(),
         "accelerators": _accelerators(devices),
     }
+
+
+def emulates_bfloat16(hardware):
+    """Return whether the processor computes without instructions for bfloat16, as far as is known.
+
+    It then takes longer than in float32. TensorFlow rounds more often, too: where it fuses no
+    convolution with its ELU, activations of a new network are off by half after nine layers.
+
+    Args:
+        hardware: what `hardware` returned.
+    """
+    if hardware["accelerators"]:
+        return False
+    try:
+        with open(_CPU_INFO, encoding="utf-8") as file:
+            return "bf16" not in file.read()
+    except OSError:
+        return False
 
 
 def devices_text(hardware):

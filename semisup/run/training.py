@@ -126,6 +126,11 @@ def _train(config, task, run, data):
             data, batches=lambda step: drawn(step, weak_labels=weak_labels.in_force(step))
         )
     terminal.say(f"Training on {backend.describe(hardware)}.")
+    if config.precision == "bfloat16" and environment.emulates_bfloat16(hardware):
+        terminal.say(
+            "--precision=bfloat16: this processor has no instructions for it, so that training is "
+            "slower and less exact than in float32."
+        )
     # Only now: what comes before has nothing to save, and stops at once.
     with hosts.stop_signals() as signals:
         session = Session(config, task, run, data, model, step, signals, before, found, weak_labels)

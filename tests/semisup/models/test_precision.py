@@ -6,20 +6,17 @@ a network at its start. On a processor with instructions for bfloat16, it fuses 
 and ELU, and rounds once; on others, no gradient can be right.
 """
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 
 from semisup import architectures
-
-CPUINFO = Path("/proc/cpuinfo")
+from semisup.machine import environment
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    CPUINFO.exists() and "bf16" not in CPUINFO.read_text(),
+    environment.emulates_bfloat16({"accelerators": []}),
     reason="TensorFlow fuses no convolution with its ELU without instructions for bfloat16",
 )
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's kernels")
