@@ -85,7 +85,8 @@ def test_a_script_is_not_run_again_by_the_workers(start, tmp_path):
     process = start(10)
     out, err = process.communicate(timeout=300)
     assert (out, err) == ("begun\n[0 1 2 3 4]\n[5 6 7 8 9]\n", "")
-    assert len(workers(tmp_path)) == 2
+    # One may render all before the other has begun.
+    assert len(workers(tmp_path)) in (1, 2)
     assert process.pid not in workers(tmp_path)
 
 
