@@ -20,7 +20,7 @@ from semisup.cli.options import (
     value_before,
 )
 from semisup.config import TrainConfig as _Base
-from semisup.errors import UserError
+from semisup.errors import UnusedError, UserError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -197,6 +197,6 @@ class TrainConfig(_Base):
         for name in without_effect:
             value = getattr(self, name)
             if value != value_before(self.__dataclass_fields__[name]):
-                raise UserError(
-                    f"--{name}={value} has no effect with --similarity={self.similarity}"
+                raise UnusedError(
+                    name, f"--{name}={value} has no effect with --similarity={self.similarity}"
                 )

@@ -16,6 +16,19 @@ class UserError(Exception):
     """
 
 
+class UnusedError(UserError):
+    """A setting that has no effect beside others.
+
+    Args:
+        name: name of the setting.
+        message: what the user is told.
+    """
+
+    def __init__(self, name: str, message: str):
+        super().__init__(message)
+        self.name = name
+
+
 class TrainingError(Exception):
     """Training cannot go on, because a loss is not finite, say. Binaries exit with status 1."""
 

@@ -15,7 +15,7 @@ from absl import flags
 
 from semisup.cli import terminal
 from semisup.cli.options import as_flag
-from semisup.errors import TrainingError, UserError, first_line, shown
+from semisup.errors import TrainingError, UnusedError, UserError, first_line, shown
 from semisup.files.names import printable
 
 SECTIONS = ("Recipes", "Data", "Network", "Loss", "Optimisation", "Run", "Speed")
@@ -138,7 +138,7 @@ def parse(argv, config_class, recipes=None, hints=None, positional=None):
         positional: see `run`.
 
     Returns:
-        The configuration.
+        The configuration. What a recipe sets, and a flag beside it makes void, has its default.
 
     Raises:
         UserError: if a flag is unknown, or its value is not allowed.
@@ -148,7 +148,8 @@ def parse(argv, config_class, recipes=None, hints=None, positional=None):
     _check_that_values_follow(argv[1:], values)
     try:
         # First, so that a flag and its value may stand on two lines of a file of flags.
-        arguments = values.read_flags_from_files(_expand_recipes(argv, recipes)[1:], False)
+        expanded = _expand_recipes(argv, recipes)[1:]
+        arguments = values.read_flags_from_files(expanded, False)
         for argument in arguments:
             name = _name(argument)
             if name in hints and name not in values:
@@ -171,9 +172,48 @@ def parse(argv, config_class, recipes=None, hints=None, positional=None):
         values[positional].value = stray.pop(0)
     if stray:
         raise UserError(f"unexpected argument {stray[0]!r}: settings are given as --name=value")
-    return config_class(
-        **{field.name: values[field.name].value for field in dataclasses.fields(config_class)}
-    )
+    return _configuration(config_class, values, _set_by_recipes_alone(expanded, values, recipes))
+
+
+def _configuration(config_class, values, given_up):
+    """Make a configuration from flags.
+
+    Args:
+        config_class: see `run`.
+        values: the flags.
+        given_up: names of those that get their default where they have no effect.
+    """
+    settings = {field.name: values[field.name].value for field in dataclasses.fields(config_class)}
+    while True:
+        try:
+            return config_class(**settings)
+        except UnusedError as error:
+            if error.name not in given_up:
+                raise
+            given_up = given_up - {error.name}
+            settings[error.name] = config_class.__dataclass_fields__[error.name].default
+
+
+def _set_by_recipes_alone(arguments, values, recipes):
+    """Return the names of the flags that recipes set, and no other argument does.
+
+    Args:
+        arguments: what `_expand_recipes` returned, without the program's name.
+        values: the known flags.
+        recipes: see `run`.
+    """
+    if recipes is None:
+        return set()
+
+    def names(wanted):
+        chosen = [argument for argument in arguments if wanted(argument)]
+        found = {_name(argument) for argument in values.read_flags_from_files(chosen, False)}
+        return {name.removeprefix("no") for name in found - {None}} | found
+
+    def is_recipe(argument):
+        return argument.startswith(f"--flagfile={os.path.join(recipes, '')}")
+
+    return names(is_recipe) - names(lambda argument: not is_recipe(argument))
 
 
 def flags_for(settings, base):

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from semisup.cli import choices
-from semisup.errors import UserError, shown
+from semisup.errors import UnusedError, UserError, shown
 
 GREATEST = {int: 2**31 - 1, float: 1e38}
 """The greatest numbers that a setting without a limit may be: int32 and float32 hold no more."""
@@ -140,12 +140,12 @@ def check_unused(config, names, why):
         why: ends the message "--name=value has no effect", with "without --figures" say.
 
     Raises:
-        UserError: if one of them has another value than its default.
+        UnusedError: if one of them has another value than its default.
     """
     for name in names:
         value = getattr(config, name)
         if value != config.__dataclass_fields__[name].default:
-            raise UserError(f"{as_flag(name, value)} has no effect {why}")
+            raise UnusedError(name, f"{as_flag(name, value)} has no effect {why}")
 
 
 def value_before(field):

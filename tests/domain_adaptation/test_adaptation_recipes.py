@@ -100,3 +100,12 @@ def test_the_tuned_recipes_have_the_settings_that_the_authors_released(
     assert (config.sup_per_batch, config.unsup_batch_size) == (labelled, unlabelled)
     assert (config.max_steps, config.decay_steps, config.decay_factor) == (steps, 9000, 0.33)
     assert config.augmentation == ("inversion" if pair == "mnist_to_mnist_m" else "none")
+
+
+@pytest.mark.parametrize("flag", ["--trainable=all", "--similarity=none", "--target_only"])
+def test_later_flags_may_make_void_what_a_recipe_for_photographs_sets(flag):
+    arguments = ["--recipe=photos_to_photos", "--dataset=./a", "--target_dataset=./b", flag]
+    arguments += ["--target_test_split=test"]
+    config = flags.parse(["train", *arguments], TrainConfig, recipes=FOLDER)
+    assert not config.match_means
+    assert config.feature_views == (0 if flag == "--trainable=all" else 1)

@@ -87,3 +87,14 @@ def test_a_name_of_any_length_is_told_in_one_short_line():
 def test_a_value_of_another_type_is_told_in_plain_words(flag, message):
     with pytest.raises(UserError, match=re.escape(message) + "$"):
         flags.parse(["semisup-train", flag], TrainConfig)
+
+
+@pytest.mark.parametrize("trainable", ["all", "5"])
+def test_what_a_recipe_sets_and_a_later_flag_makes_void_has_its_default(trainable):
+    recipe = ["--recipe=photos", "--dataset=folder:photos", f"--trainable={trainable}"]
+    config = flags.parse(["train", *recipe], TrainConfig, recipes="semisup/recipes")
+    assert (config.trainable, config.centre_features) == (trainable, False)
+    assert (config.temperature, config.max_steps) == (0.2, 300)
+    own = [*recipe, "--centre_features"]
+    with pytest.raises(UserError, match="--centre_features has no effect without"):
+        flags.parse(["train", *own], TrainConfig, recipes="semisup/recipes")
