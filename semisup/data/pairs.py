@@ -156,9 +156,15 @@ def _pools(labels):
     """Return the indices of the examples of each class, in the order of the classes."""
     is_one_hot = labels.ndim == 2 and labels.shape[1] > 1
     numbers = labels.argmax(axis=1) if is_one_hot else labels.reshape(-1)
-    if numbers.dtype.kind not in "iub" and not np.all(numbers == np.round(numbers)):
+    kind = numbers.dtype.kind
+    if kind not in "iubf" or (kind == "f" and not np.all(numbers == np.round(numbers))):
         raise ValueError("labels are neither class numbers nor one-hot")
     classes = np.unique(numbers)
+    if classes[0] < 0:
+        raise ValueError(
+            f"there is a label {classes[0]}, and classes begin at 0: leave examples without a "
+            "label out of the labelled ones"
+        )
     if len(classes) < 2:
         raise ValueError(f"all labelled examples are of class {classes[0]}; give two classes")
     return [np.flatnonzero(numbers == number) for number in classes]

@@ -129,6 +129,16 @@ class AssociativeModel(EmbeddingClassifier):
         """Return the labelled ones of a pair of batches: see `EmbeddingClassifier`."""
         return inputs[0] if model_inputs.is_pair(self.network, inputs) else inputs
 
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train the model: see `keras.Model.fit`."""
+        self.classification_loss.check_classes(y, self.num_classes)
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Measure the losses and metrics: see `keras.Model.evaluate`."""
+        self.classification_loss.check_classes(y, self.num_classes)
+        return super().evaluate(x, y, *args, **kwargs)
+
     def call(self, inputs: Any, training: bool = False) -> Tensor | dict[str, Tensor]:
         """Compute the logits of examples, or embeddings and logits of a pair of batches.
 

@@ -4,6 +4,7 @@ import functools
 import inspect
 
 import keras
+import numpy as np
 
 from semisup.embeddings import labels
 
@@ -50,6 +51,29 @@ class ClassificationLoss:
             getattr(function, "__module__", "").startswith("keras")
         ):
             self.takes_class_numbers = "sparse" in self.name.lower()
+
+    def check_classes(self, y, num_classes):
+        """Check class numbers that are known before anything is computed from them.
+
+        JAX would compute a loss of any numbers.
+
+        Args:
+            y: labels; only arrays of class numbers are looked at.
+            num_classes: number of classes.
+
+        Raises:
+            ValueError: if there is a number below 0 or beyond the last class, and the loss has no
+                `ignore_class`.
+        """
+        if not (self.takes_class_numbers and isinstance(y, np.ndarray) and y.size):
+            return
+        if y.dtype.kind not in "iuf" or self.loss.get_config().get("ignore_class") is not None:
+            return
+        if y.min() < 0 or y.max() >= num_classes:
+            raise ValueError(
+                f"labels are from {y.min()} to {y.max()}, and the model has {num_classes} classes: "
+                f"give numbers from 0 to {num_classes - 1}"
+            )
 
     def __call__(self, y, logits, sample_weight=None):
         """Compute the loss of a batch.

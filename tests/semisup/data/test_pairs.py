@@ -121,6 +121,11 @@ def test_folders_of_images_that_keras_reads_can_be_fitted(tmp_path):
         ((ROWS, UNLABELLED), "labelled is no pair"),
         (((ROWS, LABELS[:5]), UNLABELLED), r"12 labelled examples, and labels of shape \(5,\)"),
         (((ROWS, LABELS + 0.5), UNLABELLED), "neither class numbers nor one-hot"),
+        (((ROWS, LABELS.astype(str)), UNLABELLED), "neither class numbers nor one-hot"),
+        (
+            ((ROWS, LABELS - LABELS.max()), UNLABELLED),
+            r"there is a label -\d, and classes begin at 0",
+        ),
         (((ROWS, LABELS * 0), UNLABELLED), "all labelled examples are of class 0"),
         (((ROWS, LABELS), UNLABELLED[:0]), "no unlabelled examples"),
         (((ROWS, LABELS), UNLABELLED[:, :1]), r"shape \(1,\) don't fit .* shape \(2,\)"),

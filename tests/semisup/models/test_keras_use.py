@@ -234,6 +234,22 @@ def test_labels_that_the_loss_does_not_take_are_refused(loss, labels, words):
         fit(build(loss=loss, metrics=()), pairs(y=labels))
 
 
+@pytest.mark.parametrize("labels", [np.array([0, 1, 3]), np.array([-1, 0, 2])])
+def test_labels_beyond_the_classes_are_refused_by_fit_and_evaluate(labels):
+    model = semisup.AssociativeModel(keras.layers.Dense(4), 3)
+    model.compile("adam")
+    rows = np.zeros((3, 2), "float32")
+    words = "the model has 3 classes: give numbers from 0 to 2"
+    with pytest.raises(ValueError, match=words):
+        model.fit((rows, rows), labels)
+    with pytest.raises(ValueError, match=words):
+        model.evaluate(rows, labels)
+    model.compile(
+        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
+    )
+    model.classification_loss.check_classes(np.array([-1, 0, 2]), 3)
+
+
 def test_loss_weights_of_compile_are_refused():
     with pytest.raises(ValueError, match="loss_weights"):
         AssociativeModel(network(), 3).compile("adam", loss_weights=[1.0])
