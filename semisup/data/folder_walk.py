@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from semisup.data import image_files
 from semisup.errors import UserError
+from semisup.files import locking
 
 
 class Found(NamedTuple):
@@ -92,9 +93,25 @@ def _visible(folder: Path) -> Iterator[os.DirEntry]:
     try:
         with os.scandir(folder) as found:
             # macOS puts such a folder, of files that are no images, into each of its archives.
-            yield from (e for e in found if not e.name.startswith(".") and e.name != "__MACOSX")
+            shown = [e for e in found if not e.name.startswith(".") and e.name != "__MACOSX"]
     except OSError as error:
         raise UserError(f"the folder {folder} cannot be read: {error.strerror}") from error
+    # A training begun in the folder of its images puts its run there, with figures of images.
+    yield from (e for e in shown if not (_is_folder(e) and _holds_runs_alone(e.path)))
+
+
+def _holds_runs_alone(folder: str) -> bool:
+    """Return whether a folder is the run of a training, or has nothing but such."""
+    if os.path.lexists(os.path.join(folder, locking.OF_RUN)):
+        return True
+    try:
+        with os.scandir(folder) as found:
+            inside = [entry for entry in found if not entry.name.startswith(".")]
+    except OSError:
+        return False
+    return bool(inside) and all(
+        os.path.lexists(os.path.join(e.path, locking.OF_RUN)) for e in inside
+    )
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from semisup.files.opening import open_descriptor
 
+OF_RUN = ".lock"
+"""The file in a run's folder whose lock a training holds."""
+
 _PAUSE_SECONDS = 0.05
 
 

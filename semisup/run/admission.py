@@ -4,7 +4,7 @@ import os
 
 from semisup.data import sampling
 from semisup.errors import UserError, shown
-from semisup.files import replacing
+from semisup.files import locking, replacing
 from semisup.machine import environment
 from semisup.run import belongings
 from semisup.run.directory import check_name
@@ -20,7 +20,7 @@ def strangers(run):
         run: a `RunDirectory`.
     """
     # Earlier versions wrote under that last name.
-    names = set(os.listdir(run.path)) - {belongings.LOCK, "config.json.tmp"}
+    names = set(os.listdir(run.path)) - {locking.OF_RUN, "config.json.tmp"}
     return sorted(name for name in names if not replacing.is_temporary(name))
 
 

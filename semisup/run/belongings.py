@@ -9,7 +9,7 @@ import re
 
 from semisup.data import image_files
 from semisup.errors import UserError
-from semisup.files import replacing
+from semisup.files import locking, replacing
 from semisup.files.names import printable
 
 OUTCOMES = (
@@ -43,9 +43,6 @@ PARTS = (
     "config.json",
 )
 """All files and folders of a run, in the order in which they are deleted."""
-
-LOCK = ".lock"
-"""The file whose lock a training holds."""
 
 EVENTS = re.compile(r"events\.out\.tfevents\..+")
 _PROJECTOR = r"embeddings\.tsv|classes\.tsv|sprite\.png|projector_config\.pbtxt"
@@ -151,7 +148,7 @@ def _sorted_out(path, parts):
 
 def _of_fold(path):
     """Return what `_sorted_out` does of a directory that is wholly a run's, with its lock."""
-    known = (*PARTS, LOCK)
+    known = (*PARTS, locking.OF_RUN)
     files, strangers = _sorted_out(path, known)
     for name in sorted(set(os.listdir(path)) - set(known)):
         (files if replacing.is_temporary(name) else strangers).append(os.path.join(path, name))

@@ -33,7 +33,7 @@ from pathlib import Path
 from semisup.cli import architecture_names
 from semisup.errors import UserError, shown
 from semisup.files import locking, reading, replacing, writing
-from semisup.run import belongings, file_types
+from semisup.run import file_types
 
 NETWORK = "network.keras"
 _TYPES = {
@@ -106,7 +106,7 @@ class RunDirectory:
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(
-                    locking.locked(self.file(belongings.LOCK), _LOCK_PATIENCE_SECONDS)
+                    locking.locked(self.file(locking.OF_RUN), _LOCK_PATIENCE_SECONDS)
                 )
             except BlockingIOError:
                 raise UserError(
@@ -119,7 +119,7 @@ class RunDirectory:
 
     def is_training(self):
         """Return whether a process is training in this directory."""
-        return locking.is_locked(self.file(belongings.LOCK))
+        return locking.is_locked(self.file(locking.OF_RUN))
 
     def is_begun(self):
         """Return whether a training has ever begun in this directory."""

@@ -289,3 +289,14 @@ def test_two_classes_that_are_shown_alike_are_a_user_error(tmp_path):
     write(tmp_path, "train/a\n/0.png", r"train/a\n/0.png")
     with pytest.raises(UserError, match=r"two class folders that are both shown as a\\n: rename"):
         folder_layout.find(str(tmp_path))
+
+
+def test_runs_among_the_images_are_no_class_and_no_images(tmp_path):
+    write(tmp_path, "cat/0.png", "dog/1.png", "runs/first/.lock")
+    expected = {"train": [("cat/0.png", "cat"), ("dog/1.png", "dog")]}
+    assert found(tmp_path) == expected
+    write(tmp_path, "runs/first/figures/clusters.png", "dog/run/.lock", "dog/run/figures/a.png")
+    assert found(tmp_path) == expected
+    # The images of a run are looked at where they are asked for.
+    figures = folder_layout.images_below(tmp_path / "runs" / "first" / "figures")
+    assert [file.name for file in figures] == ["clusters.png"]
