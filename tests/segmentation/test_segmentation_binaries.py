@@ -121,13 +121,17 @@ def test_predicted_maps_have_size_place_and_numbers_of_their_images(trained, tmp
 @running.needs_commands
 def test_a_run_and_its_exported_file_return_maps_as_the_page_shows(trained, tmp_path, monkeypatch):
     page = (running.ROOT / "docs" / "segmentation.md").read_text(encoding="utf-8")
-    (snippet,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    predicting, measuring = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     running.copy(trained, tmp_path / "runs", "streets_segmentation")
     images = np.stack([shapes.drawn(np.random.default_rng(5))[0]])
     names = {"images": images}
-    exec(snippet, names)
+    exec(predicting, names)
+    diagonal = np.eye(shapes.HEIGHT, shapes.WIDTH)
+    names["maps"] = np.where(diagonal, 255, names["classes"]).astype("int32")
+    exec(measuring, names)
+    assert names["model"].get_metrics_result()["accuracy"] == 1
     model, config = semisup.load_run(trained.path)
     logits = keras.ops.convert_to_numpy(model(images))
     assert logits.shape == (1, shapes.HEIGHT, shapes.WIDTH, 3)
