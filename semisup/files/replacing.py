@@ -12,6 +12,9 @@ from semisup.files.opening import NOT_REGULAR
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp(\.\w+)?")
 
+# A file system allows 255 bytes, and a temporary name has 22 beside those of the file.
+_LONGEST_PART = 100
+
 
 @contextlib.contextmanager
 def replacing(path, overwrites=True):
@@ -27,7 +30,8 @@ def replacing(path, overwrites=True):
         overwrites: whether there may be such a file.
 
     Yields:
-        Path of the temporary file, which exists, is empty, and has the suffix of `path`.
+        Path of the temporary file, which exists, is empty, and has the suffix of `path`, of which
+        the first 100 bytes count.
 
     Raises:
         OSError: if `path` is a folder, a device or the like, or cannot be written; one of the
@@ -39,7 +43,8 @@ def replacing(path, overwrites=True):
         raise OSError(errno.EEXIST, NOT_REGULAR, str(path))
     if not overwrites and os.path.lexists(path):
         raise _taken(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp{path.suffix}")
+    name, suffix = _cut(path.name), _cut(path.suffix)
+    temporary = path.with_name(f".{name}.{secrets.token_hex(8)}.tmp{suffix}")
     # Created exclusively, so that it is neither a file nor a link of somebody else's.
     with named(path, temporary), temporary.open("xb") as locked:
         try:
@@ -51,6 +56,13 @@ def replacing(path, overwrites=True):
             temporary.unlink(missing_ok=True)
         # The rename itself has to survive a crash of the machine.
         _flush(path.parent, os.O_RDONLY)
+
+
+def _cut(name):
+    """Return as many whole characters of a name as a part of a temporary name may have."""
+    while len(os.fsencode(name)) > _LONGEST_PART:
+        name = name[:-1]
+    return name
 
 
 def _rename(temporary, path):

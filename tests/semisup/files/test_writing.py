@@ -103,6 +103,15 @@ def test_a_full_disk_and_a_folder_that_cannot_be_written_name_the_file(tmp_path)
     assert caught.value.filename == str(tmp_path / "missing" / "results.json")
 
 
+@pytest.mark.parametrize("name", ["a" * 250 + ".png", "\u65e5" * 80 + ".png", "a." + "b" * 253])
+def test_a_file_may_have_any_name_that_the_file_system_takes(tmp_path, name):
+    for overwrites in (False, True):
+        with replacing.replacing(tmp_path / name, overwrites) as temporary:
+            assert replacing.is_temporary(temporary.name)
+            temporary.write_text("whole")
+    assert os.listdir(tmp_path) == [name]
+
+
 def test_a_new_file_takes_no_name_that_is_taken(tmp_path):
     path = tmp_path / "cat.png"
     (tmp_path / "link").symlink_to("nothing")
