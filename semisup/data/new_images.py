@@ -255,15 +255,17 @@ def in_folder(path: str, preparation: Preparation) -> ImageFiles:
 def listed(path: str, preparation: Preparation) -> ImageFiles:
     """Read a list of image files, a path a line; the list `-` is the standard input.
 
+    A byte order mark, with which some editors begin a text, is no part of the first path.
+
     Raises:
         UserError: the list cannot be read, or is empty.
     """
     try:
         if path == "-":
-            text = sys.stdin.read()
+            text = sys.stdin.read().removeprefix("\ufeff")
         else:
             whole = Path(path).expanduser()
-            text = whole.read_text(encoding="utf-8", errors="surrogateescape")
+            text = whole.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise UserError(f"--list={path}: {error.strerror}") from None
     lines = [line for line in text.splitlines() if line.strip()]

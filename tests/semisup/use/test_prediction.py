@@ -1,6 +1,7 @@
 """Predictions for new images, and what else is made of them."""
 
 import csv
+import io
 import json
 import os
 import unicodedata
@@ -70,6 +71,15 @@ def test_json_lines_hold_the_same_and_a_list_says_which_images(run, new, tmp_pat
     assert lines[0]["most_probable"][0]["class"] == "red"
     assert lines[0]["probability"] == lines[0]["most_probable"][0]["probability"]
     assert "not read: new/missing.png" in err
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_path_of_a_list(tmp_path, monkeypatch):
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"\xef\xbb\xbfa.png\r\nb.png\r\n")
+    preparation = new_images.Preparation((8, 8, 1))
+    assert new_images.listed(str(path), preparation).names == ["a.png", "b.png"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeffa.png\nb.png\n"))
+    assert new_images.listed("-", preparation).names == ["a.png", "b.png"]
 
 
 def test_images_are_sorted_into_an_empty_folder_by_links_or_copies(run, new, tmp_path):
