@@ -58,6 +58,8 @@ def class_folders(root: Path) -> dict[str, Path]:
 def place(file: Path, folder: Path, how: str) -> Path:
     """Put a file into the folder of a class, under its own name or, if that is taken, a new one.
 
+    Nothing is done to a file that lies there.
+
     Args:
         file: the file.
         folder: the folder of the class, which is made where it is missing.
@@ -70,6 +72,8 @@ def place(file: Path, folder: Path, how: str) -> Path:
         OSError: it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if file.parent.samefile(folder):
+        return file
     put = {"link": _link, "copy": _copy, "move": _move}[how]
     number = 1
     while True:

@@ -20,7 +20,8 @@ def label_images(settings):
         settings: a `LabelConfig`.
 
     Raises:
-        UserError: before anything is moved, if the list cannot be read, or a label is no class.
+        UserError: before anything is moved, if the list cannot be read, a label is no class, or an
+            image has two.
     """
     root = Path(settings.into).expanduser()
     folders = class_folders.class_folders(root)
@@ -30,17 +31,21 @@ def label_images(settings):
             f"--list={settings.list}: none of its {len(labelled)} labelled images is there; paths "
             "count from the current folder. Were they moved already?"
         )
-    counts = {}
+    counts, lying = {}, 0
     for file, name in labelled.items():
         if not file.is_file():
             _logger.warning("not there: %s", printable(str(file)))
             continue
-        class_folders.place(file, folders[name], "copy" if settings.copy else "move")
-        counts[name] = counts.get(name, 0) + 1
+        if class_folders.place(file, folders[name], "copy" if settings.copy else "move") == file:
+            lying += 1
+        else:
+            counts[name] = counts.get(name, 0) + 1
     what = "copied" if settings.copy else "moved"
     _logger.info("%s %d images into %s", what, sum(counts.values()), root)
     for name, count in sorted(counts.items()):
         _logger.info("  %s: %d", name, count)
+    if lying:
+        _logger.info("%d already in the folders of their classes", lying)
 
 
 def _read(path, folders):
@@ -67,13 +72,25 @@ def _labels(path, folders):
         label = composed((row["label"] or "").strip())
         if not label:
             continue
+        where = f"--list={path}, line {rows.line_num}"
+        # The class may have been copied from a column that `write_csv` wrote.
+        label = label if label in folders else read_text(label)
         if label not in folders:
             raise UserError(
-                f"--list={path}, line {rows.line_num}: {shown(label)} is none of the classes "
-                f"{shown(', '.join(folders))}; make a folder for it first if it is a new one"
+                f"{where}: {shown(label)} is none of the classes {shown(', '.join(folders))}; make "
+                "a folder for it first if it is a new one"
+            )
+        if not row["path"]:
+            raise UserError(
+                f"{where}: {shown(label)} is the label of no image: the path is missing"
             )
         file = Path(row["path"])
-        labelled[file if file.is_file() else Path(read_text(row["path"]))] = label
+        file = file if file.is_file() else Path(read_text(row["path"]))
+        if labelled.setdefault(file, label) != label:
+            raise UserError(
+                f"{where}: {shown(str(file))} has two labels, {shown(labelled[file])} and "
+                f"{shown(label)}: leave one"
+            )
     if not labelled:
         raise UserError(f"--list={path} has no label yet: fill in its column label")
     return labelled

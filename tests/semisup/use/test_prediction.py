@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import unicodedata
 
 import numpy as np
@@ -271,6 +272,40 @@ def test_a_list_that_is_no_table_is_refused_in_one_line(tmp_path):
     path.write_text("path,label\n" + "x" * 200_000 + ",cat")
     with pytest.raises(UserError, match="is no table: field larger than"):
         labelling._read(str(path), {"cat": tmp_path})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("label,path\ncat\n", "line 2: cat is the label of no image"),
+        ("path,label\na.png,cat\na.png,=1+1\n", "line 3: a.png has two labels, cat and =1+1"),
+    ],
+)
+def test_a_label_without_an_image_and_an_image_with_two_labels_are_refused(tmp_path, text, message):
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=re.escape(message)):
+        labelling._read(str(path), {"cat": tmp_path, "=1+1": tmp_path})
+
+
+def test_a_class_is_read_as_predictions_write_it(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("path,label\na.png,'=1+1\nb.png,'-a\n")
+    found = labelling._read(str(path), {"=1+1": tmp_path, "'-a": tmp_path})
+    assert list(found.values()) == ["=1+1", "'-a"]
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_an_image_in_the_folder_of_its_class_stays_as_it_is(tmp_path, copy, capsys):
+    folder = tmp_path / "train" / "cat"
+    folder.mkdir(parents=True)
+    for name in ("train/cat/in.jpg", "out.jpg"):
+        (tmp_path / name).write_text(name)
+    path = tmp_path / "labels.csv"
+    path.write_text(f"path,label\n{folder}/in.jpg,cat\n{tmp_path}/out.jpg,cat\n")
+    labelling.label_images(LabelConfig(list=str(path), into=str(tmp_path / "train"), copy=copy))
+    assert sorted(file.name for file in folder.iterdir()) == ["in.jpg", "out.jpg"]
+    assert "1 already in the folders of their classes" in capsys.readouterr().out
 
 
 def test_a_list_of_images_that_are_not_there_is_refused(tmp_path):
