@@ -287,7 +287,11 @@ class RunConfig(SavedSettings):
         if self.data_dir and "://" not in self.data_dir:
             object.__setattr__(self, "data_dir", whole_path(self.data_dir))
         for name in self.DATASETS:
-            value = dataset_names.resolved(getattr(self, name), name, self.resolved_data_dir)
+            value = getattr(self, name)
+            # Tasks without a default say themselves what they need.
+            if not value and getattr(type(self), name):
+                raise UserError(f"--{name}= names no data set; give a name, or folder:PATH")
+            value = dataset_names.resolved(value, name, self.resolved_data_dir)
             object.__setattr__(self, name, value)
         self._resolve_fit()
         architecture = architecture_names.resolved(self.architecture)

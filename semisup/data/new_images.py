@@ -20,7 +20,7 @@ from semisup.cli.choices import SPLIT_ALIASES
 from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.data import datasets, depth, folder_layout, folders, image_files, pixels
 from semisup.data.cache import UNLABELLED, Source
-from semisup.errors import UserError, first_line
+from semisup.errors import UserError
 from semisup.files.names import printable
 
 _logger = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ class ImageFiles:
                             waiting.cancel()
                         raise
                     except Exception as error:  # damaged files make Pillow raise almost anything
-                        self.skipped.append((index, first_line(error)))
+                        self.skipped.append((index, image_files.why_unreadable(error)))
                 if indices:
                     yield Block(np.array(indices), np.stack(images), self._labels[indices])
 

@@ -18,6 +18,13 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_an_empty_name_of_a_data_set_is_refused():
+    with pytest.raises(UserError, match="--dataset= names no data set"):
+        TrainConfig(dataset="")
+    with pytest.raises(UserError, match="--target_dataset= names no data set"):
+        AdaptationConfig(target_dataset="")
+
+
 @pytest.mark.parametrize("value", ["photos", "./photos", "photos/", "{}/photos", "folder:photos"])
 def test_the_path_of_a_folder_names_its_images_for_every_flag(here, value):
     (here / "photos").mkdir()

@@ -83,6 +83,17 @@ def test_a_byte_order_mark_is_no_part_of_the_first_path_of_a_list(tmp_path, monk
     assert new_images.listed("-", preparation).names == ["a.png", "b.png"]
 
 
+def test_why_an_image_is_not_read_is_said_in_words_for_users(tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    files = [tmp_path / "text.png", tmp_path / "missing.png"]
+    images = new_images.ImageFiles(files, new_images.Preparation((8, 8, 1)))
+    assert not list(images.blocks(2))
+    assert images.skipped == [
+        (0, "no image of a format that is read"),
+        (1, "No such file or directory"),
+    ]
+
+
 def test_images_are_sorted_into_an_empty_folder_by_links_or_copies(run, new, tmp_path):
     write_image(new / "other" / "a.png", (250, 0, 0))
     for flag, is_link in (("--nocopy", True), ("--copy", False)):
