@@ -20,8 +20,9 @@ import numpy as np
 # Measure the source tree of this script, whether it is installed or not.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-import associations
-from contestants import (
+import semisup
+from scripts import associations
+from scripts.contestants import (
     bare_steps,
     epoch_timer,
     fastest_products,
@@ -34,8 +35,6 @@ from contestants import (
     step_flops,
     unwatched_adam,
 )
-
-import semisup
 from semisup.cli import flags
 from semisup.cli.options import option
 from semisup.config import TrainConfig

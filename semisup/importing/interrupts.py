@@ -3,11 +3,13 @@
 It is imported before all else, and imports nothing that takes time.
 """
 
+import os
 import sys
 
 _PROGRAMS = ("semisup-", "domain-adaptation-", "clustering-", "multimodal-", "segmentation-")
 _MODULES = ("semisup.", "domain_adaptation.", "clustering.", "multimodal.", "segmentation.")
 _MODULES += ("scripts.",)
+_SCRIPTS = os.path.realpath(os.path.join(__file__, "..", "..", "..", "scripts"))
 
 
 def is_command(arguments: list[str]) -> bool:
@@ -20,7 +22,9 @@ def is_command(arguments: list[str]) -> bool:
         if argument == "-m":
             return "".join(arguments[place + 1 : place + 2]).startswith(_MODULES)
         if not argument.startswith("-"):
-            return argument.replace("\\", "/").rpartition("/")[2].startswith(_PROGRAMS)
+            is_script = os.path.dirname(os.path.realpath(argument)) == _SCRIPTS
+            name = argument.replace("\\", "/").rpartition("/")[2]
+            return is_script or name.startswith(_PROGRAMS)
     return False
 
 

@@ -40,6 +40,10 @@ def run(benchmark, monkeypatch, *arguments):
     return stopped.value.code
 
 
+def test_its_parts_are_found_when_it_runs_as_a_module(benchmark):
+    assert benchmark.associations.__name__ == "scripts.associations"
+
+
 def test_step_flops_are_those_of_a_count_by_hand(benchmark):
     body = keras.Sequential(
         [

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -10,6 +11,8 @@ import pytest
 
 from semisup.cli import terminal
 from semisup.importing import interrupts
+
+SCRIPTS = pathlib.Path(__file__).parents[3] / "scripts"
 
 SCRIPT = """
 import sys
@@ -119,7 +122,9 @@ def test_what_a_users_home_or_environment_says_of_keras_does_not_count(monkeypat
         (["python", "-X", "-m", "clustering.eval"], True),
         (["python3", "-m", "scripts.search"], True),
         (["/usr/bin/python", "/usr/local/bin/domain-adaptation-train"], True),
+        (["python", "-u", f"{SCRIPTS}/baselines.py", "--seeds=1"], True),
         (["python", "train.py", "-m", "semisup.train"], False),
+        (["python", "/elsewhere/scripts/train.py"], False),
         (["python", "-m", "pytest"], False),
         (["python", "-c", "import semisup"], False),
         (["python"], False),
