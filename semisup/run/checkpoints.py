@@ -6,9 +6,9 @@ bfloat16, are stored as bits, and named in an entry of their own. A file with th
 whole: see `replacing`. Its checksums reveal later damage.
 """
 
+import logging
 import os
 import re
-import warnings
 
 import keras
 import ml_dtypes
@@ -18,6 +18,8 @@ from semisup.errors import TrainingError, UserError
 from semisup.files import replacing
 from semisup.files.archives import read_archive
 from semisup.files.names import printable
+
+_logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"step_(\d{8,})\.npz")
 # No variable has this name: their names begin with that of their owner.
@@ -241,13 +243,14 @@ def _with_earlier_average(arrays, model, variables):
     return kept
 
 
-def restore_latest(model, folder, to_evaluate=False):
+def restore_latest(model, folder, to_evaluate=False, advice="start again with --overwrite"):
     """Restore the newest checkpoint that is whole, and warn of those that aren't.
 
     Args:
         model: a compiled and built model.
         folder: folder of the checkpoints.
         to_evaluate: see `restore`.
+        advice: what a user may do if none can be restored.
 
     Returns:
         Step of the checkpoint, or 0 if there is none.
@@ -255,16 +258,16 @@ def restore_latest(model, folder, to_evaluate=False):
     Raises:
         UserError: if there are checkpoints, and none can be restored.
     """
-    steps = list_steps(folder)
     damage = None
-    for step in reversed(steps):
+    for step in reversed(list_steps(folder)):
+        if damage is not None:
+            _logger.warning("%s; falling back to the one before", printable(str(damage)))
         try:
             restore(model, folder, step, to_evaluate)
         except CheckpointDamaged as error:
             damage = error
-            warnings.warn(printable(f"{error}; falling back to the one before"), stacklevel=2)
         else:
             return step
     if damage is not None:
-        raise UserError(f"no checkpoint can be restored: {damage}; start again with --overwrite")
+        raise UserError(f"no checkpoint can be restored: {damage}; {advice}")
     return 0

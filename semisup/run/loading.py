@@ -109,13 +109,24 @@ def restore_model(run, config, task, step=None):
         )
     model = task.build_model(run.self_contained(config), data)
     if step is None:
-        checkpoints.restore_latest(model, run.checkpoints, to_evaluate=True)
+        checkpoints.restore_latest(model, run.checkpoints, to_evaluate=True, advice=_advice(run))
     else:
         try:
             checkpoints.restore(model, run.checkpoints, step, to_evaluate=True)
         except checkpoints.CheckpointDamaged as error:
             raise UserError(str(error)) from None
     return model
+
+
+def _advice(run):
+    """Return what is left to a user of a run without a whole checkpoint."""
+    exported = run.file("model.keras")
+    if os.path.exists(exported):
+        return (
+            f"{exported} has the weights that the training ended with: semisup.load_model loads "
+            f"it, and --initial_run={run.path} begins a training with it"
+        )
+    return "its training has to start again with --overwrite"
 
 
 def _copy_weights(model, trained):

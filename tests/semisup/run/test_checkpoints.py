@@ -122,7 +122,7 @@ def test_a_checkpoint_of_earlier_versions_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "empty", "truncated", "flipped"])
-def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_is_put_aside(kind, tmp_path):
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_is_put_aside(kind, tmp_path, caplog):
     model = filled()
     expected = bits(model)
     checkpoints.save(model, tmp_path, 3, keep=2)
@@ -142,10 +142,10 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_is_put_aside(kind,
         content[content.index(b"NUMPY", len(content) // 3)] ^= 0xFF
         path.write_bytes(content)
     other = made()
-    with pytest.warns(UserWarning, match=r"step_00000005\.npz cannot be read") as warned:
-        assert checkpoints.restore_latest(other, tmp_path) == 3
-    assert len(warned) == 1
-    assert "\n" not in str(warned[0].message)
+    assert checkpoints.restore_latest(other, tmp_path) == 3
+    (warning,) = caplog.messages
+    assert "step_00000005.npz cannot be read" in warning
+    assert "\n" not in warning
     assert bits(other) == expected
     checkpoints.save(other, tmp_path, 5 if kind == "folder" else 4, keep=1)
     if kind == "folder":
@@ -164,15 +164,20 @@ def test_a_folder_in_place_of_an_old_checkpoint_does_not_stop_the_next(tmp_path)
     assert checkpoints.list_steps(tmp_path) == [1, 4]
 
 
-def test_a_pipe_or_a_compressed_archive_gives_way_to_the_checkpoint_before(
-    tmp_path,
-):
+def test_a_pipe_or_a_compressed_archive_gives_way_to_the_checkpoint_before(tmp_path, caplog):
     model = filled()
     checkpoints.save(model, tmp_path, 3, keep=2)
     os.mkfifo(tmp_path / "step_00000005.npz")
     np.savez_compressed(tmp_path / "step_00000006.npz", bomb=np.zeros(10**6))
-    with pytest.warns(UserWarning, match="falling back"):
-        assert checkpoints.restore_latest(made(), tmp_path) == 3
+    assert checkpoints.restore_latest(made(), tmp_path) == 3
+    assert [message.count("falling back") for message in caplog.messages] == [1, 1]
+
+
+def test_nothing_falls_back_from_the_only_checkpoint(tmp_path, caplog):
+    (tmp_path / "step_00000003.npz").write_text("nothing")
+    with pytest.raises(UserError, match=r"step_00000003.npz cannot be read .*; do that$"):
+        checkpoints.restore_latest(made(["float32"]), tmp_path, advice="do that")
+    assert not caplog.messages
 
 
 def test_a_checkpoint_of_another_step_or_with_a_number_that_is_not_finite_is_damaged(tmp_path):
