@@ -67,6 +67,8 @@ def load(config):
     Raises:
         UserError: if something is missing, or does not fit.
     """
+    if not config.dataset:
+        raise UserError("--dataset is missing: give a folder of images, or a name with captions")
     wholes, chosen, notes = (_in_folder if is_folder(config.dataset) else _of_tfds)(config)
     counts = [len(places) for places in chosen]
     if not all(counts):

@@ -51,6 +51,8 @@ def load(config):
     Raises:
         UserError: if something is missing, or does not fit.
     """
+    if not config.dataset:
+        raise UserError("--dataset is missing: give a folder of images and label maps")
     root = Path(config.dataset.removeprefix(FOLDER))
     found = _folders(root, config.label_suffix)
     train, tested = (_pairs(root, found, split) for split in ("train", config.test_split))

@@ -129,6 +129,11 @@ def test_settings_that_contradict_are_refused(changes, said, tmp_path):
         config(tmp_path, **changes)
 
 
+def test_a_data_set_has_to_be_named():
+    with pytest.raises(UserError, match="--dataset is missing"):
+        data.load(TrainConfig())
+
+
 def test_ranks_are_those_of_the_first_right_one_and_ties_are_lost():
     images = np.eye(3)
     sentences = np.array([[1, 0, 0], [0, 0.9, 0.4], [0, 0.8, 0.6], [0, 0.1, 0.99]])
