@@ -133,6 +133,14 @@ def _copy_weights(model, trained):
     network = model.network
     if len(network.weights) != len(trained.network.weights) and transfer.has_head(network):
         network = transfer.backbone_of(network)
+    ours, theirs = (
+        [weight.shape for weight in each.weights] for each in (network, trained.network)
+    )
+    if ours != theirs:
+        raise ValueError(
+            "the weights of its network have other shapes; give the flags of the network that it "
+            "was trained with"
+        )
     network.set_weights(trained.network.get_weights())
     if model.num_classes == trained.num_classes:
         model.classifier.set_weights(trained.classifier.get_weights())

@@ -18,6 +18,7 @@ from semisup.data.datasets import Split
 from semisup.errors import TrainingError, UserError
 from semisup.eval import EvalConfig
 from semisup.models import schedules
+from semisup.models.associative import AssociativeModel
 from semisup.report import reporting
 from semisup.run import admission, calibration, checkpoints, loading, monitoring, training
 from semisup.run.image_data import compose
@@ -220,6 +221,17 @@ def test_a_checkpoint_of_another_network_is_refused_with_the_entry(short, model,
     np.savez(path, **arrays)
     assert checkpoints.restore_latest(model, run.checkpoints) == 10
     assert re.search("lacks .*dense/kernel", caplog.text)
+
+
+def test_an_initial_run_of_another_network_is_told_without_words_of_keras(model, tmp_path):
+    images = keras.Input((28, 28, 1))
+    network = keras.Model(images, keras.layers.Dense(3)(keras.layers.Flatten()(images)))
+    other = AssociativeModel(network, num_classes=10)
+    other.build((None, 28, 28, 1))
+    other.save(tmp_path / "model.keras")
+    message = f"--initial_run={tmp_path} does not fit this model: the weights of its network have"
+    with pytest.raises(UserError, match=re.escape(message)):
+        loading.begin_with(model, str(tmp_path))
 
 
 def test_a_run_whose_every_checkpoint_is_damaged_is_refused(short, tmp_path):
