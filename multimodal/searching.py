@@ -1,6 +1,7 @@
 """The search for images that a sentence describes."""
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ from semisup.data import new_images
 from semisup.errors import UserError
 from semisup.files import writing
 from semisup.files.names import printable
+from semisup.use import outputs
 from semisup.use.contact_sheet import contact_sheet
 from semisup.use.trained import TrainedRun
+
+HEADER = ("path", "cosine")
 
 _logger = logging.getLogger(__name__)
 
@@ -25,9 +29,7 @@ def search(settings):
     Raises:
         UserError: if the run or the images are not as they should be.
     """
-    output = Path(settings.output).expanduser()
-    if not output.parent.is_dir():
-        raise UserError(f"--output={settings.output}: there is no folder {output.parent}")
+    output, sheet = _outputs(settings)
     trained = TrainedRun(
         settings.logdir,
         settings.step,
@@ -54,13 +56,26 @@ def search(settings):
     ]
     for name, cosine in found:
         _logger.info("%.3f  %s", cosine, printable(name))
-    writing.write_table(
-        output, ("path", "cosine"), [(name, f"{cosine:.4f}") for name, cosine in found]
-    )
-    sheet = output.with_suffix(".png")
+    writing.write_table(output, HEADER, [(name, f"{cosine:.4f}") for name, cosine in found])
     captions = [(Path(name).name, f"{cosine:.2f}") for name, cosine in found]
     contact_sheet([images.image(index) for index in indices[best]], captions, sheet)
     _logger.info("wrote %s and %s: the best of %s images", output, sheet, f"{len(indices):,}")
+
+
+def _outputs(settings):
+    """Return the paths of the table and of the contact sheet, which replace only their own kind."""
+    output = Path(settings.output).expanduser()
+    if not output.parent.is_dir():
+        raise UserError(f"--output={settings.output}: there is no folder {output.parent}")
+    outputs.check_replaceable(output, ",".join(HEADER))
+    sheet = output.with_suffix(".png")
+    # A search writes the table first.
+    if os.path.lexists(sheet) and not output.exists():
+        raise UserError(
+            f"--output={settings.output}: the contact sheet would replace {sheet}, which no search "
+            "has written: give another name"
+        )
+    return output, sheet
 
 
 def unknown_words(model, sentence):

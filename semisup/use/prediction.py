@@ -17,11 +17,14 @@ from semisup.files.csv_files import write_rows
 from semisup.files.replacing import replacing
 from semisup.report.uncertainty import predictive_entropy
 from semisup.run.belongings import PARTS
-from semisup.use import least_sure
+from semisup.use import least_sure, outputs
 from semisup.use.trained import TrainedRun
 
 MOST_PROBABLE = 5
 """Classes that are written with their probabilities."""
+
+_COLUMNS = ("path", "class", "probability", "entropy")
+_BEGINNINGS = {".csv": ",".join(_COLUMNS), ".jsonl": '{"path": '}
 
 _logger = logging.getLogger(__name__)
 
@@ -86,6 +89,7 @@ def _check_output(output, settings):
         )
     if settings.list and output.resolve() == Path(settings.list).expanduser().resolve():
         raise UserError(f"--output={settings.output} is the list of images itself")
+    outputs.check_replaceable(output, _BEGINNINGS[output.suffix])
 
 
 def _images(settings, trained):
@@ -124,7 +128,7 @@ def _folder_to_sort_into(settings):
 def _csv(path, class_names):
     """Yield a function that writes rows of names and (k, classes) probabilities."""
     best = range(1, min(MOST_PROBABLE, len(class_names)) + 1)
-    header = ["path", "class", "probability", "entropy"]
+    header = [*_COLUMNS]
     header += [name for place in best for name in (f"class_{place}", f"probability_{place}")]
     with open(path, "w", encoding="utf-8", newline="") as file:
         write_rows(file, [header])

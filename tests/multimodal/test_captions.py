@@ -4,8 +4,9 @@ import made
 import numpy as np
 import pytest
 
-from multimodal import captions, data, metrics, sentence_pairs
+from multimodal import captions, data, metrics, searching, sentence_pairs
 from multimodal.config import TrainConfig
+from multimodal.search import SearchConfig
 from semisup.errors import UserError
 
 
@@ -202,3 +203,33 @@ def test_captions_of_tfds_go_with_their_images(tmp_path):
     assert list(train.numbers) == [0, 1, 1, 2, 3, 3, 4]
     np.testing.assert_array_equal(train.images[:, 0, 0, 0], 20 * np.arange(5))
     assert len(test.images) == 3
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"dog.png": "a photograph"}, "would replace .*dog.png, which no search has written"),
+        ({"dog.csv": "path,label\n"}, "dog.csv exists, and this command has not written it"),
+        ({"dog.csv": "path,label\n", "dog.png": "a photograph"}, "dog.csv exists"),
+    ],
+)
+def test_a_search_replaces_no_file_that_no_search_has_written(own, said, tmp_path):
+    for name, text in own.items():
+        written(tmp_path, text, name)
+    settings = SearchConfig(
+        sentence="a dog", logdir="none", images=str(tmp_path), output=str(tmp_path / "dog.csv")
+    )
+    with pytest.raises(UserError, match=said):
+        searching.search(settings)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == own
+
+
+def test_a_search_replaces_what_an_earlier_one_found(tmp_path):
+    written(tmp_path, "path,cosine\n", "dog.csv")
+    written(tmp_path, "a sheet", "dog.png")
+    settings = SearchConfig(
+        sentence="a dog", logdir="none", images="none", output=str(tmp_path / "dog.csv")
+    )
+    # Only then the run is looked for.
+    with pytest.raises(UserError, match="none"):
+        searching.search(settings)

@@ -16,7 +16,8 @@ from PIL import Image
 from semisup.data import new_images
 from semisup.errors import UserError
 from semisup.label import LabelConfig
-from semisup.use import labelling, least_sure
+from semisup.predict import PredictConfig
+from semisup.use import labelling, least_sure, prediction
 
 pytestmark = running.needs_commands
 
@@ -326,3 +327,18 @@ def test_a_list_of_images_that_are_not_there_is_refused(tmp_path):
     settings = LabelConfig(list=str(path), into=str(tmp_path / "train"))
     with pytest.raises(UserError, match="none of its 1 labelled images is there"):
         labelling.label_images(settings)
+
+
+@pytest.mark.parametrize("name", ["own.csv", "own.jsonl"])
+def test_predictions_replace_earlier_ones_and_no_file_of_the_users(name, tmp_path):
+    settings = PredictConfig(logdir="none", images="none", output=str(tmp_path / name))
+    output = tmp_path / name
+    output.write_text("path,label\na.png,cat\n")
+    with pytest.raises(UserError, match=f"{name} exists, and this command has not written it"):
+        prediction.predict_images(settings)
+    assert output.read_text() == "path,label\na.png,cat\n"
+    earlier = {"own.csv": "path,class,probability,entropy,class_1\n", "own.jsonl": '{"path": "a"'}
+    output.write_text(earlier[name])
+    # Only then the run is looked for.
+    with pytest.raises(UserError, match="none"):
+        prediction.predict_images(settings)
