@@ -2,11 +2,13 @@
 
 import csv
 import io
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 from semisup.cli.choices import SPLIT_ALIASES
+from semisup.data.folder_walk import composed
 from semisup.errors import UserError, shown
 
 NAMES = ("captions.csv", "captions.txt", "*.token.txt", "*.token")
@@ -106,30 +108,41 @@ def _tokens(path, text):
 def located(captions, folder, files):
     """Find the file of each image.
 
+    Paths in a file of captions may count from a folder above or below, and their folders may be in
+    other letters: `images/1.jpg` is `Images/1.jpg`, `1.jpg` or `flickr/images/1.jpg`, but
+    never `cats/1.jpg`.
+
     Args:
         captions: list of `Caption`s.
         folder: path of the folder of images.
         files: paths of the images in it.
 
     Returns:
-        Dictionary from the images of the captions, in their order, to paths.
+        Dictionary from the images of the captions, in their order, to paths. Several may lead to
+        one file, as `1.jpg` and `./images/1.jpg` do.
 
     Raises:
-        UserError: if images are missing, or several have a name that is given without its folder.
+        UserError: if images are missing, or several files may be meant, or images in different
+            folders lead to one file.
     """
-    folder, by_path, by_name = Path(folder), {}, {}
-    for file in files:
-        by_path[file.relative_to(folder).as_posix()] = file
-        by_name.setdefault(file.name, []).append(file)
-    found, missing = {}, []
+    search = _Search(folder, files)
+    found, missing, named = {}, [], {}
     for image in dict.fromkeys(caption.image for caption in captions):
-        alike = [by_path[image]] if image in by_path else by_name.get(Path(image).name, [])
+        alike = search.find(image)
         if len(alike) > 1:
             raise UserError(f"{folder} has {len(alike)} images called {shown(image)}: give paths")
-        if alike:
-            found[image] = alike[0]
-        else:
+        if not alike:
             missing.append(image)
+            continue
+        (found[image],) = alike
+        others = named.setdefault(found[image], [])
+        for other in others:
+            if not _agree(search.parts(image), search.parts(other)):
+                raise UserError(
+                    f"{shown(other)} and {shown(image)} would both be {found[image]}: give their "
+                    f"paths in {folder}"
+                )
+        others.append(image)
     if missing:
         names = shown(", ".join(missing[:_SHOWN]))
         raise UserError(
@@ -137,3 +150,49 @@ def located(captions, folder, files):
             f"captions, such as {names}"
         )
     return found
+
+
+class _Search:
+    """What images in a file of captions may mean among the files of a folder."""
+
+    def __init__(self, folder, files):
+        self._folder = os.path.normpath(folder)
+        self._exact = {os.path.normpath(file): file for file in files}
+        self._whole, self._by_end, self._folders = {}, {}, set()
+        for file in files:
+            parts = self.parts(file.relative_to(folder))
+            self._whole.setdefault(parts, []).append(file)
+            for start in range(len(parts)):
+                self._by_end.setdefault(parts[start:], []).append(file)
+            self._folders.update(parts[:depth] for depth in range(1, len(parts)))
+        self._folder_names = {part for parts in self._folders for part in parts}
+
+    def parts(self, path):
+        """Return the folders in a path, in small letters, and its name; accents are composed."""
+        path = os.path.normpath(os.path.join(self._folder, path))
+        path = path.removeprefix(os.path.join(self._folder, ""))
+        parts = [part for part in Path(composed(path)).parts if part not in ("/", "..")]
+        return (*map(str.casefold, parts[:-1]), *parts[-1:])
+
+    def find(self, image):
+        """Return the files that an image may mean."""
+        exact = self._exact.get(os.path.normpath(os.path.join(self._folder, image)))
+        if exact is not None:
+            return [exact]
+        parts = self.parts(image)
+        if parts in self._whole or parts[:-1] in self._folders:
+            return self._whole.get(parts, [])
+        below = self._by_end.get(parts, [])
+        above = [
+            file
+            for start in range(1, len(parts))
+            # A folder that is there, but not around the file, is another one.
+            if self._folder_names.isdisjoint(parts[:start])
+            for file in self._whole.get(parts[start:], [])
+        ]
+        return below + above
+
+
+def _agree(parts, others):
+    """Return whether one path is the end of the other."""
+    return all(a == b for a, b in zip(reversed(parts), reversed(others), strict=False))

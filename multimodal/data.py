@@ -116,17 +116,16 @@ def _in_folder(config):
         path, config.image_column, config.caption_column, config.split_column
     )
     files = caption_files.located(captions, root, folder_layout.images_below(root))
-    names = sorted(files)
-    images = {_CAPTIONED: [files[name] for name in names]}
+    # An image counts once, whatever its name in a line.
+    images = {_CAPTIONED: list(dict.fromkeys(files[name] for name in sorted(files)))}
     layout = folder_layout.Layout.unlabelled(root, images)
     contents, layout = folders.open_layout(
         layout, image_size=config.new_size, fit=config.fit, skip_broken=config.skip_broken
     )
     images, _ = cache.read(contents.sources[_CAPTIONED], cache_dir=config.cache_dir)
-    readable = set(layout.files[_CAPTIONED])
-    place = {name: i for i, name in enumerate(name for name in names if files[name] in readable)}
-    captions = [caption for caption in captions if caption.image in place]
-    numbers = np.array([place[caption.image] for caption in captions])
+    place = {file: number for number, file in enumerate(layout.files[_CAPTIONED])}
+    captions = [caption for caption in captions if files[caption.image] in place]
+    numbers = np.array([place[files[caption.image]] for caption in captions])
     whole = Captioned(images, [caption.text for caption in captions], numbers)
     splits = _splits(captions, numbers, len(place), config, path)
     chosen = [np.flatnonzero(splits == split) for split in _SPLITS]

@@ -61,20 +61,53 @@ def test_the_file_of_captions_is_found_in_the_folder_or_asked_for(tmp_path):
         captions.find(tmp_path)
 
 
+def located(folder, files, *names):
+    """Returns the files that images are found to be, by their paths in a folder."""
+    found = captions.located(
+        [captions.Caption(name, "A", "") for name in names],
+        folder,
+        [folder / file for file in files],
+    )
+    return [path.relative_to(folder).as_posix() for path in found.values()]
+
+
 def test_images_are_found_by_path_or_by_a_name_that_is_unique(tmp_path):
-    files = [tmp_path / name for name in ("x/a.jpg", "y/a.jpg", "y/b.jpg")]
-
-    def located(*names):
-        found = captions.located(
-            [captions.Caption(name, "A", "") for name in names], tmp_path, files
-        )
-        return list(found.values())
-
-    assert located("y/a.jpg", "b.jpg") == [files[1], files[2]]
+    files = ["x/a.jpg", "y/a.jpg", "y/b.jpg"]
+    assert located(tmp_path, files, "y/a.jpg", "b.jpg") == ["y/a.jpg", "y/b.jpg"]
     with pytest.raises(UserError, match=r"2 images called a[.]jpg: give paths"):
-        located("a.jpg")
+        located(tmp_path, files, "a.jpg")
     with pytest.raises(UserError, match=r"lacks 1 of 2 images that have captions, such as c.jpg"):
-        located("b.jpg", "c.jpg")
+        located(tmp_path, files, "b.jpg", "c.jpg")
+
+
+@pytest.mark.parametrize(
+    ("image", "file"),
+    [
+        ("./images/a.jpg", "images/a.jpg"),
+        ("images/a.jpg", "Images/a.jpg"),
+        ("images/a.jpg", "a.jpg"),
+        ("images/a.jpg", "flickr/images/a.jpg"),
+        ("../flickr/images/a.jpg", "images/a.jpg"),
+        ("/home/ann/flickr/images/a.jpg", "images/a.jpg"),
+        ("caf\u00e9/\u00e9.jpg", "cafe\u0301/e\u0301.jpg"),
+        ("e\u0301.jpg", "x/\u00e9.jpg"),
+    ],
+)
+def test_paths_may_count_from_another_folder_and_be_written_otherwise(image, file, tmp_path):
+    assert located(tmp_path, [file, "x/b.jpg"], image, str(tmp_path / file)) == [file, file]
+
+
+@pytest.mark.parametrize(
+    "files", [["cats/1.jpg"], ["1.jpg", "dogs/2.jpg"], ["old/dogs/1.jpg", "dogs/2.jpg"]]
+)
+def test_an_image_that_is_missing_from_its_folder_is_not_found_in_another(files, tmp_path):
+    with pytest.raises(UserError, match=r"lacks 1 of 1 images .* such as dogs/1.jpg"):
+        located(tmp_path, files, "dogs/1.jpg")
+
+
+def test_images_of_different_folders_are_not_one_file(tmp_path):
+    with pytest.raises(UserError, match=r"dogs/1.jpg and cats/1.jpg would both be .*1.jpg: give"):
+        located(tmp_path, ["1.jpg"], "dogs/1.jpg", "1.jpg", "cats/1.jpg")
 
 
 def test_the_folds_share_out_the_images_whatever_the_seed_of_the_training():
@@ -100,6 +133,18 @@ def test_a_column_of_splits_decides_and_the_rest_is_left_out(tmp_path):
     assert notes[-1] == "4 images to train with, 2 to test on"
     with pytest.raises(UserError, match="--fold=1 has no effect"):
         data.load(config(tmp_path, fold=1))
+
+
+def test_an_image_under_two_names_counts_once(tmp_path):
+    folder = made.photos(tmp_path / "photos", each=1)
+    first, *lines = (folder / "captions.csv").read_text().splitlines()
+    lines[::2] = [f"./images/{line}" for line in lines[::2]]
+    written(folder, "\n".join([first, *lines]))
+    train, test, _ = data.load(config(tmp_path))
+    assert len(train.images) + len(test.images) == 8
+    assert list(test.numbers) == [0, 0, 1, 1]
+    train_captions, test_captions = ({text.lower() for text in x.captions} for x in (train, test))
+    assert not train_captions & test_captions
 
 
 def test_validation_images_are_held_out_of_the_training_images(tmp_path):
