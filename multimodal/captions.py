@@ -15,6 +15,7 @@ NAMES = ("captions.csv", "captions.txt", "*.token.txt", "*.token")
 """What a file of captions in a folder of images is called."""
 
 _TOKEN = re.compile(r"(.+)#\d+\t(.*)")
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _SHOWN = 3
 
 
@@ -62,7 +63,8 @@ def read(path, image_column="image", caption_column="caption", split_column="spl
         List of `Caption`s, in the order of the file.
 
     Raises:
-        UserError: the file cannot be read, or has no such columns, or an empty cell in one.
+        UserError: the file cannot be read, or has no such columns, no captions, an empty cell in
+            one of them, a line with more cells than headings, or a line break in a cell.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -73,9 +75,9 @@ def read(path, image_column="image", caption_column="caption", split_column="spl
     first = text.partition("\n")[0]
     if _TOKEN.fullmatch(first.rstrip("\r")):
         return _tokens(path, text)
-    separator = max(",;\t|", key=first.count)
-    rows = list(csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True))
-    headings = [heading.strip() for heading in rows[0]] if rows else []
+    separator = max(_SEPARATORS, key=first.count)
+    (_, headings), *rows = _rows(path, text, separator)
+    headings = [heading.strip() for heading in headings]
     for flag, name in (("image_column", image_column), ("caption_column", caption_column)):
         if name not in headings:
             raise UserError(
@@ -84,15 +86,42 @@ def read(path, image_column="image", caption_column="caption", split_column="spl
     wanted = [headings.index(name) for name in (image_column, caption_column)]
     split = headings.index(split_column) if split_column in headings else None
     captions = []
-    for number, row in enumerate(rows[1:], start=2):
-        if not row:
-            continue
+    for number, row in rows:
+        if len(row) > len(headings):
+            raise UserError(
+                f"--captions={path}: line {number} has {len(row)} cells, and the headings are "
+                f"{len(headings)}: put captions with {_SEPARATORS[separator]} in quotes"
+            )
         cells = [row[place].strip() if place < len(row) else "" for place in wanted]
         named = "" if split is None or split >= len(row) else row[split].strip().lower()
         if not all(cells) or (split is not None and not named):
             raise UserError(f"--captions={path}: line {number} of the table has an empty cell")
         captions.append(Caption(*cells, SPLIT_ALIASES.get(named, named)))
+    if not captions:
+        raise UserError(f"--captions={path} has headings, but no captions")
     return captions
+
+
+def _rows(path, text, separator):
+    """Return the rows of a table that are not empty, each with the number of its line."""
+    reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
+    rows, number = [], 1
+    try:
+        for row in reader:
+            # A quotation mark that is never closed takes all lines that follow into its cell.
+            if reader.line_num > number or any("\n" in cell for cell in row):
+                raise UserError(
+                    f"--captions={path}: line {number} has a quotation mark that its line does "
+                    "not close: close it, or leave it out"
+                )
+            if row:
+                rows.append((number, row))
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise UserError(f"--captions={path}: line {number}: {error}") from None
+    if not rows:
+        raise UserError(f"--captions={path} is empty")
+    return rows
 
 
 def _tokens(path, text):

@@ -44,6 +44,18 @@ def test_columns_are_named_and_splits_may_be_abbreviated(tmp_path):
         ("image,text\na.jpg,A dog.\n", "--caption_column=caption: .* it has image, text"),
         ("image,caption\na.jpg,\n", "line 2 of the table has an empty cell"),
         ("a.jpg#0\tA dog.\nb.jpg\n", "line 2 is not NAME#0"),
+        (
+            "image,caption\n\na.jpg,Look, A child, dancing.\n",
+            "line 3 has 4 cells, and the headings are 2: put captions with commas in quotes",
+        ),
+        ("image|caption\na.jpg| Left| right.\n", "captions with bars in quotes"),
+        ('image,caption\na.jpg,A cat.\nb.jpg,"A dog.\nc.jpg,A cow.\n', "line 3 has a quotation"),
+        ('image,caption\na.jpg,"A dog.\n', "line 2 has a quotation mark .* not close"),
+        ('image,caption\na.jpg,"A dog\non two lines."\n', "line 2 has a quotation"),
+        (f"image,caption\na.jpg,A dog.\nb.jpg,{'x' * 200_000}\n", "line 3: field larger than"),
+        ("image,caption\n", "has headings, but no captions"),
+        ("", "is empty"),
+        ("\n\n", "is empty"),
     ],
 )
 def test_a_file_of_captions_that_is_not_right_is_explained(text, said, tmp_path):
