@@ -55,11 +55,14 @@ def vocabulary_of(sentences, size, least_count=1):
         least_count: how often a word has to occur.
 
     Returns:
-        List of words, the most frequent first.
+        List of words, the most frequent first; empty if the sentences have none.
     """
     layer = keras.layers.TextVectorization(name="counting")
     layer.adapt(np.array(sentences))
     words = layer.get_vocabulary(include_special_tokens=False)
+    if not words:
+        # The layer has no table to look words up in.
+        return []
     counts = np.bincount(words_of(layer, sentences).ravel(), minlength=len(words) + 2)[2:]
     return words[: min(size, int(np.sum(counts >= least_count)))]
 

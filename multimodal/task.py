@@ -11,6 +11,7 @@ from multimodal import choices, data, metrics
 from multimodal.config import TrainConfig
 from semisup.data import pipelines, sampling
 from semisup.data.datasets import fingerprint
+from semisup.errors import UserError, shown
 from semisup.run import building, file_types
 from semisup.run.task import Task, TaskData
 
@@ -60,6 +61,11 @@ class Multimodal(Task):
         vocabulary = encoders.vocabulary_of(
             train.captions, config.vocabulary_size, config.least_count
         )
+        if not vocabulary:
+            raise UserError(
+                f"--least_count={config.least_count}: no word occurs so often in the captions of "
+                f"the training images, such as {shown(train.captions[0])}"
+            )
 
         @functools.cache
         def sources(inputs):

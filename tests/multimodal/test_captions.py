@@ -7,6 +7,7 @@ import pytest
 from multimodal import captions, data, metrics, searching, sentence_pairs
 from multimodal.config import TrainConfig
 from multimodal.search import SearchConfig
+from multimodal.task import TASK as task
 from semisup.errors import UserError
 
 
@@ -157,6 +158,15 @@ def test_an_image_under_two_names_counts_once(tmp_path):
     assert list(test.numbers) == [0, 0, 1, 1]
     train_captions, test_captions = ({text.lower() for text in x.captions} for x in (train, test))
     assert not train_captions & test_captions
+
+
+@pytest.mark.parametrize("sentences", [["...", "!"], ["A dog.", "two cats"]])
+def test_captions_without_a_frequent_word_are_refused(sentences, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    images = data.Captioned(np.zeros((2, 8, 8, 3), np.uint8), sentences, np.arange(2))
+    monkeypatch.setattr(data, "load", lambda config: (images, images, ()))
+    with pytest.raises(UserError, match=r"--least_count=2: no word occurs so often"):
+        task.load_data(config(tmp_path))
 
 
 def test_validation_images_are_held_out_of_the_training_images(tmp_path):
