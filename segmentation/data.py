@@ -116,7 +116,8 @@ def _pairs(root, found, split):
     def by_stem(folder):
         found = {}
         for file in folder_layout.images_below(folder):
-            other = found.setdefault(file.relative_to(folder).with_suffix(""), file)
+            stem = folder_walk.composed(str(file.relative_to(folder).with_suffix("")))
+            other = found.setdefault(stem, file)
             if other != file:
                 raise UserError(f"{other} and {file.name} have one name: keep one of them")
         return found

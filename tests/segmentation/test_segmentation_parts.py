@@ -10,7 +10,7 @@ from PIL import Image
 from running import FEW_STEPS
 from sklearn import metrics as sklearn_metrics
 
-from segmentation import colours, label_maps, metrics, pixel_draws, pixel_networks
+from segmentation import colours, data, label_maps, metrics, pixel_draws, pixel_networks
 from segmentation.config import TrainConfig
 from segmentation.features import PixelFeatures
 from segmentation.losses import SelfTraining
@@ -61,6 +61,15 @@ def test_a_label_map_in_colours_or_of_another_size_is_refused(tmp_path):
     source = label_maps.source("maps", [small], ["i.png"], (4, 4, 3), 0, classes)
     with pytest.raises(UserError, match=r"has 3 x 4 pixels, and its image i.png 4 x 4"):
         next(source.blocks())
+
+
+def test_label_maps_are_found_whether_accents_are_composed_or_not(tmp_path):
+    image, labels = tmp_path / "train" / "caf\u00e9.png", tmp_path / "labels" / "cafe\u0301.png"
+    for path in (image, labels):
+        path.parent.mkdir()
+        Image.new("L", (4, 4)).save(path)
+    found = {"train": (image.parent, labels.parent)}
+    assert data._pairs(tmp_path, found, "train") == {image: labels}
 
 
 @pytest.mark.parametrize("draws", ["as_they_occur", "square_root", "balanced"])
