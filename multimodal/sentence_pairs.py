@@ -64,6 +64,8 @@ def read(path):
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error.reason
         raise UserError(f"--sentence_pairs={path}: {reason}") from None
+    except csv.Error as error:
+        raise UserError(f"--sentence_pairs={path}: {error}") from None
     rows = [row for row in rows if row]
     if rows and set(_SICK) <= set(rows[0]):
         headings = rows.pop(0)

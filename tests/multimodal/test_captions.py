@@ -233,6 +233,8 @@ def test_official_files_of_sentence_pairs_are_read(text, tmp_path):
 def test_another_file_of_sentence_pairs_is_refused(tmp_path):
     with pytest.raises(UserError, match="is no file of SICK or STS"):
         sentence_pairs.read(written(tmp_path, "a,b\n", "pairs.txt"))
+    with pytest.raises(UserError, match="field larger than field limit"):
+        sentence_pairs.read(written(tmp_path, "1\t" + "x" * 200_000, "pairs.txt"))
 
 
 def test_sentences_of_the_same_words_are_alike_whatever_their_order():
