@@ -17,10 +17,9 @@ from semisup.cli.options import (
     loss_weight,
     option,
     redefault,
-    value_before,
 )
 from semisup.config import TrainConfig as _Base
-from semisup.errors import UnusedError, UserError
+from semisup.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -194,9 +193,4 @@ class TrainConfig(_Base):
             "mmd": ("similarity_measure", "temperature"),
             "coral": ("similarity_measure", "temperature"),
         }.get(self.similarity, ())
-        for name in without_effect:
-            value = getattr(self, name)
-            if value != value_before(self.__dataclass_fields__[name]):
-                raise UnusedError(
-                    name, f"--{name}={value} has no effect with --similarity={self.similarity}"
-                )
+        check_unused(self, without_effect, f"with --similarity={self.similarity}")

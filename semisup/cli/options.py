@@ -140,11 +140,11 @@ def check_unused(config, names, why):
         why: ends the message "--name=value has no effect", with "without --figures" say.
 
     Raises:
-        UnusedError: if one of them has another value than its default.
+        UnusedError: if one of them has another value than its default, or than `value_before`.
     """
     for name in names:
-        value = getattr(config, name)
-        if value != config.__dataclass_fields__[name].default:
+        value, field = getattr(config, name), config.__dataclass_fields__[name]
+        if value not in (field.default, value_before(field)):
             raise UnusedError(name, f"{as_flag(name, value)} has no effect {why}")
 
 
