@@ -102,16 +102,19 @@ def _visible(folder: Path) -> Iterator[os.DirEntry]:
 
 def _holds_runs_alone(folder: str) -> bool:
     """Return whether a folder is the run of a training, or has nothing but such."""
-    if os.path.lexists(os.path.join(folder, locking.OF_RUN)):
+    if _is_run(folder):
         return True
     try:
         with os.scandir(folder) as found:
-            inside = [entry for entry in found if not entry.name.startswith(".")]
+            # One after the other: the first image ends it, and a class may have very many.
+            are_runs = (_is_run(entry.path) for entry in found if not entry.name.startswith("."))
+            return next(are_runs, False) and all(are_runs)
     except OSError:
         return False
-    return bool(inside) and all(
-        os.path.lexists(os.path.join(e.path, locking.OF_RUN)) for e in inside
-    )
+
+
+def _is_run(folder: str) -> bool:
+    return os.path.lexists(os.path.join(folder, locking.OF_RUN))
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
