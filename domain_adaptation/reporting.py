@@ -111,9 +111,9 @@ class AdaptationReporter(ImageReporter):
         return super().write_predictions(logits)
 
     def _predict_target(self):
-        shape, config = self.data.image_shape, self.config
+        config = self.config
         dataset, split = self.task.unlabelled_images(config)
-        preparation = new_images.Preparation(shape, config.new_size, dataset)
+        preparation = self.task.preparation(config, self.data.record)
         _, images = new_images.of_dataset(dataset, split, preparation, config.resolved_data_dir)
         rows = []
         for block in images.blocks(self.predictor.batch_size):

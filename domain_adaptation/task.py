@@ -119,6 +119,10 @@ class DomainAdaptation(SemiSupervised):
     def calibrate(self, run, config, predictor, data):
         """Leave a head as it is: what is known of the source's labels is not of the target."""
 
+    def layout(self, config):
+        """Find the images of the target: see `Task`. New images are more like those."""
+        return super().layout(dataclasses.replace(config, dataset=config.target_dataset))
+
     def unlabelled_images(self, config):
         """Return data set and split of the target's images: see `Task`."""
         return config.target_dataset, resolved_unsup_split(config, labelled=False)

@@ -107,7 +107,19 @@ def folds(count, seed, fold):
     return np.where(turns == fold, "test", "train")
 
 
-def _in_folder(config):
+def find(config):
+    """Find the captions of a folder, and their images.
+
+    Args:
+        config: a `TrainConfig` whose data set is a folder.
+
+    Returns:
+        The `Layout` of the images, the file of each image by its name in a caption, the captions,
+        and the file that they were read from.
+
+    Raises:
+        UserError: if something is missing, or does not fit.
+    """
     root = Path(config.dataset.removeprefix(FOLDER))
     if not root.is_dir():
         raise UserError(f"--dataset={root}: there is no such folder")
@@ -118,18 +130,22 @@ def _in_folder(config):
     files = caption_files.located(captions, root, folder_layout.images_below(root))
     # An image counts once, whatever its name in a line.
     images = {_CAPTIONED: list(dict.fromkeys(files[name] for name in sorted(files)))}
-    layout = folder_layout.Layout.unlabelled(root, images)
+    return folder_layout.Layout.unlabelled(root, images), files, captions, path
+
+
+def _in_folder(config):
+    whole, files, captions, path = find(config)
     contents, layout = folders.open_layout(
-        layout, image_size=config.new_size, fit=config.fit, skip_broken=config.skip_broken
+        whole, image_size=config.new_size, fit=config.fit, skip_broken=config.skip_broken
     )
     images, _ = cache.read(contents.sources[_CAPTIONED], cache_dir=config.cache_dir)
     place = {file: number for number, file in enumerate(layout.files[_CAPTIONED])}
     captions = [caption for caption in captions if files[caption.image] in place]
     numbers = np.array([place[files[caption.image]] for caption in captions])
-    whole = Captioned(images, [caption.text for caption in captions], numbers)
+    captioned = Captioned(images, [caption.text for caption in captions], numbers)
     splits = _splits(captions, numbers, len(place), config, path)
     chosen = [np.flatnonzero(splits == split) for split in _SPLITS]
-    return (whole, whole), chosen, (_note(root, whole),)
+    return (captioned, captioned), chosen, (_note(whole.root, captioned),)
 
 
 def _splits(captions, numbers, count, config, path):

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from multimodal import choices, data, metrics
 from multimodal.config import TrainConfig
+from semisup.cli.dataset_names import is_folder
 from semisup.data import pipelines, sampling
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError, shown
@@ -156,6 +157,10 @@ class Multimodal(Task):
             f"Recall at 1 on {len(data.evaluation.images):,} {data.evaluated_on}: "
             f"{to_sentence:.1f} % from image to sentence, {to_image:.1f} % from sentence to image,"
         )
+
+    def layout(self, config):
+        """Find the images of a training: see `Task`."""
+        return data.find(config)[0] if is_folder(config.dataset) else None
 
     def reporter_class(self):
         """Return the `MultimodalReporter`: see `Task`."""

@@ -53,39 +53,54 @@ def load(config):
     """
     if not config.dataset:
         raise UserError("--dataset is missing: give a folder of images and label maps")
-    root = Path(config.dataset.removeprefix(FOLDER))
-    found = _folders(root, config.label_suffix)
-    train, tested = (_pairs(root, found, split) for split in ("train", config.test_split))
-    held_out = {image: path for image, path in tested.items() if path is not None}
-    extra = folder_layout.images_below(found["unlabelled"][0]) if "unlabelled" in found else []
-    parts = {_TRAINING: [*train, *extra], _EVALUATION: list(held_out)}
-    layout = folder_layout.Layout.unlabelled(root, parts)
+    whole, maps = find(config)
     contents, layout = folders.open_layout(
-        layout, image_size=config.new_size, fit=config.fit, skip_broken=config.skip_broken
+        whole, image_size=config.new_size, fit=config.fit, skip_broken=config.skip_broken
     )
     # Not before: some images may have been left out.
-    drawn = _draw([image for image in layout.files[_TRAINING] if train.get(image)], config)
-    maps = {**train, **held_out}
+    drawn = _draw([image for image in layout.files[_TRAINING] if image in maps], config)
 
     def numbers():
-        known = (label_maps.read(path) for path in train.values() if path is not None)
+        known = (label_maps.read(maps[image]) for image in whole.files[_TRAINING] if image in maps)
         return {number for each in known for number in np.unique(each).tolist()}
 
     classes = label_maps.parse(config.classes, config.ignore, numbers)
     training, evaluation = (
         _read(contents.sources[name], layout.files[name], used, maps, classes, config)
-        for name, used in ((_TRAINING, drawn), (_EVALUATION, set(held_out)))
+        for name, used in ((_TRAINING, drawn), (_EVALUATION, layout.files[_EVALUATION]))
     )
     names = ", ".join(
         name for place, name in enumerate(classes.names) if not np.any(training.maps == place)
     )
     notes = (
-        f"{root}: {len(training.images):,} images to train with, of which "
+        f"{whole.root}: {len(training.images):,} images to train with, of which "
         f"{len(training.labelled):,} are labelled"
         + (f" (no pixel of {names})" if names else "")
         + f"; {len(evaluation.images):,} to measure on",
     )
     return training, evaluation, classes, notes
+
+
+def find(config):
+    """Find the images of a configuration, and their label maps.
+
+    Args:
+        config: a `TrainConfig`.
+
+    Returns:
+        The `Layout` of the images to train with and of those to measure on, and the file of the
+        label map of each image that has one.
+
+    Raises:
+        UserError: if something is missing.
+    """
+    root = Path(config.dataset.removeprefix(FOLDER))
+    found = _folders(root, config.label_suffix)
+    train, tested = (_pairs(root, found, split) for split in ("train", config.test_split))
+    maps = {image: path for image, path in {**train, **tested}.items() if path is not None}
+    extra = folder_layout.images_below(found["unlabelled"][0]) if "unlabelled" in found else []
+    parts = {_TRAINING: [*train, *extra], _EVALUATION: [image for image in tested if image in maps]}
+    return folder_layout.Layout.unlabelled(root, parts), maps
 
 
 def _folders(root, suffix):

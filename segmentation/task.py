@@ -162,6 +162,10 @@ class Segmentation(Task):
             "their pixels right,"
         )
 
+    def layout(self, config):
+        """Find the images of a training: see `Task`."""
+        return data.find(config)[0]
+
     def reporter_class(self):
         """Return the `SegmentationReporter`: see `Task`."""
         from segmentation.reporting import SegmentationReporter

@@ -101,13 +101,13 @@ def open_layout(
     return contents, layout
 
 
-def scales(path: str) -> depth.Scales:
-    """Return how values of more than 8 bits become 8 bits in a folder: see `open_folder`.
+def scales(layout: folder_layout.Layout) -> depth.Scales:
+    """Return how values of more than 8 bits become 8 bits in a layout: see `open_folder`.
 
     Raises:
-        UserError: there is no such folder, or none of its images can be read.
+        UserError: none of its images can be read.
     """
-    _, headers, _ = _readable(folder_layout.find(path), skip_broken=True)
+    _, headers, _ = _readable(layout, skip_broken=True)
     return depth.common_scales(header.extremes for header in headers.values() if header.extremes)
 
 

@@ -8,7 +8,7 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -33,15 +33,15 @@ class Preparation:
     Attributes:
         shape: (height, width, channels) of the images that the run's network takes.
         image_size: the size to which the run's images were resized, 0 if they were not.
-        dataset: the run's data set. The values of a folder's images say how values of more than
-            8 bits become 8 bits.
         fit: how images that are not square were resized, see `pixels.to_array`.
+        find_layout: function that finds the images whose values say how values of more than 8 bits
+            become 8 bits, the run's own; it returns None if they are not in a folder.
     """
 
     shape: tuple[int, int, int]
     image_size: int = 0
-    dataset: str = ""
     fit: str = "squash"
+    find_layout: Callable[[], folder_layout.Layout | None] = lambda: None
 
     def of_file(self, file: str | os.PathLike) -> np.ndarray:
         """Decode an image file: see `pixels.to_array`.
@@ -75,10 +75,9 @@ class Preparation:
 
     @functools.cached_property
     def _scales(self) -> depth.Scales | None:
-        if not is_folder(self.dataset):
-            return None
         try:
-            return folders.scales(self.dataset.removeprefix(FOLDER))
+            layout = self.find_layout()
+            return None if layout is None else folders.scales(layout)
         except UserError as error:
             raise UserError(
                 "there are images of more than 8 bits a channel, and how dark and bright they may "

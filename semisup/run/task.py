@@ -2,10 +2,12 @@
 
 import abc
 import dataclasses
+import functools
 import importlib
 from collections.abc import Callable
 from typing import ClassVar
 
+from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.data import sampling
 from semisup.errors import UserError, shown
 from semisup.run import file_types
@@ -156,6 +158,37 @@ class Task(abc.ABC):
         from semisup.run.features import Features
 
         return Features
+
+    def layout(self, config):
+        """Find the images of a training that new images are like.
+
+        Args:
+            config: a configuration of the task.
+
+        Returns:
+            A `semisup.data.folder_layout.Layout`, or None if they are not in a folder.
+
+        Raises:
+            UserError: if there is no such folder any more.
+        """
+        from semisup.data import folder_layout
+
+        if not is_folder(config.dataset):
+            return None
+        return folder_layout.find(config.dataset.removeprefix(FOLDER))
+
+    def preparation(self, config, record):
+        """Return how a new image becomes one as a model was trained on: a `Preparation`.
+
+        Args:
+            config: a configuration of the task.
+            record: the record of its `TaskData`.
+        """
+        from semisup.data.new_images import Preparation
+
+        shape = tuple(record["image_shape"])
+        layout = functools.partial(self.layout, config)
+        return Preparation(shape, config.new_size, config.fit, layout)
 
     def unlabelled_images(self, config):
         """Return data set and split of the images without labels that a run is trained on.

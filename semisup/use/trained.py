@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semisup.data import new_images
 from semisup.data.datasets import fingerprint
 from semisup.errors import UserError
 from semisup.machine import backend
@@ -83,13 +82,7 @@ class TrainedRun:
         self.class_names = tuple(self.record.get("class_names", ()))
         if task is None and not self.class_names:
             raise UserError(f"{logdir} is a run of {self.task.name}, which knows no classes")
-        self.preparation = new_images.Preparation(
-            tuple(self.record["image_shape"]),
-            self.config.new_size,
-            # New images are more like those of a target than of a source.
-            getattr(self.config, "target_dataset", self.config.dataset),
-            self.config.fit,
-        )
+        self.preparation = self.task.preparation(self.config, self.record)
 
     def predict(self, images):
         """Predict images a block at a time.

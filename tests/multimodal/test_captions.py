@@ -3,6 +3,7 @@
 import made
 import numpy as np
 import pytest
+from PIL import Image
 
 from multimodal import captions, data, metrics, searching, sentence_pairs
 from multimodal.config import TrainConfig
@@ -302,3 +303,14 @@ def test_a_search_replaces_what_an_earlier_one_found(tmp_path):
     # Only then the run is looked for.
     with pytest.raises(UserError, match="none"):
         searching.search(settings)
+
+
+def test_a_new_image_of_more_than_8_bits_is_as_dark_as_among_those_of_the_training(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(np.full((8, 8), 4095, "uint16")).save(folder / "a.png")
+    written(folder, "image,caption\na.png,a square\n")
+    preparation = task.preparation(config(tmp_path), {"image_shape": (8, 8, 1)})
+    half = tmp_path / "half.png"
+    Image.fromarray(np.full((8, 8), 2047, "uint16")).save(half)
+    assert np.all(preparation.of_file(half) == 127)

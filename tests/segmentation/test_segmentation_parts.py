@@ -15,6 +15,7 @@ from segmentation.config import TrainConfig
 from segmentation.features import PixelFeatures
 from segmentation.losses import SelfTraining
 from segmentation.model import SegmentationModel
+from segmentation.task import TASK
 from semisup.architectures import transfer
 from semisup.errors import UserError
 
@@ -295,3 +296,17 @@ def test_a_damaged_file_of_features_is_told(tmp_path):
     np.save(path, np.zeros((2, 4), np.float16))
     with pytest.raises(UserError, match="damaged"):
         PixelFeatures(network, folder=tmp_path).views(images)
+
+
+def test_a_new_image_of_more_than_8_bits_is_as_dark_as_among_those_of_the_training(tmp_path):
+    for split in ("train", "test"):
+        for name, value in (("", 4095), ("_labels", 1)):
+            folder = tmp_path / f"{split}{name}"
+            folder.mkdir()
+            kind = "uint8" if name else "uint16"
+            Image.fromarray(np.full((8, 8), value, kind)).save(folder / "a.png")
+    config = TrainConfig(dataset=f"folder:{tmp_path}", classes="ground,square")
+    preparation = TASK.preparation(config, {"image_shape": (8, 8, 1)})
+    half = tmp_path / "half.png"
+    Image.fromarray(np.full((8, 8), 2047, "uint16")).save(half)
+    assert np.all(preparation.of_file(half) == 127)

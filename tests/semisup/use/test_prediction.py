@@ -13,7 +13,7 @@ import running
 from made_runs import BLUE, write_image
 from PIL import Image
 
-from semisup.data import new_images
+from semisup.data import folder_layout, new_images
 from semisup.errors import UserError
 from semisup.label import LabelConfig
 from semisup.predict import PredictConfig
@@ -254,7 +254,9 @@ def test_an_image_becomes_one_as_the_run_was_trained_on(tmp_path):
         path = tmp_path / "photos" / "train" / f"{value}" / "a.png"
         path.parent.mkdir(parents=True)
         Image.fromarray(deep).save(path)
-    preparation = new_images.Preparation((8, 8, 1), 0, f"folder:{tmp_path / 'photos'}")
+    preparation = new_images.Preparation(
+        (8, 8, 1), find_layout=lambda: folder_layout.find(tmp_path / "photos")
+    )
     half = tmp_path / "half.png"
     Image.fromarray(np.full((8, 8), 2047, "uint16")).save(half)
     # Twelve bits, as the training's images have, though these values have eleven.
