@@ -1,6 +1,7 @@
 """Files of captions: which sentences belong to which image."""
 
 import csv
+import functools
 import io
 import os
 import re
@@ -60,11 +61,12 @@ def read(path, image_column="image", caption_column="caption", split_column="spl
         split_column: heading of the column of splits, which may be missing.
 
     Returns:
-        List of `Caption`s, in the order of the file.
+        List of `Caption`s, in the order of the file. A line break in a sentence is a space.
 
     Raises:
         UserError: the file cannot be read, or has no such columns, no captions, an empty cell in
-            one of them, a line with more cells than headings, or a line break in a cell.
+            one of them, a line with more cells than headings, or a quotation mark that nothing
+            closes.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -104,24 +106,36 @@ def read(path, image_column="image", caption_column="caption", split_column="spl
 
 def _rows(path, text, separator):
     """Return the rows of a table that are not empty, each with the number of its line."""
-    reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
+    lines = io.StringIO(text).readlines()
+    read = functools.partial(csv.reader, delimiter=separator, skipinitialspace=True)
+    reader = read(lines)
     rows, number = [], 1
     try:
         for row in reader:
-            # A quotation mark that is never closed takes all lines that follow into its cell.
-            if reader.line_num > number or any("\n" in cell for cell in row):
-                raise UserError(
-                    f"--captions={path}: line {number} has a quotation mark that its line does "
-                    "not close: close it, or leave it out"
-                )
+            if any("\n" in cell for cell in row):
+                _check_quotes(path, number, read(lines[number - 1 : reader.line_num], strict=True))
             if row:
-                rows.append((number, row))
+                rows.append((number, [" ".join(cell.split("\n")) for cell in row]))
             number = reader.line_num + 1
     except csv.Error as error:
         raise UserError(f"--captions={path}: line {number}: {error}") from None
     if not rows:
         raise UserError(f"--captions={path} is empty")
     return rows
+
+
+def _check_quotes(path, number, rows):
+    """Raise `UserError` if a cell of several lines does not end as a cell in quotes does.
+
+    A quotation mark that is never closed takes lines that follow into its cell.
+    """
+    try:
+        list(rows)
+    except csv.Error:
+        raise UserError(
+            f"--captions={path}: line {number} has a quotation mark that is not closed: close it, "
+            "or leave it out"
+        ) from None
 
 
 def _tokens(path, text):

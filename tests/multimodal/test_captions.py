@@ -33,6 +33,12 @@ def test_tables_and_flickrs_tokens_are_read(text, tmp_path):
     assert captions.read(written(tmp_path, text)) == [("a.jpg", "A dog, black.", "")]
 
 
+def test_a_caption_in_quotes_may_have_several_lines(tmp_path):
+    text = 'image,caption\na.jpg,"A dog,\nblack."\nb.jpg,A 6" pipe.\nc.jpg,"A cow"\n'
+    found = captions.read(written(tmp_path, text))
+    assert [caption.text for caption in found] == ["A dog, black.", 'A 6" pipe.', "A cow"]
+
+
 def test_columns_are_named_and_splits_may_be_abbreviated(tmp_path):
     path = written(tmp_path, "file,comment,part\nb/a.jpg,A cat.,Train\nc.jpg,A dog.,val\n")
     found = captions.read(path, "file", "comment", "part")
@@ -53,7 +59,7 @@ def test_columns_are_named_and_splits_may_be_abbreviated(tmp_path):
         ("image|caption\na.jpg| Left| right.\n", "captions with bars in quotes"),
         ('image,caption\na.jpg,A cat.\nb.jpg,"A dog.\nc.jpg,A cow.\n', "line 3 has a quotation"),
         ('image,caption\na.jpg,"A dog.\n', "line 2 has a quotation mark .* not close"),
-        ('image,caption\na.jpg,"A dog\non two lines."\n', "line 2 has a quotation"),
+        ('image,caption\na.jpg,"A dog.\nb.jpg,"A cat."\n', "line 2 has a quotation mark"),
         (f"image,caption\na.jpg,A dog.\nb.jpg,{'x' * 200_000}\n", "line 3: field larger than"),
         ("image,caption\n", "has headings, but no captions"),
         ("", "is empty"),
