@@ -160,6 +160,8 @@ def predict(name, features, labelled, labels, seed=0, folds=0):
     Returns:
         (n,) classes, and the settings that were used.
     """
+    from threadpoolctl import threadpool_limits
+
     from semisup.run.features import centred
 
     method, grid = METHODS[name]
@@ -169,13 +171,15 @@ def predict(name, features, labelled, labels, seed=0, folds=0):
     ]
     folds = min(folds, np.unique(labels, return_counts=True)[1].min())
     settings = candidates[0]
-    if folds > 1:
-        scores = [
-            _cross_validated(method, candidate, features, labelled, labels, seed, folds)
-            for candidate in candidates
-        ]
-        settings = candidates[int(np.argmax(scores))]
-    return method(features, labelled, labels, seed, **settings), settings
+    # Threads would wait for each other: the matrices are small.
+    with threadpool_limits(limits=1):
+        if folds > 1:
+            scores = [
+                _cross_validated(method, candidate, features, labelled, labels, seed, folds)
+                for candidate in candidates
+            ]
+            settings = candidates[int(np.argmax(scores))]
+        return method(features, labelled, labels, seed, **settings), settings
 
 
 def _cross_validated(method, settings, features, labelled, labels, seed, folds):

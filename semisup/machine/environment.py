@@ -82,8 +82,8 @@ def hardware(devices=1):
 def emulates_bfloat16(hardware):
     """Return whether the processor computes without instructions for bfloat16, as far as is known.
 
-    It then takes longer than in float32. TensorFlow rounds more often, too: where it fuses no
-    convolution with its ELU, activations of a new network are off by half after nine layers.
+    It then takes longer than in float32, and TensorFlow rounds more often: it may not fuse a
+    convolution with its activation.
 
     Args:
         hardware: what `hardware` returned.
