@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import os
 from pathlib import Path
 
 from semisup.data import class_folders
@@ -86,9 +87,11 @@ def _labels(path, folders):
             )
         file = Path(row["path"])
         file = file if file.is_file() else Path(read_text(row["path"]))
+        # Two lines may name it in two ways.
+        file = Path(os.path.abspath(file))
         if labelled.setdefault(file, label) != label:
             raise UserError(
-                f"{where}: {shown(str(file))} has two labels, {shown(labelled[file])} and "
+                f"{where}: {shown(row['path'])} has two labels, {shown(labelled[file])} and "
                 f"{shown(label)}: leave one"
             )
     if not labelled:

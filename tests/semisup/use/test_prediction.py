@@ -293,6 +293,10 @@ def test_a_list_that_is_no_table_is_refused_in_one_line(tmp_path):
     [
         ("label,path\ncat\n", "line 2: cat is the label of no image"),
         ("path,label\na.png,cat\na.png,=1+1\n", "line 3: a.png has two labels, cat and =1+1"),
+        (
+            f"path,label\na.png,cat\n{os.path.abspath('a.png')},=1+1\n",
+            f"line 3: {os.path.abspath('a.png')} has two labels, cat and =1+1",
+        ),
     ],
 )
 def test_a_label_without_an_image_and_an_image_with_two_labels_are_refused(tmp_path, text, message):
