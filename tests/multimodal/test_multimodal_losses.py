@@ -19,7 +19,7 @@ def unit(*shape, seed=0):
 
 
 def loss(term, images, sentences, labels):
-    return float(term.loss(images, sentences, np.array(labels)))
+    return float(keras.ops.convert_to_numpy(term.loss(images, sentences, np.array(labels))))
 
 
 def test_pearsons_loss_is_that_of_matching_pairs_and_as_many_wrong_ones():

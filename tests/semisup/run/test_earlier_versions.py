@@ -26,6 +26,8 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1), dtype=np.uint
 @pytest.mark.backend
 @pytest.mark.parametrize("name", TASKS)
 def test_exported_models_and_runs_load_and_predict_the_same(name):
+    if keras.backend.backend() == "torch" and name == "clustering":
+        pytest.skip("version 0.1.0 gave augmentations seeds that PyTorch does not take")
     exported = semisup.load_model(EARLIER / name / "model.keras")
     model, config = semisup.load_run(EARLIER / name)
     assert isinstance(config, TASKS[name].config_class)

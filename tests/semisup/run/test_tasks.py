@@ -207,6 +207,7 @@ def settings(tmp_path, logdir="run", **changes):
     return ToyConfig(logdir=str(tmp_path / logdir), **values)
 
 
+@running.needs_commands
 @pytest.mark.parametrize(
     "task", [Pairs(), pytest.param(Pixels(), marks=pytest.mark.backend)], ids=lambda task: task.name
 )
