@@ -34,6 +34,7 @@ def types_of(inputs):
 
 
 def _plain(structure):
+    """Return a structure without the types that Keras gives to attributes, which JAX rejects."""
     if isinstance(structure, dict):
         return {name: _plain(part) for name, part in structure.items()}
     if isinstance(structure, (tuple, list)):
@@ -69,10 +70,10 @@ def symbolic(network, shapes, types=None):
     """
     tensors = keras.tree.map_shape_structure(keras.KerasTensor, shapes)
     flat = keras.tree.flatten(tensors)
-    known = [dtype or "float32" for dtype in _network_types(network, len(flat))]
+    known = [dtype or "float32" for dtype in _network_types(network, tensors)]
     types = known if types is None else keras.tree.flatten(types)
     typed = [keras.KerasTensor(each.shape, dtype) for each, dtype in zip(flat, types, strict=True)]
-    return keras.tree.pack_sequence_as(tensors, typed)
+    return _plain(keras.tree.pack_sequence_as(tensors, typed))
 
 
 def placeholders(network, shapes, types):
@@ -88,29 +89,41 @@ def placeholders(network, shapes, types):
     """
     tensors = symbolic(network, shapes, types)
     flat = keras.tree.flatten(tensors)
-    names = [tensor.name for tensor in _network_inputs(network, len(flat))]
+    names = [tensor.name for tensor in _network_inputs(network, tensors)]
     if not names:
         names = ["inputs"] if len(flat) == 1 else [f"inputs_{i}" for i in range(len(flat))]
     if isinstance(shapes, dict) and len(shapes) == len(flat):
         names = sorted(shapes)
     inputs = []
-    for tensor, expected, name in zip(flat, _network_types(network, len(flat)), names, strict=True):
+    for tensor, expected, name in zip(flat, _network_types(network, tensors), names, strict=True):
         is_number = len(tensor.shape) == 4 or "float" in tensor.dtype
         dtype = expected or ("float32" if is_number else tensor.dtype)
         inputs.append(keras.Input(tensor.shape[1:], dtype=dtype, name=name))
     return keras.tree.pack_sequence_as(tensors, inputs)
 
 
-def _network_inputs(network, count):
-    """Return the symbolic inputs of a network; none unless there are as many."""
+def _network_inputs(network, examples):
+    """Return the symbolic inputs of a network in the order of the flattened examples.
+
+    There are none unless there are as many.
+    """
     tensors = getattr(network, "inputs", None) or ()
-    return tensors if len(tensors) == count else ()
+    if len(tensors) != len(keras.tree.flatten(examples)):
+        return ()
+    if isinstance(examples, dict) and not isinstance(network.input, dict):
+        # As Keras does, by name.
+        by_name = {tensor.name: tensor for tensor in tensors}
+        if set(by_name) == set(examples):
+            places = {name: name for name in examples}
+            return [by_name[name] for name in keras.tree.flatten(places)]
+    return tensors
 
 
-def _network_types(network, count):
-    """Return the dtype of each of some inputs of a network, None where it does not say."""
-    tensors = _network_inputs(network, count)
-    return [keras.backend.standardize_dtype(tensor.dtype) for tensor in tensors] or [None] * count
+def _network_types(network, examples):
+    """Return the dtype of each input of a network, None where it does not say."""
+    tensors = _network_inputs(network, examples)
+    known = [keras.backend.standardize_dtype(tensor.dtype) for tensor in tensors]
+    return known or [None] * len(keras.tree.flatten(examples))
 
 
 def prepare(network, examples, built_shapes=None):
@@ -136,14 +149,14 @@ def prepare(network, examples, built_shapes=None):
         part if isinstance(part, keras.KerasTensor) else ops.convert_to_tensor(part)
         for part in keras.tree.flatten(examples)
     ]
-    shapes = [tuple(tensor.shape) for tensor in _network_inputs(network, len(tensors))]
+    shapes = [tuple(tensor.shape) for tensor in _network_inputs(network, examples)]
     if not shapes and built_shapes is not None:
         # The network does not say what it takes: the ranks are those that it was built with.
         built = keras.tree.flatten(keras.tree.map_shape_structure(keras.KerasTensor, built_shapes))
         shapes = [(None,) * len(tensor.shape) for tensor in built]
     if len(shapes) != len(tensors):
         shapes = [None] * len(tensors)
-    types = _network_types(network, len(tensors))
+    types = _network_types(network, examples)
     prepared = [_prepared(*parts) for parts in zip(tensors, shapes, types, strict=True)]
     return keras.tree.pack_sequence_as(examples, prepared)
 
