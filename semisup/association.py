@@ -23,7 +23,7 @@ from keras import ops
 from semisup.cli import choices
 from semisup.embeddings import blocked_association
 from semisup.embeddings.labels import class_numbers
-from semisup.embeddings.measures import check_measure, similarities
+from semisup.embeddings.measures import check_measure, shares_of, similarities
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.similarity import SimilarityTerm, loss_weight
 
@@ -106,7 +106,7 @@ def visit_probabilities(p_ab: Tensor, weights: Tensor | None = None) -> Tensor:
     """
     if weights is None:
         return ops.mean(p_ab, axis=0)
-    return ops.matmul(weights / ops.sum(weights), p_ab)
+    return ops.matmul(shares_of(weights), p_ab)
 
 
 def target_distribution(labels: Tensor) -> Tensor:
@@ -335,6 +335,13 @@ class Association(SimilarityTerm):
         )
         statistics = (walker - entropy, visit - floor, accuracy)
         return losses, dict(zip(self.statistics_names, statistics, strict=True))
+
+    def check_classes(self, num_classes):
+        """Check that there is a share for each class: see `SimilarityTerm`."""
+        if self.class_shares is not None and len(self.class_shares) != num_classes:
+            raise ValueError(
+                f"there are {len(self.class_shares)} class_shares for {num_classes} classes"
+            )
 
     def get_config(self):
         """Return the arguments of the constructor, schedules serialised."""

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from keras import ops
 
-from semisup.embeddings.measures import factors
+from semisup.embeddings.measures import factors, shares_of
 from semisup.embeddings.types import Tensor
 
 ROWS = 64
@@ -103,7 +103,7 @@ class _Blocks:
         self.visiting = self.exists / self.n
         if class_shares is not None:
             shares = ops.take(ops.convert_to_tensor(class_shares, "float32"), labels) / sizes
-            self.visiting = self.cut(shares / ops.sum(shares))
+            self.visiting = self.cut(shares_of(shares))
         self.first = self.classes[:, 0] // rows
         self.last = (self.cut(ends, self.n)[:, -1] - 1) // rows
 

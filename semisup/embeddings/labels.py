@@ -1,6 +1,7 @@
 """Checks of labels, shared by every function and model that takes them."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from semisup.embeddings.types import Tensor
@@ -22,9 +23,16 @@ def class_numbers(labels: Tensor, examples: Tensor) -> Tensor:
     """
     if labels is None:
         raise ValueError("labels are missing: give one class number for each example")
-    labels = ops.convert_to_tensor(labels)
-    shape, count = tuple(labels.shape), examples.shape[0]
+    count = examples.shape[0]
     advice = f"give ({'n' if count is None else count},) integers, one class for each example"
+    if isinstance(labels, (np.ndarray, list, tuple)):
+        known = np.asarray(labels)
+        if known.dtype.kind in "OSU":
+            raise ValueError(f"labels such as {known.ravel().tolist()[0]!r} are no numbers: {advice}")
+        if known.size and known.dtype.kind in "iu" and np.abs(known).max() >= 2**31:
+            raise ValueError(f"labels reach {np.abs(known).max()}: {advice}, below 2**31")
+    labels = ops.convert_to_tensor(labels)
+    shape = tuple(labels.shape)
     if len(shape) == 2 and shape[1] != 1:
         raise ValueError(
             f"labels of shape {shape} look one-hot: {advice}, such as their argmax along axis 1"

@@ -53,7 +53,7 @@ def factors(
     if measure != "euclidean":
         a, b = _multiplied(a, b, measure)
         return a / temperature, b
-    a, b = embedding_matrices(a, b)
+    a, b = _centred(*embedding_matrices(a, b))
     norms_a, norms_b = (ops.sum(ops.square(x), axis=1, keepdims=True) for x in (a, b))
     a = ops.concatenate([2.0 * a, -norms_a, ops.ones_like(norms_a)], axis=1)
     return a / temperature, ops.concatenate([b, ops.ones_like(norms_b), -norms_b], axis=1)
@@ -88,7 +88,7 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         ValueError: if the embeddings are not matrices of the same width.
     """
-    a, b = embedding_matrices(a, b)
+    a, b = _centred(*embedding_matrices(a, b))
     norms_a = ops.sum(ops.square(a), axis=1)[:, None]
     norms_b = ops.sum(ops.square(b), axis=1)[None, :]
     # Rounding may leave a tiny negative distance between equal embeddings.
@@ -99,7 +99,7 @@ def embedding_matrices(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Return two batches of embeddings as float32 tensors.
 
     Raises:
-        ValueError: if they are not matrices of the same width.
+        ValueError: if they are not matrices of the same width, or have no rows.
     """
     a, b = ops.convert_to_tensor(a), ops.convert_to_tensor(b)
     if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[1] != b.shape[1]:
@@ -107,7 +107,21 @@ def embedding_matrices(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
             "embeddings must be matrices of the same width, "
             f"not of shapes {tuple(a.shape)} and {tuple(b.shape)}"
         )
+    if 0 in (a.shape[0], b.shape[0]):
+        raise ValueError(f"there are {a.shape[0]} and {b.shape[0]} embeddings: give at least one")
     return ops.cast(a, "float32"), ops.cast(b, "float32")
+
+
+def shares_of(weights: Tensor) -> Tensor:
+    """Divide weights (n,) of at least 0 by their sum; if all are 0, all are alike."""
+    weights = ops.where(ops.sum(weights) > 0, weights, ops.ones_like(weights))
+    return weights / ops.sum(weights)
+
+
+def _centred(a, b):
+    """Move two batches, which leaves their distances as they are, to where float32 is finest."""
+    centre = ops.stop_gradient(ops.mean(b, axis=0))
+    return a - centre, b - centre
 
 
 def _multiplied(a, b, measure):
@@ -117,5 +131,9 @@ def _multiplied(a, b, measure):
 
 def unit_lengths(x: Tensor) -> Tensor:
     """Scale embeddings (n, d) to length 1; those of length 0 stay as they are."""
-    # `ops.normalize` has no gradient at 0, which the embedding of a black image may be.
-    return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=1, keepdims=True), 1e-12))
+    # Squares of large or tiny values would be infinite or 0.
+    largest = ops.stop_gradient(ops.max(ops.abs(x), axis=1, keepdims=True))
+    x = x / ops.where(largest > 0, largest, 1.0)
+    # `ops.normalize` has no gradient at 0, which the embedding of a black image may be. The squares
+    # of the others add up to 1 at least.
+    return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=1, keepdims=True), 1.0))

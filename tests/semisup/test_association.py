@@ -256,6 +256,48 @@ def test_classes_have_the_shares_in_the_visits_that_a_term_is_told():
     assert again.class_shares == list(shares)
 
 
+@pytest.mark.backend
+@pytest.mark.parametrize("pairs", [association.BLOCKED_PAIRS, 1])
+def test_where_no_class_of_a_batch_has_a_share_all_examples_count_alike(pairs, monkeypatch):
+    monkeypatch.setattr(association, "BLOCKED_PAIRS", pairs)
+    a, b = embeddings(6), embeddings(9)
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    losses = [
+        number(association.Association(class_shares=shares).loss(a, b, labels))
+        for shares in ([0, 0, 1], None)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@pytest.mark.backend
+def test_distances_are_as_exact_far_from_the_origin():
+    a, b = embeddings(6), embeddings(4)
+    for given in (association.walker_loss, association.visit_loss):
+        labels = (LABELS,) if given is association.walker_loss else ()
+        near, far = (
+            number(given(a + shift, b + shift, *labels, measure="euclidean"))
+            for shift in (0.0, 4096.0)
+        )
+        assert far == pytest.approx(near, abs=0.02)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("scale", [1e20, 1e-8, 1e-25])
+def test_cosines_do_not_depend_on_the_length_of_embeddings(scale):
+    a, b = embeddings(6), embeddings(4)
+    term = association.Association()
+    expected = number(term.loss(a, b, LABELS))
+    assert number(term.loss(a * scale, b, LABELS)) == pytest.approx(expected, rel=1e-4)
+    gradient = gradient_of(lambda x: term.loss(x, b, LABELS), a)
+    scaled = gradient_of(lambda x: term.loss(x * scale, b, LABELS), a)
+    np.testing.assert_allclose(scaled, gradient, rtol=1e-3, atol=1e-5)
+
+
+def test_an_empty_batch_is_refused():
+    with pytest.raises(ValueError, match="6 and 0 embeddings"):
+        association.association_loss(embeddings(6), np.zeros((0, 5), "float32"), LABELS)
+
+
 def test_large_embeddings_of_chance_saturate_the_dot_product_but_not_a_term():
     generator = np.random.default_rng(1)
     a, b = (generator.normal(0, 20, (n, 32)).astype("float32") for n in (20, 40))
