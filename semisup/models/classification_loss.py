@@ -22,6 +22,7 @@ class ClassificationLoss:
         name: name of the loss, for messages.
         takes_class_numbers: whether labels are class numbers; otherwise they are one-hot. None
             where that is not known, for custom losses.
+        ignores_class: whether examples with a certain label do not count (`ignore_class`).
 
     Raises:
         ValueError: if the loss cannot be one of logits, or returns no scalar.
@@ -44,13 +45,19 @@ class ClassificationLoss:
                 f"loss {self.name} takes probabilities, and the model returns logits: "
                 "give it from_logits=True"
             )
+        if getattr(self.loss, "fn", function) in _OF_PROBABILITIES:
+            raise ValueError(
+                f"loss {self.name} takes probabilities, and the model returns logits: give a "
+                "function of labels and logits that takes keras.ops.softmax of the logits"
+            )
         if getattr(self.loss, "reduction", "sum") in (None, "none"):
             raise ValueError(f"loss {self.name} has no reduction: it has to return one number")
         self.takes_class_numbers = None
-        if type(function).__module__.startswith("keras") or (
-            getattr(function, "__module__", "").startswith("keras")
-        ):
+        known = vars(keras.losses).values()
+        if any(function is each or type(function) is each for each in known):
             self.takes_class_numbers = "sparse" in self.name.lower()
+        settings = {**getattr(loss, "keywords", {}), **self.loss.get_config()}
+        self.ignores_class = settings.get("ignore_class") is not None
 
     def check_classes(self, y, num_classes):
         """Check class numbers that are known before anything is computed from them.
@@ -58,17 +65,23 @@ class ClassificationLoss:
         JAX would compute a loss of any numbers.
 
         Args:
-            y: labels; only arrays of class numbers are looked at.
+            y: labels; only arrays, and what becomes one, are looked at.
             num_classes: number of classes.
 
         Raises:
-            ValueError: if there is a number below 0 or beyond the last class, and the loss has no
-                `ignore_class`.
+            ValueError: if there is a number that is no integer, below 0 or beyond the last class,
+                and the loss has no `ignore_class`.
         """
-        if not (self.takes_class_numbers and isinstance(y, np.ndarray) and y.size):
+        if not self.takes_class_numbers or self.ignores_class or not hasattr(y, "__array__"):
             return
-        if y.dtype.kind not in "iuf" or self.loss.get_config().get("ignore_class") is not None:
+        try:
+            y = np.asarray(y)
+        except Exception:  # symbolic tensors have no values
             return
+        if y.dtype.kind not in "iuf" or not y.size or (y.ndim == 2 and y.shape[1] != 1):
+            return
+        if y.dtype.kind == "f" and np.any(y != np.floor(y)):
+            raise ValueError("labels are no whole numbers: give class numbers")
         if y.min() < 0 or y.max() >= num_classes:
             raise ValueError(
                 f"labels are from {y.min()} to {y.max()}, and the model has {num_classes} classes: "
@@ -84,13 +97,19 @@ class ClassificationLoss:
             sample_weight: optional (n,) weights of the examples.
 
         Returns:
-            Scalar float32, as Keras reduces it.
+            Scalar float32, as Keras reduces it; not a number if a label is no class.
 
         Raises:
             ValueError: if labels are missing or have a shape that the loss does not take.
         """
         self._check(y, logits)
-        return keras.ops.cast(self.loss(y, logits, sample_weight), "float32")
+        loss = keras.ops.cast(self.loss(y, logits, sample_weight), "float32")
+        if not self.takes_class_numbers or self.ignores_class:
+            return loss
+        # JAX computes a loss of any numbers.
+        numbers = keras.ops.cast(y, "int32")
+        is_class = keras.ops.logical_and(numbers >= 0, numbers < logits.shape[-1])
+        return keras.ops.where(keras.ops.all(is_class), loss, float("nan"))
 
     def _check(self, y, logits):
         if y is None:
@@ -140,6 +159,15 @@ def _loss_by_name(name):
     if "from_logits" in inspect.signature(loss).parameters:
         return functools.partial(loss, from_logits=True)
     return loss
+
+
+_OF_PROBABILITIES = (
+    keras.losses.dice,
+    keras.losses.kl_divergence,
+    keras.losses.poisson,
+    keras.losses.tversky,
+)
+"""Losses that have no form for logits."""
 
 
 def _takes_probabilities(loss):
