@@ -121,8 +121,8 @@ class ClusteringModel(EmbeddingClassifier):
             "cluster": cluster_association or Association(),
             "augmentation": augmentation_association or Association(),
         }
-        for term in associations.values():
-            check_term(term)
+        check_term(associations["cluster"], num_clusters)
+        check_term(associations["augmentation"])
         super().__init__(
             network,
             num_clusters,

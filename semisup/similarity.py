@@ -90,6 +90,16 @@ class SimilarityTerm(keras.layers.Layer):
         losses, _ = self(*map(ops.convert_to_tensor, given))
         return sum(weight_at(self.loss_weights[name], step) * losses[name] for name in losses)
 
+    def check_classes(self, num_classes: int) -> None:
+        """Check that the term fits a model; for a subclass that knows of the classes.
+
+        Args:
+            num_classes: number of the model's classes.
+
+        Raises:
+            ValueError: if the term is one for another number of classes.
+        """
+
     @classmethod
     def from_config(cls, config):
         """Make a term from what `get_config` returned, in which schedules are serialised."""
@@ -155,16 +165,20 @@ def weight_at(weight: LossWeight, step: Tensor) -> Tensor:
     return ops.cast(weight(step) if callable(weight) else weight, "float32")
 
 
-def check_term(similarity: Any) -> None:
+def check_term(similarity: Any, num_classes: int | None = None) -> None:
     """Check that an object can serve a model as its similarity term.
 
     Args:
         similarity: the object.
+        num_classes: number of the model's classes, if it has any.
 
     Raises:
-        ValueError: if it is no `SimilarityTerm` and does not have its attributes.
+        ValueError: if it is no `SimilarityTerm` and does not have its attributes, or is a term for
+            another number of classes.
     """
     if isinstance(similarity, SimilarityTerm):
+        if num_classes is not None:
+            similarity.check_classes(num_classes)
         return
     wanted = (
         "pass a term such as semisup.Association(walker_weight=1.0, visit_weight=1.0), "

@@ -89,7 +89,7 @@ class AssociativeModel(EmbeddingClassifier):
             raise ValueError(f"memory is {memory}: give at least 0, and 0 without similarity term")
         loss_names, statistics_names = [CLASSIFICATION_LOSS], ()
         if similarity is not None:
-            check_term(similarity)
+            check_term(similarity, num_classes)
             loss_names += similarity.loss_weights
             statistics_names = similarity.statistics_names
         super().__init__(
@@ -139,6 +139,16 @@ class AssociativeModel(EmbeddingClassifier):
         self.classification_loss.check_classes(y, self.num_classes)
         return super().evaluate(x, y, *args, **kwargs)
 
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Take a step: see `keras.Model.train_on_batch`."""
+        self.classification_loss.check_classes(y, self.num_classes)
+        return super().train_on_batch(x, y, *args, **kwargs)
+
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Measure the losses and metrics of a batch: see `keras.Model.test_on_batch`."""
+        self.classification_loss.check_classes(y, self.num_classes)
+        return super().test_on_batch(x, y, *args, **kwargs)
+
     def call(self, inputs: Any, training: bool = False) -> Tensor | dict[str, Tensor]:
         """Compute the logits of examples, or embeddings and logits of a pair of batches.
 
@@ -187,12 +197,17 @@ class AssociativeModel(EmbeddingClassifier):
             Scalar float32.
 
         Raises:
-            ValueError: if the labels don't fit.
+            ValueError: if the labels don't fit, or those of a pair may be ignored.
         """
         losses, statistics = {}, {}
         logits = y_pred
         if isinstance(y_pred, dict):
             logits = y_pred["logits"]
+            if self.classification_loss.ignores_class:
+                raise ValueError(
+                    "examples of a loss's ignore_class would walk as a class of their own: put "
+                    "those without a label into the unlabelled batches"
+                )
             numbers = labels.numbers_of(y, self.num_classes, logits)
             a = y_pred["labelled"]
             if self.memory and training:
@@ -208,7 +223,7 @@ class AssociativeModel(EmbeddingClassifier):
         a = ops.cast(a, "float32")
         constants = ops.stop_gradient(a)
         # A place that is still empty holds an example of the batch once more.
-        again = ops.arange(self.memory) % ops.shape(a)[0]
+        again = ops.arange(self.memory, dtype="int32") % ops.shape(a)[0]
         is_empty = ops.equal(classes, 0)
         others = ops.where(is_empty[:, None], ops.take(constants, again, axis=0), kept)
         other_numbers = ops.where(is_empty, ops.take(numbers, again), classes - 1)

@@ -4,6 +4,7 @@ Each loss has a weight, which may follow a schedule of the step, and is logged b
 """
 
 import itertools
+import operator
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -67,16 +68,15 @@ class EmbeddingClassifier(EmbeddingModel):
         super().__init__(
             network, loss_names, statistics_names, augmentation, average_decay, **kwargs
         )
+        num_classes = operator.index(num_classes)
         if num_classes < 2:
             raise ValueError(f"num_classes is {num_classes}; a classifier needs at least 2")
         _check_classifier(classifier, classifier_regularizer)
         self.num_classes = num_classes
         self.joint_batch_statistics = joint_batch_statistics
-        self.has_own_classifier = classifier is not None
         self.classifier = classifier or keras.layers.Dense(
             num_classes, kernel_regularizer=classifier_regularizer, name="classifier"
         )
-        self.classifier_regularizer = classifier_regularizer
         # A layer, since a cast would lose the embeddings' mask.
         self.to_float32 = keras.layers.Identity(dtype="float32", name="logits")
         self.classification_loss = ClassificationLoss()
@@ -200,7 +200,7 @@ class EmbeddingClassifier(EmbeddingModel):
         if self.separate_passes or not model_inputs.can_be_joined(batches):
             return [function(batch) for batch in batches]
         embeddings = function(
-            keras.tree.map_structure(lambda *parts: ops.concatenate(parts), *batches)
+            keras.tree.map_structure(lambda *parts: ops.concatenate([*parts]), *batches)
         )
         ends = [0]
         for batch in batches:
@@ -273,8 +273,7 @@ class EmbeddingClassifier(EmbeddingModel):
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "classifier": serialize(self.classifier) if self.has_own_classifier else None,
-            "classifier_regularizer": serialize(self.classifier_regularizer),
+            "classifier": serialize(self.classifier),
             "joint_batch_statistics": self.joint_batch_statistics,
         }
 

@@ -98,7 +98,7 @@ class WalkWatch(keras.callbacks.Callback):
                 weight = values[f"{name}_weight"]
                 self._note(step, name, weight, loss > _NEAR * CAP, SATURATED, said)
         accuracy = values.get("round_trip_accuracy")
-        if accuracy is None or num_classes is None:
+        if None in (accuracy, num_classes, values.get("walker_loss")):
             return
         chance = num_classes**-0.5
         said = (

@@ -55,6 +55,7 @@ class WeightedLossesModel(keras.Model):
         self.averages = {name: Mean(name) for name in averaged}
         self.weight_values = {name: LatestValue(name) for name in weights}
         self.latest_values = LatestValues((*averaged, *weights), name="latest_values")
+        self._traced_weights = None
 
     @property
     def transient_variables(self):
@@ -153,12 +154,20 @@ class WeightedLossesModel(keras.Model):
 
     def make_train_function(self, force=False):
         """Make the function that takes a step, anew if the weight of a loss was changed."""
+        self._forget_earlier_weights()
+        return super().make_train_function(force=force)
+
+    def make_test_function(self, force=False):
+        """Make the function that measures a batch, anew if the weight of a loss was changed."""
+        self._forget_earlier_weights()
+        return super().make_test_function(force=force)
+
+    def _forget_earlier_weights(self):
+        """Drop the functions that were traced with other weights of the losses."""
         weights = {name: _fingerprint(weight) for name, weight in self.loss_weights.items()}
-        changed = weights != getattr(self, "_traced_weights", weights)
-        self._traced_weights = weights
-        if changed:
-            self.test_function = None
-        return super().make_train_function(force=force or changed)
+        if weights != self._traced_weights:
+            self._traced_weights = weights
+            self.train_function = self.test_function = None
 
 
 def _fingerprint(weight):

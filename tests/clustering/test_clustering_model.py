@@ -280,7 +280,7 @@ def test_a_saved_model_is_the_same_again(tmp_path):
         loaded.predict(images(), verbose=0), model.predict(images(), verbose=0), rtol=1e-6
     )
     np.testing.assert_array_equal(array(loaded.centroids), array(model.centroids))
-    parts = ("network", "augmentation", "window")
+    parts = ("network", "augmentation", "window", "classifier")
     ours, theirs = ({**each.get_config(), **dict.fromkeys(parts)} for each in (model, loaded))
     assert ours == theirs
 

@@ -2,12 +2,14 @@
 
 import keras
 import numpy as np
+import pandas
 import pytest
 import running
 from keras import layers
 
 import semisup
 from semisup.models.associative import AssociativeModel
+from semisup.models.classification_loss import ClassificationLoss
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(30, 6)).astype("float32")
@@ -214,6 +216,9 @@ def test_compile_takes_any_loss_of_logits(loss, labels):
         (keras.losses.CategoricalCrossentropy(from_logits=True, reduction=None), "reduction"),
         (3, "neither"),
         (keras.losses.MeanSquaredError, "neither"),
+        ("kl_divergence", "probabilities"),
+        (keras.losses.Poisson(), "probabilities"),
+        (keras.losses.tversky, "probabilities"),
     ],
 )
 def test_a_loss_that_cannot_be_used_is_refused(loss, words):
@@ -234,20 +239,48 @@ def test_labels_that_the_loss_does_not_take_are_refused(loss, labels, words):
         fit(build(loss=loss, metrics=()), pairs(y=labels))
 
 
-@pytest.mark.parametrize("labels", [np.array([0, 1, 3]), np.array([-1, 0, 2])])
-def test_labels_beyond_the_classes_are_refused_by_fit_and_evaluate(labels):
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.array([0, 1, 3]), "the model has 3 classes: give numbers from 0 to 2"),
+        (pandas.Series([-1, 0, 2]), "the model has 3 classes: give numbers from 0 to 2"),
+        (keras.ops.array([0, 1, 3]), "the model has 3 classes: give numbers from 0 to 2"),
+        (np.array([0.5, 1.0, 2.0]), "no whole numbers"),
+    ],
+    ids=["array", "series", "tensor", "fractions"],
+)
+def test_labels_that_are_no_classes_are_refused_before_a_step(labels, words):
     model = semisup.AssociativeModel(keras.layers.Dense(4), 3)
     model.compile("adam")
     rows = np.zeros((3, 2), "float32")
-    words = "the model has 3 classes: give numbers from 0 to 2"
-    with pytest.raises(ValueError, match=words):
-        model.fit((rows, rows), labels)
-    with pytest.raises(ValueError, match=words):
-        model.evaluate(rows, labels)
+    for function in (model.fit, model.train_on_batch):
+        with pytest.raises(ValueError, match=words):
+            function((rows, rows), labels)
+    for function in (model.evaluate, model.test_on_batch):
+        with pytest.raises(ValueError, match=words):
+            function(rows, labels)
+
+
+def test_a_class_that_a_loss_ignores_is_taken_without_walks_alone():
+    model = semisup.AssociativeModel(keras.layers.Dense(4), 3)
+    rows = np.zeros((3, 2), "float32")
     model.compile(
         "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
     )
     model.classification_loss.check_classes(np.array([-1, 0, 2]), 3)
+    assert np.isfinite(model.evaluate(rows, np.array([-1, 0, 2]), verbose=0)).all()
+    with pytest.raises(ValueError, match="ignore_class would walk"):
+        model.fit((rows, rows), np.array([-1, 0, 2]), verbose=0)
+
+
+@pytest.mark.backend
+def test_a_loss_of_a_label_that_is_no_class_is_no_number():
+    loss = ClassificationLoss()
+    # TensorFlow raises an error of its own.
+    if keras.backend.backend() == "jax":
+        assert np.isnan(float(loss(np.array([0, 3]), keras.ops.zeros((2, 3)))))
+    assert float(loss(np.array([0, 2]), keras.ops.zeros((2, 3)))) == pytest.approx(np.log(3))
 
 
 def test_loss_weights_of_compile_are_refused():
@@ -282,6 +315,17 @@ def test_labels_that_are_not_one_class_an_example_are_refused(function, labels, 
     a, b = RNG.normal(size=(6, 4)), RNG.normal(size=(5, 4))
     with pytest.raises(ValueError, match=words):
         function(a, b, labels)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [(list("aabbcc"), "'a' are no numbers"), (np.arange(6) * 2**31, "below 2\\*\\*31")],
+)
+def test_labels_that_are_no_numbers_or_too_large_are_refused(labels, words):
+    a, b = RNG.normal(size=(6, 4)), RNG.normal(size=(5, 4))
+    with pytest.raises(ValueError, match=words):
+        semisup.walker_loss(a, b, labels)
 
 
 def test_a_column_of_labels_is_a_list_of_labels():
@@ -348,6 +392,26 @@ def test_a_network_may_take_several_inputs(structure):
     )
     assert np.isfinite(history["walker_loss"]).all()
     assert model.predict(validation, verbose=0).shape == (30, 3)
+
+
+@pytest.mark.backend
+def test_inputs_go_by_name_to_a_network_that_was_made_from_a_list():
+    numbers = keras.Input((3,), name="numbers")
+    ids = keras.Input((2,), name="ids", dtype="int32")
+    joined = layers.Concatenate()([numbers, layers.Flatten()(layers.Embedding(9, 2)(ids))])
+    net = keras.Model([numbers, ids], layers.Dense(4)(joined))
+    rows = {"numbers": ROWS[:6, :3], "ids": RNG.integers(0, 9, (6, 2))}
+    model = build(net)
+    model.fit((rows, rows), LABELS[:6], verbose=0)
+    logits = model.predict(rows, verbose=0)
+    expected = model.classifier(net([rows["numbers"], rows["ids"]]))
+    np.testing.assert_allclose(logits, keras.ops.convert_to_numpy(expected), rtol=1e-5)
+    exported = model.inference_model()
+    assert {tensor.name: tensor.dtype for tensor in exported.inputs} == {
+        "numbers": "float32",
+        "ids": "int32",
+    }
+    np.testing.assert_allclose(exported.predict(rows, verbose=0), logits, rtol=1e-5)
 
 
 @pytest.mark.backend
@@ -458,6 +522,41 @@ def test_weights_of_a_term_may_be_changed_between_two_fits():
         + changed["visit_loss"][0]
     )
     assert changed["loss"][0] == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.backend
+def test_an_evaluation_has_the_weights_of_losses_as_they_are():
+    model = build(metrics=())
+    model.compile(keras.optimizers.SGD(0.0), **running.TRACED)
+    first = model.evaluate(ROWS, LABELS, verbose=0, return_dict=True)["loss"]
+    model.classification_weight = 2.0
+    assert model.evaluate(ROWS, LABELS, verbose=0, return_dict=True)["loss"] == pytest.approx(
+        2 * first
+    )
+    model.fit((ROWS, ROWS), LABELS, verbose=0)
+    model.classification_weight = 3.0
+    assert model.evaluate(ROWS, LABELS, verbose=0, return_dict=True)["loss"] == pytest.approx(
+        3 * first
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+def test_a_quantized_model_is_saved_and_loaded(tmp_path):
+    model = build(metrics=())
+    model.build((None, 6))
+    model.quantize("int8")
+    model.save(tmp_path / "model.keras")
+    loaded = semisup.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(ROWS, verbose=0), model.predict(ROWS, verbose=0))
+
+
+def test_the_number_of_classes_may_be_that_of_an_array():
+    assert semisup.AssociativeModel(network(), LABELS.max() + 1).num_classes == 3
+
+
+def test_shares_of_another_number_of_classes_are_refused():
+    with pytest.raises(ValueError, match="2 class_shares for 3 classes"):
+        AssociativeModel(network(), 3, similarity=semisup.Association(class_shares=[1, 2]))
 
 
 @pytest.mark.backend

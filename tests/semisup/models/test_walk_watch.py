@@ -98,3 +98,7 @@ def test_a_watch_that_is_given_is_the_only_one():
     assert walk_watch.watched([stop, own], other) == [stop, own]
     assert walk_watch.watched(stop, other) == [stop, other]
     assert walk_watch.watched(None, other) == [other]
+
+
+def test_round_trips_without_a_walker_loss_are_not_looked_at():
+    assert said({"round_trip_accuracy": 0.1, "other_loss": 1.0}, 2000) == []
