@@ -37,7 +37,10 @@ def write(folder, study, description):
     if len(complete):
         best = complete.sort_values("error", kind="stable")[["trial", "error", *names]]
         formats = {"error": lambda error: f"{100 * error:.2f} %", **dict.fromkeys(names, shown)}
-        terminal.say(f"\n{best.head(_ROWS).to_string(index=False, formatters=formats)}")
+        rows = best.head(_ROWS)
+        # The formatters of `to_string` leave out some columns of mixed types.
+        rows = rows.assign(**{name: rows[name].map(form) for name, form in formats.items()})
+        terminal.say(f"\n{rows.to_string(index=False)}")
     counts = trials.state.value_counts()
     found = [f"{counts[state]} {state}" for state in _STATES.values() if state in counts]
     noun = "trial" if len(trials) == 1 else "trials"

@@ -28,7 +28,9 @@ def class_numbers(labels: Tensor, examples: Tensor) -> Tensor:
     if isinstance(labels, (np.ndarray, list, tuple)):
         known = np.asarray(labels)
         if known.dtype.kind in "OSU":
-            raise ValueError(f"labels such as {known.ravel().tolist()[0]!r} are no numbers: {advice}")
+            raise ValueError(
+                f"labels such as {known.ravel().tolist()[0]!r} are no numbers: {advice}"
+            )
         if known.size and known.dtype.kind in "iu" and np.abs(known).max() >= 2**31:
             raise ValueError(f"labels reach {np.abs(known).max()}: {advice}, below 2**31")
     labels = ops.convert_to_tensor(labels)
