@@ -80,6 +80,16 @@ class WeightedLossesModel(keras.Model):
             parts = [weight for weight in parts if id(weight) not in transient]
             self.average.track([*parts, *self.trainable_weights])
 
+    def compile_from_config(self, config):
+        """Compile the model as one was that is loaded.
+
+        Args:
+            config: what `get_compile_config` returned.
+        """
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
     def named_images(self, batch):
         """Name the images of a training batch, to be shown.
 
