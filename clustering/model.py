@@ -17,6 +17,7 @@ from clustering.losses import norm_loss, transformation_loss
 from semisup.association import Association
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
+from semisup.models.own_losses import OwnLosses
 from semisup.similarity import SimilarityTerm, check_term
 
 NORM_LOSS = "norm_loss"
@@ -27,7 +28,7 @@ _INITIAL_NOISE = 0.01
 
 
 @keras.saving.register_keras_serializable(package="clustering")
-class ClusteringModel(EmbeddingClassifier):
+class ClusteringModel(OwnLosses, EmbeddingClassifier):
     """A classifier of images into clusters, trained without labels.
 
     `fit` takes batches of images alone; `predict` returns the logits of the clusters. Compile with
@@ -261,13 +262,17 @@ class ClusteringModel(EmbeddingClassifier):
             x: the images.
             y: unused; there are no labels.
             y_pred: what `call` returned.
-            sample_weight: unused.
+            sample_weight: not taken.
             training: whether this is a training step. Outside of it, the losses of transformed
                 copies are left out.
 
         Returns:
             Scalar float32.
+
+        Raises:
+            ValueError: if there are weights.
         """
+        self.refuse_weights(sample_weight)
         centroids = ops.convert_to_tensor(self.centroids)
         if isinstance(y_pred, dict):
             plain, augmented = y_pred["plain"], y_pred["augmented"]

@@ -293,6 +293,30 @@ def test_numbers_of_copies_and_centroids_below_1_are_refused(arguments):
         build(**arguments)
 
 
+@pytest.mark.parametrize("name", ["loss", "loss_weights", "metrics", "weighted_metrics"])
+def test_compile_refuses_what_would_compare_clusters_with_labels(name):
+    model = ClusteringModel(network(), CLUSTERS)
+    with pytest.raises(ValueError, match=f"ClusteringModel takes no {name}: "):
+        model.compile("adam", **{name: "mse"})
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("labels", [None, np.arange(6) % 3], ids=["unlabelled", "labelled"])
+def test_weights_of_images_and_of_classes_are_refused(labels):
+    model, data = build(), (images(), labels)
+    for weights in ({"sample_weight": np.zeros(6)}, {"class_weight": {0: 0.0, 1: 0.0, 2: 0.0}}):
+        with pytest.raises(ValueError, match="takes no sample_weight and no class_weight"):
+            model.fit(*data, **weights, verbose=0)
+    with pytest.raises(ValueError, match="takes no sample_weight"):
+        model.evaluate(*data, sample_weight=np.zeros(6), verbose=0)
+
+
+def test_weights_that_come_with_a_batch_are_refused():
+    model = build()
+    with pytest.raises(ValueError, match="takes no sample_weight"):
+        model.train_on_batch(images(), np.arange(6) % 3, sample_weight=np.ones(6))
+
+
 @pytest.mark.backend
 def test_fit_alone_passes_through_both_phases():
     placed = []
