@@ -297,7 +297,7 @@ class ClusteringModel(OwnLosses, EmbeddingClassifier):
         losses[CLASSIFICATION_LOSS] = self.classification_loss(
             ops.convert_to_tensor(self.centroid_labels), self.classify(centroids)
         )
-        return self.combine(losses, statistics, plain, training)
+        return self.combine(losses, statistics, ops.shape(plain)[0], training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Compute the metrics of the losses; outside training, those of the clusters, too."""

@@ -166,7 +166,7 @@ class MultimodalModel(OwnLosses, EmbeddingModel):
             found, told = term(images, sentences, labels)
             losses.update(found)
             statistics.update(told)
-        return self.combine(losses, statistics, images, training)
+        return self.combine(losses, statistics, ops.shape(images)[0], training)
 
     def named_images(self, batch):
         """Name the images of a batch: see `WeightedLossesModel`."""

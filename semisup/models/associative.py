@@ -200,7 +200,9 @@ class AssociativeModel(EmbeddingClassifier):
             losses, statistics = self.similarity(a, y_pred["unlabelled"], numbers)
         classification = self.classification_loss(y, logits, sample_weight)
         losses = {**losses, CLASSIFICATION_LOSS: classification}
-        return self.combine(losses, statistics, logits, training)
+        counted = self.classification_loss.counted(y)
+        count = ops.shape(logits)[0] if counted is None else ops.sum(ops.cast(counted, "int32"))
+        return self.combine(losses, statistics, count, training)
 
     def _with_memory(self, a, numbers):
         """Return labelled embeddings and classes with those of the latest steps, and keep them."""

@@ -5,6 +5,7 @@ import inspect
 
 import keras
 import numpy as np
+from keras import ops
 
 from semisup.embeddings import labels
 
@@ -20,6 +21,7 @@ class ClassificationLoss:
     Attributes:
         loss: the `keras.losses.Loss`.
         name: name of the loss, for messages.
+        ignore_class: number of a class whose examples don't count, or None.
         takes_class_numbers: whether labels are class numbers; otherwise they are one-hot. None
             where that is not known, for custom losses.
 
@@ -46,6 +48,8 @@ class ClassificationLoss:
             )
         if getattr(self.loss, "reduction", "sum") in (None, "none"):
             raise ValueError(f"loss {self.name} has no reduction: it has to return one number")
+        can_ignore = isinstance(self.loss, keras.losses.SparseCategoricalCrossentropy)
+        self.ignore_class = self.loss.ignore_class if can_ignore else None
         self.takes_class_numbers = None
         if type(function).__module__.startswith("keras") or (
             getattr(function, "__module__", "").startswith("keras")
@@ -67,13 +71,26 @@ class ClassificationLoss:
         """
         if not (self.takes_class_numbers and isinstance(y, np.ndarray) and y.size):
             return
-        if y.dtype.kind not in "iuf" or self.loss.get_config().get("ignore_class") is not None:
+        if y.dtype.kind not in "iuf" or self.ignore_class is not None:
             return
         if y.min() < 0 or y.max() >= num_classes:
             raise ValueError(
                 f"labels are from {y.min()} to {y.max()}, and the model has {num_classes} classes: "
                 f"give numbers from 0 to {num_classes - 1}"
             )
+
+    def counted(self, y):
+        """Say which examples the loss is a mean of.
+
+        Args:
+            y: labels of n examples, as the loss takes them.
+
+        Returns:
+            (n,) booleans, or None if all examples count.
+        """
+        if self.ignore_class is None:
+            return None
+        return ops.not_equal(ops.reshape(ops.cast(y, "int32"), (-1,)), self.ignore_class)
 
     def __call__(self, y, logits, sample_weight=None):
         """Compute the loss of a batch.
@@ -90,7 +107,7 @@ class ClassificationLoss:
             ValueError: if labels are missing or have a shape that the loss does not take.
         """
         self._check(y, logits)
-        return keras.ops.cast(self.loss(y, logits, sample_weight), "float32")
+        return ops.cast(self.loss(y, logits, sample_weight), "float32")
 
     def _check(self, y, logits):
         if y is None:
@@ -110,7 +127,7 @@ class ClassificationLoss:
                 "keras.utils.to_categorical, or leave the loss out of compile"
             )
         if not one_hot and self.takes_class_numbers is not None:
-            labels.class_numbers(keras.ops.cast(y, "int32"), logits)
+            labels.class_numbers(ops.cast(y, "int32"), logits)
         elif None not in (y.shape[0], logits.shape[0]) and y.shape[0] != logits.shape[0]:
             raise ValueError(f"there are {y.shape[0]} labels for {logits.shape[0]} examples")
 

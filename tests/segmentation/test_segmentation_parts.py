@@ -231,6 +231,26 @@ def test_images_are_evaluated_against_their_maps_without_pixels_that_do_not_coun
     assert {"loss", "val_classification_loss", "val_accuracy"} <= history.history.keys()
 
 
+@pytest.mark.backend
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_an_evaluation_is_the_mean_over_all_pixels_that_count_whatever_the_batch_size(batch_size):
+    keras.utils.set_random_seed(0)
+    network = transfer.with_head(pixel_networks.patches((8, 8, 3), 4), 5, 0)
+    model = SegmentationModel(network, 3, (2, 2), similarity=None)
+    model.compile(**FEW_STEPS)
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (4, 8, 8, 3)).astype("uint8")
+    maps = generator.integers(0, 3, (4, 8, 8))
+    maps[0, 1:], maps[1, 3:], maps[2] = 255, 255, 255
+    counted = maps != 255
+    found = model.evaluate(images, maps, batch_size=batch_size, verbose=0, return_dict=True)
+    logits = model.predict(images, verbose=0)
+    logs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    expected = -np.take_along_axis(logs, np.minimum(maps, 2)[..., None], axis=-1)[counted].mean()
+    for name in ("classification_loss", "total_loss", "loss"):
+        assert found[name] == pytest.approx(expected, rel=1e-5), name
+
+
 def test_a_model_whose_network_has_no_head_is_refused():
     network = pixel_networks.patches((8, 8, 3), 4)
     with pytest.raises(ValueError, match="has no head"):
