@@ -18,7 +18,7 @@ from semisup.association import Association
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
 from semisup.models.own_losses import OwnLosses
-from semisup.similarity import SimilarityTerm, check_term
+from semisup.similarity import SimilarityTerm, check_embedding_term
 
 NORM_LOSS = "norm_loss"
 TRANSFORMATION_LOSS = "transformation_loss"
@@ -123,7 +123,7 @@ class ClusteringModel(OwnLosses, EmbeddingClassifier):
             "augmentation": augmentation_association or Association(),
         }
         for term in associations.values():
-            check_term(term)
+            check_embedding_term(term)
         super().__init__(
             network,
             num_clusters,

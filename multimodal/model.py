@@ -14,7 +14,7 @@ from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models import exporting
 from semisup.models.embedding_model import EmbeddingModel
 from semisup.models.own_losses import OwnLosses
-from semisup.similarity import SimilarityTerm, check_term
+from semisup.similarity import SimilarityTerm, check_embedding_term
 
 IMAGES, SENTENCES = "images", "sentences"
 
@@ -75,7 +75,7 @@ class MultimodalModel(OwnLosses, EmbeddingModel):
     ):
         terms = list(terms)
         for term in terms:
-            check_term(term)
+            check_embedding_term(term)
         names = [name for term in terms for name in term.loss_weights]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"terms have to bring losses, each once, not {', '.join(names)}")

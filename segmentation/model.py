@@ -102,11 +102,6 @@ class SegmentationModel(AssociativeModel):
             `AssociativeModel.call` returns.
         """
         outputs = super().call(inputs, training)
-        if isinstance(outputs, dict):
-            if getattr(self.similarity, "compares_logits", False):
-                unlabelled = self.classify(outputs["unlabelled"])
-                outputs = {**outputs, "labelled": outputs["logits"], "unlabelled": unlabelled}
-            return outputs
         is_images = len(getattr(inputs, "shape", ())) == 4
         return self.as_maps(outputs) if is_images else outputs
 

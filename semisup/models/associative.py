@@ -15,7 +15,7 @@ from semisup.embeddings import labels
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models import inputs as model_inputs
 from semisup.models.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
-from semisup.similarity import SimilarityTerm, check_term
+from semisup.similarity import SimilarityTerm, check_term, compares_logits
 
 
 @keras.saving.register_keras_serializable(package="semisup")
@@ -120,7 +120,8 @@ class AssociativeModel(EmbeddingClassifier):
         """Create the weights, those of the memory among them: see `EmbeddingClassifier`."""
         super().build(input_shape)
         if self.memory:
-            shape = (self.memory, self.embedding_width)
+            logits = compares_logits(self.similarity)
+            shape = (self.memory, self.num_classes if logits else self.embedding_width)
             self.memory_embeddings = self.add_state("memory_embeddings", "float32", shape=shape)
             # Classes count from 1: 0 says that a place is empty.
             self.memory_classes = self.add_state("memory_classes", "int32", shape=shape[:1])
@@ -148,8 +149,8 @@ class AssociativeModel(EmbeddingClassifier):
 
         Returns:
             For examples, float32 logits (n, num_classes). For a pair, a dictionary with the
-            `logits` of the labelled examples, and the embeddings `labelled` (n, d) and `unlabelled`
-            (m, d).
+            `logits` of the labelled examples, and what the similarity term compares: `labelled`
+            (n, d) and `unlabelled` (m, d), embeddings, or logits (d = num_classes).
 
         Raises:
             ValueError: if the inputs don't fit the network, or a model without similarity term is
@@ -164,7 +165,10 @@ class AssociativeModel(EmbeddingClassifier):
             return self.run_network(self.augment(prepared, training), training)
 
         a, b = self.together(embed, [self.prepare(examples) for examples in inputs])
-        return {"logits": self.classify(a), "labelled": a, "unlabelled": b}
+        logits = self.classify(a)
+        if compares_logits(self.similarity):
+            a, b = logits, self.classify(b)
+        return {"logits": logits, "labelled": a, "unlabelled": b}
 
     def compute_loss(
         self,
