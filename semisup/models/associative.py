@@ -25,7 +25,8 @@ class AssociativeModel(EmbeddingClassifier):
     `fit` takes batches `((labelled, unlabelled), labels)`; `evaluate` and `predict` take examples
     alone, and `predict` returns logits. Without a similarity term, `fit` takes
     `(labelled, labels)`. `compile` takes any Keras loss of logits as classification loss, and has
-    one by default.
+    one by default. Examples of its `ignore_class` do not count for the similarity term, either: it
+    is given those that count, some of them repeated to fill the batch.
 
     Args and attributes that it shares with the models of other tasks are those of
     `EmbeddingClassifier`.
@@ -194,18 +195,20 @@ class AssociativeModel(EmbeddingClassifier):
             ValueError: if the labels don't fit.
         """
         losses, statistics = {}, {}
-        logits = y_pred
+        logits = y_pred["logits"] if isinstance(y_pred, dict) else y_pred
+        classification = self.classification_loss(y, logits, sample_weight)
+        counted = self.classification_loss.counted(y)
+        count = ops.shape(logits)[0] if counted is None else ops.sum(ops.cast(counted, "int32"))
         if isinstance(y_pred, dict):
-            logits = y_pred["logits"]
-            numbers = labels.numbers_of(y, self.num_classes, logits)
-            a = y_pred["labelled"]
+            a, numbers = y_pred["labelled"], labels.numbers_of(y, self.num_classes, logits)
+            if counted is not None:
+                a, numbers = _repeated(a, numbers, counted, count)
             if self.memory and training:
                 a, numbers = self._with_memory(a, numbers)
             losses, statistics = self.similarity(a, y_pred["unlabelled"], numbers)
-        classification = self.classification_loss(y, logits, sample_weight)
+            if counted is not None:
+                losses = {name: ops.where(count > 0, loss, 0.0) for name, loss in losses.items()}
         losses = {**losses, CLASSIFICATION_LOSS: classification}
-        counted = self.classification_loss.counted(y)
-        count = ops.shape(logits)[0] if counted is None else ops.sum(ops.cast(counted, "int32"))
         return self.combine(losses, statistics, count, training)
 
     def _with_memory(self, a, numbers):
@@ -246,3 +249,15 @@ class AssociativeModel(EmbeddingClassifier):
             "classification_weight": serialize(self.classification_weight),
             "memory": self.memory,
         }
+
+
+def _repeated(a, numbers, counted, count):
+    """Return embeddings and classes with those that count again, evenly, in place of the others.
+
+    A batch keeps its size. Where none counts, all have the class -1.
+    """
+    n = ops.shape(a)[0]
+    first = ops.argsort(ops.cast(ops.logical_not(counted), "int32"))
+    share = ops.cast(count, "float32") / ops.cast(n, "float32")
+    places = ops.take(first, ops.cast(ops.arange(n, dtype="float32") * share, "int32"))
+    return ops.take(a, places, axis=0), ops.take(ops.where(counted, numbers, -1), places)
