@@ -10,6 +10,7 @@ from clustering.centroids import PlaceCentroids
 from clustering.schedules import Phases
 from semisup.association import Association
 from semisup.augmentation import RandomWindow
+from semisup.errors import TrainingError
 from semisup.models.optimizers import RestartableAdam
 
 CLUSTERS, COPIES, CENTROIDS, WIDTH = 3, 2, 2, 4
@@ -341,3 +342,17 @@ def test_fit_alone_passes_through_both_phases():
     kept = array(model.centroids).copy()
     model.fit(batch, epochs=0, verbose=0, callbacks=[callback])
     np.testing.assert_array_equal(array(model.centroids), kept)
+
+
+def test_fewer_images_than_clusters_are_refused_before_the_first_step():
+    model = build()
+    with pytest.raises(ValueError, match=r"centroids of 3 clusters by 2 images.*at least 3"):
+        model.fit(images(), verbose=0, callbacks=[PlaceCentroids(images(count=2), step=400)])
+    assert int(array(model.step)) == 0
+
+
+def test_k_means_of_embeddings_that_are_not_finite_advises_in_words_and_no_flag():
+    model = build()
+    callback = PlaceCentroids(images() * np.nan, step=0)
+    with pytest.raises(TrainingError, match="a lower learning rate may help"):
+        model.fit(images(), verbose=0, callbacks=[callback])
