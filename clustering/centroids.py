@@ -55,6 +55,7 @@ class PlaceCentroids(keras.callbacks.Callback):
             an embedding to its cluster's centre, `k_means_squared_distance`.
 
     Raises:
+        ValueError: when training begins, if there are fewer images than clusters.
         TrainingError: in training, if an embedding is not finite.
 
     Example:
@@ -91,6 +92,12 @@ class PlaceCentroids(keras.callbacks.Callback):
         # Not asked at every step: on JAX, that would synchronise the state.
         self._steps = int(keras.ops.convert_to_numpy(self.model.step))
         self._is_placed = bool(keras.ops.convert_to_numpy(self.model.centroids_placed))
+        clusters = self.model.num_classes
+        if not self._is_placed and len(self.images) < clusters:
+            raise ValueError(
+                f"k-means cannot place the centroids of {clusters} clusters by {len(self.images)} "
+                f"images: give PlaceCentroids at least {clusters}"
+            )
 
     def on_train_batch_begin(self, batch, logs=None):
         """Place the centroids if it is time."""
@@ -132,8 +139,8 @@ def place(model, embed, images, noise, seed):
     embeddings = embed(images)
     if not np.all(np.isfinite(embeddings)):
         raise TrainingError(
-            "embeddings are not finite when k-means is to place the centroids; a lower "
-            "--learning_rate may help"
+            "embeddings are not finite when k-means is to place the centroids; a lower learning "
+            "rate may help"
         )
     found = k_means(embeddings, model.num_classes, seed)
     generator = np.random.default_rng([seed, 0x93A5])

@@ -17,7 +17,8 @@ from clustering.losses import norm_loss, transformation_loss
 from semisup.association import Association
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
-from semisup.similarity import SimilarityTerm, check_term
+from semisup.models.own_losses import OwnLosses
+from semisup.similarity import SimilarityTerm, check_embedding_term
 
 NORM_LOSS = "norm_loss"
 TRANSFORMATION_LOSS = "transformation_loss"
@@ -27,7 +28,7 @@ _INITIAL_NOISE = 0.01
 
 
 @keras.saving.register_keras_serializable(package="clustering")
-class ClusteringModel(EmbeddingClassifier):
+class ClusteringModel(OwnLosses, EmbeddingClassifier):
     """A classifier of images into clusters, trained without labels.
 
     `fit` takes batches of images alone; `predict` returns the logits of the clusters. Compile with
@@ -121,8 +122,8 @@ class ClusteringModel(EmbeddingClassifier):
             "cluster": cluster_association or Association(),
             "augmentation": augmentation_association or Association(),
         }
-        check_term(associations["cluster"], num_clusters)
-        check_term(associations["augmentation"])
+        check_embedding_term(associations["cluster"], num_clusters)
+        check_embedding_term(associations["augmentation"])
         super().__init__(
             network,
             num_clusters,
@@ -261,13 +262,17 @@ class ClusteringModel(EmbeddingClassifier):
             x: the images.
             y: unused; there are no labels.
             y_pred: what `call` returned.
-            sample_weight: unused.
+            sample_weight: not taken.
             training: whether this is a training step. Outside of it, the losses of transformed
                 copies are left out.
 
         Returns:
             Scalar float32.
+
+        Raises:
+            ValueError: if there are weights.
         """
+        self.refuse_weights(sample_weight)
         centroids = ops.convert_to_tensor(self.centroids)
         if isinstance(y_pred, dict):
             plain, augmented = y_pred["plain"], y_pred["augmented"]
@@ -292,7 +297,7 @@ class ClusteringModel(EmbeddingClassifier):
         losses[CLASSIFICATION_LOSS] = self.classification_loss(
             ops.convert_to_tensor(self.centroid_labels), self.classify(centroids)
         )
-        return self.combine(losses, statistics, plain, training)
+        return self.combine(losses, statistics, ops.shape(plain)[0], training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Compute the metrics of the losses; outside training, those of the clusters, too."""

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from semisup.association import target_distribution
+from semisup.embeddings.labels import class_numbers
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.similarity import SingleLossTerm
 
@@ -35,6 +36,7 @@ class PearsonCorrelation(SingleLossTerm):
 
     def call(self, a: Tensor, b: Tensor, labels: Tensor | None = None):
         """Compute the loss: see `SimilarityTerm`."""
+        labels = _image_numbers(a, b, labels)
         matching = ops.sum(a * b, axis=1)
         wrong = ops.sum(a * ops.roll(b, 1, axis=0), axis=1)
         is_wrong = ops.cast(ops.not_equal(labels, ops.roll(labels, 1)), "float32")
@@ -79,6 +81,7 @@ class InfoNCE(SingleLossTerm):
 
     def call(self, a: Tensor, b: Tensor, labels: Tensor | None = None):
         """Compute the loss: see `SimilarityTerm`."""
+        labels = _image_numbers(a, b, labels)
         logits = ops.matmul(a, ops.transpose(b)) / self.temperature
         target = target_distribution(labels)
         of_sentences = ops.sum(target * ops.log_softmax(logits, axis=1), axis=1)
@@ -123,6 +126,7 @@ class Hinge(SingleLossTerm):
 
     def call(self, a: Tensor, b: Tensor, labels: Tensor | None = None):
         """Compute the loss: see `SimilarityTerm`."""
+        labels = _image_numbers(a, b, labels)
         similarities = ops.matmul(a, ops.transpose(b))
         matching = ops.sum(a * b, axis=1)
         is_wrong = ops.cast(ops.not_equal(labels[:, None], labels[None, :]), "float32")
@@ -133,3 +137,13 @@ class Hinge(SingleLossTerm):
     def get_config(self):
         """Return the arguments of the constructor."""
         return {**super().get_config(), "margin": self.margin}
+
+
+def _image_numbers(images, sentences, labels):
+    """Check that two batches are pairs, row by row, and return the numbers (n,) of their images."""
+    counts = images.shape[0], sentences.shape[0]
+    if None not in counts and counts[0] != counts[1]:
+        raise ValueError(
+            f"there are {counts[0]} images and {counts[1]} sentences: give pairs, row by row"
+        )
+    return class_numbers(labels, images)

@@ -13,13 +13,14 @@ from semisup.embeddings.measures import unit_lengths
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models import exporting
 from semisup.models.embedding_model import EmbeddingModel
-from semisup.similarity import SimilarityTerm, check_term
+from semisup.models.own_losses import OwnLosses
+from semisup.similarity import SimilarityTerm, check_embedding_term
 
 IMAGES, SENTENCES = "images", "sentences"
 
 
 @keras.saving.register_keras_serializable(package="multimodal")
-class MultimodalModel(EmbeddingModel):
+class MultimodalModel(OwnLosses, EmbeddingModel):
     """A network of images and an encoder of sentences, trained on pairs that belong together.
 
     `fit` and `evaluate` take `{"images": images, "sentences": sentences}`, row by row the pairs,
@@ -74,7 +75,7 @@ class MultimodalModel(EmbeddingModel):
     ):
         terms = list(terms)
         for term in terms:
-            check_term(term)
+            check_embedding_term(term)
         names = [name for term in terms for name in term.loss_weights]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"terms have to bring losses, each once, not {', '.join(names)}")
@@ -152,10 +153,10 @@ class MultimodalModel(EmbeddingModel):
             Scalar float32.
 
         Raises:
-            ValueError: if images or sentences are missing, or the labels don't fit.
+            ValueError: if images or sentences are missing, the labels don't fit, or weights are
+                given.
         """
-        if sample_weight is not None:
-            raise ValueError("pairs are compared with each other, and have no sample_weight")
+        self.refuse_weights(sample_weight)
         if y_pred.keys() != {IMAGES, SENTENCES}:
             raise ValueError(f"the losses need {IMAGES} and {SENTENCES}, not {', '.join(y_pred)}")
         images, sentences = y_pred[IMAGES], y_pred[SENTENCES]
@@ -165,7 +166,7 @@ class MultimodalModel(EmbeddingModel):
             found, told = term(images, sentences, labels)
             losses.update(found)
             statistics.update(told)
-        return self.combine(losses, statistics, images, training)
+        return self.combine(losses, statistics, ops.shape(images)[0], training)
 
     def named_images(self, batch):
         """Name the images of a batch: see `WeightedLossesModel`."""

@@ -34,7 +34,6 @@ class SelfTraining(SingleLossTerm):
     loss_names = ("self_training_loss",)
     statistics_names = ("confident_share",)
     compares_logits = True
-    """What a `SegmentationModel` gives it, in place of embeddings."""
 
     def __init__(self, weight: LossWeight = 1.0, confidence: float = 0.9, **kwargs: Any):
         if not 0 <= confidence <= 1:

@@ -21,8 +21,8 @@ class SegmentationModel(AssociativeModel):
     of a network that is frozen; or a dictionary of `images` (n, height, width, channels) and the
     `places` (k,) of pixels, where pixel p of image i has the place i * rows * columns + p.
     `predict` takes images and returns logits (n, height, width, num_classes). `evaluate` and
-    `validation_data` take images and their maps of classes (n, height, width), 255 where a pixel
-    does not count; so does `fit`, without similarity term.
+    `validation_data` take images and their maps of classes (n, height, width); so does `fit`,
+    without similarity term. A class of 255 says everywhere that a pixel does not count.
 
     Args:
         network: model from images to the embeddings (n * rows * columns, d) of their pixels, made
@@ -102,11 +102,6 @@ class SegmentationModel(AssociativeModel):
             `AssociativeModel.call` returns.
         """
         outputs = super().call(inputs, training)
-        if isinstance(outputs, dict):
-            if getattr(self.similarity, "compares_logits", False):
-                unlabelled = self.classify(outputs["unlabelled"])
-                outputs = {**outputs, "labelled": outputs["logits"], "unlabelled": unlabelled}
-            return outputs
         is_images = len(getattr(inputs, "shape", ())) == 4
         return self.as_maps(outputs) if is_images else outputs
 

@@ -25,6 +25,7 @@ class SimilarityTerm(keras.layers.Layer):
             the new ones.
         loss_names: names of the losses, in order.
         statistics_names: names of what a call returns beside the losses.
+        compares_logits: whether it takes the classifier's logits in place of embeddings.
 
     Raises:
         ValueError: if there is not one weight for each loss.
@@ -45,6 +46,7 @@ class SimilarityTerm(keras.layers.Layer):
 
     loss_names = ()
     statistics_names = ()
+    compares_logits = False
 
     def __init__(
         self, loss_weights: Mapping[str, LossWeight], dtype: str = "float32", **kwargs: Any
@@ -64,8 +66,8 @@ class SimilarityTerm(keras.layers.Layer):
         """Compute the losses and statistics of one pair of batches.
 
         Args:
-            a: (n, d) float embeddings of labelled examples.
-            b: (m, d) float embeddings of unlabelled examples.
+            a: (n, d) float embeddings of labelled examples, or their logits: see `compares_logits`.
+            b: (m, d) float embeddings of unlabelled examples, or their logits.
             labels: (n,) integer classes of `a`.
 
         Returns:
@@ -193,3 +195,26 @@ def check_term(similarity: Any, num_classes: int | None = None) -> None:
     ):
         name = getattr(similarity, "__name__", repr(similarity))
         raise ValueError(f"similarity {name} is no similarity term: {wanted}")
+
+
+def check_embedding_term(similarity: Any, num_classes: int | None = None) -> None:
+    """Check that an object can serve a model as a similarity term of embeddings.
+
+    Args:
+        similarity: the object.
+        num_classes: see `check_term`.
+
+    Raises:
+        ValueError: see `check_term`; or if it compares logits.
+    """
+    check_term(similarity, num_classes)
+    if compares_logits(similarity):
+        raise ValueError(
+            f"{type(similarity).__name__} compares logits, and this model has embeddings for its "
+            "terms: give it to semisup.AssociativeModel or segmentation.SegmentationModel"
+        )
+
+
+def compares_logits(similarity: Any) -> bool:
+    """Return whether a similarity term takes logits in place of embeddings."""
+    return getattr(similarity, "compares_logits", False)

@@ -15,7 +15,7 @@ from semisup.embeddings import labels
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models import inputs as model_inputs
 from semisup.models.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
-from semisup.similarity import SimilarityTerm, check_term
+from semisup.similarity import SimilarityTerm, check_term, compares_logits
 
 
 @keras.saving.register_keras_serializable(package="semisup")
@@ -25,7 +25,8 @@ class AssociativeModel(EmbeddingClassifier):
     `fit` takes batches `((labelled, unlabelled), labels)`; `evaluate` and `predict` take examples
     alone, and `predict` returns logits. Without a similarity term, `fit` takes
     `(labelled, labels)`. `compile` takes any Keras loss of logits as classification loss, and has
-    one by default.
+    one by default. Examples of its `ignore_class` do not count for the similarity term, either: it
+    is given those that count, some of them repeated to fill the batch.
 
     Args and attributes that it shares with the models of other tasks are those of
     `EmbeddingClassifier`.
@@ -120,7 +121,8 @@ class AssociativeModel(EmbeddingClassifier):
         """Create the weights, those of the memory among them: see `EmbeddingClassifier`."""
         super().build(input_shape)
         if self.memory:
-            shape = (self.memory, self.embedding_width)
+            logits = compares_logits(self.similarity)
+            shape = (self.memory, self.num_classes if logits else self.embedding_width)
             self.memory_embeddings = self.add_state("memory_embeddings", "float32", shape=shape)
             # Classes count from 1: 0 says that a place is empty.
             self.memory_classes = self.add_state("memory_classes", "int32", shape=shape[:1])
@@ -158,8 +160,8 @@ class AssociativeModel(EmbeddingClassifier):
 
         Returns:
             For examples, float32 logits (n, num_classes). For a pair, a dictionary with the
-            `logits` of the labelled examples, and the embeddings `labelled` (n, d) and `unlabelled`
-            (m, d).
+            `logits` of the labelled examples, and what the similarity term compares: `labelled`
+            (n, d) and `unlabelled` (m, d), embeddings, or logits (d = num_classes).
 
         Raises:
             ValueError: if the inputs don't fit the network, or a model without similarity term is
@@ -174,7 +176,10 @@ class AssociativeModel(EmbeddingClassifier):
             return self.run_network(self.augment(prepared, training), training)
 
         a, b = self.together(embed, [self.prepare(examples) for examples in inputs])
-        return {"logits": self.classify(a), "labelled": a, "unlabelled": b}
+        logits = self.classify(a)
+        if compares_logits(self.similarity):
+            a, b = logits, self.classify(b)
+        return {"logits": logits, "labelled": a, "unlabelled": b}
 
     def compute_loss(
         self,
@@ -197,25 +202,24 @@ class AssociativeModel(EmbeddingClassifier):
             Scalar float32.
 
         Raises:
-            ValueError: if the labels don't fit, or those of a pair may be ignored.
+            ValueError: if the labels don't fit.
         """
         losses, statistics = {}, {}
-        logits = y_pred
+        logits = y_pred["logits"] if isinstance(y_pred, dict) else y_pred
+        classification = self.classification_loss(y, logits, sample_weight)
+        counted = self.classification_loss.counted(y)
+        count = ops.shape(logits)[0] if counted is None else ops.sum(ops.cast(counted, "int32"))
         if isinstance(y_pred, dict):
-            logits = y_pred["logits"]
-            if self.classification_loss.ignores_class:
-                raise ValueError(
-                    "examples of a loss's ignore_class would walk as a class of their own: put "
-                    "those without a label into the unlabelled batches"
-                )
-            numbers = labels.numbers_of(y, self.num_classes, logits)
-            a = y_pred["labelled"]
+            a, numbers = y_pred["labelled"], labels.numbers_of(y, self.num_classes, logits)
+            if counted is not None:
+                a, numbers = _repeated(a, numbers, counted, count)
             if self.memory and training:
                 a, numbers = self._with_memory(a, numbers)
             losses, statistics = self.similarity(a, y_pred["unlabelled"], numbers)
-        classification = self.classification_loss(y, logits, sample_weight)
+            if counted is not None:
+                losses = {name: ops.where(count > 0, loss, 0.0) for name, loss in losses.items()}
         losses = {**losses, CLASSIFICATION_LOSS: classification}
-        return self.combine(losses, statistics, logits, training)
+        return self.combine(losses, statistics, count, training)
 
     def _with_memory(self, a, numbers):
         """Return labelled embeddings and classes with those of the latest steps, and keep them."""
@@ -255,3 +259,15 @@ class AssociativeModel(EmbeddingClassifier):
             "classification_weight": serialize(self.classification_weight),
             "memory": self.memory,
         }
+
+
+def _repeated(a, numbers, counted, count):
+    """Return embeddings and classes with those that count again, evenly, in place of the others.
+
+    A batch keeps its size. Where none counts, all have the class -1.
+    """
+    n = ops.shape(a)[0]
+    first = ops.argsort(ops.cast(ops.logical_not(counted), "int32"))
+    share = ops.cast(count, "float32") / ops.cast(n, "float32")
+    places = ops.take(first, ops.cast(ops.arange(n, dtype="float32") * share, "int32"))
+    return ops.take(a, places, axis=0), ops.take(ops.where(counted, numbers, -1), places)

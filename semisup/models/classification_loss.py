@@ -5,6 +5,7 @@ import inspect
 
 import keras
 import numpy as np
+from keras import ops
 
 from semisup.embeddings import labels
 
@@ -20,9 +21,9 @@ class ClassificationLoss:
     Attributes:
         loss: the `keras.losses.Loss`.
         name: name of the loss, for messages.
+        ignore_class: number of a class whose examples don't count, or None.
         takes_class_numbers: whether labels are class numbers; otherwise they are one-hot. None
             where that is not known, for custom losses.
-        ignores_class: whether examples with a certain label do not count (`ignore_class`).
 
     Raises:
         ValueError: if the loss cannot be one of logits, or returns no scalar.
@@ -52,12 +53,12 @@ class ClassificationLoss:
             )
         if getattr(self.loss, "reduction", "sum") in (None, "none"):
             raise ValueError(f"loss {self.name} has no reduction: it has to return one number")
+        settings = {**getattr(loss, "keywords", {}), **self.loss.get_config()}
+        self.ignore_class = settings.get("ignore_class")
         self.takes_class_numbers = None
         known = vars(keras.losses).values()
         if any(function is each or type(function) is each for each in known):
             self.takes_class_numbers = "sparse" in self.name.lower()
-        settings = {**getattr(loss, "keywords", {}), **self.loss.get_config()}
-        self.ignores_class = settings.get("ignore_class") is not None
 
     def check_classes(self, y, num_classes):
         """Check class numbers that are known before anything is computed from them.
@@ -72,7 +73,8 @@ class ClassificationLoss:
             ValueError: if there is a number that is no integer, below 0 or beyond the last class,
                 and the loss has no `ignore_class`.
         """
-        if not self.takes_class_numbers or self.ignores_class or not hasattr(y, "__array__"):
+        counts = self.takes_class_numbers and self.ignore_class is None
+        if not counts or not hasattr(y, "__array__"):
             return
         try:
             y = np.asarray(y)
@@ -87,6 +89,19 @@ class ClassificationLoss:
                 f"labels are from {y.min()} to {y.max()}, and the model has {num_classes} classes: "
                 f"give numbers from 0 to {num_classes - 1}"
             )
+
+    def counted(self, y):
+        """Say which examples the loss is a mean of.
+
+        Args:
+            y: labels of n examples, as the loss takes them.
+
+        Returns:
+            (n,) booleans, or None if all examples count.
+        """
+        if self.ignore_class is None:
+            return None
+        return ops.not_equal(ops.reshape(ops.cast(y, "int32"), (-1,)), self.ignore_class)
 
     def __call__(self, y, logits, sample_weight=None):
         """Compute the loss of a batch.
@@ -103,13 +118,13 @@ class ClassificationLoss:
             ValueError: if labels are missing or have a shape that the loss does not take.
         """
         self._check(y, logits)
-        loss = keras.ops.cast(self.loss(y, logits, sample_weight), "float32")
-        if not self.takes_class_numbers or self.ignores_class:
+        loss = ops.cast(self.loss(y, logits, sample_weight), "float32")
+        if not self.takes_class_numbers or self.ignore_class is not None:
             return loss
         # JAX computes a loss of any numbers.
-        numbers = keras.ops.cast(y, "int32")
-        is_class = keras.ops.logical_and(numbers >= 0, numbers < logits.shape[-1])
-        return keras.ops.where(keras.ops.all(is_class), loss, float("nan"))
+        numbers = ops.cast(y, "int32")
+        is_class = ops.logical_and(numbers >= 0, numbers < logits.shape[-1])
+        return ops.where(ops.all(is_class), loss, float("nan"))
 
     def _check(self, y, logits):
         if y is None:
@@ -129,7 +144,7 @@ class ClassificationLoss:
                 "keras.utils.to_categorical, or leave the loss out of compile"
             )
         if not one_hot and self.takes_class_numbers is not None:
-            labels.class_numbers(keras.ops.cast(y, "int32"), logits)
+            labels.class_numbers(ops.cast(y, "int32"), logits)
         elif None not in (y.shape[0], logits.shape[0]) and y.shape[0] != logits.shape[0]:
             raise ValueError(f"there are {y.shape[0]} labels for {logits.shape[0]} examples")
 

@@ -135,16 +135,6 @@ class EmbeddingClassifier(EmbeddingModel):
         config = super().get_compile_config()
         return config and {**config, "loss": keras.saving.serialize_keras_object(self.loss)}
 
-    def compile_from_config(self, config):
-        """Compile the model as one was that is loaded.
-
-        Args:
-            config: what `get_compile_config` returned.
-        """
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built:
-            self.optimizer.build(self.trainable_variables)
-
     def __call__(self, inputs, *args, **kwargs):
         """Call the model: see `call`."""
         if not self.built:

@@ -81,6 +81,16 @@ class WeightedLossesModel(keras.Model):
             parts = [weight for weight in parts if id(weight) not in transient]
             self.average.track([*parts, *self.trainable_weights])
 
+    def compile_from_config(self, config):
+        """Compile the model as one was that is loaded.
+
+        Args:
+            config: what `get_compile_config` returned.
+        """
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
     def named_images(self, batch):
         """Name the images of a training batch, to be shown.
 
@@ -105,13 +115,13 @@ class WeightedLossesModel(keras.Model):
         """
         return weight_at(self.loss_weights[name], step)
 
-    def combine(self, losses, statistics, examples, training):
+    def combine(self, losses, statistics, count, training):
         """Add up the weighted losses and the regularisation; in training, take a step.
 
         Args:
             losses: float32 scalars by their names, of those that have a weight.
             statistics: float32 scalars by their names.
-            examples: tensor (n, ...); the n examples that the losses are means of.
+            count: integer scalar; how many examples the losses are means of.
             training: whether this is a training step.
 
         Returns:
@@ -131,7 +141,6 @@ class WeightedLossesModel(keras.Model):
 
         averaged = {**losses, **statistics}
         weights = {f"{name}_weight": weight for name, weight in weights.items()}
-        count = ops.shape(examples)[0]
         for name, value in averaged.items():
             self.averages[name].update_state(value, sample_weight=count)
         for name, value in weights.items():
@@ -151,6 +160,12 @@ class WeightedLossesModel(keras.Model):
         recorded = ops.convert_to_tensor(self.nonfinite_steps)
         first = ops.logical_and(ops.equal(recorded, 0), ops.logical_not(ops.stack(finite)))
         self.nonfinite_steps.assign(ops.where(first, step, recorded))
+
+    def get_metrics_result(self):
+        """Return the values of the metrics by name: see `keras.Model.get_metrics_result`."""
+        results = super().get_metrics_result()
+        # Keras counts each batch by its inputs, of which some may not count in the losses.
+        return {**results, "loss": results[TOTAL_LOSS]}
 
     def make_train_function(self, force=False):
         """Make the function that takes a step, anew if the weight of a loss was changed."""

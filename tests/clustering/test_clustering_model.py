@@ -10,6 +10,7 @@ from clustering.centroids import PlaceCentroids
 from clustering.schedules import Phases
 from semisup.association import Association
 from semisup.augmentation import RandomWindow
+from semisup.errors import TrainingError
 from semisup.models.optimizers import RestartableAdam
 
 CLUSTERS, COPIES, CENTROIDS, WIDTH = 3, 2, 2, 4
@@ -293,6 +294,30 @@ def test_numbers_of_copies_and_centroids_below_1_are_refused(arguments):
         build(**arguments)
 
 
+@pytest.mark.parametrize("name", ["loss", "loss_weights", "metrics", "weighted_metrics"])
+def test_compile_refuses_what_would_compare_clusters_with_labels(name):
+    model = ClusteringModel(network(), CLUSTERS)
+    with pytest.raises(ValueError, match=f"ClusteringModel takes no {name}: "):
+        model.compile("adam", **{name: "mse"})
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("labels", [None, np.arange(6) % 3], ids=["unlabelled", "labelled"])
+def test_weights_of_images_and_of_classes_are_refused(labels):
+    model, data = build(), (images(), labels)
+    for weights in ({"sample_weight": np.zeros(6)}, {"class_weight": {0: 0.0, 1: 0.0, 2: 0.0}}):
+        with pytest.raises(ValueError, match="takes no sample_weight and no class_weight"):
+            model.fit(*data, **weights, verbose=0)
+    with pytest.raises(ValueError, match="takes no sample_weight"):
+        model.evaluate(*data, sample_weight=np.zeros(6), verbose=0)
+
+
+def test_weights_that_come_with_a_batch_are_refused():
+    model = build()
+    with pytest.raises(ValueError, match="takes no sample_weight"):
+        model.train_on_batch(images(), np.arange(6) % 3, sample_weight=np.ones(6))
+
+
 @pytest.mark.backend
 def test_fit_alone_passes_through_both_phases():
     placed = []
@@ -317,3 +342,17 @@ def test_fit_alone_passes_through_both_phases():
     kept = array(model.centroids).copy()
     model.fit(batch, epochs=0, verbose=0, callbacks=[callback])
     np.testing.assert_array_equal(array(model.centroids), kept)
+
+
+def test_fewer_images_than_clusters_are_refused_before_the_first_step():
+    model = build()
+    with pytest.raises(ValueError, match=r"centroids of 3 clusters by 2 images.*at least 3"):
+        model.fit(images(), verbose=0, callbacks=[PlaceCentroids(images(count=2), step=400)])
+    assert int(array(model.step)) == 0
+
+
+def test_k_means_of_embeddings_that_are_not_finite_advises_in_words_and_no_flag():
+    model = build()
+    callback = PlaceCentroids(images() * np.nan, step=0)
+    with pytest.raises(TrainingError, match="a lower learning rate may help"):
+        model.fit(images(), verbose=0, callbacks=[callback])

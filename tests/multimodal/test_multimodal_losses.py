@@ -72,6 +72,21 @@ def test_a_loss_is_made_again_from_its_configuration(term):
     assert loss(again, images, sentences, range(5)) == loss(term, images, sentences, range(5))
 
 
+@pytest.mark.parametrize("term", TERMS, ids=lambda term: term.name)
+def test_what_is_not_one_number_for_each_pair_is_refused(term):
+    images, sentences = unit(6, 4), unit(6, 4, seed=1)
+    for labels, told in (
+        ([0], "1 labels for 6 examples"),
+        (np.eye(6), "one-hot"),
+        (np.arange(6) + 0.5, "float"),
+        (None, "labels are missing"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            term.loss(images, sentences, labels)
+    with pytest.raises(ValueError, match="6 images and 5 sentences"):
+        term.loss(images, sentences[:5], np.arange(6))
+
+
 def test_round_trips_alone_are_content_with_any_one_to_one_assignment():
     images, labels = np.eye(4, dtype="float32"), [0, 1, 2, 3]
     term = Association(temperature=0.1)

@@ -1,8 +1,11 @@
 """The encoders, and the model in the hands of whoever calls Keras."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
+import running
 
 from multimodal import choices, encoders
 from multimodal.losses import InfoNCE
@@ -117,3 +120,23 @@ def test_what_cannot_be_right_is_named():
         made(terms=[InfoNCE(), InfoNCE()])
     with pytest.raises(ValueError, match="none of bag_of_words"):
         made("lstm")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"loss": "mse"}, {"loss_weights": [3.0]}, {"metrics": ["mae"]}, {"weighted_metrics": ["mae"]}],
+    ids=lambda given: next(iter(given)),
+)
+def test_compile_refuses_what_pairs_cannot_use(given):
+    with pytest.raises(ValueError, match=f"MultimodalModel takes no {next(iter(given))}: "):
+        made().compile("adam", **given)
+
+
+@pytest.mark.backend
+def test_weights_of_pairs_are_refused_with_and_without_labels():
+    model = made()
+    model.compile("adam", **running.FEW_STEPS)
+    pairs = {"images": images(2), "sentences": model.words_of(["red", "dark"])}
+    for call, labels in itertools.product((model.fit, model.evaluate), (None, np.arange(2))):
+        with pytest.raises(ValueError, match="takes no sample_weight and no class_weight"):
+            call(pairs, labels, sample_weight=np.ones(2), verbose=0)

@@ -16,6 +16,7 @@ from segmentation.features import PixelFeatures
 from segmentation.losses import SelfTraining
 from segmentation.model import SegmentationModel
 from segmentation.task import TASK
+from semisup import Association
 from semisup.architectures import transfer
 from semisup.errors import UserError
 
@@ -229,6 +230,68 @@ def test_images_are_evaluated_against_their_maps_without_pixels_that_do_not_coun
         batches, steps_per_epoch=1, validation_data=(images, maps), shuffle=False, verbose=0
     )
     assert {"loss", "val_classification_loss", "val_accuracy"} <= history.history.keys()
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_an_evaluation_is_the_mean_over_all_pixels_that_count_whatever_the_batch_size(batch_size):
+    keras.utils.set_random_seed(0)
+    network = transfer.with_head(pixel_networks.patches((8, 8, 3), 4), 5, 0)
+    model = SegmentationModel(network, 3, (2, 2), similarity=None)
+    model.compile(**FEW_STEPS)
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (4, 8, 8, 3)).astype("uint8")
+    maps = generator.integers(0, 3, (4, 8, 8))
+    maps[0, 1:], maps[1, 3:], maps[2] = 255, 255, 255
+    counted = maps != 255
+    found = model.evaluate(images, maps, batch_size=batch_size, verbose=0, return_dict=True)
+    logits = model.predict(images, verbose=0)
+    logs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    expected = -np.take_along_axis(logs, np.minimum(maps, 2)[..., None], axis=-1)[counted].mean()
+    for name in ("classification_loss", "total_loss", "loss"):
+        assert found[name] == pytest.approx(expected, rel=1e-5), name
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("class_shares", [None, [0.2, 0.3, 0.5]])
+def test_walks_neither_begin_nor_end_at_pixels_that_do_not_count(class_shares):
+    keras.utils.set_random_seed(0)
+    network = transfer.with_head(pixel_networks.patches((8, 8, 3), 4), 5, 0)
+    term = Association(class_shares=class_shares)
+    model = SegmentationModel(network, 3, (2, 2), similarity=term)
+    model.compile(keras.optimizers.SGD(0.0), **FEW_STEPS)
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (2, 8, 8, 3)).astype("uint8")
+    pixels = {"images": images, "places": np.arange(8, dtype="int32")}
+    classes = np.array([255, 2, 0, 255, 255, 1, 2, 255])
+    counted = classes != 255
+    batches = (((pixels, pixels), classes) for _ in itertools.count())
+    found = model.fit(batches, steps_per_epoch=1, shuffle=False, verbose=0).history
+    embeddings = keras.ops.convert_to_numpy(model.embed(pixels))
+    losses, statistics = term(embeddings[counted], embeddings, classes[counted])
+    # Each of the four that count takes two places of eight.
+    assert found["walker_loss"][0] == pytest.approx(
+        float(losses["walker_loss"]) + np.log(2), rel=1e-4
+    )
+    assert found["visit_loss"][0] == pytest.approx(float(losses["visit_loss"]), rel=1e-4)
+    for name, value in statistics.items():
+        assert found[name][0] == pytest.approx(float(value), rel=1e-3, abs=1e-5), name
+
+
+@pytest.mark.backend
+def test_a_batch_of_pixels_that_do_not_count_teaches_nothing():
+    network = transfer.with_head(pixel_networks.patches((8, 8, 3), 4), 5, 0)
+    model = SegmentationModel(network, 3, (2, 2), memory=4)
+    model.compile(keras.optimizers.SGD(1.0), **FEW_STEPS)
+    images = GENERATOR.integers(0, 256, (2, 8, 8, 3)).astype("uint8")
+    pixels = {"images": images, "places": np.arange(8, dtype="int32")}
+    model((pixels, pixels))
+    before = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
+    batches = (((pixels, pixels), np.full(8, 255)) for _ in itertools.count())
+    model.fit(batches, steps_per_epoch=1, shuffle=False, verbose=0)
+    for weight, kept in zip(model.trainable_weights, before, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight), kept)
+    assert not np.any(keras.ops.convert_to_numpy(model.memory_classes))
 
 
 def test_a_model_whose_network_has_no_head_is_refused():

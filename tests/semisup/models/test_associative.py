@@ -6,6 +6,9 @@ import pytest
 import running
 from keras import layers
 
+from clustering import ClusteringModel
+from multimodal import MultimodalModel
+from segmentation import SelfTraining
 from semisup import association
 from semisup.models.associative import AssociativeModel
 from semisup.models.optimizers import SteerableAdam
@@ -305,3 +308,26 @@ def test_a_memory_is_saved_with_the_model(tmp_path):
 def test_a_memory_without_a_term_is_refused():
     with pytest.raises(ValueError, match="memory is 4"):
         AssociativeModel(network(), 3, similarity=None, memory=4)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("memory", [0, 4])
+def test_a_term_that_compares_logits_is_given_those_of_the_classifier(memory):
+    term = SelfTraining(confidence=0.35)
+    model = compiled(AssociativeModel(network(), 3, similarity=term, memory=memory))
+    model.build((None, 4, 4, 1))
+    logits = model.predict(UNLABELLED, verbose=0)
+    probabilities = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).max(axis=1)
+    sure = probabilities >= 0.35
+    found = fit(model)
+    assert found["confident_share"] == pytest.approx(sure.mean())
+    assert found["self_training_loss"] == pytest.approx(
+        -np.sum(np.log(probabilities[sure])) / len(UNLABELLED), rel=1e-4
+    )
+
+
+def test_models_that_have_only_embeddings_for_their_terms_refuse_one_that_compares_logits():
+    with pytest.raises(ValueError, match="SelfTraining compares logits"):
+        ClusteringModel(network(), 3, cluster_association=SelfTraining())
+    with pytest.raises(ValueError, match="SelfTraining compares logits"):
+        MultimodalModel(network(), network(), layers.Identity(), [SelfTraining()])

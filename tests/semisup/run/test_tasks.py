@@ -115,7 +115,8 @@ class PairModel(WeightedLossesModel):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         diagonal = keras.ops.arange(keras.ops.shape(y_pred)[0])
         losses = keras.ops.sparse_categorical_crossentropy(diagonal, y_pred, from_logits=True)
-        return self.combine({"match_loss": keras.ops.mean(losses)}, {}, y_pred, training)
+        count = keras.ops.shape(y_pred)[0]
+        return self.combine({"match_loss": keras.ops.mean(losses)}, {}, count, training)
 
 
 class Pairs(ToyTask):
@@ -166,7 +167,8 @@ class PixelModel(WeightedLossesModel):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         losses = keras.ops.sparse_categorical_crossentropy(y, y_pred, from_logits=True)
-        return self.combine({"match_loss": keras.ops.mean(losses)}, {}, y_pred, training)
+        count = keras.ops.shape(y_pred)[0]
+        return self.combine({"match_loss": keras.ops.mean(losses)}, {}, count, training)
 
     def named_images(self, batch):
         return {"images": batch[0]}
