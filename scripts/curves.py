@@ -232,7 +232,9 @@ def _draw_panel(axes, panel, colours):
     least = min(value for line in panel.lines for points in line.runs for _, value in points)
     if panel.measure == texts.NAMES["test_error"] and least > 0:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = axes.get_ylim()
+        subs = (1, 2, 5) if high > 10 * low else (1, 1.2, 1.5, *range(2, 10))
+        axes.yaxis.set_major_locator(LogLocator(subs=subs))
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlim(left=0)
