@@ -159,7 +159,8 @@ class EmbeddingClassifier(EmbeddingModel):
             input_shape: shape of the inputs of `call`, or a structure of shapes.
 
         Raises:
-            ValueError: if the inputs don't fit the network, or the logits not the classes.
+            ValueError: if the inputs don't fit the network, the network returns no embeddings, or
+                the logits don't fit the classes.
         """
         self.input_shapes = model_inputs.any_batch_size(self.examples_of(input_shape))
         examples = model_inputs.symbolic(self.network, self.input_shapes, self.input_types)
@@ -168,6 +169,7 @@ class EmbeddingClassifier(EmbeddingModel):
         if self.augmentation is not None and not self.augmentation.built:
             self.augmentation.build(prepared.shape)
         embeddings = self.network(prepared)
+        _check_embeddings(embeddings)
         self.embedding_width = embeddings.shape[-1]
         logits = self.classifier(embeddings)
         if logits.shape[-1] != self.num_classes:
@@ -266,6 +268,17 @@ class EmbeddingClassifier(EmbeddingModel):
             "classifier": serialize(self.classifier),
             "joint_batch_statistics": self.joint_batch_statistics,
         }
+
+
+def _check_embeddings(embeddings):
+    if not hasattr(embeddings, "shape"):
+        count = len(keras.tree.flatten(embeddings))
+        raise ValueError(f"the network returns {count} outputs: it has to return embeddings (n, d)")
+    if len(embeddings.shape) != 2:
+        raise ValueError(
+            f"the network returns outputs of shape {tuple(embeddings.shape)}: it has to return "
+            "embeddings (n, d), by keras.layers.GlobalAveragePooling2D or Flatten at its end, say"
+        )
 
 
 def _check_classifier(classifier, regularizer):

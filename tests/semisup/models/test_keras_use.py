@@ -414,6 +414,19 @@ def test_inputs_go_by_name_to_a_network_that_was_made_from_a_list():
     np.testing.assert_allclose(exported.predict(rows, verbose=0), logits, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("net", "words"),
+    [
+        (layers.Conv2D(4, 3), "GlobalAveragePooling2D"),
+        (layers.LSTM(4, return_state=True), "3 outputs"),
+    ],
+)
+def test_a_network_that_returns_no_embeddings_is_refused(net, words):
+    shape = (2, 8, 8, 1) if isinstance(net, layers.Conv2D) else (2, 8, 1)
+    with pytest.raises(ValueError, match=words):
+        AssociativeModel(net, 3, similarity=None)(np.zeros(shape, "float32"))
+
+
 @pytest.mark.backend
 def test_token_ids_reach_the_network_as_integers():
     class Counts(layers.Layer):
