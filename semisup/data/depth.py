@@ -106,17 +106,19 @@ def to_bytes(image: Image.Image, scales: Scales | None = None) -> Image.Image:
 
     Args:
         image: an opened image with `is_deep`.
-        scales: those of its data set; by default its own.
+        scales: those of its data set; its own where they say nothing of its kind of numbers.
 
     Returns:
         An image of mode `L` or `RGB`, or `LA` or `RGBA` if it has transparency.
 
     Raises:
-        ValueError: see `extremes`, without `scales`.
+        ValueError: see `extremes`, where its own scales count.
     """
-    scales = scales or common_scales([extremes(image)])
+    is_real = image.mode == "F"
+    if not scales or is_real not in scales:
+        scales = common_scales([extremes(image)])
     values, alpha = _values(image)
-    scaled = Image.fromarray(scales[image.mode == "F"](values))
+    scaled = Image.fromarray(scales[is_real](values))
     if alpha is not None:
         scaled.putalpha(Image.fromarray(alpha))
     return scaled

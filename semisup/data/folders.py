@@ -14,7 +14,7 @@ from semisup.errors import UserError
 from semisup.files.names import printable
 
 # Part of every key: raise it when the same files would be decoded to other bytes than before.
-_DECODING = 2
+_DECODING = 3
 _SHOWN = 10
 
 

@@ -81,6 +81,9 @@ def resized(image: np.ndarray, image_size: int, fit: str = "squash") -> np.ndarr
 
 
 def _orientation(image: Image.Image) -> int:
+    # Pillow itself turns a TIFF upright.
+    if image.format == "TIFF":
+        return 1
     # PNG's own getexif decodes the whole file to look behind the pixels for a late EXIF chunk.
     return Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
 

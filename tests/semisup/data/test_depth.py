@@ -178,6 +178,14 @@ def test_integers_and_real_numbers_have_scales_of_their_own(tmp_path):
     assert "0 to 4095 (12 bits) and 0 to 1 become 0 to 255" in data.notes[-1]
 
 
+def test_real_numbers_among_integers_have_their_own_range():
+    content = io.BytesIO()
+    Image.fromarray(np.linspace(0, 1, 12, dtype="f4").reshape(3, 4)).save(content, "TIFF")
+    scales = {False: depth.Scale(0, 4096)}
+    found = decoded(content.getvalue(), scales)
+    assert (found.min(), found.max()) == (0, 255)
+
+
 def test_the_cache_is_not_used_where_another_image_changed_the_scale(tmp_path):
     write(tmp_path, "train/a/0.png", values(12)[..., 0])
     before = folders.open_folder(str(tmp_path)).sources["train"].key

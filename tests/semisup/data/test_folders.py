@@ -187,11 +187,13 @@ def test_transparent_grey_stays_grey(tmp_path):
         (8, lambda x: np.rot90(x, 1)),
     ],
 )
-def test_exif_orientation_is_respected(tmp_path, orientation, upright):
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_exif_orientation_is_respected(tmp_path, orientation, upright, ending):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    images = load_one(tmp_path, colour(0), exif=exif)
-    np.testing.assert_array_equal(images[0], upright(colour(0)))
+    save(tmp_path / "train" / "only" / f"0.{ending}", colour(0), exif=exif)
+    (image,) = load(tmp_path, splits=["train"]).splits["train"].images
+    np.testing.assert_array_equal(image, upright(colour(0)))
 
 
 def test_images_turned_upright_to_one_size_are_of_one_size(tmp_path):
