@@ -123,6 +123,8 @@ def _pairs(root, found, split):
     folder, labels = found.get(split, (None, None))
     if labels is None:
         missing = "no folder of that name" if folder is None else "no folder of its label maps"
+        if split == "test" and "validation" in found:
+            missing += f": --test_split=validation measures on {found['validation'][0].name}"
         raise UserError(
             f"{root}: there has to be a folder {split}, and one with the same name and "
             f"--label_suffix of its label maps; there is {missing}"

@@ -12,8 +12,13 @@ from semisup.data import image_files, pixels
 from semisup.data.cache import UNLABELLED, Source
 from semisup.errors import UserError
 
-_DECODING = 1
+_DECODING = 2
 """Part of every key: raised when the same files would be decoded to other bytes than before."""
+
+_SHOWN = 8
+
+_STEPS = {"L;2": 85, "L;4": 17}
+"""What Pillow multiplies the numbers of 2 and 4 bits by, so that they reach 255."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,10 +88,14 @@ def parse(names, ignored, found):
             out.add(int(text))
         else:
             raise UserError(f"--ignore={ignored}: {text} is neither a number nor one of --classes")
-    numbers = range(len(listed)) if listed else sorted(found())
+    numbers = list(range(len(listed))) if listed else sorted(found())
     kept = [number for number in numbers if number not in out]
     if not 2 <= len(kept) <= NO_CLASS:
-        raise UserError(f"there are {len(kept)} classes of pixels; give 2 to {NO_CLASS}")
+        shown = ", ".join(map(str, [*numbers[:_SHOWN], *["..."][: len(numbers) > _SHOWN]]))
+        raise UserError(
+            f"pixels have the numbers {shown}, of which --ignore={ignored} leaves {len(kept)} for "
+            f"classes: there have to be 2 to {NO_CLASS}; --ignore= counts all pixels"
+        )
     return Classes(
         tuple(listed[number] if listed else str(number) for number in kept),
         tuple(kept),
@@ -113,7 +122,12 @@ def read(path):
                     f"{path} holds colours ({image.mode}): a label map has a number, or an entry "
                     "of a palette, for each pixel"
                 )
-            numbers = np.asarray(image).astype(np.int64)
+            if image.format in ("JPEG", "MPO"):
+                raise UserError(
+                    f"{path} is a JPEG, which changes the numbers of a label map: save it as PNG"
+                )
+            step = _STEPS.get(_packing(image), 1)
+            numbers = np.asarray(image).astype(np.int64) // step
     except UserError:
         raise
     except Exception as error:  # damaged files make Pillow raise almost anything
@@ -122,6 +136,12 @@ def read(path):
     if numbers.min() < 0 or numbers.max() >= 2**16:
         raise UserError(f"{path} has numbers beyond 0 to 65,535")
     return numbers
+
+
+def _packing(image):
+    """Return how the pixels of an opened image lie in its file, in Pillow's words."""
+    arguments = image.tile[0][3] if image.tile else ""
+    return arguments[0] if isinstance(arguments, tuple) else arguments
 
 
 def resized(numbers, shape):

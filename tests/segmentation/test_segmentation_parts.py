@@ -2,6 +2,8 @@
 
 import itertools
 import shutil
+import struct
+import zlib
 
 import keras
 import numpy as np
@@ -51,6 +53,54 @@ def test_classes_have_the_numbers_of_files_and_what_is_ignored_does_not_count():
     found = label_maps.parse("", "255", lambda: {300, 4, 255})
     assert found.names == ("4", "300")
     np.testing.assert_array_equal(found.to_file(np.array([1, 0])), [300, 4])
+
+
+def grey_png(numbers, bits):
+    """A PNG file of grey values of so many bits."""
+
+    def chunk(kind, content):
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    height, width = numbers.shape
+    rows = np.unpackbits(numbers.astype("uint8")[..., None], axis=2)[..., -bits:]
+    lines = [b"\0" + np.packbits(row).tobytes() for row in rows]
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(b"".join(lines))), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_label_map_of_few_bits_has_the_numbers_of_its_file(tmp_path, bits):
+    numbers = np.arange(15).reshape(3, 5) % 2**bits
+    path = tmp_path / "map.png"
+    path.write_bytes(grey_png(numbers, bits))
+    np.testing.assert_array_equal(label_maps.read(path), numbers)
+
+
+def test_a_label_map_that_lost_its_numbers_is_refused(tmp_path):
+    Image.new("L", (4, 4)).save(tmp_path / "map.jpg")
+    with pytest.raises(UserError, match="is a JPEG, which changes the numbers"):
+        label_maps.read(tmp_path / "map.jpg")
+
+
+def test_what_is_ignored_of_a_mask_is_told():
+    with pytest.raises(UserError, match="numbers 0, 255, of which --ignore=255 leaves 1"):
+        label_maps.parse("", "255", lambda: {0, 255})
+    with pytest.raises(UserError, match=r"numbers 0, 1, 2, 3, 4, 5, 6, 7, \.\.\., of which"):
+        label_maps.parse("", ",".join(map(str, range(20))), lambda: set(range(20)))
+
+
+def test_validation_images_may_be_measured_on_where_there_are_no_test_images(tmp_path):
+    for folder in ("train", "train_labels", "val", "val_labels"):
+        (tmp_path / folder).mkdir()
+        Image.new("L", (4, 4)).save(tmp_path / folder / "a.png")
+    settings = {"dataset": f"folder:{tmp_path}", "classes": "a,b"}
+    with pytest.raises(UserError, match="--test_split=validation measures on val"):
+        data.find(TrainConfig(**settings))
+    layout, maps = data.find(TrainConfig(**settings, test_split="validation"))
+    assert len(maps) == 2
+    assert len(layout.files["evaluation"]) == 1
 
 
 def test_a_label_map_in_colours_or_of_another_size_is_refused(tmp_path):
