@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from multimodal import choices
+from semisup.data.folder_walk import composed
 
 UNITS = 256
 """Units of the recurrent encoder, and of each width of the convolutional one."""
@@ -19,7 +20,7 @@ WIDTHS = (1, 2, 3)
 def vectorization(vocabulary, length):
     """Make the layer from sentences to numbers of words.
 
-    It takes strings (n,), lowers them, leaves punctuation out and splits them at white space.
+    It takes strings (n,), which are standardised and split at white space.
 
     Args:
         vocabulary: the words that are known, in the order of their numbers.
@@ -29,8 +30,25 @@ def vectorization(vocabulary, length):
         A `keras.layers.TextVectorization`, which returns (n, length) integers.
     """
     return keras.layers.TextVectorization(
-        vocabulary=list(vocabulary), output_sequence_length=length, name="vectorization"
+        vocabulary=list(vocabulary),
+        standardize=standardized,
+        output_sequence_length=length,
+        name="vectorization",
     )
+
+
+@keras.saving.register_keras_serializable(package="multimodal")
+def standardized(sentences):
+    """Lower the letters of sentences of any script, and leave punctuation out.
+
+    Args:
+        sentences: TensorFlow tensor of strings in UTF-8.
+    """
+    import tensorflow as tf
+
+    # Some of ASCII's marks are symbols, as emojis are.
+    lowered = tf.strings.lower(sentences, encoding="utf-8")
+    return tf.strings.regex_replace(lowered, r"[\p{P}$+<=>^`|~]", "")
 
 
 def words_of(vectorization, sentences):
@@ -38,12 +56,13 @@ def words_of(vectorization, sentences):
 
     Args:
         vectorization: a `keras.layers.TextVectorization`.
-        sentences: list of n strings.
+        sentences: list of n strings. Accents may be composed or not.
 
     Returns:
         (n, length) int32 array.
     """
-    return ops.convert_to_numpy(vectorization(np.array(list(sentences)))).astype("int32")
+    sentences = np.array([composed(sentence) for sentence in sentences])
+    return ops.convert_to_numpy(vectorization(sentences)).astype("int32")
 
 
 def vocabulary_of(sentences, size, least_count=1):
@@ -57,8 +76,8 @@ def vocabulary_of(sentences, size, least_count=1):
     Returns:
         List of words, the most frequent first; empty if the sentences have none.
     """
-    layer = keras.layers.TextVectorization(name="counting")
-    layer.adapt(np.array(sentences))
+    layer = keras.layers.TextVectorization(standardize=standardized, name="counting")
+    layer.adapt(np.array([composed(sentence) for sentence in sentences]))
     words = layer.get_vocabulary(include_special_tokens=False)
     if not words:
         # The layer has no table to look words up in.

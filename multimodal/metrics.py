@@ -26,7 +26,8 @@ def ranks(queries, candidates, query_numbers, candidate_numbers):
         similarities = queries[start : start + _BLOCK] @ candidates.T
         right = query_numbers[start : start + _BLOCK, None] == candidate_numbers[None, :]
         best = np.where(right, similarities, -np.inf).max(axis=1, keepdims=True)
-        found.append(1 + np.sum(~right & (similarities >= best), axis=1))
+        # What is no number has found nothing, either.
+        found.append(1 + np.sum(~right & ~(similarities < best), axis=1))
     return np.concatenate(found)
 
 
@@ -62,12 +63,12 @@ def agreement(similarities, scores):
         scores: (n,) float.
 
     Returns:
-        Dictionary with `spearman` and `pearson`, the correlations; 0 where all similarities are
-        equal.
+        Dictionary with `spearman` and `pearson`, the correlations; 0 where all similarities, or
+        all scores, are equal.
     """
     from scipy import stats
 
-    if np.ptp(similarities) == 0:
+    if np.ptp(similarities) == 0 or np.ptp(scores) == 0:
         return {"spearman": 0.0, "pearson": 0.0}
     return {
         "spearman": float(stats.spearmanr(similarities, scores).statistic),

@@ -32,7 +32,9 @@ class MultimodalReporter(Reporter):
             "sentences": len(self.data.evaluation.captions),
             **super().measure(),
         }
-        pairs = {Path(path).stem: self._agreement(path) for path in _paths(self.settings)}
+        pairs = {
+            name: self._agreement(path) for name, path in _named(_paths(self.settings)).items()
+        }
         return {**content, "sentence_pairs": pairs} if pairs else content
 
     @functools.cached_property
@@ -128,3 +130,10 @@ def _listed(numbers):
 
 def _paths(settings):
     return [path for path in settings.sentence_pairs.split(",") if path]
+
+
+def _named(paths):
+    """Return paths by the names of their files, or, where these are alike, by all of the path."""
+    stems = [Path(path).stem for path in paths]
+    alike = len(set(stems)) < len(set(paths))
+    return {path if alike else stem: path for path, stem in zip(paths, stems, strict=True)}

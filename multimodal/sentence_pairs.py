@@ -76,6 +76,8 @@ def read(path):
         cells = [[row[place].strip() for place in places] for row in rows]
         cells = [(first, second, float(score)) for first, second, score in cells if score]
         first, second, scores = map(list, zip(*cells, strict=True))
+        if not np.all(np.isfinite(scores)):
+            raise ValueError
     except (IndexError, ValueError):
         raise UserError(
             f"--sentence_pairs={path} is no file of SICK or STS: columns separated by tabs, a "

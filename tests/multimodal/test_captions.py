@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from multimodal import captions, data, metrics, searching, sentence_pairs
+from multimodal import captions, data, metrics, reporting, searching, sentence_pairs
 from multimodal.config import TrainConfig
 from multimodal.search import SearchConfig
 from multimodal.task import TASK as task
@@ -221,6 +221,8 @@ def test_ranks_are_those_of_the_first_right_one_and_ties_are_lost():
     alike = metrics.retrieval(np.ones((9, 1)), np.ones((9, 1)), np.arange(9))
     assert alike["image_to_sentence_recall_at_5"] == 0
     assert alike["sentence_to_image_median_rank"] == 9
+    unknown = metrics.retrieval(np.full((9, 1), np.nan), np.ones((9, 1)), np.arange(9))
+    assert unknown["image_to_sentence_recall_at_5"] == 0
 
 
 @pytest.mark.parametrize(
@@ -249,6 +251,19 @@ def test_sentences_of_the_same_words_are_alike_whatever_their_order():
     np.testing.assert_allclose(sentence_pairs.word_cosines(one, other), [1, 0])
     assert metrics.agreement(np.array([0.1, 0.2, 0.9]), np.array([1, 2, 3]))["spearman"] == 1
     assert metrics.agreement(np.ones(3), np.array([1, 2, 3])) == {"spearman": 0, "pearson": 0}
+    assert metrics.agreement(np.array([1, 2, 3]), np.ones(3)) == {"spearman": 0, "pearson": 0}
+
+
+def test_files_of_scored_pairs_with_one_name_are_told_apart():
+    assert reporting._named(["a/sts.tsv", "b.tsv"]) == {"sts": "a/sts.tsv", "b": "b.tsv"}
+    alike = ["a/sts.tsv", "b/sts.tsv"]
+    assert reporting._named(alike) == dict(zip(alike, alike, strict=True))
+
+
+def test_a_score_that_is_no_number_is_refused(tmp_path):
+    path = written(tmp_path, "nan\ta dog\ta cat\n1.0\ta dog\ta dog\n", "pairs.tsv")
+    with pytest.raises(UserError, match="is no file of SICK or STS"):
+        sentence_pairs.read(path)
 
 
 def test_captions_of_tfds_go_with_their_images(tmp_path):

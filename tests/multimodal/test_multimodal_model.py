@@ -41,6 +41,16 @@ def test_the_vocabulary_is_of_the_most_frequent_words():
     assert encoders.vocabulary_of(sentences, size=1) == ["a"]
 
 
+def test_words_of_any_script_are_known_whatever_their_case_accents_and_marks():
+    pairs = ("Ähnlich ähnlich", "Привет привет", "caf\u00e9 cafe\u0301", "“dog” dog", "狗。 狗")
+    words = [encoders.vocabulary_of([pair], size=9) for pair in pairs]
+    assert words == [["ähnlich"], ["привет"], ["café"], ["dog"], ["狗"]]
+    layer = encoders.vectorization(["ähnlich", "😀"], 2)
+    np.testing.assert_array_equal(
+        encoders.words_of(layer, ["A\u0308HNLICH!", "😀 a+"]), [[2, 0], [3, 1]]
+    )
+
+
 @pytest.mark.backend
 @pytest.mark.parametrize("name", choices.ENCODERS)
 def test_an_encoder_ignores_what_fills_a_sentence_up(name):
