@@ -30,6 +30,8 @@ def export_run(settings):
             such a file already.
     """
     output = Path(settings.output).expanduser()
+    if not output.name:
+        raise UserError(f"--output={settings.output} names nothing: give a name in that folder")
     described = output.with_name(f"{output.name}.json")
     _check(settings, output, described)
     trained = TrainedRun(settings.logdir, settings.step, relocated=settings.relocated)

@@ -1,5 +1,6 @@
 """The evaluation of a run on another labelled data set than its own."""
 
+import itertools
 import logging
 import os
 
@@ -10,10 +11,10 @@ from semisup.data import new_images
 from semisup.data.cache import UNLABELLED
 from semisup.data.folder_walk import composed
 from semisup.errors import UserError, shown
-from semisup.files import writing
+from semisup.files import reading, writing
 from semisup.files.names import printable
 from semisup.report.image_reporter import PREDICTION, prediction_rows, table
-from semisup.run import admission, calibration
+from semisup.run import admission, calibration, file_types
 from semisup.use.trained import TrainedRun
 
 FOLDER = "evaluations"
@@ -67,14 +68,26 @@ def evaluate_elsewhere(settings):
     measured = calibration.metrics(
         scale, np.concatenate(logits), np.concatenate(labels), trained.class_names
     )
-    stem = "_".join(filter(None, (printable(dataset_names.file_name(name)), settings.split)))
     folder = trained.run.written(FOLDER)
     os.makedirs(folder, exist_ok=True)
+    stem = _free_stem(folder, name, settings.split)
     content = {"step": trained.step, "dataset": name, "evaluated_on": "images of another data set"}
     writing.write_json(os.path.join(folder, f"{stem}.json"), {**content, **measured})
     writing.write_table(os.path.join(folder, f"{stem}.csv"), PREDICTION, rows)
     _logger.info("step %d, %s: %s", trained.step, name, table(measured))
     _logger.info("\nwrote %s.json and .csv", os.path.join(folder, stem))
+
+
+def _free_stem(folder, dataset, split):
+    """Name the files of an evaluation, unlike those of another data set of the same name."""
+    stem = "_".join(filter(None, (printable(dataset_names.file_name(dataset)), split)))
+    for number in itertools.count(1):
+        name = f"{stem}_{number}" if number > 1 else stem
+        path = os.path.join(folder, f"{name}.json")
+        if not os.path.lexists(path):
+            return name
+        if reading.read_json(path, file_types.Evaluation).get("dataset") == dataset:
+            return name
 
 
 def _matched(dataset, theirs, trained):

@@ -11,10 +11,12 @@ def check_replaceable(path, beginning):
         beginning: text with which each such file begins.
 
     Raises:
-        UserError: the file begins with something else.
+        UserError: the file begins with something else, or is none.
     """
-    if not path.is_file():
+    if not path.exists():
         return
+    if not path.is_file():
+        raise UserError(f"--output={path} is no file: give another name")
     expected = beginning.encode("utf-8")
     try:
         with path.open("rb") as file:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -40,7 +39,8 @@ def predict_images(settings):
     """
     output = Path(settings.output).expanduser()
     _check_output(output, settings)
-    folder = settings.sort_into and _folder_to_sort_into(settings)
+    folder = settings.sort_into and class_folders.empty_folder(settings.sort_into)
+    _check_outside(folder, settings.images)
     candidates = settings.least_sure and least_sure.Candidates(
         settings.least_sure, settings.uncertainty, settings.duplicates, output
     )
@@ -111,17 +111,20 @@ def _images(settings, trained):
         _logger.info("the unlabelled images of the run: %s, %s", dataset, split)
     data_dir = trained.config.resolved_data_dir
     dataset = dataset_names.resolved(dataset, "dataset", data_dir)
+    if dataset_names.is_folder(dataset):
+        _check_outside(settings.sort_into, dataset.removeprefix(dataset_names.FOLDER))
     return new_images.of_dataset(dataset, split, preparation, data_dir)[1]
 
 
-def _folder_to_sort_into(settings):
-    folder = class_folders.empty_folder(settings.sort_into)
-    images = Path(settings.images or os.devnull).expanduser().resolve()
-    if images in (folder.resolve(), *folder.resolve().parents):
+def _check_outside(folder, images):
+    """Check that images are not sorted into their own folder; either may be empty."""
+    if not (folder and images):
+        return
+    place = Path(folder).expanduser().resolve()
+    if Path(images).expanduser().resolve() in (place, *place.parents):
         raise UserError(
-            f"--sort_into={settings.sort_into} lies in the folder of the images: give one beside it"
+            f"--sort_into={folder} lies in the folder of the images: give one beside it"
         )
-    return folder
 
 
 @contextlib.contextmanager

@@ -101,6 +101,9 @@ def check(run, format, folder):
     status, _, err = running.call("export", f"--logdir={run.path}", f"--output={path}")
     assert status == 2
     assert format != "keras" or "nothing is overwritten" in err
+    status, _, err = running.call("export", f"--logdir={run.path}", "--output=.")
+    assert status == 2
+    assert "--output=. names nothing" in err
 
 
 def test_a_keras_file_is_loaded_without_this_package(run, tmp_path):

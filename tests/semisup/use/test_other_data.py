@@ -44,3 +44,15 @@ def test_classes_that_a_run_does_not_know_are_refused_by_name(run, tmp_path):
     status, _, err = evaluate(run, tmp_path / "more", "--figures")
     assert status == 2
     assert "--figures has no effect with --dataset" in err
+
+
+def test_another_folder_of_the_same_name_has_files_of_its_own(run, tmp_path):
+    for place in ("one", "other"):
+        write_image(tmp_path / place / "same" / "test" / "red" / "a.png", (255, 0, 0))
+        for _ in range(2):
+            status, _, err = evaluate(run, tmp_path / place / "same")
+            assert status == 0, err
+    names = sorted(Path(run.file("evaluations")).glob("same*.json"))
+    assert [name.name for name in names] == ["same.json", "same_2.json"]
+    found = [json.loads(name.read_text())["dataset"] for name in names]
+    assert found == [f"folder:{tmp_path / place / 'same'}" for place in ("one", "other")]

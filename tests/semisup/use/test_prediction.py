@@ -335,6 +335,25 @@ def test_a_list_of_images_that_are_not_there_is_refused(tmp_path):
         labelling.label_images(settings)
 
 
+def test_images_are_not_sorted_into_the_folder_that_they_come_from(run, new, tmp_path):
+    write_image(tmp_path / "data" / "unlabelled" / "a.png", (0, 0, 255))
+    folder = tmp_path / "data" / "sorted"
+    for images in (f"--dataset=folder:{tmp_path / 'data'}", f"--images={tmp_path / 'data'}"):
+        flags = (images, f"--sort_into={folder}", f"--output={tmp_path}/out.csv")
+        status, _, err = predict(run, *flags)
+        assert status == 2
+        assert "lies in the folder of the images" in err
+    assert not folder.exists()
+
+
+def test_a_folder_is_no_output(tmp_path):
+    (tmp_path / "out.csv").mkdir()
+    with pytest.raises(UserError, match="is no file"):
+        prediction.predict_images(
+            PredictConfig(logdir="none", images="none", output=str(tmp_path / "out.csv"))
+        )
+
+
 @pytest.mark.parametrize("name", ["own.csv", "own.jsonl"])
 def test_predictions_replace_earlier_ones_and_no_file_of_the_users(name, tmp_path):
     settings = PredictConfig(logdir="none", images="none", output=str(tmp_path / name))
