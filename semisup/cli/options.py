@@ -194,6 +194,9 @@ def checked(field, value, name):
         return msgspec.convert(value, type_of(field))
     except msgspec.ValidationError as error:
         raise UserError(f"{name}={shown(value)} {_reason(field, str(error))}") from None
+    except UnicodeEncodeError:
+        # What is compared with one of some names has to be valid Unicode; a path has not.
+        raise UserError(f"{name}={shown(value)} {_reason(field, _NO_CHOICE)}") from None
 
 
 def type_of(field):
@@ -220,9 +223,12 @@ def _type(kind, one_of, least, most, above):
     return Annotated[kind, msgspec.Meta(le=greatest if most is None else most, **low)]
 
 
+_NO_CHOICE = "Invalid enum value"
+
+
 def _reason(field, text):
     """Say what is wrong with a value, from what msgspec says of it."""
-    if text.startswith("Invalid enum value"):
+    if text.startswith(_NO_CHOICE):
         return f"is none of {', '.join(field.metadata['one_of'])}"
     beyond = _BEYOND.match(text)
     if beyond is None:

@@ -50,6 +50,7 @@ class Derived(Base):
         ({"rate": None}, "--rate=None has to be a number"),
         ({"kind": "c"}, "--kind=c is none of a, b"),
         ({"kind": ["a"]}, "is none of a, b|has to be a text"),
+        ({"kind": "a\ud800"}, "is none of a, b"),
         ({"name": "a\0b"}, "holds a null character"),
         ({"name": 3}, "--name=3 has to be a text"),
         ({"on": 1}, "--on=1 has to be true or false"),
