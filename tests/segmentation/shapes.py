@@ -49,7 +49,7 @@ def dataset(folder, counts=(("train", 8), ("test", 4), ("val", 3)), unlabelled=3
             if number % 2:
                 label_map = label_map.convert("P")
                 # `convert` keeps the numbers of grey values.
-                label_map.putpalette(np.arange(768) % 256)
+                label_map.putpalette(bytes(range(256)) * 3)
             label_map.save(folder / f"{split}_labels" / f"{number:02}.png")
     os.makedirs(folder / "unlabelled")
     for number in range(unlabelled):
