@@ -25,14 +25,7 @@ def class_numbers(labels: Tensor, examples: Tensor) -> Tensor:
         raise ValueError("labels are missing: give one class number for each example")
     count = examples.shape[0]
     advice = f"give ({'n' if count is None else count},) integers, one class for each example"
-    if isinstance(labels, (np.ndarray, list, tuple)):
-        known = np.asarray(labels)
-        if known.dtype.kind in "OSU":
-            raise ValueError(
-                f"labels such as {known.ravel().tolist()[0]!r} are no numbers: {advice}"
-            )
-        if known.size and known.dtype.kind in "iu" and np.abs(known).max() >= 2**31:
-            raise ValueError(f"labels reach {np.abs(known).max()}: {advice}, below 2**31")
+    _check_known(labels, advice)
     labels = ops.convert_to_tensor(labels)
     shape = tuple(labels.shape)
     if len(shape) == 2 and shape[1] != 1:
@@ -70,3 +63,17 @@ def numbers_of(labels: Tensor, num_classes: int, examples: Tensor) -> Tensor:
     if len(labels.shape) == 2 and labels.shape[1] == num_classes:
         labels = ops.argmax(labels, axis=1)
     return class_numbers(ops.cast(labels, "int32"), examples)
+
+
+def _check_known(labels, advice):
+    """Check labels that are known as they are, and no tensors."""
+    is_list = isinstance(labels, (list, tuple)) and not any(hasattr(x, "shape") for x in labels)
+    if not (is_list or isinstance(labels, np.ndarray)):
+        return
+    known = np.asarray(labels)
+    if known.dtype.kind in "OSU":
+        for each in known.ravel().tolist():
+            if not isinstance(each, (int, float)):
+                raise ValueError(f"labels such as {each!r} are no numbers: {advice}")
+    if known.size and known.dtype.kind in "iuO" and (greatest := np.abs(known).max()) >= 2**31:
+        raise ValueError(f"labels reach {greatest}: {advice}, below 2**31")

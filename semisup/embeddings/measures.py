@@ -134,6 +134,6 @@ def unit_lengths(x: Tensor) -> Tensor:
     # Squares of large or tiny values would be infinite or 0.
     largest = ops.stop_gradient(ops.max(ops.abs(x), axis=1, keepdims=True))
     x = x / ops.where(largest > 0, largest, 1.0)
-    # `ops.normalize` has no gradient at 0, which the embedding of a black image may be. The squares
-    # of the others add up to 1 at least.
-    return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=1, keepdims=True), 1.0))
+    squares = ops.sum(ops.square(x), axis=1, keepdims=True)
+    # `ops.normalize` has no gradient at 0, which the embedding of a black image may be.
+    return x * ops.rsqrt(ops.where(largest > 0, squares, 1.0))

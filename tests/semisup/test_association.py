@@ -6,6 +6,7 @@ import pytest
 from gradients import gradient_of
 
 from semisup import association
+from semisup.embeddings import measures
 
 RNG = np.random.default_rng(0)
 LABELS = np.array([7, 3, 3, 100, 7, 3])
@@ -291,6 +292,15 @@ def test_cosines_do_not_depend_on_the_length_of_embeddings(scale):
     gradient = gradient_of(lambda x: term.loss(x, b, LABELS), a)
     scaled = gradient_of(lambda x: term.loss(x * scale, b, LABELS), a)
     np.testing.assert_allclose(scaled, gradient, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.backend
+def test_cosines_have_their_gradient_where_an_embedding_has_a_single_value():
+    weights = np.array([[0.3, -0.2, 0.7]], "float32")
+    for length in (3.0, 1e20):
+        a = np.array([[length, 0.0, 0.0]], "float32")
+        found = gradient_of(lambda x: keras.ops.sum(measures.unit_lengths(x) * weights), a)
+        np.testing.assert_allclose(found * length, [[0.0, -0.2, 0.7]], atol=1e-6)
 
 
 def test_an_empty_batch_is_refused():
