@@ -11,6 +11,7 @@ from semisup.data import sampling
 from semisup.data.datasets import Split, fingerprint, is_labelled, load_dataset
 from semisup.errors import UserError
 from semisup.run.image_data import ImageData, compose
+from semisup.run.task import layout_of
 from semisup.task import (
     SemiSupervised,
     association_of,
@@ -121,7 +122,7 @@ class DomainAdaptation(SemiSupervised):
 
     def layout(self, config):
         """Find the images of the target: see `Task`. New images are more like those."""
-        return super().layout(dataclasses.replace(config, dataset=config.target_dataset))
+        return layout_of(config.target_dataset)
 
     def unlabelled_images(self, config):
         """Return data set and split of the target's images: see `Task`."""

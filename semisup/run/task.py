@@ -171,11 +171,7 @@ class Task(abc.ABC):
         Raises:
             UserError: if there is no such folder any more.
         """
-        from semisup.data import folder_layout
-
-        if not is_folder(config.dataset):
-            return None
-        return folder_layout.find(config.dataset.removeprefix(FOLDER))
+        return layout_of(config.dataset)
 
     def preparation(self, config, record):
         """Return how a new image becomes one as a model was trained on: a `Preparation`.
@@ -248,6 +244,17 @@ class Task(abc.ABC):
             (n,) integers.
         """
         raise UserError(f"--projector: {self.name} has no embeddings of images to show")
+
+
+def layout_of(dataset):
+    """Find the images of a data set: see `Task.layout`.
+
+    Args:
+        dataset: its name, `folder:PATH` say.
+    """
+    from semisup.data import folder_layout
+
+    return folder_layout.find(dataset.removeprefix(FOLDER)) if is_folder(dataset) else None
 
 
 def task_named(name):

@@ -354,3 +354,16 @@ def test_other_test_images_than_those_of_the_training_are_refused(adapted, tmp_p
     write_images(tmp_path / "source" / "test" / "a" / "more", count=1)
     with pytest.raises(UserError, match="the source test images are not those of the training"):
         reporting.evaluate_run(EvalConfig(logdir=run.path), task)
+
+
+def test_a_new_image_of_more_than_8_bits_is_as_dark_as_among_those_of_the_target(tmp_path):
+    for domain, value in (("source", 255), ("target", 4095)):
+        folder = tmp_path / domain / "train" / "a"
+        folder.mkdir(parents=True)
+        Image.fromarray(np.full((8, 8), value, "uint16")).save(folder / "a.png")
+    config = task.config_class(
+        dataset=f"folder:{tmp_path / 'source'}", target_dataset=f"folder:{tmp_path / 'target'}"
+    )
+    preparation = task.preparation(config, {"image_shape": (8, 8, 1)})
+    Image.fromarray(np.full((8, 8), 2047, "uint16")).save(tmp_path / "half.png")
+    assert np.all(preparation.of_file(tmp_path / "half.png") == 127)
