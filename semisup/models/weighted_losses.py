@@ -1,5 +1,7 @@
 """A Keras model whose loss is a weighted sum, each part of which is logged and may be steered."""
 
+import warnings
+
 import keras
 from keras import ops
 
@@ -55,7 +57,7 @@ class WeightedLossesModel(keras.Model):
         self.averages = {name: Mean(name) for name in averaged}
         self.weight_values = {name: LatestValue(name) for name in weights}
         self.latest_values = LatestValues((*averaged, *weights), name="latest_values")
-        self._traced_weights = None
+        self._traced_weights = {}
 
     @property
     def transient_variables(self):
@@ -82,12 +84,16 @@ class WeightedLossesModel(keras.Model):
             self.average.track([*parts, *self.trainable_weights])
 
     def compile_from_config(self, config):
-        """Compile the model as one was that is loaded.
+        """Compile the model as one was that is loaded, if it still can be; else warn.
 
         Args:
-            config: what `get_compile_config` returned.
+            config: what `get_compile_config` returned, by this or an earlier version.
         """
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        try:
+            self.compile(**keras.saving.deserialize_keras_object(config))
+        except ValueError as error:
+            warnings.warn(f"the model is not compiled as it was saved: {error}", stacklevel=2)
+            return
         if self.built:
             self.optimizer.build(self.trainable_variables)
 
@@ -169,20 +175,18 @@ class WeightedLossesModel(keras.Model):
 
     def make_train_function(self, force=False):
         """Make the function that takes a step, anew if the weight of a loss was changed."""
-        self._forget_earlier_weights()
-        return super().make_train_function(force=force)
+        return super().make_train_function(force=self._has_other_weights("train") or force)
 
     def make_test_function(self, force=False):
         """Make the function that measures a batch, anew if the weight of a loss was changed."""
-        self._forget_earlier_weights()
-        return super().make_test_function(force=force)
+        return super().make_test_function(force=self._has_other_weights("test") or force)
 
-    def _forget_earlier_weights(self):
-        """Drop the functions that were traced with other weights of the losses."""
+    def _has_other_weights(self, function):
+        """Return whether the losses have other weights than when a function was last asked for."""
         weights = {name: _fingerprint(weight) for name, weight in self.loss_weights.items()}
-        if weights != self._traced_weights:
-            self._traced_weights = weights
-            self.train_function = self.test_function = None
+        changed = weights != self._traced_weights.get(function, weights)
+        self._traced_weights = {**self._traced_weights, function: weights}
+        return changed
 
 
 def _fingerprint(weight):
