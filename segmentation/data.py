@@ -67,7 +67,7 @@ def load(config):
     classes = label_maps.parse(config.classes, config.ignore, numbers)
     training, evaluation = (
         _read(contents.sources[name], layout.files[name], used, maps, classes, config)
-        for name, used in ((_TRAINING, drawn), (_EVALUATION, layout.files[_EVALUATION]))
+        for name, used in ((_TRAINING, drawn), (_EVALUATION, set(layout.files[_EVALUATION])))
     )
     names = ", ".join(
         name for place, name in enumerate(classes.names) if not np.any(training.maps == place)

@@ -262,12 +262,13 @@ class AssociativeModel(EmbeddingClassifier):
 
 
 def _repeated(a, numbers, counted, count):
-    """Return embeddings and classes with those that count again, evenly, in place of the others.
+    """Return embeddings and classes with those that count again in place of the others.
 
-    A batch keeps its size. Where none counts, all have the class -1.
+    A batch keeps its size, and each that counts comes as often as any other, or once more. Where
+    none counts, all have the class -1.
     """
     n = ops.shape(a)[0]
     first = ops.argsort(ops.cast(ops.logical_not(counted), "int32"))
-    share = ops.cast(count, "float32") / ops.cast(n, "float32")
-    places = ops.take(first, ops.cast(ops.arange(n, dtype="float32") * share, "int32"))
+    # Whole numbers: below 2**31 for batches of up to 46,340.
+    places = ops.take(first, ops.arange(n, dtype="int32") * count // n)
     return ops.take(a, places, axis=0), ops.take(ops.where(counted, numbers, -1), places)

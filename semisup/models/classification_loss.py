@@ -70,17 +70,19 @@ class ClassificationLoss:
             num_classes: number of classes.
 
         Raises:
-            ValueError: if there is a number that is no integer, below 0 or beyond the last class,
-                and the loss has no `ignore_class`.
+            ValueError: if there is a number that is no integer, or is neither a class nor ignored.
         """
-        counts = self.takes_class_numbers and self.ignore_class is None
-        if not counts or not hasattr(y, "__array__"):
+        if not self.takes_class_numbers or not hasattr(y, "__array__"):
             return
         try:
             y = np.asarray(y)
         except Exception:  # symbolic tensors have no values
             return
-        if y.dtype.kind not in "iuf" or not y.size or (y.ndim == 2 and y.shape[1] != 1):
+        if y.dtype.kind not in "iuf" or (y.ndim == 2 and y.shape[1] != 1):
+            return
+        if self.ignore_class is not None:
+            y = y[y != self.ignore_class]
+        if not y.size:
             return
         if y.dtype.kind == "f" and np.any(y != np.floor(y)):
             raise ValueError("labels are no whole numbers: give class numbers")
@@ -112,19 +114,22 @@ class ClassificationLoss:
             sample_weight: optional (n,) weights of the examples.
 
         Returns:
-            Scalar float32, as Keras reduces it; not a number if a label is no class.
+            Scalar float32, as Keras reduces it; not a number if a label is neither a class
+            nor ignored.
 
         Raises:
             ValueError: if labels are missing or have a shape that the loss does not take.
         """
         self._check(y, logits)
         loss = ops.cast(self.loss(y, logits, sample_weight), "float32")
-        if not self.takes_class_numbers or self.ignore_class is not None:
+        if not self.takes_class_numbers:
             return loss
         # JAX computes a loss of any numbers.
         numbers = ops.cast(y, "int32")
-        is_class = ops.logical_and(numbers >= 0, numbers < logits.shape[-1])
-        return ops.where(ops.all(is_class), loss, float("nan"))
+        is_right = ops.logical_and(numbers >= 0, numbers < logits.shape[-1])
+        if self.ignore_class is not None:
+            is_right = ops.logical_or(is_right, ops.equal(numbers, self.ignore_class))
+        return ops.where(ops.all(is_right), loss, float("nan"))
 
     def _check(self, y, logits):
         if y is None:

@@ -169,9 +169,19 @@ class EmbeddingClassifier(EmbeddingModel):
         if self.augmentation is not None and not self.augmentation.built:
             self.augmentation.build(prepared.shape)
         embeddings = self.network(prepared)
-        _check_embeddings(embeddings)
+        if not hasattr(embeddings, "shape"):
+            count = len(keras.tree.flatten(embeddings))
+            raise ValueError(
+                f"the network returns {count} outputs: it has to return embeddings (n, d)"
+            )
         self.embedding_width = embeddings.shape[-1]
         logits = self.classifier(embeddings)
+        if len(logits.shape) != 2:
+            raise ValueError(
+                f"the network returns outputs of shape {tuple(embeddings.shape)}: it has to return "
+                "embeddings (n, d), by keras.layers.GlobalAveragePooling2D or Flatten at its end, "
+                "say"
+            )
         if logits.shape[-1] != self.num_classes:
             raise ValueError(
                 f"the classifier returns {logits.shape[-1]} numbers for {self.num_classes} classes"
@@ -268,17 +278,6 @@ class EmbeddingClassifier(EmbeddingModel):
             "classifier": serialize(self.classifier),
             "joint_batch_statistics": self.joint_batch_statistics,
         }
-
-
-def _check_embeddings(embeddings):
-    if not hasattr(embeddings, "shape"):
-        count = len(keras.tree.flatten(embeddings))
-        raise ValueError(f"the network returns {count} outputs: it has to return embeddings (n, d)")
-    if len(embeddings.shape) != 2:
-        raise ValueError(
-            f"the network returns outputs of shape {tuple(embeddings.shape)}: it has to return "
-            "embeddings (n, d), by keras.layers.GlobalAveragePooling2D or Flatten at its end, say"
-        )
 
 
 def _check_classifier(classifier, regularizer):

@@ -42,7 +42,7 @@ class OwnLosses:
             ("metrics", metrics, unlike),
             ("weighted_metrics", weighted_metrics, unlike),
         ):
-            if given is not None:
+            if given:
                 raise ValueError(f"compile of {type(self).__name__} takes no {name}: {reason}")
         super().compile(optimizer=optimizer, **kwargs)
 
@@ -51,6 +51,11 @@ class OwnLosses:
         """Train the model: see `keras.Model.fit`; weights are not taken."""
         self.refuse_weights(kwargs.get("sample_weight"), kwargs.get("class_weight"))
         return super().fit(*args, **kwargs)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Take a step: see `keras.Model.train_on_batch`; weights are not taken."""
+        self.refuse_weights(kwargs.get("sample_weight"), kwargs.get("class_weight"))
+        return super().train_on_batch(*args, **kwargs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Measure the losses: see `keras.Model.evaluate`; weights are not taken."""

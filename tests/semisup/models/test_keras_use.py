@@ -269,6 +269,8 @@ def test_a_class_that_a_loss_ignores_is_no_mistake():
         keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
         **running.FEW_STEPS,
     )
+    with pytest.raises(ValueError, match="3 classes"):
+        model.evaluate(np.zeros((2, 2), "float32"), np.array([-1, 3]))
     rows, labels = np.zeros((3, 2), "float32"), np.array([-1, 0, 2])
     assert np.isfinite(model.evaluate(rows, labels, verbose=0)).all()
     assert np.isfinite(model.fit((rows, rows), labels, verbose=0).history["loss"]).all()
@@ -320,7 +322,12 @@ def test_labels_that_are_not_one_class_an_example_are_refused(function, labels, 
 @pytest.mark.backend
 @pytest.mark.parametrize(
     ("labels", "words"),
-    [(list("aabbcc"), "'a' are no numbers"), (np.arange(6) * 2**31, "below 2\\*\\*31")],
+    [
+        (list("aabbcc"), "'a' are no numbers"),
+        ([1, 1, 1, 1, 1, None], "None are no numbers"),
+        (np.arange(6) * 2**31, "below 2\\*\\*31"),
+        ([2**70] * 6, "below 2\\*\\*31"),
+    ],
 )
 def test_labels_that_are_no_numbers_or_too_large_are_refused(labels, words):
     a, b = RNG.normal(size=(6, 4)), RNG.normal(size=(5, 4))
@@ -551,6 +558,30 @@ def test_an_evaluation_has_the_weights_of_losses_as_they_are():
     assert model.evaluate(ROWS, LABELS, verbose=0, return_dict=True)["loss"] == pytest.approx(
         3 * first
     )
+
+
+@pytest.mark.backend
+def test_a_callback_may_change_the_weight_of_a_loss_between_epochs():
+    model = build(metrics=())
+    model.compile(keras.optimizers.SGD(0.0), **running.TRACED)
+
+    def double(epoch, logs):
+        model.classification_weight = 2.0**epoch
+
+    history = fit(
+        model,
+        epochs=2,
+        validation_data=(ROWS, LABELS),
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=double)],
+    )
+    first, second = history["val_loss"]
+    assert second == pytest.approx(2 * first)
+
+
+def test_a_model_is_loaded_that_was_compiled_as_none_can_be_now():
+    model = build()
+    with pytest.warns(UserWarning, match="not compiled as it was saved: .* takes probabilities"):
+        model.compile_from_config({"optimizer": "sgd", "loss": "kl_divergence"})
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
