@@ -80,8 +80,8 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
-        "jax": ["jax>=0.7,<0.11"],
-        "jax-gpu": ["jax[cuda13]>=0.7,<0.11"],
+        "jax": ["jax>=0.9,<0.11"],
+        "jax-gpu": ["jax[cuda13]>=0.9,<0.11"],
         "torch": ["torch>=2.6,<3"],
         "onnx": ["onnx>=1.18,<2", "onnxruntime>=1.20,<2", "tf2onnx>=1.17,<2"],
         "heic": ["pillow-heif>=0.16,<2"],
@@ -91,7 +91,7 @@ setup(
         "cluster": ["ray>=2.40,<3"],
         "test": [
             "hypothesis>=6.170,<7",
-            "jax>=0.7,<0.11",
+            "jax>=0.9,<0.11",
             "optuna>=4.9,<5",
             "pytest>=8,<10",
             "pytest-xdist>=3.6,<4",
