@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from segmentation.choices import NO_CLASS
-from semisup.data import image_files, pixels
+from semisup.data import depth, image_files, pixels
 from semisup.data.cache import UNLABELLED, Source
 from semisup.errors import UserError
 
@@ -126,7 +126,7 @@ def read(path):
                 raise UserError(
                     f"{path} is a JPEG, which changes the numbers of a label map: save it as PNG"
                 )
-            step = _STEPS.get(_packing(image), 1)
+            step = _STEPS.get(depth.raw_mode(image), 1)
             numbers = np.asarray(image).astype(np.int64) // step
     except UserError:
         raise
@@ -136,12 +136,6 @@ def read(path):
     if numbers.min() < 0 or numbers.max() >= 2**16:
         raise UserError(f"{path} has numbers beyond 0 to 65,535")
     return numbers
-
-
-def _packing(image):
-    """Return how the pixels of an opened image lie in its file, in Pillow's words."""
-    arguments = image.tile[0][3] if image.tile else ""
-    return arguments[0] if isinstance(arguments, tuple) else arguments
 
 
 def resized(numbers, shape):

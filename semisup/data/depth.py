@@ -68,6 +68,16 @@ def is_grey(image: Image.Image) -> bool:
     return _is_deep_grey(image) or _packing(image) == "LA"
 
 
+def raw_mode(image: Image.Image) -> str:
+    """Return how the pixels of an opened image lie in its file, in Pillow's words; else nothing."""
+    tiles = getattr(image, "tile", None)
+    if not tiles:
+        return ""
+    arguments = tiles[0][3]
+    name = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return name if isinstance(name, str) else ""
+
+
 def extremes(image: Image.Image) -> Extremes:
     """Return what the values of an image reach, for which it is decoded.
 
@@ -145,17 +155,8 @@ def _is_deep_grey(image: Image.Image) -> bool:
 
 def _packing(image: Image.Image) -> str:
     """Return how the file packs channels of 16 bits, without their order of bytes; else nothing."""
-    packing, marked, _ = _raw_mode(image).partition(";16")
+    packing, marked, _ = raw_mode(image).partition(";16")
     return packing if marked else ""
-
-
-def _raw_mode(image: Image.Image) -> str:
-    tiles = getattr(image, "tile", None)
-    if not tiles:
-        return ""
-    arguments = tiles[0][3]
-    name = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return name if isinstance(name, str) else ""
 
 
 def _values(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
@@ -166,15 +167,15 @@ def _values(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
         if isinstance(transparent, int):
             return values, np.where(values == transparent, 0, 255).astype(np.uint8)
         return values, None
-    raw_mode = _raw_mode(image)
+    own_mode = raw_mode(image)
     content = _content(image)
-    if raw_mode == "LA;16B":
+    if own_mode == "LA;16B":
         # Four bytes a pixel, as RGBA has them.
         pairs = _decoded(content, "RGBA").view(">u2")
         return pairs[..., 0], (pairs[..., 1] >> 8).astype(np.uint8)
     # Pillow keeps the first of two bytes, and by the other order of bytes it keeps the second.
-    low_mode = raw_mode[:-1] + ("B" if raw_mode[-1] in "LN" else "L")
-    high, low = (_decoded(content, mode) for mode in (raw_mode, low_mode))
+    low_mode = own_mode[:-1] + ("B" if own_mode[-1] in "LN" else "L")
+    high, low = (_decoded(content, mode) for mode in (own_mode, low_mode))
     values = high[..., :3].astype(np.uint16) * 256 + low[..., :3]
     return values, high[..., 3] if high.shape[-1] == 4 else None
 
