@@ -201,6 +201,7 @@ class EmbeddingClassifier(EmbeddingModel):
         """
         if self.separate_passes or not model_inputs.can_be_joined(batches):
             return [function(batch) for batch in batches]
+        # A list: of a tuple, Keras does not join TensorFlow's sparse tensors.
         embeddings = function(
             keras.tree.map_structure(lambda *parts: ops.concatenate([*parts]), *batches)
         )

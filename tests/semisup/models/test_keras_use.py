@@ -421,6 +421,21 @@ def test_inputs_go_by_name_to_a_network_that_was_made_from_a_list():
     np.testing.assert_allclose(exported.predict(rows, verbose=0), logits, rtol=1e-5)
 
 
+def test_sparse_examples_have_the_losses_of_dense_ones():
+    import tensorflow as tf
+
+    rows = ROWS * (ROWS > 0)
+    net = keras.Sequential([keras.Input((6,), sparse=True), layers.Dense(4)])
+    losses = []
+    for given in (rows, tf.sparse.from_dense(rows)):
+        model = build(net, metrics=())
+        model.compile(keras.optimizers.SGD(0.0), **running.FEW_STEPS)
+        model.build((None, 6))
+        model.classifier.set_weights([np.ones((4, 3)) * [0.1, 0.2, 0.3], np.zeros(3)])
+        losses.append(np.ravel(model.train_on_batch((given, given), LABELS))[0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("net", "words"),
     [
