@@ -75,5 +75,8 @@ def _check_known(labels, advice):
         for each in known.ravel().tolist():
             if not isinstance(each, (int, float)):
                 raise ValueError(f"labels such as {each!r} are no numbers: {advice}")
-    if known.size and known.dtype.kind in "iuO" and (greatest := np.abs(known).max()) >= 2**31:
-        raise ValueError(f"labels reach {greatest}: {advice}, below 2**31")
+    if known.size and known.dtype.kind in "iuO":
+        # A statement of its own: AutoGraph converts no assignment within an expression.
+        greatest = max(-float(known.min()), float(known.max()))
+        if greatest >= 2**31:
+            raise ValueError(f"labels reach {greatest:.0f}: {advice}, below 2**31")

@@ -340,3 +340,13 @@ def test_a_term_has_finite_gradients_where_an_embedding_is_zero():
 def test_shares_of_classes_that_are_none_are_refused(shares):
     with pytest.raises(ValueError, match="class_shares"):
         association.Association(class_shares=shares)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="AutoGraph is TensorFlow's")
+def test_a_users_graph_function_traces_the_loss_without_warnings(caplog):
+    import tensorflow as tf
+
+    a, b = RNG.normal(size=(2, 4, 3)).astype("float32")
+    tf.function(lambda: association.association_loss(a, b, np.array([0, 0, 1, 1])))()
+    tf.function(lambda: association.Association()(a, b, np.array([0, 0, 1, 1]))[0])()
+    assert not caplog.records

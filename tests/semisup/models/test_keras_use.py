@@ -327,6 +327,7 @@ def test_labels_that_are_not_one_class_an_example_are_refused(function, labels, 
         ([1, 1, 1, 1, 1, None], "None are no numbers"),
         (np.arange(6) * 2**31, "below 2\\*\\*31"),
         ([2**70] * 6, "below 2\\*\\*31"),
+        ([-(2**63)] * 6, "below 2\\*\\*31"),
     ],
 )
 def test_labels_that_are_no_numbers_or_too_large_are_refused(labels, words):
