@@ -3,6 +3,7 @@
     python scripts/benchmark.py --precision=bfloat16 --output=benchmark.json
     python scripts/benchmark.py --recipe=svhn_1000 --data_dir=DIR
     python scripts/benchmark.py --association
+    python scripts/benchmark.py --peers
 
 The training of `semisup-train`, with its pipeline, metrics, log and checkpoints, takes turns with a
 bare step, with `Model.fit` on a constant batch, with the pipeline alone and with matrix products.
@@ -21,7 +22,7 @@ import numpy as np
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import semisup
-from scripts import associations
+from scripts import associations, peers
 from scripts.contestants import (
     bare_steps,
     epoch_timer,
@@ -54,6 +55,7 @@ FIT = "fit, constant batch"
 PIPELINE = "input pipeline alone"
 TERM = "similarity term alone, "
 GENERATOR = "images generated, "
+PEER = "PyTorch, "
 UNWATCHED = "fit, gradients not measured"
 LOOK = "looks into the layers"
 
@@ -83,6 +85,12 @@ class BenchmarkConfig(TrainConfig):
         "Measure no training, but the association of small and large batches: time and memory of "
         "walks over all pairs, and of the form that is chosen. Takes minutes and 4 GB.",
     )
+    peers: bool = option(
+        False,
+        "Benchmark",
+        "Measure the bare step of the MNIST recipes in PyTorch, too, as it is and compiled. Needs "
+        "the extra torch, and a compiler.",
+    )
     inspection: bool = option(
         False,
         "Benchmark",
@@ -105,6 +113,8 @@ class BenchmarkConfig(TrainConfig):
                 f"--steps_per_execution={self.steps_per_execution} does not divide "
                 f"--steps={self.steps}"
             )
+        if self.peers:
+            peers.check(self)
         if self.inspection and not self.inspect_interval:
             raise UserError("--inspection has nothing to measure with --inspect_interval=0")
 
@@ -257,6 +267,10 @@ class Benchmark:
             BARE: lambda: rate(take_steps, steps),
             FIT: functools.partial(fit_rate, self._build_model(config), batch, steps),
         }
+        if self.config.peers:
+            for name, compiled in (("eager", False), ("compiled", True)):
+                peer = peers.torch_steps(self._build_model(config), config, batch, compiled)
+                turns[PEER + name] = functools.partial(rate, peer, steps)
         if self.config.inspection:
             unwatched = compile_model(config, self._build_model(config), unwatched_adam())
             turns[UNWATCHED] = functools.partial(fit_rate, unwatched, batch, steps)
@@ -300,6 +314,8 @@ class Benchmark:
             "bare step / peak": measured[BARE] * flops / peak,
         }
         for name, speed in measured.items():
+            if name.startswith(PEER):
+                ratios[f"bare step / {name}"] = measured[BARE] / speed
             if name.startswith(TERM):
                 # Rates are the inverse of times.
                 ratios[f"time of {name.removeprefix(TERM)} / bare step"] = measured[BARE] / speed
