@@ -9,6 +9,13 @@ if os.environ.get("KERAS_BACKEND") == "jax":
     # Two devices on one processor; a training takes the first unless it is told otherwise.
     flags = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count=2"
+elif os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+    import tensorflow as tf
+
+    # Likewise, for strategies.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
 
 import pytest
 

@@ -14,6 +14,7 @@ from semisup.association import Association
 from semisup.embeddings import labels
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models import inputs as model_inputs
+from semisup.models import replicas
 from semisup.models.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
 from semisup.similarity import SimilarityTerm, check_term, compares_logits
 
@@ -223,6 +224,8 @@ class AssociativeModel(EmbeddingClassifier):
 
     def _with_memory(self, a, numbers):
         """Return labelled embeddings and classes with those of the latest steps, and keep them."""
+        if replicas.count() > 1:
+            raise ValueError("memory is not shared by the replicas of a strategy: leave it at 0")
         kept, classes = map(ops.convert_to_tensor, (self.memory_embeddings, self.memory_classes))
         a = ops.cast(a, "float32")
         constants = ops.stop_gradient(a)

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from semisup.embeddings import labels
+from semisup.models import replicas
 
 
 class ClassificationLoss:
@@ -114,14 +115,14 @@ class ClassificationLoss:
             sample_weight: optional (n,) weights of the examples.
 
         Returns:
-            Scalar float32, as Keras reduces it; not a number if a label is neither a class
+            Scalar float32, as Keras reduces it over these examples; not a number if a label is neither a class
             nor ignored.
 
         Raises:
             ValueError: if labels are missing or have a shape that the loss does not take.
         """
         self._check(y, logits)
-        loss = ops.cast(self.loss(y, logits, sample_weight), "float32")
+        loss = ops.cast(self.loss(y, logits, sample_weight), "float32") * replicas.count()
         if not self.takes_class_numbers:
             return loss
         # JAX computes a loss of any numbers.

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from semisup.models import replicas
+
 
 # Files name the parts of a model by the names of their classes: this one is that of Keras' metric.
 class Mean(keras.metrics.Mean):
@@ -24,7 +26,8 @@ class LatestValue(keras.metrics.Metric):
 
     def update_state(self, value):
         """Replace the value by a scalar."""
-        self.value.assign(ops.cast(value, self.dtype))
+        # Keras adds up what the replicas have.
+        self.value.assign(ops.cast(value, self.dtype) / replicas.count())
 
     def result(self):
         """Return the latest scalar."""

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from semisup.embeddings.types import LossWeight, Tensor
+from semisup.models import replicas
 from semisup.models.averaging import WeightAverage
 from semisup.models.latest_values import LatestValue, LatestValues, Mean
 from semisup.similarity import weight_at
@@ -131,7 +132,7 @@ class WeightedLossesModel(keras.Model):
             training: whether this is a training step.
 
         Returns:
-            Scalar float32.
+            Scalar float32; of several replicas, the part of one.
         """
         losses = dict(losses)
         step = ops.convert_to_tensor(self.step)
@@ -141,7 +142,10 @@ class WeightedLossesModel(keras.Model):
         }
         total = sum(weights[name] * losses[name] for name in losses)
         if self.losses:
-            losses[REGULARIZATION_LOSS] = sum(ops.cast(loss, "float32") for loss in self.losses)
+            # One that a layer adds may have a value for each example: Keras takes their sum.
+            losses[REGULARIZATION_LOSS] = sum(
+                ops.sum(ops.cast(loss, "float32")) for loss in self.losses
+            )
             total = total + losses[REGULARIZATION_LOSS]
         losses[TOTAL_LOSS] = total
 
@@ -157,7 +161,7 @@ class WeightedLossesModel(keras.Model):
             if self.average is not None:
                 self.average.update()
             self.step.assign(step + 1)
-        return total
+        return total / replicas.count()
 
     def _record_nonfinite(self, losses, step):
         finite = [
