@@ -126,7 +126,7 @@ class SegmentationModel(AssociativeModel):
         """Enlarge logits (n * rows * columns, classes) to maps of the images' height and width."""
         maps = ops.reshape(logits, (-1, *self.grid, self.num_classes))
         size = self.network.input_shape[1:3]
-        return ops.image.resize(maps, size, interpolation="bilinear")
+        return ops.image.resize(maps, size, interpolation="bilinear", data_format="channels_last")
 
     def named_images(self, batch):
         """Name the images of a training batch: see `AssociativeModel`."""

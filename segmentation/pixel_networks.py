@@ -200,7 +200,10 @@ class Hypercolumns(keras.layers.Layer):
     def call(self, maps):
         """Return the features (n * rows * columns, f) of maps (n, height, width, channels)."""
         grid = (self.rows, self.columns)
-        resized = [ops.image.resize(each, grid, interpolation="bilinear") for each in maps]
+        resized = [
+            ops.image.resize(each, grid, interpolation="bilinear", data_format="channels_last")
+            for each in maps
+        ]
         joined = ops.concatenate(resized, axis=-1)
         return ops.reshape(joined, (-1, joined.shape[-1]))
 
@@ -228,7 +231,9 @@ class Patches(keras.layers.Layer):
 
     def call(self, images):
         """Return the patches (n * rows * columns, f) of images (n, height, width, channels)."""
-        cut = ops.image.extract_patches(images, self.size, strides=STRIDE, padding="same")
+        cut = ops.image.extract_patches(
+            images, self.size, strides=STRIDE, padding="same", data_format="channels_last"
+        )
         return ops.reshape(cut, (-1, cut.shape[-1]))
 
     def compute_output_shape(self, input_shape):

@@ -272,6 +272,5 @@ def _repeated(a, numbers, counted, count):
     """
     n = ops.shape(a)[0]
     first = ops.argsort(ops.cast(ops.logical_not(counted), "int32"))
-    # Whole numbers: below 2**31 for batches of up to 46,340.
-    places = ops.take(first, ops.arange(n, dtype="int32") * count // n)
+    places = ops.take(first, ops.arange(n, dtype="int32") % ops.maximum(count, 1))
     return ops.take(a, places, axis=0), ops.take(ops.where(counted, numbers, -1), places)

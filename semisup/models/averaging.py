@@ -202,14 +202,15 @@ class EvaluateAveragedWeights(keras.callbacks.Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self._averaged = None
+        self._averaged = contextlib.ExitStack()
 
     def _begin(self, logs=None):
-        self._averaged = averaged_weights(self.model)
-        self._averaged.__enter__()
+        self._end()
+        self._averaged.enter_context(averaged_weights(self.model))
 
     def _end(self, logs=None):
-        self._averaged.__exit__(None, None, None)
+        self._averaged.close()
 
     on_test_begin = on_predict_begin = _begin
-    on_test_end = on_predict_end = _end
+    # What was interrupted has no end: a training must not begin with the averages.
+    on_train_begin = on_test_end = on_predict_end = _end

@@ -47,11 +47,7 @@ class ClassificationLoss:
                 f"loss {self.name} takes probabilities, and the model returns logits: "
                 "give it from_logits=True"
             )
-        if getattr(self.loss, "fn", function) in _OF_PROBABILITIES:
-            raise ValueError(
-                f"loss {self.name} takes probabilities, and the model returns logits: give a "
-                "function of labels and logits that takes keras.ops.softmax of the logits"
-            )
+        _check_is_of_logits(self.name, getattr(self.loss, "fn", function))
         if getattr(self.loss, "reduction", "sum") in (None, "none"):
             raise ValueError(f"loss {self.name} has no reduction: it has to return one number")
         settings = {**getattr(loss, "keywords", {}), **self.loss.get_config()}
@@ -115,8 +111,8 @@ class ClassificationLoss:
             sample_weight: optional (n,) weights of the examples.
 
         Returns:
-            Scalar float32, as Keras reduces it over these examples; not a number if a label is neither a class
-            nor ignored.
+            Scalar float32, as Keras reduces it over these examples; not a number if a label is
+            neither a class nor ignored.
 
         Raises:
             ValueError: if labels are missing or have a shape that the loss does not take.
@@ -182,13 +178,28 @@ def _loss_by_name(name):
     return loss
 
 
-_OF_PROBABILITIES = (
-    keras.losses.dice,
-    keras.losses.kl_divergence,
-    keras.losses.poisson,
-    keras.losses.tversky,
-)
-"""Losses that have no form for logits."""
+_PROBABILITIES = "probabilities"
+_NOT_OF_LOGITS = {
+    keras.losses.categorical_generalized_cross_entropy: _PROBABILITIES,
+    keras.losses.dice: _PROBABILITIES,
+    keras.losses.kl_divergence: _PROBABILITIES,
+    keras.losses.poisson: _PROBABILITIES,
+    keras.losses.tversky: _PROBABILITIES,
+    keras.losses.circle: "embeddings",
+    keras.losses.ctc: "sequences",
+}
+"""What losses take that have no form for logits of examples."""
+
+
+def _check_is_of_logits(name, function):
+    for each, taken in _NOT_OF_LOGITS.items():
+        if function is not each:
+            continue
+        advice = ": give a function of labels and logits that takes keras.ops.softmax of the logits"
+        raise ValueError(
+            f"loss {name} takes {taken}, and the model returns logits"
+            f"{advice if taken == _PROBABILITIES else ''}"
+        )
 
 
 def _takes_probabilities(loss):

@@ -143,6 +143,7 @@ def prepare(network, examples, built_shapes=None):
         ValueError: if an example has another rank than the network's input, or RGB images meet a
             network for grey ones.
     """
+    _check_ranks(network, examples)
     if transfer.takes_features(network, examples):
         return ops.cast(examples, "float32")
     tensors = [
@@ -161,15 +162,21 @@ def prepare(network, examples, built_shapes=None):
     return keras.tree.pack_sequence_as(examples, prepared)
 
 
+def _check_ranks(network, examples):
+    """Check that the ranks of examples are known.
+
+    TensorFlow forgets that of inputs of a function that has seen others.
+    """
+    for tensor in keras.tree.flatten(examples):
+        if getattr(getattr(tensor, "shape", None), "rank", 0) is None:
+            advice = "give one example as a batch, example[None]"
+            if transfer.parts(network) is not None:
+                advice += ", and compile the model anew between images and features"
+            raise ValueError(f"inputs have another number of axes than earlier ones: {advice}")
+
+
 def _prepared(tensor, shape, dtype):
-    try:
-        rank = len(tensor.shape)
-    except ValueError:
-        # TensorFlow forgets the rank where a function has seen inputs of different ones.
-        raise ValueError(
-            f"inputs have another number of axes than earlier ones: the network takes a batch of "
-            f"shape {shape}: give one example as a batch, example[None]"
-        ) from None
+    rank = len(tensor.shape)
     if shape is not None and rank != len(shape):
         return _of_rank(tensor, shape, dtype)
     kind = keras.backend.standardize_dtype(tensor.dtype)
@@ -187,7 +194,9 @@ def _prepared(tensor, shape, dtype):
             )
         images = ops.repeat(images, channels, axis=-1)
     if height and width and tuple(images.shape[1:3]) != (height, width):
-        images = ops.image.resize(images, (height, width), interpolation="bilinear")
+        images = ops.image.resize(
+            images, (height, width), interpolation="bilinear", data_format="channels_last"
+        )
     return images
 
 

@@ -132,7 +132,7 @@ class WeightedLossesModel(keras.Model):
             training: whether this is a training step.
 
         Returns:
-            Scalar float32; of several replicas, the part of one.
+            Scalar float32; with several replicas, the share of this one.
         """
         losses = dict(losses)
         step = ops.convert_to_tensor(self.step)

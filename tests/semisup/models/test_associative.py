@@ -10,6 +10,7 @@ from clustering import ClusteringModel
 from multimodal import MultimodalModel
 from segmentation import SelfTraining
 from semisup import association
+from semisup.models import associative
 from semisup.models.associative import AssociativeModel
 from semisup.models.optimizers import SteerableAdam
 from semisup.models.schedules import Envelope
@@ -246,6 +247,29 @@ def test_grey_images_are_repeated_and_resized_to_the_networks_input():
     np.testing.assert_array_equal(prepared[..., 0], prepared[..., 2])
     with pytest.raises(ValueError, match="3 channels"):
         AssociativeModel(network(), 3).prepare(np.zeros((2, 4, 4, 3), "uint8"))
+
+
+@pytest.mark.backend
+def test_images_are_resized_by_height_and_width_whatever_the_default_format():
+    net = keras.Sequential([keras.Input((2, 2, 1)), layers.Flatten()])
+    expected = number(AssociativeModel(net, 3).prepare(LABELLED))
+    default = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        found = number(AssociativeModel(net, 3).prepare(LABELLED))
+    finally:
+        keras.config.set_image_data_format(default)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("n", "ignored"), [(7, 3), (100_000, 10), (5, 0)])
+def test_examples_that_count_fill_a_batch_evenly(n, ignored):
+    numbers = np.arange(n, dtype="int32")
+    counted = numbers >= ignored
+    filled, _ = associative._repeated(numbers[:, None], numbers, counted, np.int32(n - ignored))
+    times = np.bincount(number(filled)[:, 0], minlength=n)
+    assert not times[:ignored].any()
+    assert set(times[ignored:]) <= {n // (n - ignored), -(-n // (n - ignored))}
 
 
 def test_wrong_arguments_are_refused():

@@ -227,6 +227,22 @@ def test_validation_sees_the_average_and_the_training_does_not():
     assert_equal(values(plain.trainable_variables), values(model.trainable_variables))
 
 
+def test_a_training_after_an_interrupted_evaluation_goes_on_with_the_weights_as_they_were():
+    class Interrupt(keras.callbacks.Callback):
+        def on_test_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    model, evaluation = made(), EvaluateAveragedWeights()
+    take_step(model, 0)
+    (inputs,), (labels,) = batches(0, 1)
+    before = values(model.trainable_variables)
+    with pytest.raises(KeyboardInterrupt):
+        model.evaluate(inputs, labels, verbose=0, callbacks=[evaluation, Interrupt()])
+    assert not np.array_equal(values(model.trainable_variables)[0], before[0])
+    model.fit(inputs, labels, epochs=0, verbose=0, callbacks=[evaluation])
+    assert_equal(values(model.trainable_variables), before)
+
+
 @pytest.mark.backend
 def test_any_keras_model_can_keep_an_average():
     class Plain(keras.Model):

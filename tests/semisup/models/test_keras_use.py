@@ -8,6 +8,7 @@ import running
 from keras import layers
 
 import semisup
+from semisup.architectures import transfer
 from semisup.models.associative import AssociativeModel
 from semisup.models.classification_loss import ClassificationLoss
 
@@ -219,6 +220,8 @@ def test_compile_takes_any_loss_of_logits(loss, labels):
         ("kl_divergence", "probabilities"),
         (keras.losses.Poisson(), "probabilities"),
         (keras.losses.tversky, "probabilities"),
+        (keras.losses.CategoricalGeneralizedCrossEntropy(), "softmax of the logits"),
+        (keras.losses.Circle(), "takes embeddings, and the model returns logits$"),
     ],
 )
 def test_a_loss_that_cannot_be_used_is_refused(loss, words):
@@ -701,3 +704,56 @@ def test_backup_and_restore_goes_on_where_a_fit_was_cut_off(tmp_path):
         resumed.predict(ROWS, verbose=0), whole.predict(ROWS, verbose=0), rtol=1e-5, atol=1e-6
     )
     assert int(resumed.step) == 6
+
+
+@pytest.mark.backend
+def test_a_loss_that_a_layer_adds_may_have_a_value_for_each_example():
+    class Penalty(layers.Layer):
+        def call(self, inputs):
+            self.add_loss(0.01 * keras.ops.sum(inputs**2, axis=1))
+            return inputs
+
+    net = keras.Sequential([keras.Input((6,)), Penalty(), layers.Dense(4)])
+    model = build(net, similarity=None)
+    found = model.evaluate(ROWS, LABELS, batch_size=30, verbose=0, return_dict=True)
+    assert found["regularization_loss"] == pytest.approx(0.01 * np.sum(ROWS**2), rel=1e-5)
+
+
+@pytest.mark.backend
+def test_examples_that_are_dictionaries_are_augmented_by_any_layer():
+    class Shift(layers.Layer):
+        def build(self, input_shape):
+            self.widths = {name: shape[-1] for name, shape in input_shape.items()}
+
+        def call(self, inputs, training=False):
+            return {name: part + 1.0 if training else part for name, part in inputs.items()}
+
+    inputs = {"a": keras.Input((6,), name="a"), "b": keras.Input((6,), name="b")}
+    net = keras.Model(inputs, layers.Concatenate()([inputs["a"], inputs["b"]]))
+    model = build(net, augmentation=Shift())
+    few, many = ({"a": rows, "b": rows} for rows in (ROWS, UNLABELLED[:30]))
+    model.train_on_batch((few, many), LABELS)
+    assert model.augmentation.widths == {"a": 6, "b": 6}
+    augmented = keras.ops.convert_to_numpy(model.embed(few, training=True))
+    np.testing.assert_allclose(augmented[:, :6], ROWS + 1.0)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow traces ranks")
+def test_a_single_example_after_batches_is_refused_by_a_sentence():
+    model = build(keras.Sequential([layers.Flatten(), layers.Dense(4)]), **{"similarity": None})
+    model.compile(jit_compile=False)
+    for shape in ((2, 4, 4, 1), (3, 4, 4, 1)):
+        model.predict(np.zeros(shape), verbose=0)
+    with pytest.raises(ValueError, match="give one example as a batch, example"):
+        model.predict(np.zeros((4, 4, 1)), verbose=0)
+
+
+@pytest.mark.backend
+def test_a_head_that_is_fitted_on_features_first_belongs_to_a_model_of_images():
+    images = keras.Input((8, 8, 3))
+    pooled = layers.GlobalAveragePooling2D()(layers.Conv2D(6, 3)(images))
+    network = transfer.with_head(keras.Model(images, pooled), 4, trainable="head")
+    model = build(network)
+    model.train_on_batch((ROWS, UNLABELLED), LABELS)
+    assert model.get_build_config()["input_shape"] == (None, 8, 8, 3)
+    assert model.inference_model().input_shape == (None, 8, 8, 3)
