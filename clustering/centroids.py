@@ -15,7 +15,7 @@ RUNS = 10
 
 
 def k_means(embeddings, num_clusters, seed):
-    """Clusters embeddings, with the same bits every time.
+    """Cluster embeddings, with the same bits every time.
 
     One thread computes it: with several, the order of summation would vary.
 
@@ -35,7 +35,7 @@ def k_means(embeddings, num_clusters, seed):
 
 
 class PlaceCentroids(keras.callbacks.Callback):
-    """Places a model's centroids by k-means on embeddings before a step, once.
+    """Place a model's centroids by k-means on embeddings before a step, once.
 
     The optimizer forgets the gradients that it has averaged, where it can: `RestartableAdam` does.
     Where the model keeps a moving average of the weights, that takes their place first: at a high

@@ -20,6 +20,7 @@ from segmentation.pixel_networks import grid_of
 from semisup.data.cache import open_mapped
 from semisup.errors import UserError
 from semisup.files import replacing
+from semisup.run import progress
 from semisup.run.features import digest_of
 
 _FORMAT = 1
@@ -103,7 +104,7 @@ class PixelFeatures:
                 "--new_size, or --trainable=all, which keeps none"
             )
         _logger.info("Computing the features of all pixels of %d images, once.", count)
-        bar = keras.utils.Progbar(count, unit_name="image") if self._progress else None
+        show = progress.image_bar(count, self._progress)
         header = {"descr": "<f2", "fortran_order": False, "shape": self._shape(images)}
         with replacing.replacing(path) as temporary, open(temporary, "wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
@@ -113,5 +114,4 @@ class PixelFeatures:
                 computed = self._backbone.predict_on_batch(self._prepare(images[chosen]))
                 kept = np.asarray(computed)[: min(_BATCH, count - start) * rows * columns]
                 file.write(np.clip(kept, -_GREATEST, _GREATEST).astype("<f2"))
-                if bar is not None:
-                    bar.update(min(start + _BATCH, count))
+                show(min(start + _BATCH, count))

@@ -23,6 +23,7 @@ from semisup.data import cache
 from semisup.errors import UserError
 from semisup.files import replacing
 from semisup.files.archives import read_archive
+from semisup.run import progress
 
 _logger = logging.getLogger(__name__)
 
@@ -194,7 +195,7 @@ class Features:
             _logger.info(
                 "Computing the features of %d %s; later runs find them.", len(places), what
             )
-        bar = keras.utils.Progbar(len(places), unit_name="image") if self._progress else None
+        show = progress.image_bar(len(places), self._progress)
         computed = []
         for start in range(0, len(places), _BATCH):
             chosen = places[start : start + _BATCH]
@@ -206,8 +207,7 @@ class Features:
                 prepared = self._augmented(prepared, own + own[:1] * (_BATCH - len(own)), view)
             features = self._backbone.predict_on_batch(prepared)
             computed.append(np.asarray(features, np.float32)[: len(chosen)])
-            if bar is not None:
-                bar.update(start + len(chosen))
+            show(start + len(chosen))
         return np.concatenate(computed)
 
     def _augmented(self, prepared, digests, view):

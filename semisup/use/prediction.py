@@ -3,10 +3,8 @@
 import contextlib
 import json
 import logging
-import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from semisup.cli import dataset_names
@@ -15,6 +13,7 @@ from semisup.errors import UserError
 from semisup.files.csv_files import write_rows
 from semisup.files.replacing import replacing
 from semisup.report.uncertainty import predictive_entropy
+from semisup.run import progress
 from semisup.run.belongings import PARTS
 from semisup.use import least_sure, outputs
 from semisup.use.trained import TrainedRun
@@ -53,7 +52,7 @@ def predict_images(settings):
     calibration = trained.calibration(settings.calibrated_by)
     _logger.info(calibration.describe())
     how = "copy" if settings.copy else "link"
-    show = _progress(len(images))
+    show = progress.image_bar(len(images))
     with replacing(output) as temporary:
         open_writer = _json_lines if output.suffix == ".jsonl" else _csv
         with open_writer(temporary, trained.class_names) as write:
@@ -166,19 +165,3 @@ def _found(names, probabilities, class_names):
     entropies = predictive_entropy(probabilities)
     for name, entropy, row, best in zip(names, entropies, probabilities, order, strict=True):
         yield name, float(entropy), [(class_names[guess], float(row[guess])) for guess in best]
-
-
-def _progress(count):
-    """Return a function that shows how many of the images are done, on a terminal."""
-    if not sys.stdout.isatty():
-        return lambda done: None
-    bar = keras.utils.Progbar(count, unit_name="image")
-    shown = 0
-
-    def show(done):
-        nonlocal shown
-        if done > shown:
-            shown = done
-            bar.update(done)
-
-    return show
