@@ -209,9 +209,10 @@ def test_losses_of_low_precision_embeddings_are_computed_in_float32(dtype):
     np.testing.assert_allclose(number(loss), sum(naive_association(*rounded, LABELS)), rtol=1e-5)
 
 
-def test_embeddings_of_different_widths_are_refused_with_both_shapes():
-    with pytest.raises(ValueError, match=r"\(6, 5\) and \(4, 3\)"):
-        association.walker_loss(embeddings(6), embeddings(4, d=3), LABELS)
+@pytest.mark.parametrize("width", [3, 7])
+def test_embeddings_of_different_widths_are_refused_with_both_shapes(width):
+    with pytest.raises(ValueError, match=rf"\(6, 5\) and \(4, {width}\)"):
+        association.walker_loss(embeddings(6), embeddings(4, d=width), LABELS)
 
 
 def test_an_unknown_measure_and_a_temperature_of_zero_are_refused():

@@ -328,7 +328,7 @@ def test_labels_that_are_not_one_class_an_example_are_refused(function, labels, 
     [
         (list("aabbcc"), "'a' are no numbers"),
         ([1, 1, 1, 1, 1, None], "None are no numbers"),
-        (np.arange(6) * 2**31, "below 2\\*\\*31"),
+        (np.full(6, 2**31), "below 2\\*\\*31"),
         ([2**70] * 6, "below 2\\*\\*31"),
         ([-(2**63)] * 6, "below 2\\*\\*31"),
     ],
