@@ -112,13 +112,16 @@ class SegmentationModel(AssociativeModel):
             x: unused; the inputs.
             y: see `AssociativeModel.compute_loss`; for images (n, height, width) integers.
             y_pred: what `call` returned.
-            sample_weight: optional weights of the pixels, in the shape of `y`.
+            sample_weight: optional weights: of the pixels, in the shape of `y`, or (n,) of images.
             training: whether this is a training step.
 
         Returns:
             Scalar float32.
         """
         if not isinstance(y_pred, dict) and len(y_pred.shape) == 4:
+            if sample_weight is not None and len(sample_weight.shape) == 1:
+                of_images = ops.reshape(sample_weight, (-1, 1, 1))
+                sample_weight = ops.broadcast_to(of_images, ops.shape(y))
             y, y_pred, sample_weight = map(_by_pixel, (y, y_pred, sample_weight))
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 

@@ -283,6 +283,22 @@ def test_images_are_evaluated_against_their_maps_without_pixels_that_do_not_coun
 
 
 @pytest.mark.backend
+def test_the_weight_of_an_image_is_that_of_its_pixels():
+    keras.utils.set_random_seed(0)
+    network = transfer.with_head(pixel_networks.patches((8, 8, 3), 4), 5, 0)
+    model = SegmentationModel(network, 3, (2, 2), similarity=None)
+    model.compile(weighted_metrics=["accuracy"], **FEW_STEPS)
+    images = GENERATOR.integers(0, 256, (4, 8, 8, 3)).astype("uint8")
+    maps = GENERATOR.integers(0, 3, (4, 8, 8)).astype("int32")
+    weights = np.array([0.0, 1.0, 2.0, 0.5], "float32")
+    of_images, of_pixels = (
+        model.evaluate(images, maps, 4, 0, given, return_dict=True)
+        for given in (weights, np.broadcast_to(weights[:, None, None], maps.shape))
+    )
+    assert of_images == pytest.approx(of_pixels, rel=1e-5)
+
+
+@pytest.mark.backend
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
 def test_an_evaluation_is_the_mean_over_all_pixels_that_count_whatever_the_batch_size(batch_size):
     keras.utils.set_random_seed(0)
