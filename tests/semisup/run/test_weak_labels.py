@@ -50,6 +50,13 @@ def test_a_training_killed_between_evaluations_draws_by_the_labels_that_were_in_
     assert running.losses(own) == running.losses(run)
 
 
+def test_a_last_step_between_evaluations_leaves_the_labels_that_were_in_force(own, tmp_path):
+    run = running.cut(own, tmp_path, 30)
+    assert running.resume(run, max_steps=30) == 0
+    assert run.completed_step() == 30
+    assert list(labels_of(run)) == ["step_00000020.npy"]
+
+
 def test_a_training_killed_in_an_evaluation_makes_the_labels_when_it_is_resumed(own, tmp_path):
     run = running.cut(own, tmp_path, 40)
     os.remove(run.file("weak_labels", "step_00000040.npy"))
