@@ -99,11 +99,7 @@ class WeakLabels:
         Raises:
             UserError: if there is no such run, or it has other classes or images of another shape.
         """
-        run, *_ = loading.open_run(logdir)
-        record = run.read_record()
-        names = (record or {}).get("class_names")
-        if names != list(class_names):
-            raise UserError(f"--weak_labels={logdir} is a run with other classes")
+        loading.open_alike("weak_labels", logdir, class_names)
         model, _ = loading.load_run(logdir)
         try:
             return Predictor(model, batch_size).labels(self._images)[self._pool]

@@ -182,15 +182,24 @@ def test_the_evaluation_names_the_files_that_were_held_out(run, photos):
         assert row["image"].split("/")[:2] == ["train", unicodedata.normalize("NFD", row["label"])]
 
 
-def test_the_temperature_of_a_run_that_held_out_labels_serves_another(run, clusters, new, tmp_path):
+def test_the_temperature_of_a_run_with_the_same_classes_serves_another(
+    run, clusters, new, tmp_path
+):
     flags = (f"--images={new}", f"--output={tmp_path / 'out.csv'}")
-    assert predict(run, *flags)[0] == 0
-    status, out, _ = predict(clusters, *flags, f"--calibrated_by={run.path}")
+    other = running.copy(run, tmp_path, "other")
+    other.write_json("calibration.json", {"temperature": 2.5, "step": 0, "fitted_on": "others"})
+    status, out, _ = predict(run, *flags, f"--calibrated_by={other.path}")
     assert status == 0
-    assert "calibrated on 6 validation images" in out
-    status, _, err = predict(run, *flags, f"--calibrated_by={clusters.path}")
-    assert status == 2
-    assert "holds no calibration.json" in err
+    assert "calibrated on others (temperature 2.5)" in out
+    # As an earlier version left it that was asked for another step.
+    other.write_json("calibration.json", {"temperature": 2.5, "step": 3, "fitted_on": "others"})
+    for unfit, message in (
+        (other, "holds no calibration.json of its newest checkpoint"),
+        (clusters, "is a run with other classes"),
+    ):
+        status, _, err = predict(run, *flags, f"--calibrated_by={unfit.path}")
+        assert status == 2
+        assert f"--calibrated_by={unfit.path} {message}" in err
 
 
 def test_a_clustering_assigns_new_images_and_takes_no_other_data(clusters, new, tmp_path):
