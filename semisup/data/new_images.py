@@ -51,9 +51,12 @@ class Preparation:
 
         Raises:
             UserError: the image has more than 8 bits a channel, and the run's folder has moved.
+            ValueError: it is a figure or a contact sheet of ours, which often lies among images.
             Exception: whatever Pillow raises for a file that is no image, or a damaged one.
         """
         with image_files.open_image(file) as image:
+            if image_files.is_drawn(image):
+                raise ValueError("a figure or contact sheet that this program drew")
             scales = self._scales if depth.is_deep(image) else None
             return self._of(image, scales)
 

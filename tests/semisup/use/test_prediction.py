@@ -18,6 +18,7 @@ from semisup.errors import UserError
 from semisup.label import LabelConfig
 from semisup.predict import PredictConfig
 from semisup.use import labelling, least_sure, prediction
+from semisup.use.contact_sheet import contact_sheet
 
 pytestmark = running.needs_commands
 
@@ -93,6 +94,15 @@ def test_why_an_image_is_not_read_is_said_in_words_for_users(tmp_path):
         (0, "no image of a format that is read"),
         (1, "No such file or directory"),
     ]
+
+
+def test_contact_sheets_and_figures_of_ours_are_no_images_to_be_predicted(tmp_path):
+    write_image(tmp_path / "a.png", (255, 0, 0))
+    contact_sheet([np.zeros((8, 8, 3), np.uint8)], [("a", "1.0")], tmp_path / "found.png")
+    images = new_images.in_folder(str(tmp_path), new_images.Preparation((8, 8, 3)))
+    (block,) = images.blocks(2)
+    assert block.indices.tolist() == [0]
+    assert images.skipped == [(1, "a figure or contact sheet that this program drew")]
 
 
 def test_images_are_sorted_into_an_empty_folder_by_links_or_copies(run, new, tmp_path):
