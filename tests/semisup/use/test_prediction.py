@@ -6,6 +6,7 @@ import json
 import os
 import re
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 
 from semisup.data import folder_layout, new_images
 from semisup.errors import UserError
+from semisup.files.writing import write_table
 from semisup.label import LabelConfig
 from semisup.predict import PredictConfig
 from semisup.use import labelling, least_sure, prediction
@@ -330,6 +332,22 @@ def test_a_class_is_read_as_predictions_write_it(tmp_path):
     path.write_text("path,label\na.png,'=1+1\nb.png,'-a\n")
     found = labelling._read(str(path), {"=1+1": tmp_path, "'-a": tmp_path})
     assert list(found.values()) == ["=1+1", "'-a"]
+
+
+def test_an_image_with_an_escaped_name_is_found_unless_two_may_be_meant(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "line\nbreak"
+    folder.mkdir()
+    # Byte and character 85 have the same escape.
+    names = [f"{folder}/{name}.png" for name in ("\udce4", "-\x1b[1m", "\udc85", "\x85")]
+    for name in (*names, "\n.png", "=1\n.png"):
+        Path(name).touch()
+    write_table("labels.csv", ("path", "label"), [[n, "a"] for n in (*names, "\n.png", "=1\n.png")])
+    found = [str(file) for file in labelling._read("labels.csv", {"a": tmp_path})]
+    *first, ambiguous, line, formula = found
+    assert first == names[:2]
+    assert not os.path.exists(ambiguous)
+    assert [line, formula] == [f"{tmp_path}/\n.png", f"{tmp_path}/=1\n.png"]
 
 
 @pytest.mark.parametrize("copy", [False, True])
