@@ -263,14 +263,12 @@ def listed(path: str, preparation: Preparation) -> ImageFiles:
         UserError: the list cannot be read, or is empty.
     """
     try:
-        if path == "-":
-            text = sys.stdin.read().removeprefix("\ufeff")
-        else:
-            whole = Path(path).expanduser()
-            text = whole.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        content = sys.stdin.buffer.read() if path == "-" else Path(path).expanduser().read_bytes()
     except OSError as error:
         raise UserError(f"--list={path}: {error.strerror}") from None
-    lines = [line for line in text.splitlines() if line.strip()]
+    text = content.decode("utf-8-sig", errors="surrogateescape").replace("\r\n", "\n")
+    # A name may hold what `splitlines` takes for further ends of lines.
+    lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         raise UserError(f"--list={path} names no image: give one path a line")
     return ImageFiles(map(os.path.expanduser, lines), preparation)

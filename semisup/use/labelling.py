@@ -3,6 +3,7 @@
 import collections
 import csv
 import functools
+import io
 import logging
 import os
 from pathlib import Path
@@ -67,7 +68,7 @@ def _labels(path, folders):
         raise UserError(f"--list={path}: {getattr(error, 'strerror', None) or error}") from None
     # Spreadsheets of many countries separate by semicolons.
     delimiter = ";" if ";" in text.partition("\n")[0] else ","
-    rows = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     if not {"path", "label"} <= set(rows.fieldnames or ()):
         raise UserError(f"--list={path}: its first line has to name the columns path and label")
     labelled, names_by_text = {}, functools.cache(_names_by_text)

@@ -83,8 +83,23 @@ def test_a_byte_order_mark_is_no_part_of_the_first_path_of_a_list(tmp_path, monk
     path.write_bytes(b"\xef\xbb\xbfa.png\r\nb.png\r\n")
     preparation = new_images.Preparation((8, 8, 1))
     assert new_images.listed(str(path), preparation).names == ["a.png", "b.png"]
-    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeffa.png\nb.png\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
     assert new_images.listed("-", preparation).names == ["a.png", "b.png"]
+
+
+def test_only_line_feeds_end_the_lines_of_lists(tmp_path, monkeypatch):
+    names = [f"a{character}b.png" for character in "\x0b\x0c\r\x1c\x1e\x85\u2028\udce4"]
+    content = "\n".join(names).encode(errors="surrogateescape")
+    path = tmp_path / "list.txt"
+    path.write_bytes(content)
+    preparation = new_images.Preparation((8, 8, 1))
+    assert new_images.listed(str(path), preparation).names == names
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert new_images.listed("-", preparation).names == names
+    # Lists of labels are tables, where a carriage return may end a line, too.
+    path.write_text("path,label\r" + "".join(f"a{c}b.png,a\r" for c in "\x0c\x85\u2028"))
+    found = [file.name for file in labelling._read(str(path), {"a": tmp_path})]
+    assert found == ["a\x0cb.png", "a\x85b.png", "a\u2028b.png"]
 
 
 def test_why_an_image_is_not_read_is_said_in_words_for_users(tmp_path):
