@@ -140,7 +140,8 @@ def _check_quotes(path, number, rows):
 
 def _tokens(path, text):
     captions = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    # A name or a caption may hold what `splitlines` takes for further ends of lines.
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
         match = _TOKEN.fullmatch(line)
         if match is None or not match[2].strip():
             raise UserError(f"--captions={path}: line {number} is not NAME#0, a tab, and a caption")

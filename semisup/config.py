@@ -232,6 +232,12 @@ class TrainConfig(RunConfig):
                     "one of them out"
                 )
 
+    def may_change(self, field):
+        """Return whether the value of an option may differ when a run is resumed: see the base."""
+        # Evaluations make the network's own weak labels, by which images are drawn until the next.
+        makes_labels = self.weak_label_share and not self.weak_labels
+        return super().may_change(field) and not (makes_labels and field.name == "eval_interval")
+
     @property
     def holds_out(self):
         """Whether the error is measured on images that are held out of the labelled ones."""

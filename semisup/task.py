@@ -62,6 +62,7 @@ class SemiSupervised(Task):
             run,
             data.unlabelled.images,
             data.pool,
+            len(data.class_names),
             config.weak_label_delay,
             fixed=bool(config.weak_labels),
         )

@@ -38,6 +38,14 @@ class SavedSettings:
             raise UserError(f"unknown settings, of another version: {shown(', '.join(unknown))}")
         return cls(**{**before, **settings})
 
+    def may_change(self, field):
+        """Return whether the value of an option may differ when a run is resumed.
+
+        Args:
+            field: the field, made by `option`.
+        """
+        return field.metadata["resume"]
+
     def differences(self, saved):
         """List what keeps this configuration from resuming a run.
 
@@ -52,7 +60,7 @@ class SavedSettings:
             f"--{field.name}={getattr(self, field.name)} "
             f"(the run has {shown(saved.get(field.name, 'none: it is older'))})"
             for field in dataclasses.fields(self)
-            if not field.metadata["resume"]
+            if not self.may_change(field)
             and getattr(self, field.name) != saved.get(field.name, value_before(field))
         ]
 

@@ -40,6 +40,9 @@ mark by which it is told from others.
 HEIF_ENDINGS = (".heic", ".heics", ".heif", ".heifs", ".hif")
 """Endings of the names of files that a plug-in reads."""
 
+DRAWN = {"Software": "semisup"}
+"""What PNG files say beside the picture if this project drew them."""
+
 
 @contextlib.contextmanager
 def open_image(
@@ -65,6 +68,11 @@ def open_image(
     opened = open_regular(file) if is_path else contextlib.nullcontext(file)
     with opened as content, Image.open(content, formats=readable) as image:
         yield image
+
+
+def is_drawn(image: Image.Image) -> bool:
+    """Return whether this project drew an opened image: a figure or a contact sheet."""
+    return DRAWN.items() <= image.info.items()
 
 
 def why_unreadable(error: Exception) -> str:

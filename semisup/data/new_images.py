@@ -51,9 +51,12 @@ class Preparation:
 
         Raises:
             UserError: the image has more than 8 bits a channel, and the run's folder has moved.
+            ValueError: it is a figure or a contact sheet of ours, which often lies among images.
             Exception: whatever Pillow raises for a file that is no image, or a damaged one.
         """
         with image_files.open_image(file) as image:
+            if image_files.is_drawn(image):
+                raise ValueError("a figure or contact sheet that this program drew")
             scales = self._scales if depth.is_deep(image) else None
             return self._of(image, scales)
 
@@ -260,14 +263,12 @@ def listed(path: str, preparation: Preparation) -> ImageFiles:
         UserError: the list cannot be read, or is empty.
     """
     try:
-        if path == "-":
-            text = sys.stdin.read().removeprefix("\ufeff")
-        else:
-            whole = Path(path).expanduser()
-            text = whole.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        content = sys.stdin.buffer.read() if path == "-" else Path(path).expanduser().read_bytes()
     except OSError as error:
         raise UserError(f"--list={path}: {error.strerror}") from None
-    lines = [line for line in text.splitlines() if line.strip()]
+    text = content.decode("utf-8-sig", errors="surrogateescape").replace("\r\n", "\n")
+    # A name may hold what `splitlines` takes for further ends of lines.
+    lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         raise UserError(f"--list={path} names no image: give one path a line")
     return ImageFiles(map(os.path.expanduser, lines), preparation)

@@ -52,18 +52,21 @@ def evaluate_run(settings, task):
                 f"the {name.replace('_', ' ')} images are not those of the training in {run.path}"
             )
     reporter = reporter_class(settings, run, config, task, data, model)
-    step = loading.step_of(model)
+    step = seen = loading.step_of(model)
     reporter.write(step)
     while settings.follow:
         # Ask first, since a checkpoint may appear between the two looks.
         training = run.is_training()
-        steps = [new for new in checkpoints.list_steps(run.checkpoints) if new > step]
-        for step in steps:
+        steps = [new for new in checkpoints.list_steps(run.checkpoints) if new > seen]
+        for seen in steps:
             try:
-                checkpoints.restore(model, run.checkpoints, step, to_evaluate=True)
-            except checkpoints.CheckpointDamaged:
-                # The trainer has deleted it meanwhile.
+                checkpoints.restore(model, run.checkpoints, seen, to_evaluate=True)
+            except checkpoints.CheckpointDamaged as error:
+                # The trainer may have deleted it meanwhile.
+                if os.path.lexists(checkpoints.path_of(run.checkpoints, seen)):
+                    _logger.warning("%s; it is left out", printable(str(error)))
                 continue
+            step = seen
             reporter.write(step)
         if not steps:
             if not training:

@@ -12,7 +12,7 @@ from typing import Annotated, NotRequired, TypedDict
 import numpy as np
 from msgspec import Meta
 
-from semisup.run import evaluation
+from semisup.run import checkpoints, evaluation
 from semisup.run.features import centred
 from semisup.run.file_types import Count, Fraction
 
@@ -165,7 +165,7 @@ def metrics(calibration, logits, labels, class_names):
 
 
 def calibrate(run, step, logits, labels, fitted_on):
-    """Fit a temperature, and write `calibration.json` into a run.
+    """Fit a temperature, and write `calibration.json` into a run if its model is the newest.
 
     Args:
         run: a `RunDirectory`.
@@ -191,7 +191,8 @@ def calibrate(run, step, logits, labels, fitted_on):
         "expected_calibration_error": after,
     }
     try:
-        run.write_json(FILE, content)
+        if _newest(run) in (None, step):
+            run.write_json(FILE, content)
     except OSError as error:
         # Who predicts with a run of somebody else's needs only to read it.
         _logger.warning("%s: %s; the temperature is not kept", error.filename, error.strerror)
@@ -247,7 +248,7 @@ def read(run, step=None):
 
     Args:
         run: a `RunDirectory`.
-        step: step of the model, or None for any.
+        step: step of the model, or None for the newest checkpoint's.
 
     Returns:
         A `Calibration`, or None if there is none of this step.
@@ -256,6 +257,12 @@ def read(run, step=None):
         UserError: if `calibration.json` is damaged.
     """
     content = run.read_json(FILE, CalibrationFile)
-    if content is None or step not in (None, content["step"]):
+    wanted = _newest(run) if step is None else step
+    if content is None or wanted not in (None, content["step"]):
         return None
     return Calibration(content["temperature"], content["fitted_on"])
+
+
+def _newest(run):
+    """Return the step of a run's newest checkpoint, or None if it has none."""
+    return max(checkpoints.list_steps(run.checkpoints), default=None)

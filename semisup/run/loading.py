@@ -84,6 +84,26 @@ def open_run(logdir, task=None, output=""):
     return run, run.read_settings(task.config_class), task
 
 
+def open_alike(flag, logdir, class_names):
+    """Open the directory of a run with the same classes as another one.
+
+    Args:
+        flag: name of the setting that names the directory.
+        logdir: the directory.
+        class_names: names of the classes.
+
+    Returns:
+        A `RunDirectory`.
+
+    Raises:
+        UserError: if there is no such run, or it has other classes.
+    """
+    run, *_ = open_run(logdir)
+    if (run.read_record() or {}).get("class_names") != list(class_names):
+        raise UserError(f"--{flag}={logdir} is a run with other classes")
+    return run
+
+
 def restore_model(run, config, task, step=None):
     """Build the model of a run and restore a checkpoint.
 

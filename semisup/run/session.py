@@ -174,7 +174,9 @@ class Session:
         """Measure and record what the task measures, and return it."""
         with averaging.averaged_weights(self.model):
             measured = self.task.measure(self.predictor, self.data)
-            if self.weak_labels is not None:
+            # A training that goes on from a last step between two evaluations has to draw as one
+            # that did not end there.
+            if self.weak_labels is not None and step % self.steering.eval_interval == 0:
                 self.weak_labels.refresh(step, self.predictor)
         # Last, so that an evaluation that was cut short is made again.
         self.recorder.record(step, measured)

@@ -10,8 +10,8 @@ import re
 
 import numpy as np
 
-from semisup.errors import UserError
-from semisup.files.opening import open_regular
+from semisup.data.cache import open_mapped
+from semisup.errors import UserError, first_line
 from semisup.files.replacing import replacing
 from semisup.run import loading
 from semisup.run.evaluation import Predictor
@@ -26,13 +26,15 @@ class WeakLabels:
         run: the `RunDirectory`.
         images: (n, height, width, channels) images, some of which may be drawn.
         pool: (k,) indices of those.
+        num_classes: number of classes.
         delay: step before which no labels are needed.
         fixed: whether they are those of another run, and never made anew.
     """
 
-    def __init__(self, run, images, pool, delay, fixed):
+    def __init__(self, run, images, pool, num_classes, delay, fixed):
         self._folder = run.file("weak_labels")
         self._images, self._pool = images, pool
+        self._num_classes = num_classes
         self._delay, self._fixed = delay, fixed
 
     def _steps(self):
@@ -46,21 +48,24 @@ class WeakLabels:
         """Return the labels (k,) of a step, or None if there are none yet.
 
         Raises:
-            UserError: if they are damaged, or of other images.
+            UserError: if they are damaged, or of other images or classes.
         """
         earlier = [known for known in self._steps() if known <= step]
         if not earlier:
             return None
         path = self._path(earlier[-1])
+        again = "start again with --overwrite"
         try:
-            with open_regular(path) as file:
-                labels = np.load(file)
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(
-                f"{path} cannot be read ({error}); start again with --overwrite"
-            ) from None
-        if labels.shape != self._pool.shape:
-            raise UserError(f"{path} has labels of other images; start again with --overwrite")
+            # Not read yet: a damaged header may claim more than any memory holds.
+            mapped, _ = open_mapped(path)
+        except Exception as error:
+            # A flipped bit in the header can raise nearly anything.
+            raise UserError(f"{path} cannot be read ({first_line(error)}); {again}") from None
+        if mapped.shape != self._pool.shape or mapped.dtype != np.int32:
+            raise UserError(f"{path} has labels of other images; {again}")
+        labels = np.array(mapped)
+        if np.any((labels < 0) | (labels >= self._num_classes)):
+            raise UserError(f"{path} has labels of other classes; {again}")
         return labels
 
     def refresh(self, step, predictor):
@@ -99,11 +104,7 @@ class WeakLabels:
         Raises:
             UserError: if there is no such run, or it has other classes or images of another shape.
         """
-        run, *_ = loading.open_run(logdir)
-        record = run.read_record()
-        names = (record or {}).get("class_names")
-        if names != list(class_names):
-            raise UserError(f"--weak_labels={logdir} is a run with other classes")
+        loading.open_alike("weak_labels", logdir, class_names)
         model, _ = loading.load_run(logdir)
         try:
             return Predictor(model, batch_size).labels(self._images)[self._pool]

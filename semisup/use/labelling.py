@@ -1,6 +1,9 @@
 """Images moved into the folders of the classes that somebody has written into a list."""
 
+import collections
 import csv
+import functools
+import io
 import logging
 import os
 from pathlib import Path
@@ -65,10 +68,10 @@ def _labels(path, folders):
         raise UserError(f"--list={path}: {getattr(error, 'strerror', None) or error}") from None
     # Spreadsheets of many countries separate by semicolons.
     delimiter = ";" if ";" in text.partition("\n")[0] else ","
-    rows = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     if not {"path", "label"} <= set(rows.fieldnames or ()):
         raise UserError(f"--list={path}: its first line has to name the columns path and label")
-    labelled = {}
+    labelled, names_by_text = {}, functools.cache(_names_by_text)
     for row in rows:
         label = composed((row["label"] or "").strip())
         if not label:
@@ -85,8 +88,7 @@ def _labels(path, folders):
             raise UserError(
                 f"{where}: {shown(label)} is the label of no image: the path is missing"
             )
-        file = Path(row["path"])
-        file = file if file.is_file() else Path(read_text(row["path"]))
+        file = _file(row["path"], names_by_text)
         # Two lines may name it in two ways.
         file = Path(os.path.abspath(file))
         if labelled.setdefault(file, label) != label:
@@ -97,3 +99,35 @@ def _labels(path, folders):
     if not labelled:
         raise UserError(f"--list={path} has no label yet: fill in its column label")
     return labelled
+
+
+def _file(cell, names_by_text):
+    """Return the file that a cell names, as it is called or as `write_csv` writes its name.
+
+    Args:
+        cell: the text of the cell.
+        names_by_text: `_names_by_text`, which may remember what it returned.
+    """
+    paths = [Path(cell), Path(read_text(cell))]
+    paths += [_as_on_disk(path, names_by_text) for path in paths]
+    return next((path for path in paths if path.is_file()), paths[-1])
+
+
+def _as_on_disk(path, names_by_text):
+    if path == path.parent or os.path.lexists(path):
+        return path
+    folder = _as_on_disk(path.parent, names_by_text)
+    return folder / names_by_text(folder).get(path.name, path.name)
+
+
+def _names_by_text(folder):
+    """Return the names in a folder by how `printable` shows them.
+
+    Where two look the same, it is not known which is meant.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return {}
+    counts = collections.Counter(map(printable, names))
+    return {text: name for name in names if counts[text := printable(name)] == 1}

@@ -49,6 +49,9 @@ def evaluate_elsewhere(settings):
         name, settings.split, trained.preparation, trained.config.resolved_data_dir
     )
     numbers = _matched(name, theirs, trained)
+    folder = trained.run.written(FOLDER)
+    # Before the images are read, which may take long: a damaged evaluation is refused.
+    stem = _free_stem(folder, name, settings.split)
     scale = trained.calibration()
     rows, labels, logits = [], [], []
     for prediction in trained.predict(images):
@@ -68,9 +71,7 @@ def evaluate_elsewhere(settings):
     measured = calibration.metrics(
         scale, np.concatenate(logits), np.concatenate(labels), trained.class_names
     )
-    folder = trained.run.written(FOLDER)
     os.makedirs(folder, exist_ok=True)
-    stem = _free_stem(folder, name, settings.split)
     content = {"step": trained.step, "dataset": name, "evaluated_on": "images of another data set"}
     writing.write_json(os.path.join(folder, f"{stem}.json"), {**content, **measured})
     writing.write_table(os.path.join(folder, f"{stem}.csv"), PREDICTION, rows)
@@ -86,7 +87,9 @@ def _free_stem(folder, dataset, split):
         path = os.path.join(folder, f"{name}.json")
         if not os.path.lexists(path):
             return name
-        if reading.read_json(path, file_types.Evaluation).get("dataset") == dataset:
+        # A link may lead nowhere.
+        earlier = reading.read_json(path, file_types.Evaluation) or {}
+        if earlier.get("dataset") == dataset:
             return name
 
 

@@ -10,7 +10,6 @@ from semisup.errors import UserError
 from semisup.machine import backend
 from semisup.models import averaging
 from semisup.run import calibration, features, loading
-from semisup.run.directory import RunDirectory
 
 _logger = logging.getLogger(__name__)
 
@@ -99,20 +98,23 @@ class TrainedRun:
     def calibration(self, other=""):
         """Return the run's `Calibration`; where it has none, fit one to the labels it held out.
 
-        It is written into the run's folder.
+        It is written into the run's folder if the model is the run's newest.
 
         Args:
-            other: folder of a run like this one, whose calibration counts instead.
+            other: folder of a run with the same classes, whose newest model's calibration counts
+                instead.
 
         Raises:
-            UserError: if that run has none.
+            UserError: if there is no such run, or it has other classes, or no calibration.
         """
         if other:
-            found = calibration.read(RunDirectory(other))
+            alike = loading.open_alike("calibrated_by", other, self.class_names)
+            found = calibration.read(alike)
             if found is None:
                 raise UserError(
-                    f"--calibrated_by={other} holds no {calibration.FILE}: train it with "
-                    "--cross_validate, or with --validation_samples and evaluate it"
+                    f"--calibrated_by={other} holds no {calibration.FILE} of its newest "
+                    "checkpoint: train it with --cross_validate, or with --validation_samples and "
+                    "evaluate it"
                 )
             return found
         known = calibration.read(self.run, self.step)

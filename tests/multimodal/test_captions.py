@@ -26,11 +26,18 @@ def written(folder, text, name="captions.csv"):
         "image| number| caption\na.jpg| 0| A dog, black.\n",
         "\ufeffimage\tcaption\r\na.jpg\tA dog, black.\r\n",
         "a.jpg#0\tA dog, black.\n",
+        "a.jpg#0\tA dog, black.\r\n",
     ],
-    ids=["commas", "semicolons", "bars", "tabs", "tokens"],
+    ids=["commas", "semicolons", "bars", "tabs", "tokens", "carriage_returns"],
 )
 def test_tables_and_flickrs_tokens_are_read(text, tmp_path):
     assert captions.read(written(tmp_path, text)) == [("a.jpg", "A dog, black.", "")]
+
+
+def test_only_line_feeds_end_the_lines_of_tokens(tmp_path):
+    lines = [f"a{character}b.jpg#0\tA{character}dog." for character in "\x0b\x0c\x1c\x85\u2028"]
+    found = captions.read(written(tmp_path, "\n".join(lines)))
+    assert [f"{caption.image}#0\t{caption.text}" for caption in found] == lines
 
 
 def test_a_caption_in_quotes_may_have_several_lines(tmp_path):

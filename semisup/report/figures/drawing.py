@@ -19,6 +19,7 @@ from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 
+from semisup.data import image_files
 from semisup.files.names import printable
 from semisup.files.replacing import replacing
 from semisup.report.figures import fonts
@@ -193,7 +194,7 @@ def shortened(text: str, width: float, size: float) -> str:
 
 
 def save(figure: Figure, path: str | os.PathLike, **remarks: str) -> Path:
-    """Write a figure as a PNG file, cut to what is drawn.
+    """Write a figure as a PNG file, cut to what is drawn, that `image_files.is_drawn` knows.
 
     Args:
         figure: Any figure; its own resolution counts.
@@ -205,6 +206,7 @@ def save(figure: Figure, path: str | os.PathLike, **remarks: str) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remarks = {**image_files.DRAWN, **remarks}
     with replacing(path) as temporary:
         figure.savefig(temporary, bbox_inches="tight", pad_inches=MARGIN, metadata=remarks)
     return path

@@ -156,6 +156,20 @@ def test_following_evaluates_each_new_checkpoint_until_the_training_is_complete(
     assert steps[-1] == 60
 
 
+def test_following_names_a_damaged_checkpoint_and_keeps_to_the_one_before(
+    whole, tmp_path, monkeypatch
+):
+    run, drawn = running.copy(whole, tmp_path), []
+    Path(run.checkpoints, "step_00000070.npz").write_bytes(b"damaged")
+    monkeypatch.setattr(
+        "semisup.report.illustration.draw", lambda run, step, drawings: drawn.append(step) or []
+    )
+    status, _, err = running.call("eval", f"--logdir={run.path}", "--follow", "--figures")
+    assert status == 0, err
+    assert re.search(r"step_00000070.npz cannot be read \(.*\); it is left out", err)
+    assert drawn == [run.read_json("evaluation.json")["step"]] == [60]
+
+
 def test_following_a_folder_that_is_no_run_exits_2_at_once(tmp_path):
     def follow(folder, message):
         status, _, err = running.call("eval", f"--logdir={folder}", "--follow")

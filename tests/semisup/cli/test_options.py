@@ -157,6 +157,17 @@ def test_a_run_from_before_a_setting_existed_goes_on_with_its_default_alone():
     ]
 
 
+def test_evaluations_that_make_weak_labels_keep_their_interval_when_a_run_is_resumed():
+    own = {"weak_label_share": 0.5}
+    for changes, differences in (
+        ({}, []),
+        (own, ["--eval_interval=20 (the run has 10)"]),
+        ({**own, "weak_labels": "/run"}, []),
+    ):
+        saved = TrainConfig(eval_interval=10, **changes).to_dict()
+        assert TrainConfig(eval_interval=20, **changes).differences(saved) == differences
+
+
 def test_intervals_of_any_size_are_divided_at_once():
     values = dict.fromkeys(TrainConfig.INTERVALS, 2**31 - 1)
     with pytest.raises(UserError, match=r"the nearest that divides every interval is 1$"):

@@ -93,3 +93,18 @@ def test_a_run_keeps_its_calibration_for_one_step(tmp_path):
     (tmp_path / "calibration.json").write_text('{"temperature": 0, "step": 7, "fitted_on": ""}')
     with pytest.raises(UserError, match=r"calibration.json is damaged: temperature"):
         calibration.read(run, 7)
+
+
+def test_the_calibration_of_the_newest_checkpoint_is_kept_and_read(tmp_path):
+    run, labels = RunDirectory(tmp_path), RNG.integers(0, 3, 50)
+    logits = RNG.normal(size=(50, 3)) * 9
+    (tmp_path / "checkpoints").mkdir()
+    for step in (7, 9):
+        (tmp_path / "checkpoints" / f"step_{step:08d}.npz").touch()
+    newest = calibration.calibrate(run, 9, logits, labels, "images")
+    older = calibration.calibrate(run, 7, logits / 2, labels, "images")
+    assert older.temperature < newest.temperature
+    assert calibration.read(run) == calibration.read(run, 9) == newest
+    assert calibration.read(run, 7) is None
+    (tmp_path / "checkpoints" / "step_00000012.npz").touch()
+    assert calibration.read(run) is None

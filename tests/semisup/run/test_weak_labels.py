@@ -1,5 +1,6 @@
 """Tests of trainings that draw unlabelled images by weak labels: resumed to the same bits."""
 
+import io
 import json
 import os
 import shutil
@@ -50,6 +51,13 @@ def test_a_training_killed_between_evaluations_draws_by_the_labels_that_were_in_
     assert running.losses(own) == running.losses(run)
 
 
+def test_a_last_step_between_evaluations_leaves_the_labels_that_were_in_force(own, tmp_path):
+    run = running.cut(own, tmp_path, 30)
+    assert running.resume(run, max_steps=30) == 0
+    assert run.completed_step() == 30
+    assert list(labels_of(run)) == ["step_00000020.npy"]
+
+
 def test_a_training_killed_in_an_evaluation_makes_the_labels_when_it_is_resumed(own, tmp_path):
     run = running.cut(own, tmp_path, 40)
     os.remove(run.file("weak_labels", "step_00000040.npy"))
@@ -81,25 +89,45 @@ def test_labels_of_another_run_are_kept_with_the_run_and_never_made_anew(own, tm
 
 def test_labels_of_a_run_with_other_classes_or_of_none_are_refused(own, tmp_path):
     images = np.zeros((2, 28, 28, 1), np.uint8)
-    labels = weak_labels.WeakLabels(own, images, np.arange(2), 0, fixed=True)
+    labels = weak_labels.WeakLabels(own, images, np.arange(2), 10, 0, fixed=True)
     with pytest.raises(UserError, match="holds no run"):
         labels.of_another_run(str(tmp_path), ["a", "b"], 2)
     with pytest.raises(UserError, match=r"--weak_labels=\S+ is a run with other classes"):
         labels.of_another_run(own.path, ["a", "b"], 2)
 
 
-def test_damaged_labels_are_named(tmp_path):
+def npy(array, shape=None):
+    """The bytes of an array in a file, whose header may claim another shape."""
+    buffer = io.BytesIO()
+    description = np.lib.format.header_data_from_array_1_0(array)
+    np.lib.format.write_array_header_1_0(buffer, {**description, "shape": shape or array.shape})
+    return buffer.getvalue() + array.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"damaged", "cannot be read"),
+        (npy(np.int32([0, 1, 2]), shape=(10**14,)), "cannot be read"),
+        (npy(np.int32([0, 1, 2]), shape=(10**30,)), "cannot be read"),
+        (npy(np.int32([0, 1])), "has labels of other images"),
+        (npy(np.float64([0, 1, 2])), "has labels of other images"),
+        (npy(np.int32([0, 1, 4])), "has labels of other classes"),
+        (npy(np.int32([0, -1, 3])), "has labels of other classes"),
+    ],
+)
+def test_damaged_labels_are_named(tmp_path, content, message):
     run = RunDirectory(tmp_path)
-    labels = weak_labels.WeakLabels(run, None, np.arange(3), 10, fixed=False)
+    labels = weak_labels.WeakLabels(run, None, np.arange(3), 4, 10, fixed=False)
     assert labels.in_force(100) is None
-    labels.put(20, [0, 1])
+    labels.put(20, [0, 1, 3])
     assert labels.in_force(19) is None
-    with pytest.raises(UserError, match=r"step_00000020.npy has labels of other images"):
-        labels.in_force(20)
+    assert labels.in_force(20).tolist() == [0, 1, 3]
     with open(run.file("weak_labels", "step_00000030.npy"), "wb") as file:
-        file.write(b"damaged")
-    with pytest.raises(UserError, match=r"step_00000030.npy cannot be read"):
+        file.write(content)
+    with pytest.raises(UserError, match=rf"step_00000030.npy {message}.*; start again") as caught:
         labels.in_force(30)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(

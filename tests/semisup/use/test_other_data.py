@@ -56,3 +56,16 @@ def test_another_folder_of_the_same_name_has_files_of_its_own(run, tmp_path):
     assert [name.name for name in names] == ["same.json", "same_2.json"]
     found = [json.loads(name.read_text())["dataset"] for name in names]
     assert found == [f"folder:{tmp_path / place / 'same'}" for place in ("one", "other")]
+
+
+def test_a_name_that_a_dangling_link_has_is_taken(run, tmp_path):
+    write_image(tmp_path / "linked" / "test" / "red" / "a.png", (255, 0, 0))
+    copied = running.copy(run, tmp_path)
+    link = Path(copied.file("evaluations", "linked.json"))
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to("nowhere")
+    status, out, err = evaluate(copied, tmp_path / "linked")
+    assert status == 0, err
+    assert f"wrote {link.parent / 'linked_2'}.json and .csv" in out
+    assert link.is_symlink()
+    assert not link.exists()

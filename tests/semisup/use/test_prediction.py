@@ -6,6 +6,7 @@ import json
 import os
 import re
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ from PIL import Image
 
 from semisup.data import folder_layout, new_images
 from semisup.errors import UserError
+from semisup.files.writing import write_table
 from semisup.label import LabelConfig
 from semisup.predict import PredictConfig
 from semisup.use import labelling, least_sure, prediction
+from semisup.use.contact_sheet import contact_sheet
 
 pytestmark = running.needs_commands
 
@@ -80,8 +83,23 @@ def test_a_byte_order_mark_is_no_part_of_the_first_path_of_a_list(tmp_path, monk
     path.write_bytes(b"\xef\xbb\xbfa.png\r\nb.png\r\n")
     preparation = new_images.Preparation((8, 8, 1))
     assert new_images.listed(str(path), preparation).names == ["a.png", "b.png"]
-    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeffa.png\nb.png\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
     assert new_images.listed("-", preparation).names == ["a.png", "b.png"]
+
+
+def test_only_line_feeds_end_the_lines_of_lists(tmp_path, monkeypatch):
+    names = [f"a{character}b.png" for character in "\x0b\x0c\r\x1c\x1e\x85\u2028\udce4"]
+    content = "\n".join(names).encode(errors="surrogateescape")
+    path = tmp_path / "list.txt"
+    path.write_bytes(content)
+    preparation = new_images.Preparation((8, 8, 1))
+    assert new_images.listed(str(path), preparation).names == names
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert new_images.listed("-", preparation).names == names
+    # Lists of labels are tables, where a carriage return may end a line, too.
+    path.write_text("path,label\r" + "".join(f"a{c}b.png,a\r" for c in "\x0c\x85\u2028"))
+    found = [file.name for file in labelling._read(str(path), {"a": tmp_path})]
+    assert found == ["a\x0cb.png", "a\x85b.png", "a\u2028b.png"]
 
 
 def test_why_an_image_is_not_read_is_said_in_words_for_users(tmp_path):
@@ -93,6 +111,15 @@ def test_why_an_image_is_not_read_is_said_in_words_for_users(tmp_path):
         (0, "no image of a format that is read"),
         (1, "No such file or directory"),
     ]
+
+
+def test_contact_sheets_and_figures_of_ours_are_no_images_to_be_predicted(tmp_path):
+    write_image(tmp_path / "a.png", (255, 0, 0))
+    contact_sheet([np.zeros((8, 8, 3), np.uint8)], [("a", "1.0")], tmp_path / "found.png")
+    images = new_images.in_folder(str(tmp_path), new_images.Preparation((8, 8, 3)))
+    (block,) = images.blocks(2)
+    assert block.indices.tolist() == [0]
+    assert images.skipped == [(1, "a figure or contact sheet that this program drew")]
 
 
 def test_images_are_sorted_into_an_empty_folder_by_links_or_copies(run, new, tmp_path):
@@ -182,15 +209,24 @@ def test_the_evaluation_names_the_files_that_were_held_out(run, photos):
         assert row["image"].split("/")[:2] == ["train", unicodedata.normalize("NFD", row["label"])]
 
 
-def test_the_temperature_of_a_run_that_held_out_labels_serves_another(run, clusters, new, tmp_path):
+def test_the_temperature_of_a_run_with_the_same_classes_serves_another(
+    run, clusters, new, tmp_path
+):
     flags = (f"--images={new}", f"--output={tmp_path / 'out.csv'}")
-    assert predict(run, *flags)[0] == 0
-    status, out, _ = predict(clusters, *flags, f"--calibrated_by={run.path}")
+    other = running.copy(run, tmp_path, "other")
+    other.write_json("calibration.json", {"temperature": 2.5, "step": 0, "fitted_on": "others"})
+    status, out, _ = predict(run, *flags, f"--calibrated_by={other.path}")
     assert status == 0
-    assert "calibrated on 6 validation images" in out
-    status, _, err = predict(run, *flags, f"--calibrated_by={clusters.path}")
-    assert status == 2
-    assert "holds no calibration.json" in err
+    assert "calibrated on others (temperature 2.5)" in out
+    # As an earlier version left it that was asked for another step.
+    other.write_json("calibration.json", {"temperature": 2.5, "step": 3, "fitted_on": "others"})
+    for unfit, message in (
+        (other, "holds no calibration.json of its newest checkpoint"),
+        (clusters, "is a run with other classes"),
+    ):
+        status, _, err = predict(run, *flags, f"--calibrated_by={unfit.path}")
+        assert status == 2
+        assert f"--calibrated_by={unfit.path} {message}" in err
 
 
 def test_a_clustering_assigns_new_images_and_takes_no_other_data(clusters, new, tmp_path):
@@ -311,6 +347,22 @@ def test_a_class_is_read_as_predictions_write_it(tmp_path):
     path.write_text("path,label\na.png,'=1+1\nb.png,'-a\n")
     found = labelling._read(str(path), {"=1+1": tmp_path, "'-a": tmp_path})
     assert list(found.values()) == ["=1+1", "'-a"]
+
+
+def test_an_image_with_an_escaped_name_is_found_unless_two_may_be_meant(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "line\nbreak"
+    folder.mkdir()
+    # Byte and character 85 have the same escape.
+    names = [f"{folder}/{name}.png" for name in ("\udce4", "-\x1b[1m", "\udc85", "\x85")]
+    for name in (*names, "\n.png", "=1\n.png"):
+        Path(name).touch()
+    write_table("labels.csv", ("path", "label"), [[n, "a"] for n in (*names, "\n.png", "=1\n.png")])
+    found = [str(file) for file in labelling._read("labels.csv", {"a": tmp_path})]
+    *first, ambiguous, line, formula = found
+    assert first == names[:2]
+    assert not os.path.exists(ambiguous)
+    assert [line, formula] == [f"{tmp_path}/\n.png", f"{tmp_path}/=1\n.png"]
 
 
 @pytest.mark.parametrize("copy", [False, True])
