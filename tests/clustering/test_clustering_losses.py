@@ -5,6 +5,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from gradients import gradient_of
 
 from clustering import norm_loss, transformation_loss
 
@@ -42,8 +43,10 @@ def test_norm_loss_is_zero_for_embeddings_of_the_target_length():
     assert value(norm_loss(embeddings, 3.0)) == pytest.approx(0.0, abs=1e-9)
 
 
-def test_norm_loss_of_an_embedding_of_length_zero_is_finite():
+def test_norm_loss_of_an_embedding_of_length_zero_and_its_gradient_are_finite():
     assert value(norm_loss(np.zeros((2, 4), "float32"), 3.0)) == pytest.approx(18.0, rel=1e-4)
+    gradient = gradient_of(lambda x: norm_loss(x, 3.0), np.zeros((2, 4), "float32"))
+    assert np.all(np.isfinite(gradient))
 
 
 def test_transformation_loss_equals_a_loop_over_all_pairs():
