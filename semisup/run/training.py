@@ -68,48 +68,35 @@ def _train(config, task, run, data):
     # Not before: preparing a data set draws from the same generators.
     keras.utils.set_random_seed(config.seed)
     model = task.build_model(built, data.record, data)
-    step, record = 0, data.record
+    step, record = _resume(config, task, run, data, model) if resumed else (0, data.record)
+    if step == config.max_steps == run.completed_step():
+        terminal.say(f"{run.path} is complete: {step} steps.")
+        return 0
     if resumed:
-        saved = run.read_record(task.record_type) or {}
-        check_same_data(run, config, saved, record)
-        record = saved
-        step = checkpoints.restore_latest(model, run.checkpoints)
-        if step > config.max_steps:
-            raise UserError(
-                f"--max_steps={config.max_steps} is less than the {step} steps that {run.path} "
-                "has taken"
-            )
-        if step == config.max_steps == run.completed_step():
-            terminal.say(f"{run.path} is complete: {step} steps.")
-            return 0
         terminal.say(f"Resuming {run.path} at step {step}.")
     elif config.initial_run:
         record = {**record, "initial_model": loading.begin_with(model, config.initial_run)}
     check_live_settings(config, task, model)
+    before = None
     if resumed:
         live_settings.applied(run.read_metrics(), config, task.steered)
-    before = run.read_config()["settings"].get("eval_interval") if resumed else None
+        before = run.read_config()["settings"].get("eval_interval")
+
     found = features.of_run(task, config, model)
-    if found is not None:
-        batches = functools.partial(data.batches, inputs=found.views)
-        data = dataclasses.replace(data, batches=batches)
+    draw = data.batches if found is None else functools.partial(data.batches, inputs=found.views)
     # A pipeline takes time to build.
-    once = functools.lru_cache(maxsize=2)(data.batches)
-    drawn, data = data.batches, dataclasses.replace(data, batches=once)
+    data = dataclasses.replace(data, batches=functools.lru_cache(maxsize=2)(draw))
     if found is not None and not resumed:
         features.centre(model, data.batches(step))
     hardware = environment.hardware(backend.sharing_devices())
-    # An accelerator has memory of its own.
-    if found is None and not hardware["accelerators"]:
-        memory.check_batch(model, hosts.shared(data.batches)(step))
+    _check_batches(model, data, step, found, hardware)
     weak_labels = task.weak_labels(config, run, data)
     labels = None
     if weak_labels is not None and config.weak_labels and not resumed:
         labels = weak_labels.of_another_run(
             config.weak_labels, record["class_names"], config.eval_batch_size
         )
-    if backend.sharing_devices() > 1:
-        backend.check_batch(model.named_images(first_batch(data, 0)))
+
     # Nothing is deleted or written before data and model are known to be right.
     admission.begin(run, config, task.name, config.overwrite)
     if not resumed:
@@ -123,29 +110,58 @@ def _train(config, task, run, data):
             weak_labels.put(0, labels)
         # Not once: an evaluation that was missed makes the labels of the step that is gone on from.
         data = dataclasses.replace(
-            data, batches=lambda step: drawn(step, weak_labels=weak_labels.in_force(step))
+            data, batches=lambda step: draw(step, weak_labels=weak_labels.in_force(step))
         )
+    _say_on_what(config, hardware)
+    # Only now: what comes before has nothing to save, and stops at once.
+    with hosts.stop_signals() as signals:
+        session = Session(config, task, run, data, model, step, signals, before, found, weak_labels)
+        session.fit()
+    return _end(config, session)
+
+
+def _resume(config, task, run, data, model):
+    """Restore a run's latest checkpoint, and return its step and the record of its data."""
+    record = run.read_record(task.record_type) or {}
+    check_same_data(run, config, record, data.record)
+    step = checkpoints.restore_latest(model, run.checkpoints)
+    if step > config.max_steps:
+        raise UserError(
+            f"--max_steps={config.max_steps} is less than the {step} steps that {run.path} "
+            "has taken"
+        )
+    return step, record
+
+
+def _check_batches(model, data, step, found, hardware):
+    """Check that memory and devices can take the batches."""
+    # An accelerator has memory of its own.
+    if found is None and not hardware["accelerators"]:
+        memory.check_batch(model, hosts.shared(data.batches)(step))
+    if backend.sharing_devices() > 1:
+        backend.check_batch(model.named_images(first_batch(data, 0)))
+
+
+def _say_on_what(config, hardware):
     terminal.say(f"Training on {backend.describe(hardware)}.")
     if config.precision == "bfloat16" and environment.emulates_bfloat16(hardware):
         terminal.say(
             "--precision=bfloat16: this processor has no instructions for it, so that training is "
             "slower and less exact than in float32."
         )
-    # Only now: what comes before has nothing to save, and stops at once.
-    with hosts.stop_signals() as signals:
-        session = Session(config, task, run, data, model, step, signals, before, found, weak_labels)
-        session.fit()
-    if signals.received and session.step < config.max_steps:
+
+
+def _end(config, session):
+    """Conclude a training, or say why it stopped; return the exit status."""
+    is_done, at = session.step >= config.max_steps, f"{session.step} of {config.max_steps}"
+    if session.signals.received and not is_done:
         without = " without --overwrite" if config.overwrite else ""
+        terminal.say(f"\nStopped at step {at}; the same command{without} goes on from there.")
+        return 128 + session.signals.received
+    if session.steering.stops and not is_done:
         terminal.say(
-            f"\nStopped at step {session.step} of {config.max_steps}; "
-            f"the same command{without} goes on from there."
-        )
-        return 128 + signals.received
-    if session.steering.stops and session.step < config.max_steps:
-        terminal.say(
-            f"\nStopped at step {session.step} of {config.max_steps}, as {config.live_config} "
-            "asks; without that line, the same command goes on from there."
+            f"\nStopped at step {at}, as {config.live_config} asks; without that line, the same "
+            "command goes on from there."
         )
         return 0
     session.finish()
