@@ -55,7 +55,7 @@ class PlaceCentroids(keras.callbacks.Callback):
             an embedding to its cluster's centre, `k_means_squared_distance`.
 
     Raises:
-        ValueError: when training begins, if there are fewer images than clusters.
+        ValueError: before the first step, if there are fewer images than clusters.
         TrainingError: in training, if an embedding is not finite.
 
     Example:
@@ -88,6 +88,10 @@ class PlaceCentroids(keras.callbacks.Callback):
         self.on_placed = on_placed
 
     def on_train_begin(self, logs=None):
+        """Forget how far the model was."""
+        self._steps = None
+
+    def _begin(self):
         """Ask the model how far it is."""
         # Not asked at every step: on JAX, that would synchronise the state.
         self._steps = int(keras.ops.convert_to_numpy(self.model.step))
@@ -102,6 +106,9 @@ class PlaceCentroids(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         """Place the centroids if it is time."""
         self._first = batch
+        if self._steps is None:
+            # Not before: another callback may restore the model when a training begins.
+            self._begin()
         if self._steps >= self.step and not self._is_placed:
             self._is_placed = True
             # On JAX, `self.model` brings the model up to date, and lets `fit` read it again.

@@ -177,10 +177,11 @@ class MaximumMeanDiscrepancy(SingleLossTerm):
         if estimator not in choices.MMD_ESTIMATORS:
             known = ", ".join(choices.MMD_ESTIMATORS)
             raise ValueError(f"MMD estimator {estimator!r} is none of {known}")
+        bandwidths = tuple(map(float, bandwidths))
         if not bandwidths or min(bandwidths) <= 0:
             raise ValueError(f"bandwidths have to be greater than 0, not {bandwidths}")
         self.estimator = estimator
-        self.bandwidths = tuple(bandwidths)
+        self.bandwidths = bandwidths
         self.seed = seed
         if estimator == "linear":
             self.seed_generator = keras.random.SeedGenerator(seed)

@@ -95,8 +95,11 @@ class MultimodalModel(OwnLosses, EmbeddingModel):
         return {name: weight for term in self.terms for name, weight in term.loss_weights.items()}
 
     def build(self, input_shape=None):
-        """Do what is to be done once: networks and encoder are built already."""
+        """Create the weights of the encoder, where it has none yet: see `keras.Model.build`."""
         self.input_shapes = self.network.input_shape
+        words = keras.KerasTensor(self.vectorization.compute_output_shape((None,)), "int32")
+        # By a call, for `built` says nothing of the layers within.
+        self.encoder(words)
         self.track_average()
         self.built = True
 

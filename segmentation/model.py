@@ -80,7 +80,9 @@ class SegmentationModel(AssociativeModel):
         if not isinstance(prepared, dict):
             return super().run_network(prepared, training)
         _, backbone, head = self.network.layers
-        features = backbone(prepared[IMAGES], training=training)
+        # Not even dropout may act in a network that is a constant.
+        frozen = transfer.parts(self.network) is not None
+        features = backbone(prepared[IMAGES], training=training and not frozen)
         return head(ops.take(features, prepared[PLACES], axis=0), training=training)
 
     def together(self, function, batches):

@@ -45,7 +45,8 @@ def pairs(
     Returns:
         An endless `tf.data.Dataset` of `((labelled, unlabelled), labels)`: give `fit` its
         `steps_per_epoch`. Two with the same seed have the same batches, as far as a data set that
-        is given gives its examples in the same order.
+        is given gives its examples in the same order; an unlabelled data set is shuffled by
+        TensorFlow, whose global seed counts, too (`keras.utils.set_random_seed`).
 
     Raises:
         ValueError: if an argument is not what it should be, or examples and labels, or labelled and
@@ -111,7 +112,7 @@ def _read(dataset):
         raise ValueError(f"the labelled data set does not say all of its shapes: {spec}")
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("the labelled data set has no end: leave its repeat() out")
-    if not _has_batched_labels(spec[1]):
+    if not _is_batched(*spec):
         dataset = dataset.batch(256)
     batches = list(dataset.as_numpy_iterator())
     if not batches:
@@ -119,12 +120,16 @@ def _read(dataset):
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
 
 
-def _has_batched_labels(spec):
-    """Return whether the labels of a data set come in batches, by what it says of them."""
-    if spec.shape.rank == 1:
-        # Otherwise they are one-hot.
-        return spec.shape[0] is None or spec.dtype.is_integer
-    return spec.shape.rank == 2
+def _is_batched(examples, labels):
+    """Return whether a data set of pairs comes in batches, by what it says of them."""
+    if labels.shape.rank != 1:
+        return labels.shape.rank == 2
+    count = labels.shape[0]
+    counts = [[*part.shape, 0][0] for part in keras.tree.flatten(examples)]
+    if count is not None and any(other not in (None, count) for other in counts):
+        return False
+    # Otherwise they are one-hot.
+    return count is None or labels.dtype.is_integer
 
 
 def _structure(examples):
@@ -155,6 +160,13 @@ def _count(examples, name):
 def _pools(labels):
     """Return the indices of the examples of each class, in the order of the classes."""
     is_one_hot = labels.ndim == 2 and labels.shape[1] > 1
+    if is_one_hot and labels.dtype.kind in "iubf":
+        unclear = np.flatnonzero(np.sum(labels == labels.max(axis=1, keepdims=True), axis=1) != 1)
+        if len(unclear):
+            raise ValueError(
+                f"row {unclear[0]} of the one-hot labels tells no class: leave examples without a "
+                "label out of the labelled ones"
+            )
     numbers = labels.argmax(axis=1) if is_one_hot else labels.reshape(-1)
     kind = numbers.dtype.kind
     if kind not in "iubf" or (kind == "f" and not np.all(numbers == np.round(numbers))):

@@ -344,6 +344,18 @@ def test_fit_alone_passes_through_both_phases():
     np.testing.assert_array_equal(array(model.centroids), kept)
 
 
+def test_centroids_that_a_restored_model_has_already_are_not_placed_again():
+    class Restore(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.step.assign(9)
+            self.model.centroids_placed.assign(1)
+
+    placed, batch = [], images()
+    callback = PlaceCentroids(batch, step=1, on_placed=placed.append)
+    build().fit(batch, epochs=2, shuffle=False, verbose=0, callbacks=[callback, Restore()])
+    assert placed == []
+
+
 def test_fewer_images_than_clusters_are_refused_before_the_first_step():
     model = build()
     with pytest.raises(ValueError, match=r"centroids of 3 clusters by 2 images.*at least 3"):

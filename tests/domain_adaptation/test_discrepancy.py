@@ -174,3 +174,8 @@ def test_a_model_with_the_term_trains_and_is_saved_whole(tmp_path, term, name):
     loaded = keras.saving.load_model(path)
     np.testing.assert_array_equal(model.predict(a, verbose=0), loaded.predict(a, verbose=0))
     assert loaded.similarity.get_config() == model.similarity.get_config()
+
+
+def test_bandwidths_may_be_an_array():
+    term = discrepancy.MaximumMeanDiscrepancy(bandwidths=np.array([1.0, 2.0]))
+    assert term.get_config()["bandwidths"] == [1.0, 2.0]

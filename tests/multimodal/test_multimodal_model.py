@@ -150,3 +150,29 @@ def test_weights_of_pairs_are_refused_with_and_without_labels():
     for call, labels in itertools.product((model.fit, model.evaluate), (None, np.arange(2))):
         with pytest.raises(ValueError, match="takes no sample_weight and no class_weight"):
             call(pairs, labels, sample_weight=np.ones(2), verbose=0)
+
+
+@pytest.mark.backend
+def test_an_encoder_that_is_not_built_yet_is_averaged_and_saved_with_the_rest(tmp_path):
+    encoder = keras.Sequential(
+        [
+            keras.layers.Embedding(len(WORDS) + 2, 4),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(6),
+        ]
+    )
+    network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    network.add(keras.layers.Dense(6))
+    vectorization = encoders.vectorization(WORDS, 5)
+    model = MultimodalModel(network, encoder, vectorization, [InfoNCE()], average_decay=0.9)
+    model.compile("sgd", **running.FEW_STEPS)
+    words = np.array([[2, 3, 0, 0, 0], [4, 5, 0, 0, 0]], "int32")
+    model.train_on_batch({"images": images(2), "sentences": words})
+    assert len(model.average.values()) == len(model.trainable_variables) == 5
+    path = tmp_path / "model.keras"
+    model.save(path)
+    found, expected = (
+        keras.ops.convert_to_numpy(each.embed_sentences(keras.ops.convert_to_tensor(words)))
+        for each in (keras.models.load_model(path), model)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

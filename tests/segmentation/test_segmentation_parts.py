@@ -251,6 +251,23 @@ def test_pixels_in_images_have_the_embeddings_of_whole_images():
 
 
 @pytest.mark.backend
+def test_dropout_does_not_act_in_a_frozen_network_whatever_form_pixels_have():
+    inputs = keras.Input((8, 8, 3))
+    maps = keras.layers.Dropout(0.5)(keras.layers.Conv2D(4, 4, strides=4)(inputs))
+    pixels = keras.Model(inputs, keras.ops.reshape(maps, (-1, 4)))
+    network = transfer.with_head(pixels, 5, trainable="head")
+    model = SegmentationModel(network, 3, (2, 2), similarity=None)
+    model.build((None, 8, 8, 3))
+    images = GENERATOR.integers(0, 256, (2, 8, 8, 3)).astype("uint8")
+    given = {"images": images, "places": np.arange(8)}
+    found = [
+        keras.ops.convert_to_numpy(model.embed(given, training=training))
+        for training in (True, False)
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-5)
+
+
+@pytest.mark.backend
 def test_images_are_evaluated_against_their_maps_without_pixels_that_do_not_count():
     keras.utils.set_random_seed(0)
     network = transfer.with_head(pixel_networks.patches((8, 8, 3), 4), 5, 0)

@@ -64,6 +64,15 @@ def test_one_seed_gives_the_same_batches_and_another_one_others(stream):
         assert not np.array_equal(one[0][0][place], other[0][0][place])
 
 
+def test_class_numbers_of_one_value_each_need_no_batches():
+    rows = np.repeat(ROWS, 2, axis=1)
+    unlabelled = np.repeat(UNLABELLED, 2, axis=1)
+    single = take(semisup.pairs(as_dataset(rows, LABELS[:, None]), unlabelled), 1)
+    arrays = take(semisup.pairs((rows, LABELS[:, None]), unlabelled), 1)
+    for found, expected in zip(*map(keras.tree.flatten, (single, arrays)), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("batch", [None, 5])
 @pytest.mark.parametrize("labels", [LABELS, np.eye(10)[LABELS]], ids=["numbers", "one_hot"])
 def test_data_sets_give_what_arrays_give_batched_or_not(labels, batch):
@@ -127,6 +136,7 @@ def test_folders_of_images_that_keras_reads_can_be_fitted(tmp_path):
             r"there is a label -\d, and classes begin at 0",
         ),
         (((ROWS, LABELS * 0), UNLABELLED), "all labelled examples are of class 0"),
+        (((ROWS, np.eye(10)[LABELS] * (ROWS[:, :1] > 2)), UNLABELLED), "row . of the one-hot"),
         (((ROWS, LABELS), UNLABELLED[:0]), "no unlabelled examples"),
         (((ROWS, LABELS), UNLABELLED[:, :1]), r"shape \(1,\) don't fit .* shape \(2,\)"),
         (((ROWS, LABELS), as_dataset(UNLABELLED[:, :1])), r"shape \(1,\) don't fit"),
