@@ -1,6 +1,7 @@
 """Tests of checkpoints, without a training."""
 
 import os
+import shutil
 
 import keras
 import ml_dtypes
@@ -185,6 +186,9 @@ def test_a_checkpoint_of_another_step_or_with_a_number_that_is_not_finite_is_dam
     model.step = model.layers[0].held[-1]
     model.step.assign(3)
     checkpoints.save(model, tmp_path, 3, keep=9)
+    shutil.copy(tmp_path / "step_00000003.npz", tmp_path / "step_00000002.npz")
+    with pytest.raises(checkpoints.CheckpointDamaged, match="holds step 3, not 2"):
+        checkpoints.restore(model, tmp_path, 2)
     os.rename(tmp_path / "step_00000003.npz", tmp_path / "step_00000007.npz")
     with pytest.raises(checkpoints.CheckpointDamaged, match="holds step 3, not 7"):
         checkpoints.restore(model, tmp_path, 7)
