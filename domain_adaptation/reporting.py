@@ -16,6 +16,9 @@ from semisup.run import evaluation, features, loading
 
 _logger = logging.getLogger(__name__)
 
+_MAKE_IMAGES = ("new_size", "fit", "target_test_split")
+"""Settings that make what images a network is given."""
+
 MMD_IMAGES = 1000
 """Images of each domain, at most, between whose embeddings the MMD is measured."""
 
@@ -52,14 +55,19 @@ class AdaptationReporter(ImageReporter):
         own = loading.open_run(settings.logdir, TASK)[0].read_record() or {}
         for logdir in settings.other_logdirs:
             run, other, _ = loading.open_run(logdir, TASK)
+            record = run.read_record() or {}
             moved = other.moved(config.to_dict())
             for name, domain in (("dataset", "source"), ("target_dataset", "target")):
                 theirs, ours = getattr(other, name), getattr(config, name)
-                tests = f"{domain}_test_fingerprint"
+                tests = [each.get(f"{domain}_test_fingerprint") for each in (record, own)]
+                same = tests[0] == tests[1]
                 # A folder that has moved between the trainings has other names.
-                same = name in moved and (run.read_record() or {}).get(tests) == own.get(tests)
-                if theirs != ours and not same:
+                if theirs != ours and not (name in moved and same):
                     raise UserError(f"{logdir} has --{name}={theirs}, not {ours} as --logdir")
+                # The network would see images that are resized otherwise, say.
+                if None not in tests and not same:
+                    why = _why(other, config)
+                    raise UserError(f"{logdir} has other {domain} test images than --logdir: {why}")
             if run.completed_step() < other.max_steps:
                 raise UserError(f"{logdir} is not complete: its training has not ended")
         for name, logdir in settings.bound_logdirs.items():
@@ -223,3 +231,10 @@ def domain_discrepancy(source, target, seed, shuffles=5):
         for order in orders
     ]
     return {"domains": float(squared_mmd(source, target)), "shuffled": float(np.mean(values))}
+
+
+def _why(theirs, ours):
+    """Say by which settings the test images of two runs differ."""
+    values = [(name, getattr(theirs, name), getattr(ours, name)) for name in _MAKE_IMAGES]
+    differ = [f"--{name}={other}, not {own}" for name, other, own in values if other != own]
+    return "; ".join(differ) or "their files have changed"

@@ -11,9 +11,8 @@ themselves (`SelfTrainingClassifier`, and FixMatch's rule: a confident pseudo-la
 the target of an augmented view of it).
 
 With `--cross_validate=K`, settings of the baselines are chosen by K-fold cross-validation over the
-labels, the images of a fold joining the unlabelled ones. One label a class can't be split: then,
-and with `--cross_validate=0`, the settings are the first of each grid in `METHODS`. Those of the
-head are always the recipe's.
+labels, at least K of each class, the images of a fold joining the unlabelled ones. Otherwise the
+settings are the first of each grid in `METHODS`. Those of the head are always the recipe's.
 
 References:
     Sohn et al.: FixMatch, NeurIPS 2020.
@@ -31,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import heads
 from semisup.cli import choices, flags
-from semisup.errors import rephrased
+from semisup.errors import UserError, rephrased
 
 BATCH = 64
 PLACES = ("data_dir", "cache_dir", "output")
@@ -44,7 +43,9 @@ def main():
     """Parse the command line, measure all methods, and write what was found."""
     parser = heads.parser(__doc__.splitlines()[0], seeds=5, new_size=0, has_to_write=False)
     parser.add_argument("--data_dir", help="folder of TFDS data sets")
-    parser.add_argument("--sup_per_class", type=int, default=3, help="labels of each class")
+    parser.add_argument(
+        "--sup_per_class", type=heads.positive, default=3, help="labels of each class"
+    )
     parser.add_argument("--feature_views", type=int, default=1, help="augmented views of an image")
     parser.add_argument(
         "--augmentation", default="stl10", choices=choices.AUGMENTATIONS, help="makes the views"
@@ -58,8 +59,19 @@ def main():
     from scripts import findings
     from semisup.data import labelled_subset
 
+    folds = arguments.cross_validate
+    if folds and not 2 <= folds <= arguments.sup_per_class:
+        raise UserError(
+            f"--cross_validate={folds}: give 0, or from 2 on up to --sup_per_class="
+            f"{arguments.sup_per_class}, so that each part has a label of each class"
+        )
     start = time.perf_counter()
     photographs = load(arguments)
+    if len(photographs.labels) <= arguments.sup_per_class * len(photographs.class_names):
+        raise UserError(
+            f"--sup_per_class={arguments.sup_per_class} leaves no image to test on: there are "
+            f"{len(photographs.labels)} of {len(photographs.class_names)} classes"
+        )
     labels, features = photographs.labels, np.moveaxis(photographs.features, 1, 0)
     found = {
         "settings": {
@@ -154,8 +166,7 @@ def predict(name, features, labelled, labels, seed=0, folds=0):
         labelled: (l,) rows of the labelled images.
         labels: (l,) integer classes of them.
         seed: seed of what is drawn.
-        folds: folds of the cross-validation that chooses the settings. Fewer where a class has
-            fewer labels; none where one has a single label, or with less than two.
+        folds: folds of the cross-validation that chooses the settings; 0 for the first ones.
 
     Returns:
         (n,) classes, and the settings that were used.
@@ -169,11 +180,10 @@ def predict(name, features, labelled, labels, seed=0, folds=0):
     candidates = [
         dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
     ]
-    folds = min(folds, np.unique(labels, return_counts=True)[1].min())
     settings = candidates[0]
     # Threads would wait for each other: the matrices are small.
     with threadpool_limits(limits=1):
-        if folds > 1:
+        if folds:
             scores = [
                 _cross_validated(method, candidate, features, labelled, labels, seed, folds)
                 for candidate in candidates

@@ -26,7 +26,9 @@ from semisup.cli import flags
 def main():
     """Parse the command line, measure all ways for all seeds, and write what was found."""
     parser = heads.parser(__doc__.splitlines()[0])
-    parser.add_argument("--sup_per_class", type=int, default=10, help="labels of each class")
+    parser.add_argument(
+        "--sup_per_class", type=heads.positive, default=10, help="labels of each class"
+    )
     parser.add_argument("--cross_validate", type=int, default=5, help="parts of the labels")
     arguments = parser.parse_args()
 

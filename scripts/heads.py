@@ -51,9 +51,16 @@ def parser(summary, seeds=3, new_size=224, has_to_write=True):
     made.add_argument("--architecture", required=True, help=".keras file: images to features")
     made.add_argument("--new_size", type=int, default=new_size, help="size of the images")
     made.add_argument("--cache_dir", default="", help="folder of the cached features")
-    made.add_argument("--seeds", type=int, default=seeds, help="how often each is measured")
+    made.add_argument("--seeds", type=positive, default=seeds, help="how often each is measured")
     made.add_argument("--output", required=has_to_write, help="JSON file to write")
     return made
+
+
+def positive(text):
+    """Read the value of a flag that is a number from 1 on."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+    return int(text)
 
 
 def configuration(arguments, *flags, recipe="photos"):

@@ -1,6 +1,7 @@
 """What the tests share: a quiet TensorFlow, real data where it is given, a trained run."""
 
 import gc
+import logging
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -24,8 +25,10 @@ from semisup.cli import terminal
 # What is imported lives as long as the tests: see `pytest_collection_finish`.
 gc.disable()
 
-# Tests see what the commands print.
+# Tests see what the commands print, and `caplog` what reaches the root logger.
 terminal.show_messages()
+for name in terminal.LOGGERS:
+    logging.getLogger(name).propagate = True
 
 
 def pytest_ignore_collect(collection_path, config):

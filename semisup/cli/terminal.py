@@ -11,7 +11,7 @@ import tempfile
 from semisup.errors import UserError
 from semisup.files.names import printable
 
-_LOGGERS = ("semisup", "domain_adaptation", "clustering", "multimodal", "segmentation", "scripts")
+LOGGERS = ("semisup", "domain_adaptation", "clustering", "multimodal", "segmentation", "scripts")
 
 
 class _Screen(logging.Handler):
@@ -38,12 +38,12 @@ def say(text):
 
 def hush():
     """Print nothing but errors from now on: another process says the same."""
-    for name in _LOGGERS:
+    for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _is_hushed():
-    return logging.getLogger(_LOGGERS[0]).level >= logging.ERROR
+    return logging.getLogger(LOGGERS[0]).level >= logging.ERROR
 
 
 def visible(text):
@@ -74,11 +74,13 @@ def open_streams():
 
 def show_messages():
     """Print what the modules of this project log, which are silent otherwise."""
-    for name in _LOGGERS:
+    for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
-        # A second time, nothing is added.
-        logger.addHandler(_screen)
+        if _screen not in logger.handlers:
+            logger.addHandler(_screen)
+            # A library may give the root logger a handler, which would print each message again.
+            logger.propagate = False
 
 
 def show_everything():

@@ -45,6 +45,12 @@ def runs(tmp_path_factory):
     saved = found["other"].read_config()
     saved["settings"] |= {"dataset": "optdigits", "target_dataset": "mnist_5k"}
     found["other"].write_json("config.json", saved)
+    found["resized"] = running.copy(found["source_only"], folder, "resized")
+    saved = found["resized"].read_config()
+    saved["settings"] |= {"new_size": 20}
+    found["resized"].write_json("config.json", saved)
+    record = found["resized"].read_record() | {"target_test_fingerprint": 16 * "0"}
+    found["resized"].write_json("data.json", record)
     return found
 
 
@@ -103,6 +109,10 @@ def test_coverage_of_no_gap_is_none():
         (["--compare={mmd}"], "has no effect without --figures"),
         (["--source_only=nowhere"], "nowhere holds no run"),
         (["--source_only={other}"], "has --dataset=optdigits, not mnist_5k as --logdir"),
+        (
+            ["--source_only={resized}"],
+            "has other target test images than --logdir: --new_size=20, not 0",
+        ),
         (["--dataset=mnist"], "--dataset=mnist: give folder:PATH"),
     ],
 )

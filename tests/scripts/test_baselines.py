@@ -13,6 +13,7 @@ import baselines
 
 from scripts import heads
 from semisup.data import labelled_subset
+from semisup.errors import UserError
 from semisup.run.features import centred
 
 
@@ -29,9 +30,9 @@ def features():
 def test_each_baseline_labels_separate_classes_from_one_label_each(features, name):
     rows, labels = features
     labelled = np.array([3, 25, 47])
-    predicted, settings = baselines.predict(name, rows, labelled, labels[labelled] + 4, folds=5)
+    predicted, settings = baselines.predict(name, rows, labelled, labels[labelled] + 4)
     assert baselines.accuracy(predicted, labels + 4, labelled) > 95
-    # One label of each class can't be split into folds: the first of each setting is used.
+    # Where none is chosen, the first of each setting is used.
     assert settings == {name: grid[0] for name, grid in baselines.METHODS[name][1].items()}
 
 
@@ -90,3 +91,22 @@ def test_the_head_learns_from_the_labels_that_the_baselines_see(features, monkey
     predicted = baselines.predict_by_head("association", photographs, 5, arguments)
     chosen = labelled_subset.choose_labelled(labels, 1, photographs.class_names, 5)
     assert baselines.accuracy(predicted, labels, np.concatenate(chosen)) > 90
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--sup_per_class=4"], "--sup_per_class=4 leaves no image to test on: there are 12 of 3"),
+        (["--sup_per_class=2", "--cross_validate=3"], "--cross_validate=3: give 0, or from 2 on"),
+        (["--cross_validate=1"], "--cross_validate=1: give 0, or from 2 on up to"),
+        (["--seeds=0"], "argument --seeds: 0 is no number from 1 on"),
+        (["--sup_per_class=-1"], "argument --sup_per_class: -1 is no number from 1 on"),
+    ],
+)
+def test_what_would_measure_nothing_is_refused_in_a_line(monkeypatch, capsys, given, words):
+    photographs = heads.Photographs(("a", "b", "c"), np.repeat(range(3), 4), np.zeros((12, 1, 2)))
+    monkeypatch.setattr(baselines, "load", lambda arguments: photographs)
+    monkeypatch.setattr("sys.argv", ["baselines", "--dataset=d", "--architecture=a", *given])
+    with pytest.raises((SystemExit, UserError)) as refused:
+        baselines.main()
+    assert words in f"{refused.value}{capsys.readouterr().err}"

@@ -74,7 +74,9 @@ def test_a_mistake_is_one_line_whatever_name_it_tells(error, status):
 
 def test_what_the_library_logs_is_printed_by_a_command_alone():
     body = (
-        'import logging; log = logging.getLogger("semisup.report"); log.info("wrote it"); '
+        # As libraries do.
+        "import logging; logging.basicConfig(); "
+        'log = logging.getLogger("semisup.report"); log.info("wrote it"); '
         'log.warning("left out")'
     )
     assert run(body) == (0, b"wrote it\n", b"left out\n")

@@ -119,13 +119,14 @@ def test_the_shares_of_hosts_are_together_the_whole_batch(folder, hosts_in_all, 
 
 
 def test_hosts_evaluate_every_image_once_but_for_the_padding():
-    images = np.arange(11, dtype=np.uint8).reshape(11, 1, 1, 1)
+    images = np.arange(9, dtype=np.uint8).reshape(9, 1, 1, 1)
 
     def batches(share=sampling.WHOLE):
-        return list(image_batches(images, 4, 2, share).as_numpy_iterator())
+        return list(image_batches(images, 6, 2, share).as_numpy_iterator())
 
     shares = [batches(sampling.Share(host, 2)) for host in range(2)]
     for whole, *read in zip(batches(), *shares, strict=True):
+        assert len({len(part) for part in read}) == 1
         np.testing.assert_array_equal(np.concatenate(read), whole)
 
 
