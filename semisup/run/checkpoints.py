@@ -205,9 +205,10 @@ def restore(model, folder, step, to_evaluate=False):
             # The backends count steps and seeds with integers of different widths.
             arrays[name] = arrays[name].astype(dtype)
         if arrays[name].dtype.name != dtype:
+            advice = "" if to_evaluate else "; start again with --overwrite"
             raise UserError(
                 f"{path} does not fit the model: {name} has dtype {arrays[name].dtype.name}, "
-                f"not {dtype}; start again with --overwrite"
+                f"not {dtype}{advice}"
             )
     if name := _not_finite(arrays):
         raise CheckpointDamaged(f"{path} is damaged: {name} is not finite")

@@ -103,9 +103,12 @@ def test_another_dtype_is_refused_and_never_cast(stored, expected, tmp_path):
     other = made([expected])
     before = bits(other)
     message = f"held0 has dtype {stored}, not {expected}"
-    with pytest.raises(UserError, match=message) as caught:
-        checkpoints.restore_latest(other, tmp_path)
-    assert "\n" not in str(caught.value)
+    for to_evaluate in (False, True):
+        with pytest.raises(UserError, match=message) as caught:
+            checkpoints.restore_latest(other, tmp_path, to_evaluate)
+        assert "\n" not in str(caught.value)
+        # Whoever evaluates a run must not be told to delete it.
+        assert ("--overwrite" in str(caught.value)) is not to_evaluate
     assert bits(other) == before
 
 
