@@ -149,7 +149,7 @@ class TrainConfig(_Base):
         if self.target_only and self.target_test_split == "train":
             raise UserError(
                 "--target_only trains on the labels of the target's train: leave "
-                "--target_test_split=train out, or give --validation_samples"
+                "--target_test_split=train out"
             )
         if self.similarity != "mmd":
             check_unused(self, ["mmd_estimator"], "without --similarity=mmd")

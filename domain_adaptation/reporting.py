@@ -16,7 +16,7 @@ from semisup.run import evaluation, features, loading
 
 _logger = logging.getLogger(__name__)
 
-_MAKE_IMAGES = ("new_size", "fit", "target_test_split")
+_MAKE_IMAGES = ("new_size", "fit")
 """Settings that make what images a network is given."""
 
 MMD_IMAGES = 1000
@@ -65,8 +65,12 @@ class AdaptationReporter(ImageReporter):
                 if theirs != ours and not (name in moved and same):
                     raise UserError(f"{logdir} has --{name}={theirs}, not {ours} as --logdir")
                 # The network would see images that are resized otherwise, say.
-                if None not in tests and not same:
-                    why = _why(other, config)
+                unlike, differences = None not in tests and not same, _differences(other, config)
+                if domain == "target" and other.target_test_split != config.target_test_split:
+                    # A bound may have been measured on another split.
+                    unlike = differences
+                if unlike:
+                    why = differences or "their files have changed"
                     raise UserError(f"{logdir} has other {domain} test images than --logdir: {why}")
             if run.completed_step() < other.max_steps:
                 raise UserError(f"{logdir} is not complete: its training has not ended")
@@ -233,8 +237,7 @@ def domain_discrepancy(source, target, seed, shuffles=5):
     return {"domains": float(squared_mmd(source, target)), "shuffled": float(np.mean(values))}
 
 
-def _why(theirs, ours):
-    """Say by which settings the test images of two runs differ."""
+def _differences(theirs, ours):
+    """Say by which settings the images of two runs differ; empty if by none."""
     values = [(name, getattr(theirs, name), getattr(ours, name)) for name in _MAKE_IMAGES]
-    differ = [f"--{name}={other}, not {own}" for name, other, own in values if other != own]
-    return "; ".join(differ) or "their files have changed"
+    return "; ".join(f"--{name}={other}, not {own}" for name, other, own in values if other != own)

@@ -97,9 +97,11 @@ class MultimodalModel(OwnLosses, EmbeddingModel):
     def build(self, input_shape=None):
         """Create the weights of the encoder, where it has none yet: see `keras.Model.build`."""
         self.input_shapes = self.network.input_shape
-        words = keras.KerasTensor(self.vectorization.compute_output_shape((None,)), "int32")
-        # By a call, for `built` says nothing of the layers within.
-        self.encoder(words)
+        if not all(layer.built for layer in self.encoder._flatten_layers()):
+            shape = tuple((input_shape or {}).get(SENTENCES, (None,)))
+            if len(shape) == 1:
+                shape = self.vectorization.compute_output_shape(shape)
+            self.encoder(keras.KerasTensor((None, *shape[1:]), "int32"))
         self.track_average()
         self.built = True
 

@@ -121,8 +121,8 @@ class SegmentationModel(AssociativeModel):
             Scalar float32.
         """
         if not isinstance(y_pred, dict) and len(y_pred.shape) == 4:
-            if sample_weight is not None and len(sample_weight.shape) == 1:
-                of_images = ops.reshape(sample_weight, (-1, 1, 1))
+            if sample_weight is not None and len(sample_weight.shape) < 3:
+                of_images = ops.reshape(sample_weight, (-1, *[1] * (len(y.shape) - 1)))
                 sample_weight = ops.broadcast_to(of_images, ops.shape(y))
             y, y_pred, sample_weight = map(_by_pixel, (y, y_pred, sample_weight))
         return super().compute_loss(x, y, y_pred, sample_weight, training)

@@ -79,8 +79,9 @@ def show_messages():
         logger.setLevel(logging.INFO)
         if _screen not in logger.handlers:
             logger.addHandler(_screen)
-            # A library may give the root logger a handler, which would print each message again.
-            logger.propagate = False
+            # A library may give the root logger a handler, which would print each message again;
+            # one that is there already is the calling program's.
+            logger.propagate = bool(logging.getLogger().handlers)
 
 
 def show_everything():

@@ -145,18 +145,26 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
         ...     model.predict(np.zeros((1, 4), "float32"), verbose=0).shape
         (1, 3)
     """
-    average = getattr(model, "average", None)
-    if average is None:
-        yield
-        return
-    pairs = average.values()
-    # Copies, since JAX' compiled functions give away the buffers of the weights they are given.
-    weights = [(weight, ops.copy(weight)) for weight, _ in pairs]
-    _assign(pairs)
+    replaced = _replace(model)
     try:
         yield
     finally:
-        _assign(weights)
+        _assign((weight, before) for weight, before, _ in replaced)
+
+
+def _replace(model):
+    """Put the averages in place of a model's weights.
+
+    Returns:
+        List of weights, what each was before, and its average.
+    """
+    average = getattr(model, "average", None)
+    if average is None:
+        return []
+    # Copies, since JAX' compiled functions give away the buffers of the weights they are given.
+    replaced = [(weight, ops.copy(weight), value) for weight, value in average.values()]
+    _assign((weight, value) for weight, _, value in replaced)
+    return replaced
 
 
 def put_average(model):
@@ -202,15 +210,23 @@ class EvaluateAveragedWeights(keras.callbacks.Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self._averaged = contextlib.ExitStack()
+        self._replaced = []
 
     def _begin(self, logs=None):
-        self._end()
-        self._averaged.enter_context(averaged_weights(self.model))
+        self.on_train_begin()
+        self._replaced = _replace(self.model)
 
     def _end(self, logs=None):
-        self._averaged.close()
+        _assign((weight, before) for weight, before, _ in self._replaced)
+        self._replaced = []
 
     on_test_begin = on_predict_begin = _begin
-    # What was interrupted has no end: a training must not begin with the averages.
-    on_train_begin = on_test_end = on_predict_end = _end
+    on_test_end = on_predict_end = _end
+
+    def on_train_begin(self, logs=None):
+        """Take back the averages that an interrupted evaluation has left, and no other weights."""
+        replaced, self._replaced = self._replaced, []
+        for weight, before, average in replaced:
+            bits = (ops.convert_to_numpy(each).tobytes() for each in (weight, average))
+            if len(set(bits)) == 1:
+                weight.assign(before)

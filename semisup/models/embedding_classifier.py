@@ -164,14 +164,15 @@ class EmbeddingClassifier(EmbeddingModel):
         """
         self.input_shapes = model_inputs.any_batch_size(self.examples_of(input_shape))
         examples = model_inputs.symbolic(self.network, self.input_shapes, self.input_types)
+        prepared = self.prepare(examples)
+        if self.augmentation is not None and not self.augmentation.built:
+            self.augmentation.build(keras.tree.map_structure(lambda part: part.shape, prepared))
         if transfer.takes_features(self.network, examples):
             # The model is one of images, whatever it is trained on.
             self.input_shapes = self.network.input_shape
             examples = model_inputs.symbolic(self.network, self.input_shapes)
+            prepared = self.prepare(examples)
         self.input_types = model_inputs.types_of(examples)
-        prepared = self.prepare(examples)
-        if self.augmentation is not None and not self.augmentation.built:
-            self.augmentation.build(keras.tree.map_structure(lambda part: part.shape, prepared))
         embeddings = self.network(prepared)
         if not hasattr(embeddings, "shape"):
             count = len(keras.tree.flatten(embeddings))

@@ -110,7 +110,8 @@ def _file(cell, names_by_text):
     """
     paths = [Path(cell), Path(read_text(cell))]
     paths += [_as_on_disk(path, names_by_text) for path in paths]
-    return next((path for path in paths if path.is_file()), paths[-1])
+    # Unlike `is_file`, this takes names that no system has.
+    return next((path for path in paths if os.path.isfile(path)), paths[-1])
 
 
 def _as_on_disk(path, names_by_text):

@@ -3,13 +3,14 @@
 import os
 import shutil
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
 import running
 
 from domain_adaptation import load_model, load_run
-from domain_adaptation.reporting import coverage, domain_discrepancy
+from domain_adaptation.reporting import AdaptationReporter, coverage, domain_discrepancy
 from domain_adaptation.task import TASK as task
 from semisup.errors import UserError
 from semisup.run import evaluation
@@ -132,6 +133,21 @@ def test_the_exported_model_predicts_like_the_run(runs):
     np.testing.assert_allclose(
         exported.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-5
     )
+
+
+def test_a_bound_may_have_been_measured_on_another_split(runs, tmp_path):
+    bound = running.copy(runs["source_only"], tmp_path, "bound")
+    saved = bound.read_config()
+    saved["settings"] |= {"target_test_split": "train"}
+    bound.write_json("config.json", saved)
+    bound.write_json("data.json", bound.read_record() | {"target_test_fingerprint": 16 * "0"})
+    settings = mock.Mock(
+        logdir=runs["association"].path,
+        other_logdirs=[bound.path],
+        bound_logdirs={"source_only": bound.path},
+    )
+    config = runs["association"].read_settings(task.config_class)
+    AdaptationReporter.check(settings, config)
 
 
 def test_an_unfinished_run_is_no_bound(runs, tmp_path):

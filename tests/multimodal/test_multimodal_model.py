@@ -176,3 +176,18 @@ def test_an_encoder_that_is_not_built_yet_is_averaged_and_saved_with_the_rest(tm
         for each in (keras.models.load_model(path), model)
     )
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.backend
+def test_numbers_of_words_may_be_more_or_fewer_than_the_vectorization_makes():
+    encoder = keras.Sequential(
+        [keras.layers.Embedding(len(WORDS) + 2, 4), keras.layers.Flatten(), keras.layers.Dense(6)]
+    )
+    network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    network.add(keras.layers.Dense(6))
+    vectorization = encoders.vectorization(WORDS, 5)
+    model = MultimodalModel(network, encoder, vectorization, [InfoNCE()])
+    model.compile("sgd", **running.FEW_STEPS)
+    words = np.array([[2, 3, 0], [4, 5, 0]], "int32")
+    model.train_on_batch({"images": images(2), "sentences": words})
+    assert encoder.layers[-1].kernel.shape == (12, 6)

@@ -300,17 +300,19 @@ def test_images_are_evaluated_against_their_maps_without_pixels_that_do_not_coun
 
 
 @pytest.mark.backend
-def test_the_weight_of_an_image_is_that_of_its_pixels():
+@pytest.mark.parametrize("last", [(), (1,)])
+def test_the_weight_of_an_image_is_that_of_its_pixels(last):
     keras.utils.set_random_seed(0)
     network = transfer.with_head(pixel_networks.patches((8, 8, 3), 4), 5, 0)
     model = SegmentationModel(network, 3, (2, 2), similarity=None)
-    model.compile(weighted_metrics=["accuracy"], **FEW_STEPS)
-    images = GENERATOR.integers(0, 256, (4, 8, 8, 3)).astype("uint8")
-    maps = GENERATOR.integers(0, 3, (4, 8, 8)).astype("int32")
-    weights = np.array([0.0, 1.0, 2.0, 0.5], "float32")
+    model.compile(**FEW_STEPS)
+    images = GENERATOR.integers(0, 256, (8, 8, 8, 3)).astype("uint8")
+    maps = GENERATOR.integers(0, 3, (8, 8, 8, *last)).astype("int32")
+    weights = np.linspace(0, 2, 8, dtype="float32")
+    everywhere = np.broadcast_to(weights.reshape(-1, 1, 1, *last), maps.shape)
     of_images, of_pixels = (
-        model.evaluate(images, maps, 4, 0, given, return_dict=True)
-        for given in (weights, np.broadcast_to(weights[:, None, None], maps.shape))
+        model.evaluate(images, maps, 8, 0, given, return_dict=True)
+        for given in (weights, everywhere)
     )
     assert of_images == pytest.approx(of_pixels, rel=1e-5)
 

@@ -242,6 +242,15 @@ def test_a_training_after_an_interrupted_evaluation_goes_on_with_the_weights_as_
     model.fit(inputs, labels, epochs=0, verbose=0, callbacks=[evaluation])
     assert_equal(values(model.trainable_variables), before)
 
+    # What was loaded meanwhile stays.
+    with pytest.raises(KeyboardInterrupt):
+        model.evaluate(inputs, labels, verbose=0, callbacks=[evaluation, Interrupt()])
+    loaded = [np.full_like(value, 0.5) for value in before]
+    for weight, value in zip(model.trainable_variables, loaded, strict=True):
+        weight.assign(value)
+    model.fit(inputs, labels, epochs=0, verbose=0, callbacks=[evaluation])
+    assert_equal(values(model.trainable_variables), loaded)
+
 
 @pytest.mark.backend
 def test_any_keras_model_can_keep_an_average():

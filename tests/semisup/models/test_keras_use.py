@@ -753,7 +753,7 @@ def test_a_head_that_is_fitted_on_features_first_belongs_to_a_model_of_images():
     images = keras.Input((8, 8, 3))
     pooled = layers.GlobalAveragePooling2D()(layers.Conv2D(6, 3)(images))
     network = transfer.with_head(keras.Model(images, pooled), 4, trainable="head")
-    model = build(network)
+    model = build(network, augmentation=keras.Sequential([layers.GaussianNoise(0.1)]))
     model.train_on_batch((ROWS, UNLABELLED), LABELS)
     assert model.get_build_config()["input_shape"] == (None, 8, 8, 3)
     assert model.inference_model().input_shape == (None, 8, 8, 3)
