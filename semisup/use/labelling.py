@@ -30,14 +30,15 @@ def label_images(settings):
     root = Path(settings.into).expanduser()
     folders = class_folders.class_folders(root)
     labelled = _read(settings.list, folders)
-    if labelled and not any(file.is_file() for file in labelled):
+    # Unlike `is_file`, `isfile` takes names that no system has.
+    if labelled and not any(map(os.path.isfile, labelled)):
         raise UserError(
             f"--list={settings.list}: none of its {len(labelled)} labelled images is there; paths "
             "count from the current folder. Were they moved already?"
         )
     counts, lying = {}, 0
     for file, name in labelled.items():
-        if not file.is_file():
+        if not os.path.isfile(file):
             _logger.warning("not there: %s", printable(str(file)))
             continue
         if class_folders.place(file, folders[name], "copy" if settings.copy else "move") == file:
@@ -110,7 +111,6 @@ def _file(cell, names_by_text):
     """
     paths = [Path(cell), Path(read_text(cell))]
     paths += [_as_on_disk(path, names_by_text) for path in paths]
-    # Unlike `is_file`, this takes names that no system has.
     return next((path for path in paths if os.path.isfile(path)), paths[-1])
 
 

@@ -378,10 +378,11 @@ def test_an_image_in_the_folder_of_its_class_stays_as_it_is(tmp_path, copy, caps
     assert "1 already in the folders of their classes" in capsys.readouterr().out
 
 
-def test_a_list_of_images_that_are_not_there_is_refused(tmp_path):
+@pytest.mark.parametrize("name", ["nowhere/a.png", "a" * 400 + ".png"])
+def test_a_list_of_images_that_are_not_there_is_refused(tmp_path, name):
     (tmp_path / "train" / "cat").mkdir(parents=True)
     path = tmp_path / "labels.csv"
-    path.write_text("path,label\nnowhere/a.png,cat\n")
+    path.write_text(f"path,label\n{name},cat\n")
     settings = LabelConfig(list=str(path), into=str(tmp_path / "train"))
     with pytest.raises(UserError, match="none of its 1 labelled images is there"):
         labelling.label_images(settings)
