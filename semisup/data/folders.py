@@ -217,6 +217,7 @@ def _identity(file: Path) -> tuple[str, int, int]:
 def _read_header(file: str, size: int, changed: int) -> _Header:
     del size, changed
     with image_files.open_image(file) as image:
+        image_files.check_is_not_drawn(image)
         shape = pixels.describe(image)
         return _Header(*shape, depth.extremes(image) if depth.is_deep(image) else None)
 

@@ -70,9 +70,14 @@ def open_image(
         yield image
 
 
-def is_drawn(image: Image.Image) -> bool:
-    """Return whether this project drew an opened image: a figure or a contact sheet."""
-    return DRAWN.items() <= image.info.items()
+def check_is_not_drawn(image: Image.Image) -> None:
+    """Check that an opened image is no figure or contact sheet of ours, which lie among images.
+
+    Raises:
+        ValueError: if this project drew it.
+    """
+    if DRAWN.items() <= image.info.items():
+        raise ValueError("a figure or contact sheet that this program drew")
 
 
 def why_unreadable(error: Exception) -> str:

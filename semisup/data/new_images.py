@@ -55,8 +55,7 @@ class Preparation:
             Exception: whatever Pillow raises for a file that is no image, or a damaged one.
         """
         with image_files.open_image(file) as image:
-            if image_files.is_drawn(image):
-                raise ValueError("a figure or contact sheet that this program drew")
+            image_files.check_is_not_drawn(image)
             scales = self._scales if depth.is_deep(image) else None
             return self._of(image, scales)
 

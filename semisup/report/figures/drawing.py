@@ -194,7 +194,7 @@ def shortened(text: str, width: float, size: float) -> str:
 
 
 def save(figure: Figure, path: str | os.PathLike, **remarks: str) -> Path:
-    """Write a figure as a PNG file, cut to what is drawn, that `image_files.is_drawn` knows.
+    """Write a figure as a PNG file, cut to what is drawn, with the mark `image_files.DRAWN`.
 
     Args:
         figure: Any figure; its own resolution counts.

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from semisup.data import folders
 from semisup.data.datasets import load_dataset
@@ -309,6 +309,17 @@ def test_all_broken_files_of_all_splits_are_listed_at_once_in_one_line(folder):
     with pytest.raises(UserError, match=r"15 of 19 images .* and 5 more; --skip_broken") as error:
         load(folder)
     assert "\n" not in str(error.value)
+
+
+def test_a_figure_of_ours_among_the_images_is_named_and_can_be_left_out(folder):
+    remarks = PngImagePlugin.PngInfo()
+    remarks.add_text("Software", "semisup")
+    save(folder / "test" / "dog" / "sheet.png", colour(6), pnginfo=remarks)
+    message = r"test/dog/sheet.png \(a figure or contact sheet that this program drew\)"
+    with pytest.raises(UserError, match=message):
+        folders.open_folder(str(folder))
+    kept = folders.open_folder(str(folder), skip_broken=True)
+    assert kept.sources["test"].shape[0] == 1
 
 
 def test_broken_files_can_be_left_out_by_images_and_paths_alike(folder):
