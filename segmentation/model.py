@@ -79,10 +79,8 @@ class SegmentationModel(AssociativeModel):
         """Compute the embeddings (k, d) of examples that are prepared."""
         if not isinstance(prepared, dict):
             return super().run_network(prepared, training)
-        _, backbone, head = self.network.layers
-        # Not even dropout may act in a network that is a constant.
-        frozen = transfer.parts(self.network) is not None
-        features = backbone(prepared[IMAGES], training=training and not frozen)
+        features = transfer.features_of(self.network, prepared[IMAGES], training)
+        head = self.network.layers[-1]
         return head(ops.take(features, prepared[PLACES], axis=0), training=training)
 
     def together(self, function, batches):

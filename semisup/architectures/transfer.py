@@ -179,6 +179,21 @@ def parts(network: Any) -> Parts | None:
     return Parts(*network.layers[1:])
 
 
+def features_of(network: keras.Model, images: Any, training: bool = False) -> Any:
+    """Compute what is below the head of a network that has one, from images.
+
+    Args:
+        network: a network made by `with_head`.
+        images: what it takes.
+        training: whether to run it in training mode, where it is trained.
+
+    Returns:
+        Features (n, f).
+    """
+    # Not even dropout may act in a network that is a constant.
+    return backbone_of(network)(images, training=training and parts(network) is None)
+
+
 def takes_features(network: Any, examples: Any) -> bool:
     """Return whether examples are features, which the head of a network takes.
 

@@ -90,8 +90,7 @@ class EmbeddingModel(WeightedLossesModel):
         if transfer.takes_features(self.network, prepared):
             features = transfer.first_view(prepared)
         else:
-            # Not even dropout may act in a network that is a constant.
-            features = parts.backbone(prepared, training=False)
+            features = transfer.features_of(self.network, prepared, training)
         return parts.head(features, training=training)
 
     def augment(self, prepared, training=True):
