@@ -55,23 +55,7 @@ class AdaptationReporter(ImageReporter):
         own = loading.open_run(settings.logdir, TASK)[0].read_record() or {}
         for logdir in settings.other_logdirs:
             run, other, _ = loading.open_run(logdir, TASK)
-            record = run.read_record() or {}
-            moved = other.moved(config.to_dict())
-            for name, domain in (("dataset", "source"), ("target_dataset", "target")):
-                theirs, ours = getattr(other, name), getattr(config, name)
-                tests = [each.get(f"{domain}_test_fingerprint") for each in (record, own)]
-                same = tests[0] == tests[1]
-                # A folder that has moved between the trainings has other names.
-                if theirs != ours and not (name in moved and same):
-                    raise UserError(f"{logdir} has --{name}={theirs}, not {ours} as --logdir")
-                # The network would see images that are resized otherwise, say.
-                unlike, differences = None not in tests and not same, _differences(other, config)
-                if domain == "target" and other.target_test_split != config.target_test_split:
-                    # A bound may have been measured on another split.
-                    unlike = differences
-                if unlike:
-                    why = differences or "their files have changed"
-                    raise UserError(f"{logdir} has other {domain} test images than --logdir: {why}")
+            _check_same_images(logdir, (other, run.read_record() or {}), (config, own))
             if run.completed_step() < other.max_steps:
                 raise UserError(f"{logdir} is not complete: its training has not ended")
         for name, logdir in settings.bound_logdirs.items():
@@ -237,7 +221,36 @@ def domain_discrepancy(source, target, seed, shuffles=5):
     return {"domains": float(squared_mmd(source, target)), "shuffled": float(np.mean(values))}
 
 
-def _differences(theirs, ours):
-    """Say by which settings the images of two runs differ; empty if by none."""
-    values = [(name, getattr(theirs, name), getattr(ours, name)) for name in _MAKE_IMAGES]
-    return "; ".join(f"--{name}={other}, not {own}" for name, other, own in values if other != own)
+def _check_same_images(logdir, theirs, ours):
+    """Check that a run to compare with has the test images of the evaluated one.
+
+    Args:
+        logdir: folder of the other run.
+        theirs: its configuration, and the record of its data.
+        ours: those of the evaluated run.
+
+    Raises:
+        UserError: if it has others.
+    """
+    (other, record), (config, own) = theirs, ours
+    moved = other.moved(config.to_dict())
+    values = [(name, getattr(other, name), getattr(config, name)) for name in _MAKE_IMAGES]
+    differ = "; ".join(
+        f"--{name}={their}, not {our}" for name, their, our in values if their != our
+    )
+    for name, domain in (("dataset", "source"), ("target_dataset", "target")):
+        tests = [each.get(f"{domain}_test_fingerprint") for each in (record, own)]
+        same = tests[0] == tests[1]
+        # A folder that has moved between the trainings has other names.
+        dataset, wanted = getattr(other, name), getattr(config, name)
+        if dataset != wanted and not (name in moved and same):
+            raise UserError(f"{logdir} has --{name}={dataset}, not {wanted} as --logdir")
+        if domain == "target" and other.target_test_split != config.target_test_split:
+            # A bound may have been measured on another split: its settings tell.
+            unlike = bool(differ)
+        else:
+            # The network would see images that are resized otherwise, say.
+            unlike = None not in tests and not same
+        if unlike:
+            why = differ or "their files have changed"
+            raise UserError(f"{logdir} has other {domain} test images than --logdir: {why}")

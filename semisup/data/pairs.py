@@ -125,7 +125,8 @@ def _is_batched(examples, labels):
     if labels.shape.rank != 1:
         return labels.shape.rank == 2
     count = labels.shape[0]
-    counts = [[*part.shape, 0][0] for part in keras.tree.flatten(examples)]
+    shapes = [part.shape for part in keras.tree.flatten(examples)]
+    counts = [shape[0] if shape.rank else 0 for shape in shapes]
     if count is not None and any(other not in (None, count) for other in counts):
         return False
     # Otherwise they are one-hot.

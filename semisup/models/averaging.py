@@ -149,7 +149,7 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     try:
         yield
     finally:
-        _assign((weight, before) for weight, before, _ in replaced)
+        _put_back(replaced)
 
 
 def _replace(model):
@@ -165,6 +165,10 @@ def _replace(model):
     replaced = [(weight, ops.copy(weight), value) for weight, value in average.values()]
     _assign((weight, value) for weight, _, value in replaced)
     return replaced
+
+
+def _put_back(replaced):
+    _assign((weight, before) for weight, before, _ in replaced)
 
 
 def put_average(model):
@@ -213,20 +217,23 @@ class EvaluateAveragedWeights(keras.callbacks.Callback):
         self._replaced = []
 
     def _begin(self, logs=None):
-        self.on_train_begin()
+        self._recover()
         self._replaced = _replace(self.model)
 
     def _end(self, logs=None):
-        _assign((weight, before) for weight, before, _ in self._replaced)
+        _put_back(self._replaced)
         self._replaced = []
 
+    def _recover(self, logs=None):
+        """Take back the averages that an interrupted evaluation has left, and no other weights."""
+
+        def is_left(weight, average):
+            weight, average = map(ops.convert_to_numpy, (weight, average))
+            return weight.tobytes() == average.tobytes()
+
+        _put_back(each for each in self._replaced if is_left(each[0], each[2]))
+        self._replaced = []
+
+    on_train_begin = _recover
     on_test_begin = on_predict_begin = _begin
     on_test_end = on_predict_end = _end
-
-    def on_train_begin(self, logs=None):
-        """Take back the averages that an interrupted evaluation has left, and no other weights."""
-        replaced, self._replaced = self._replaced, []
-        for weight, before, average in replaced:
-            bits = (ops.convert_to_numpy(each).tobytes() for each in (weight, average))
-            if len(set(bits)) == 1:
-                weight.assign(before)
