@@ -33,6 +33,7 @@ from scripts.contestants import (
     product_rate,
     rate,
     similarity_gradients,
+    similarity_terms,
     step_flops,
     unwatched_adam,
 )
@@ -278,7 +279,7 @@ class Benchmark:
         if self.config.similarity_terms:
             width = self.model.classifier.kernel.shape[0]
             labels = np.arange(self._classes_in_a_batch()).repeat(config.sup_per_batch)
-            for name, term in _similarity_terms().items():
+            for name, term in similarity_terms().items():
                 gradients = similarity_gradients(term, labels, config.unsup_batch_size, width)
                 turns[TERM + name] = functools.partial(rate, gradients, steps)
         if self.config.generated_images:
@@ -346,19 +347,6 @@ def _origin():
     from scripts import findings
 
     return {"backend": keras.backend.backend(), **findings.made_with()}
-
-
-def _similarity_terms():
-    """Return the similarity terms to measure, forward and backward, by their names."""
-    from domain_adaptation.discrepancy import CorrelationAlignment, MaximumMeanDiscrepancy
-    from semisup.association import Association
-
-    return {
-        "association": Association(measure="dot"),
-        "MMD, quadratic": MaximumMeanDiscrepancy(),
-        "MMD, linear": MaximumMeanDiscrepancy(estimator="linear"),
-        "CORAL": CorrelationAlignment(),
-    }
 
 
 def _product_name(dtype):

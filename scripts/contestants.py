@@ -154,6 +154,19 @@ def _bare_jax_step(model, total_loss):
     return step
 
 
+def similarity_terms():
+    """Return the similarity terms to measure, forward and backward, by their names."""
+    from domain_adaptation.discrepancy import CorrelationAlignment, MaximumMeanDiscrepancy
+    from semisup.association import Association
+
+    return {
+        "association": Association(measure="dot"),
+        "MMD, quadratic": MaximumMeanDiscrepancy(),
+        "MMD, linear": MaximumMeanDiscrepancy(estimator="linear"),
+        "CORAL": CorrelationAlignment(),
+    }
+
+
 def similarity_gradients(term, labels, unlabelled, width, warm_up=True):
     """Return a function that computes a similarity term and its gradients at the embeddings.
 

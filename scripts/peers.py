@@ -21,11 +21,8 @@ _SETTINGS = {
     "similarity_measure": "dot",
     "temperature": 1.0,
     "memory": 0,
-    "beta1": 0.9,
-    "beta2": 0.999,
     "average_decay": 0.0,
 }
-_ADAM_EPSILON = 1e-7
 
 
 def check(config):
@@ -45,7 +42,7 @@ def torch_steps(model, config, batch, compiled):
     """Return the step in PyTorch, channels last, with fused Adam and automatic mixed precision.
 
     Args:
-        model: a built `AssociativeModel` of the network `mnist_model`, whose weights are copied.
+        model: a compiled `AssociativeModel` of the network `mnist_model`, whose weights are copied.
         config: its `TrainConfig`.
         batch: NumPy batch ((labelled_images, unlabelled_images), labels).
         compiled: whether `torch.compile` makes one program of network and losses.
@@ -62,8 +59,13 @@ def torch_steps(model, config, batch, compiled):
     images = torch.from_numpy(np.concatenate([labelled, unlabelled])).permute(0, 3, 1, 2)
     images = images.to(device, memory_format=torch.channels_last)
     labels = torch.from_numpy(labels).to(device, torch.int64)
+    ours = model.optimizer
     optimizer = torch.optim.Adam(
-        network.parameters(), lr=config.learning_rate, eps=_ADAM_EPSILON, fused=True
+        network.parameters(),
+        lr=config.learning_rate,
+        betas=(ours.beta_1, ours.beta_2),
+        eps=ours.epsilon,
+        fused=True,
     )
     loss_of = functools.partial(_total_loss, network, penalties, config)
     if compiled:
