@@ -1,6 +1,7 @@
 """k-means on embeddings: it places the centroids once, and serves as a comparison."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -44,8 +45,8 @@ class PlaceCentroids(keras.callbacks.Callback):
     Weights that change at the same step are `clustering.Phases`.
 
     Args:
-        images: (n, height, width, channels) images, or an array of whatever else the network takes;
-            n is at least the number of clusters.
+        images: (n, height, width, channels) images, or whatever else the network takes: an array,
+            or a dictionary or tuple of arrays; n is at least the number of clusters.
         step: number of training steps after which the centroids are placed.
         noise: see `ClusteringModel.place_centroids`.
         seed: seed of k-means and of the noise.
@@ -70,7 +71,7 @@ class PlaceCentroids(keras.callbacks.Callback):
 
     def __init__(
         self,
-        images: np.ndarray,
+        images: Any,
         step: int,
         noise: float = 0.1,
         seed: int = 0,
@@ -97,9 +98,10 @@ class PlaceCentroids(keras.callbacks.Callback):
         self._steps = int(keras.ops.convert_to_numpy(self.model.step))
         self._is_placed = bool(keras.ops.convert_to_numpy(self.model.centroids_placed))
         clusters = self.model.num_classes
-        if not self._is_placed and len(self.images) < clusters:
+        count = evaluation.rows(self.images)
+        if not self._is_placed and count < clusters:
             raise ValueError(
-                f"k-means cannot place the centroids of {clusters} clusters by {len(self.images)} "
+                f"k-means cannot place the centroids of {clusters} clusters by {count} "
                 f"images: give PlaceCentroids at least {clusters}"
             )
 
@@ -154,4 +156,4 @@ def place(model, embed, images, noise, seed):
     model.place_centroids(found.cluster_centers_, noise, generator)
     if isinstance(model.optimizer, RestartableAdam):
         model.optimizer.restart()
-    return {"k_means_squared_distance": float(found.inertia_ / len(images))}
+    return {"k_means_squared_distance": float(found.inertia_ / len(embeddings))}

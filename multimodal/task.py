@@ -72,7 +72,7 @@ class Multimodal(Task):
         def sources(inputs):
             vectorization = encoders.vectorization(vocabulary, config.sentence_length)
             words = encoders.words_of(vectorization, train.captions)
-            return [pipelines.source(array) for array in (inputs(train.images), words)]
+            return pipelines.source((inputs(train.images), words))
 
         def batches(first_step, inputs=pipelines.images_themselves):
             images, words = sources(inputs)

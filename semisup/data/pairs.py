@@ -185,12 +185,8 @@ def _pools(labels):
 
 def _gathered(arrays, indices):
     """Return batches of rows of arrays."""
-    sources = keras.tree.map_structure(pipelines.source, arrays)
-
-    def rows(chosen):
-        return keras.tree.map_structure(lambda source: pipelines.gather(source, chosen), sources)
-
-    return indices.map(rows)
+    source = pipelines.source(arrays)
+    return indices.map(lambda chosen: pipelines.gather(source, chosen))
 
 
 def _without_labels(examples, like):

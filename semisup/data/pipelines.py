@@ -10,40 +10,43 @@ def images_themselves(images):
     return images
 
 
-def source(images):
-    """Return images as pipelines gather from them: copied once, however many pipelines do.
+def source(examples):
+    """Return examples as pipelines gather from them: copied once, however many pipelines do.
 
     Args:
-        images: (n, height, width, channels) uint8, in memory or memory-mapped; or an array of
-            whatever else a network is given.
+        examples: (n, height, width, channels) uint8 images, in memory or memory-mapped; or an array
+            of whatever else a network is given, or a structure of such arrays.
 
     Returns:
-        A tensor in the processor's memory; a memory-mapped array as it is.
+        A tensor in the processor's memory for each array; a memory-mapped array as it is.
     """
     import tensorflow as tf
 
-    if isinstance(images, np.memmap):
-        return images
     with tf.device("CPU:0"):
-        return tf.constant(images)
+        return tf.nest.map_structure(
+            lambda part: part if isinstance(part, np.memmap) else tf.constant(part), examples
+        )
 
 
-def gather(images, indices):
-    """Gather rows of an array inside a `tf.data` pipeline.
+def gather(examples, indices):
+    """Gather rows of arrays inside a `tf.data` pipeline.
 
     Args:
-        images: what `source` returned for (n, ...) images, or for any other array.
+        examples: what `source` returned for (n, ...) images, or for anything else.
         indices: (k,) int64 tensor.
 
     Returns:
-        (k, ...) tensor of the array's type.
+        (k, ...) tensor of the array's type, or a structure of them.
     """
     import tensorflow as tf
 
-    if not isinstance(images, np.memmap):
-        return tf.gather(images, indices)
-    rows = tf.numpy_function(lambda chosen: images[chosen], [indices], images.dtype, stateful=False)
-    return tf.ensure_shape(rows, (indices.shape[0], *images.shape[1:]))
+    def rows(part):
+        if not isinstance(part, np.memmap):
+            return tf.gather(part, indices)
+        chosen = tf.numpy_function(lambda some: part[some], [indices], part.dtype, stateful=False)
+        return tf.ensure_shape(chosen, (indices.shape[0], *part.shape[1:]))
+
+    return tf.nest.map_structure(rows, examples)
 
 
 def labelled_batches(images, class_pools, per_class, seed, first_step=0, share=WHOLE):

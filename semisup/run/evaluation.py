@@ -13,7 +13,8 @@ def image_batches(images, batch_size, multiple=1, share=sampling.WHOLE):
     """Return all images of an array in order, in batches of which the last may be smaller.
 
     Args:
-        images: (n, height, width, channels) uint8, in memory or memory-mapped.
+        images: (n, height, width, channels) uint8, in memory or memory-mapped; or arrays with n
+            rows of whatever else a network is given.
         batch_size: images in a batch.
         multiple: the last image is repeated until the number of images, like that in a batch, is
             a multiple of this.
@@ -24,22 +25,27 @@ def image_batches(images, batch_size, multiple=1, share=sampling.WHOLE):
     """
     import tensorflow as tf
 
-    source = pipelines.source(images)
-    count, size = (math.ceil(number / multiple) * multiple for number in (len(images), batch_size))
+    source, given = pipelines.source(images), rows(images)
+    count, size = (math.ceil(number / multiple) * multiple for number in (given, batch_size))
 
     def batch(indices):
-        return pipelines.gather(source, tf.minimum(indices, len(images) - 1))
+        return pipelines.gather(source, tf.minimum(indices, given - 1))
 
     indices = tf.data.Dataset.range(count).batch(size)
     if share.hosts > 1:
         # The last batch has a size of its own, so that the share is not known before.
         last = count % size or size
-        rows, rows_of_last = share.rows(size), share.rows(last)
+        rows_of_whole, rows_of_last = share.rows(size), share.rows(last)
         whole = (count - last) // size
         indices = indices.enumerate().map(
-            lambda number, each: each[rows] if number < whole else each[rows_of_last]
+            lambda number, each: each[rows_of_whole] if number < whole else each[rows_of_last]
         )
     return indices.map(batch).prefetch(tf.data.AUTOTUNE)
+
+
+def rows(examples):
+    """Count the rows of an array, or of those of a structure."""
+    return len(keras.tree.flatten(examples)[0])
 
 
 class Predictor(keras.Model):
@@ -74,21 +80,21 @@ class Predictor(keras.Model):
         return np.argmax(self.outputs(images)[0], axis=1)
 
     def embeddings(self, images):
-        """Compute embeddings (n, d), float32, of uint8 images (n, height, width, channels)."""
+        """Compute embeddings (n, d), float32, of images, or of whatever else the network takes."""
         return self.outputs(images)[1]
 
     def outputs(self, images):
-        """Compute logits (n, classes) and embeddings (n, d), float32, of uint8 images."""
+        """Compute logits (n, classes) and embeddings (n, d), float32, of images, or other rows."""
         if self.features is not None:
             images = self.features.plain(images)
         # A function that has seen two shapes of images would take any, without known channels.
-        shape = tuple(images.shape[1:])
+        shape = tuple(tuple(part.shape[1:]) for part in keras.tree.flatten(images))
         self.predict_function = self._functions.get(shape)
         multiple = backend.sharing_devices()
         batches = image_batches(images, self.batch_size, multiple, hosts.share())
         outputs = self.predict(batches, verbose=0)
         self._functions[shape] = self.predict_function
-        return tuple(output[: len(images)] for output in outputs)
+        return tuple(output[: rows(images)] for output in outputs)
 
 
 def probabilities(logits):

@@ -6,7 +6,7 @@ import pytest
 import running
 
 from clustering import ClusteringModel
-from clustering.centroids import PlaceCentroids
+from clustering.centroids import PlaceCentroids, k_means
 from clustering.schedules import Phases
 from semisup.association import Association
 from semisup.augmentation import RandomWindow
@@ -354,6 +354,25 @@ def test_centroids_that_a_restored_model_has_already_are_not_placed_again():
     callback = PlaceCentroids(batch, step=1, on_placed=placed.append)
     build().fit(batch, epochs=2, shuffle=False, verbose=0, callbacks=[callback, Restore()])
     assert placed == []
+
+
+@pytest.mark.backend
+def test_centroids_are_placed_by_examples_that_are_a_dictionary_of_arrays():
+    generator = np.random.default_rng(0)
+    tall, wide = (generator.normal(size=(30, size)).astype("float32") for size in (2, 3))
+    rows = {"tall": tall, "wide": wide}
+    inputs = {name: keras.Input(part.shape[1:], name=name) for name, part in rows.items()}
+    joined = keras.layers.Concatenate()(list(inputs.values()))
+    model = ClusteringModel(keras.Model(inputs, joined), 2)
+    model.compile(keras.optimizers.SGD(0.0), **running.FEW_STEPS)
+    callback = PlaceCentroids(rows, step=1, noise=0.0, batch_size=7)
+    model.fit(rows, batch_size=15, verbose=0, callbacks=[callback])
+    centres = k_means(np.concatenate([tall, wide], axis=1), 2, seed=0).cluster_centers_
+    np.testing.assert_allclose(
+        np.unique(array(model.centroids).round(4), axis=0),
+        np.unique(centres.round(4), axis=0),
+        atol=2e-4,
+    )
 
 
 def test_fewer_images_than_clusters_are_refused_before_the_first_step():
