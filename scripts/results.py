@@ -26,7 +26,7 @@ from semisup.cli import architecture_names, flags
 from semisup.cli.dataset_names import FOLDER, file_name, is_folder
 from semisup.cli.flags import flags_for
 from semisup.cli.options import value_before
-from semisup.errors import UserError
+from semisup.errors import UserError, shown
 from semisup.files import reading, writing
 from semisup.run import file_types
 from semisup.run.directory import RunDirectory
@@ -100,12 +100,16 @@ def collect(recipe, run, note="", comparable=True):
         comparable: whether the published number was measured on such data.
 
     Raises:
-        UserError: if the run is incomplete, damaged, or no result of the recipe on test images.
+        UserError: if the run is incomplete, damaged, of another task, or no result of the recipe on
+            test images.
     """
     directory = RunDirectory(run)
     result = _whole(directory)
     if result is None:
         raise UserError(f"{run} holds no results.json: is the training complete?")
+    task, trained = published.task_of(recipe), (directory.read_config() or {}).get("task")
+    if trained != task:
+        raise UserError(f"{run} holds a run of {shown(trained)}: --recipe={recipe} is of {task}")
     if result.get("live_changes"):
         raise UserError(
             f"{run} was steered by --live_config: its settings are not those of a recipe"
@@ -127,7 +131,7 @@ def collect(recipe, run, note="", comparable=True):
     paths = [value for value in values if str(value).startswith("/")]
     if paths:
         raise UserError(f"{run}: the settings name a path of this machine: {', '.join(paths)}")
-    words = ["python", "-m", f"{published.task_of(recipe)}.train", f"--recipe={recipe}"]
+    words = ["python", "-m", f"{task}.train", f"--recipe={recipe}"]
     words += flags_for(settings, {name: own[name] for name in own if name not in RUN_ALONE})
     result = {
         "recipe": recipe,

@@ -62,8 +62,9 @@ class FakeExecutor:
             return 1
         settings = published.settings(recipe, command[4:-1]).to_dict()
         os.makedirs(logdir)
+        task = command[2].partition(".")[0]
         for name, content in (
-            ("config.json", {"task": "semisup", "settings": settings, "backend": "jax"}),
+            ("config.json", {"task": task, "settings": settings, "backend": "jax"}),
             ("metrics.jsonl", {"step": settings["max_steps"], "seconds": 1.0, "test_error": 0.5}),
         ):
             with open(os.path.join(logdir, name), "w") as file:

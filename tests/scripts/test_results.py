@@ -46,10 +46,17 @@ def rows(title):
     return [line for table in tables_of(title) for line in table.lines]
 
 
+def write_run(folder, result, task="semisup"):
+    """Write what `scripts.results` reads of a run into a folder."""
+    folder.mkdir(exist_ok=True)
+    config = {"task": task, "settings": result["settings"], "backend": "tensorflow"}
+    for name, content in (("config", config), ("results", result)):
+        (folder / f"{name}.json").write_text(json.dumps(content))
+
+
 def run_directory(folder, *arguments, error=0.01, earlier=()):
     argv = ["train", *arguments]
     settings = flags.parse(argv, TrainConfig, recipes=ROOT / "semisup" / "recipes").to_dict()
-    folder.mkdir()
     result = {
         "command": " ".join(["python", "-m", "semisup.train", *arguments]),
         "settings": settings,
@@ -58,7 +65,7 @@ def run_directory(folder, *arguments, error=0.01, earlier=()):
         "wall_time_seconds": 600.0,
         "hardware": {"cores": 2, "accelerators": []},
     }
-    (folder / "results.json").write_text(json.dumps(result))
+    write_run(folder, result)
     entries = [
         {"step": step, "seconds": 1.0, "test_error": value}
         for step, value in enumerate([*earlier, error])
@@ -364,7 +371,7 @@ def test_a_bound_is_measured_on_the_target_images_that_it_holds_out(results, tmp
     run = run_directory(tmp_path / "run", "--recipe=mnist_100")
     content = json.loads((run / "results.json").read_text())
     content |= {"evaluated_on": "validation images", "validation_error": 0.25, "settings": settings}
-    (run / "results.json").write_text(json.dumps(content))
+    write_run(run, content, "domain_adaptation")
     evaluation = {"step": content["step"], "source": {"error": 0.5, "images": 10}}
     (run / "evaluation.json").write_text(json.dumps(evaluation))
     (run / "metrics.jsonl").write_text('{"step": 9, "seconds": 1.0, "validation_error": 0.5}\n')
@@ -372,6 +379,12 @@ def test_a_bound_is_measured_on_the_target_images_that_it_holds_out(results, tmp
     assert result["test_error"] == 0.25
     assert result["curve"] == {"test_error": {"9": 0.5}}
     assert "validation_samples=40" in result["changed"]
+
+
+def test_a_run_of_another_task_is_no_result_of_a_recipe(results, tmp_path):
+    run = run_directory(tmp_path / "run", "--recipe=mnist_100")
+    with pytest.raises(UserError, match="a run of semisup: --recipe=mnist_vcnn is of clustering"):
+        results.collect("mnist_vcnn", run)
 
 
 def test_paths_are_lost_however_they_were_given(results, tmp_path):
@@ -400,12 +413,11 @@ def test_a_coverage_of_some_seeds_says_of_how_many(results, tmp_path):
         argv = ["train", "--recipe=mnist_to_mnist_m_fixed", f"--seed={seed}"]
         settings = flags.parse(argv, AdaptationConfig, recipes=folder).to_dict()
         run = tmp_path / str(seed)
-        run.mkdir()
         result = {"command": "python", "settings": settings, "step": 12_000, "test_error": 0.2}
         result |= {"wall_time_seconds": 60.0, "hardware": {"cores": 2, "accelerators": []}}
         measured = {"source": {"error": 0.01}, "squared_mmd": {"domains": 0.5, "shuffled": 0.2}}
         measured |= {"step": 12_000, **({} if seed else {"coverage": 0.75})}
-        (run / "results.json").write_text(json.dumps(result))
+        write_run(run, result, "domain_adaptation")
         (run / "evaluation.json").write_text(json.dumps(measured))
         results.collect("mnist_to_mnist_m_fixed", run)
     (row,) = rows("Both domains")
@@ -511,7 +523,6 @@ def test_committed_results_keep_their_places_and_rows_when_a_setting_is_added(mo
 
 def test_an_adaptations_result_keeps_what_was_measured_of_both_domains(results, tmp_path):
     run = tmp_path / "run"
-    run.mkdir()
     argv = ["train", "--recipe=mnist_to_mnist_m_fixed", "--seed=2"]
     folder = ROOT / "domain_adaptation" / "recipes"
     settings = flags.parse(argv, AdaptationConfig, recipes=folder).to_dict()
@@ -529,7 +540,7 @@ def test_an_adaptations_result_keeps_what_was_measured_of_both_domains(results, 
         "squared_mmd": {"domains": 0.5, "shuffled": 0.25},
         "coverage": 0.75,
     }
-    (run / "results.json").write_text(json.dumps(result))
+    write_run(run, result, "domain_adaptation")
     (run / "evaluation.json").write_text(json.dumps({**evaluation, "step": 11_000}))
     with pytest.raises(UserError, match="has no evaluation of its last step"):
         results.collect("mnist_to_mnist_m_fixed", run, note="a subset")
@@ -551,7 +562,6 @@ def test_an_adaptations_result_keeps_what_was_measured_of_both_domains(results, 
 
 def test_a_clusterings_result_is_its_agreement_with_the_classes(results, tmp_path):
     run = tmp_path / "run"
-    run.mkdir()
     folder = ROOT / "clustering" / "recipes"
     for seed, accuracy in ((0, 0.98), (1, 0.8)):
         arguments = ["--recipe=mnist_vcnn", f"--seed={seed}"]
@@ -564,7 +574,7 @@ def test_a_clusterings_result_is_its_agreement_with_the_classes(results, tmp_pat
             "wall_time_seconds": 60.0,
             "hardware": {"cores": 2, "accelerators": []},
         }
-        (run / "results.json").write_text(json.dumps(result))
+        write_run(run, result, "clustering")
         (run / "evaluation.json").unlink(missing_ok=True)
         with pytest.raises(UserError, match="evaluate it first"):
             results.collect("mnist_vcnn", run)
