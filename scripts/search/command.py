@@ -126,8 +126,8 @@ def search(config, fixed, **options):
         **options: for `trials.Searcher`.
 
     Returns:
-        Exit status: 0 when all trials have ended, 128 plus the signal's number when a signal
-        stopped it.
+        Exit status: 0 when this process has nothing left to train, 128 plus the signal's number
+        when a signal stopped it.
 
     Raises:
         UserError: if the space, a flag or the folder is not what it has to be.
@@ -169,7 +169,9 @@ def _search(config, fixed, options):
         )
         return 128 + received
     reports.write(folder, study, description)
-    if not trials.complete(study):
+    if trials.running(study):
+        terminal.say("Other processes train the trials that are left.")
+    elif not trials.complete(study):
         raise TrainingError("no trial is complete")
     return 0
 

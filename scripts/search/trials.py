@@ -286,6 +286,11 @@ def complete(study):
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
+def running(study):
+    """Return the trials that are being trained."""
+    return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+
 def shown(value):
     """Format a value for tables and messages."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
