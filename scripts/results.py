@@ -16,6 +16,7 @@ the training measured, is what `scripts.curves` draws.
 
 import argparse
 import dataclasses
+import hashlib
 import re
 import shlex
 from pathlib import Path
@@ -41,6 +42,8 @@ HEADLINES = ("test_error", "accuracy", "image_to_sentence_recall_at_1", "mean_io
 CURVES = (*HEADLINES, "confidence", "size_entropy")
 """What a curve keeps; of a clustering's log, which has no accuracy, what the training measures."""
 MOST_POINTS = 50
+LONGEST_NAME = 255
+"""Bytes of a folder's name that file systems allow."""
 # Settings that do not change what a run is.
 RUN_ALONE = ("overwrite", "progress", "projector")
 # Settings that may differ within a row; the table shows the precision in a column of its own.
@@ -294,7 +297,12 @@ def place(recipe, changed, note=""):
         note: what the row says of the data; what stands before a colon names the folder.
     """
     data = [f"data={note.partition(':')[0]}"] if note else []
-    return Path(recipe) / re.sub(r"[^\w.,=+-]+", "_", ",".join([*changed, *data]))
+    whole = ",".join([*changed, *data])
+    name = re.sub(r"[^a-zA-Z0-9_.,=+-]+", "_", whole)
+    if len(name) > LONGEST_NAME:
+        digest = hashlib.sha256(whole.encode()).hexdigest()[:16]
+        name = f"{name[: LONGEST_NAME - 17]}-{digest}"
+    return Path(recipe) / name
 
 
 def evaluated(run, step):

@@ -387,6 +387,14 @@ def test_a_run_of_another_task_is_no_result_of_a_recipe(results, tmp_path):
         results.collect("mnist_vcnn", run)
 
 
+def test_rows_of_many_changes_have_folders_of_their_own_with_names_that_can_be_written(tmp_path):
+    changed = [f"setting_{number}=value" for number in range(50)]
+    places = {script.place("mnist_100", changed, note) for note in ("", "one: a", "two: b")}
+    assert len(places) == 3
+    for place in places:
+        (tmp_path / place).mkdir(parents=True)
+
+
 def test_paths_are_lost_however_they_were_given(results, tmp_path):
     run = run_directory(tmp_path / "run", "--recipe=mnist_100", "--data_dir", "/d", "--seed=1")
     command = json.loads(results.collect("mnist_100", run).read_text())["command"]
