@@ -40,28 +40,40 @@ def predict_images(settings):
     classes = Classes(
         tuple(trained.record["pixel_classes"]), tuple(trained.record["class_numbers"]), ()
     )
-    if settings.overlays and any(
-        file.relative_to(root).parts[0] == OVERLAYS for file in images.files
-    ):
-        raise UserError(f"{root / OVERLAYS} has the name of the folder of overlays: rename it")
+    targets = _targets([file.relative_to(root) for file in images.files])
+    own = [CLASSES, *([OVERLAYS] if settings.overlays else [])]
+    for name in {target.parts[0] for target in targets}.intersection(own):
+        raise UserError(f"{root / name} has the name of what is written beside the maps: rename it")
     for block in images.blocks(settings.eval_batch_size):
         for start, maps in trained.predictor.maps(block.images):
             for index, places in zip(block.indices[start:], maps, strict=False):
-                file = images.files[index]
-                target = (output / file.relative_to(root)).with_suffix(".png")
-                if target.exists():
-                    # Another image has the same name, but for its ending.
-                    target = target.with_name(f"{file.name}.png")
-                with image_files.open_image(file) as image:
+                target = output / targets[index]
+                with image_files.open_image(images.files[index]) as image:
                     shown = pixels.to_array(image, 3)
                 places = resized(places, shown.shape[:2])
                 _write(target, _label_map(places, classes))
                 if settings.overlays:
                     overlay = colours.overlaid(shown, places, len(classes.names))
-                    _write(output / OVERLAYS / target.relative_to(output), Image.fromarray(overlay))
+                    _write(output / OVERLAYS / targets[index], Image.fromarray(overlay))
     _write_classes(output / CLASSES, classes)
     count = new_images.count_readable(images)
     _logger.info("wrote %s: the label maps of %s images", output, f"{count:,}")
+
+
+def _targets(files):
+    """Return the label map of each image file, where others and folders have other names.
+
+    Args:
+        files: paths of the images below their folder.
+    """
+    taken, targets = {folder for file in files for folder in file.parents}, []
+    for file in files:
+        target, longer = file.with_suffix(".png"), file
+        while target in taken:
+            target = longer = longer.with_name(f"{longer.name}.png")
+        taken.add(target)
+        targets.append(target)
+    return targets
 
 
 def _write_classes(path, classes):

@@ -92,6 +92,9 @@ def test_predicted_maps_have_size_place_and_numbers_of_their_images(trained, tmp
     for number, (image, _) in enumerate(drawn):
         Image.fromarray(image).save(images / "a" / f"{number}.png")
     Image.fromarray(drawn[0][0]).resize((64, 48)).save(images / "large.jpg")
+    # A folder that has the name of an image's label map.
+    (images / "large.png").mkdir()
+    Image.fromarray(drawn[0][0]).save(images / "large.png" / "inner.png")
     (images / "broken.png").write_text("no image")
     output = tmp_path / "maps"
     arguments = [f"--logdir={trained.path}", f"--images={images}", f"--output={output}"]
@@ -99,7 +102,7 @@ def test_predicted_maps_have_size_place_and_numbers_of_their_images(trained, tmp
         "predict", *arguments, "--eval_batch_size=2", package="segmentation"
     )
     assert status == 0, err
-    assert "the label maps of 5 images" in out
+    assert "the label maps of 6 images" in out
     assert "broken.png" in err
     matrix = np.zeros((3, 3), int)
     for number, (image, places) in enumerate(drawn):
@@ -110,11 +113,18 @@ def test_predicted_maps_have_size_place_and_numbers_of_their_images(trained, tmp
         with Image.open(output / "overlays" / "a" / f"{number}.png") as overlay:
             assert np.asarray(overlay).shape == image.shape
     assert metrics.summary(matrix)["mean_iou"] > 0.6
-    with Image.open(output / "large.png") as label_map:
+    with Image.open(output / "large.jpg.png") as label_map:
         assert label_map.size == (64, 48)
+    assert (output / "overlays" / "large.png" / "inner.png").is_file()
     status, _, err = running.call("predict", *arguments, package="segmentation")
     assert status == 2
     assert "is not empty" in err
+    (images / "large.png").rename(images / "classes.csv")
+    arguments[-1] += "_beside"
+    status, _, err = running.call("predict", *arguments, package="segmentation")
+    assert status == 2
+    assert "classes.csv has the name of what is written beside the maps: rename it" in err
+    assert not (tmp_path / "maps_beside").exists()
 
 
 @pytest.mark.backend
