@@ -6,6 +6,7 @@ The flags after `--` are given to every training.
 """
 
 import dataclasses
+import itertools
 import sys
 
 from scripts import cells, executors, published
@@ -19,6 +20,7 @@ SUMMARY = (
     "its own, and collects the results. Complete runs are skipped, and those that were cut off go\n"
     "on. Flags after -- are given to every training."
 )
+MOST_SEEDS = 1000
 _OWN_FLAGS = ("seed", "logdir", "max_steps", "progress", "recipe", "overwrite", "live_config")
 _OWN_FLAGS += ("initial_run",)
 
@@ -84,11 +86,14 @@ class ReproduceConfig:
         try:
             first, colon, last = self.seeds.partition(":")
             chosen = range(int(first), int(last)) if colon else map(int, self.seeds.split(","))
-            chosen = sorted(set(chosen))
+            # One too many tells of more, however many there are.
+            chosen = sorted(set(itertools.islice(chosen, MOST_SEEDS + 1)))
         except ValueError:
             chosen = []
-        if not chosen or chosen[0] < 0:
-            raise UserError(f"--seeds={self.seeds}: give a number, 0,2,5 or 0:10")
+        if not 0 < len(chosen) <= MOST_SEEDS or chosen[0] < 0:
+            raise UserError(
+                f"--seeds={self.seeds}: give a number, 0,2,5 or 0:10, of at most {MOST_SEEDS} seeds"
+            )
         return chosen
 
 

@@ -205,7 +205,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is(folder, settings, furt
     assert not executor.commands
 
 
-@pytest.mark.parametrize("seeds", ["", "a", "3:1", "-1", "1:2:3"])
+@pytest.mark.parametrize("seeds", ["", "a", "3:1", "-1", "1:2:3", "0:1000000000"])
 def test_seeds_that_are_none_are_refused(folder, seeds):
     with pytest.raises(UserError, match="--seeds="):
         config(folder, seeds=seeds)
