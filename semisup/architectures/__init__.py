@@ -87,7 +87,9 @@ def build(
     known = None if architecture_names.brings_weights(name) else _known_name(name)
     if pretrained and known in NETWORKS:
         raise ArgumentError(
-            "pretrained", True, f"it is for networks of keras.applications; {name} is none of them"
+            "pretrained",
+            True,
+            f"it is on, and {name} is no network of keras.applications: turn it off",
         )
     settings = _settings(name, NETWORKS.get(known), num_blocks=num_blocks, dropout=dropout)
     if known in NETWORKS:
