@@ -30,8 +30,8 @@ def empty_folder(path: str) -> Path:
 
 
 def folder_name(class_name: str) -> str:
-    """Return the name of a class as that of a folder."""
-    name = class_name.translate(_UNUSABLE)
+    """Return the name of a class as that of a folder, in UTF-8 whatever the locale."""
+    name = os.fsdecode(class_name.translate(_UNUSABLE).encode())
     return f"_{name}" if name in ("", ".", "..") or name.startswith(".") else name
 
 

@@ -3,6 +3,7 @@
 However many there are, only two blocks are in memory.
 """
 
+import codecs
 import dataclasses
 import functools
 import logging
@@ -265,7 +266,8 @@ def listed(path: str, preparation: Preparation) -> ImageFiles:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).expanduser().read_bytes()
     except OSError as error:
         raise UserError(f"--list={path}: {error.strerror}") from None
-    text = content.decode("utf-8-sig", errors="surrogateescape").replace("\r\n", "\n")
+    # As the names of files are read, whatever the locale.
+    text = os.fsdecode(content.removeprefix(codecs.BOM_UTF8)).replace("\r\n", "\n")
     # A name may hold what `splitlines` takes for further ends of lines.
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:

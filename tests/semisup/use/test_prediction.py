@@ -5,6 +5,8 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -100,6 +102,21 @@ def test_only_line_feeds_end_the_lines_of_lists(tmp_path, monkeypatch):
     path.write_text("path,label\r" + "".join(f"a{c}b.png,a\r" for c in "\x0c\x85\u2028"))
     found = [file.name for file in labelling._read(str(path), {"a": tmp_path})]
     assert found == ["a\x0cb.png", "a\x85b.png", "a\u2028b.png"]
+
+
+def test_names_beyond_ascii_are_those_of_files_where_the_locale_is_ascii(tmp_path):
+    (tmp_path / "list.txt").write_text("ä.png\n", encoding="utf-8")
+    (tmp_path / "ä.png").touch()
+    script = (
+        "import pathlib; from semisup.data import class_folders, new_images; "
+        "images = new_images.listed('list.txt', new_images.Preparation((8, 8, 1))); "
+        "assert images.files[0].exists(); "
+        "pathlib.Path(class_folders.folder_name('\\u72ac')).mkdir()"
+    )
+    ascii = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment = {**os.environ, **ascii, "PYTHONPATH": str(running.ROOT)}
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env=environment)
+    assert (tmp_path / "犬").is_dir()
 
 
 def test_why_an_image_is_not_read_is_said_in_words_for_users(tmp_path):
