@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from multimodal import captions as caption_files
-from semisup.cli.dataset_names import FOLDER, is_folder
+from semisup.cli.dataset_names import FOLDER, check_folder, is_folder
 from semisup.data import cache, datasets, folder_layout, folders, tfds_source
 from semisup.errors import UserError, shown
 
@@ -121,8 +121,7 @@ def find(config):
         UserError: if something is missing, or does not fit.
     """
     root = Path(config.dataset.removeprefix(FOLDER))
-    if not root.is_dir():
-        raise UserError(f"--dataset={root}: there is no such folder")
+    check_folder("dataset", root)
     path = config.captions or caption_files.find(root)
     captions = caption_files.read(
         path, config.image_column, config.caption_column, config.split_column

@@ -49,6 +49,7 @@ def main():
 def _search(config):
     from semisup.cli import terminal
 
+    config.check_paths()
     terminal.import_quietly()
     from multimodal import searching
 

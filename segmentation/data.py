@@ -8,7 +8,7 @@ import numpy as np
 
 from segmentation import label_maps
 from semisup.cli.choices import SPLIT_ALIASES
-from semisup.cli.dataset_names import FOLDER
+from semisup.cli.dataset_names import FOLDER, check_folder
 from semisup.data import cache, datasets, folder_layout, folder_walk, folders
 from semisup.errors import UserError
 
@@ -105,8 +105,7 @@ def find(config):
 
 def _folders(root, suffix):
     """Return the folders of images and of label maps (None if missing) of each split."""
-    if not root.is_dir():
-        raise UserError(f"--dataset={root}: there is no such folder")
+    check_folder("dataset", root)
     by_name = {folder.name: folder for folder in folder_walk.entries(root)[0]}
     found = {}
     for name, folder in by_name.items():

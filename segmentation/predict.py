@@ -43,6 +43,7 @@ def main():
 def _predict(config):
     from semisup.cli import terminal
 
+    config.check_paths()
     terminal.import_quietly()
     from segmentation import prediction
 

@@ -60,6 +60,11 @@ class EvaluationConfig(RunOptions):
         if self.follow and self.step >= 0:
             raise UserError("--follow evaluates every new checkpoint: leave --step out")
 
+    def check_paths(self):
+        """Check that there is a run, unless one is waited for: see `RunOptions`."""
+        if not self.follow:
+            super().check_paths()
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalConfig(EvaluationConfig):
@@ -103,6 +108,7 @@ def command(task, config_class, summary, instead=None):
     def evaluate(config):
         from semisup.cli import terminal
 
+        config.check_paths()
         terminal.import_quietly()
         if instead is not None and instead(config):
             return

@@ -50,6 +50,7 @@ def main():
 def _export(config):
     from semisup.cli import terminal
 
+    config.check_paths()
     terminal.import_quietly()
     from semisup.use import export
 

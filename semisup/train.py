@@ -38,10 +38,13 @@ def command(task, config_class, summary, hints=None, dataset=""):
     def train(config):
         from semisup.cli import terminal
 
-        if dataset and not config.dataset and config.architecture != "help":
-            raise UserError(f"--dataset is required: {dataset}")
+        asks_for_help = config.architecture == "help"
+        if not asks_for_help:
+            if dataset and not config.dataset:
+                raise UserError(f"--dataset is required: {dataset}")
+            config.check_paths()
         terminal.import_quietly()
-        if config.architecture == "help":
+        if asks_for_help:
             from semisup import architectures
 
             print(architectures.describe())

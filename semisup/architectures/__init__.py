@@ -7,7 +7,6 @@ policy. The layer that maps embeddings to logits is not part of it.
 """
 
 import difflib
-import os
 import textwrap
 
 import keras
@@ -156,14 +155,9 @@ def check_name(name):
         UserError: if there is no such file.
     """
     if architecture_names.is_file(name):
-        _check_file(name)
+        architecture_names.check_file(name)
     elif not architecture_names.is_preset(name):
         _known_name(name)
-
-
-def _check_file(path):
-    if not os.path.isfile(path):
-        raise UserError(f"architecture {path}: there is no such file")
 
 
 def _known_name(name):
@@ -198,7 +192,7 @@ def _settings(name, network, **settings):
 
 
 def _load(path, input_shape, embedding_size, normalization):
-    _check_file(path)
+    architecture_names.check_file(path)
     model = saved_models.load(path, compile=False)
     takes, gives = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
     if not (_has_rank(takes, 4) and _has_rank(gives, 2)):

@@ -12,6 +12,16 @@ def is_file(name):
     return name.endswith(".keras")
 
 
+def check_file(path):
+    """Check that the file of a network exists.
+
+    Raises:
+        UserError: if it does not.
+    """
+    if not os.path.isfile(path):
+        raise UserError(f"--architecture={path}: there is no such file")
+
+
 def is_preset(name):
     """Return whether the name of a network is that of a preset of Keras Hub."""
     return name.startswith(PRESET)

@@ -47,6 +47,20 @@ def resolved(name, flag, data_dir=None):
     return choices.DATASET_ALIASES.get(name, name)
 
 
+def check_folder(flag, path):
+    """Check that a folder exists.
+
+    Args:
+        flag: name of the flag that names it, for the message.
+        path: the folder.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if not os.path.isdir(os.path.expanduser(path)):
+        raise UserError(f"--{flag}={path}: there is no such folder")
+
+
 def whole_path(path):
     """Return the absolute path that a user means by a path."""
     return os.path.abspath(os.path.expanduser(path))

@@ -4,6 +4,7 @@ Nothing here imports Keras.
 """
 
 import dataclasses
+import os
 
 from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.cli.options import check, option
@@ -32,6 +33,14 @@ class RunOptions:
         if not self.logdir:
             raise UserError("--logdir is required: the folder of a run")
 
+    def check_paths(self):
+        """Check that there is a run, without opening it.
+
+        Raises:
+            UserError: if there is none.
+        """
+        check_run(self.logdir)
+
     def relocated(self, config):
         """Return the configuration of a run whose data may have moved, with the data where it is.
 
@@ -42,6 +51,16 @@ class RunOptions:
             return config
         moved = {"dataset": FOLDER + self.data_dir} if is_folder(config.dataset) else {}
         return dataclasses.replace(config, data_dir=self.data_dir, **moved)
+
+
+def check_run(logdir):
+    """Check that a folder is that of a run.
+
+    Raises:
+        UserError: if it is not.
+    """
+    if not os.path.lexists(os.path.join(os.path.expanduser(logdir), "config.json")):
+        raise UserError(f"{logdir} holds no run: it has no config.json")
 
 
 def calibrated_by():

@@ -9,7 +9,7 @@ import os
 from typing import ClassVar
 
 from semisup.cli import architecture_names, choices, dataset_names, head_options, host_options
-from semisup.cli.dataset_names import file_name, is_folder, whole_path
+from semisup.cli.dataset_names import FOLDER, file_name, is_folder, whole_path
 from semisup.cli.options import check, option
 from semisup.cli.saved_settings import SavedSettings
 from semisup.errors import UserError
@@ -320,6 +320,20 @@ class RunConfig(SavedSettings):
     def has_head(self):
         """Whether the network has a head."""
         return self.trainable != "all" or self.head_units >= 0
+
+    def check_paths(self):
+        """Check that the folders and files that are named exist, without opening any.
+
+        Raises:
+            UserError: if one does not.
+        """
+        for name in self.DATASETS:
+            value = getattr(self, name)
+            # A folder may have been moved to --data_dir.
+            if is_folder(value) and not self.data_dir:
+                dataset_names.check_folder(name, value.removeprefix(FOLDER))
+        if architecture_names.is_file(self.architecture):
+            architecture_names.check_file(self.architecture)
 
     def _resolve_fit(self):
         if self.fit == choices.AUTO:

@@ -7,6 +7,7 @@ import os
 import keras
 
 from semisup.architectures import saved_models, transfer
+from semisup.cli.run_options import check_run
 from semisup.errors import UserError, first_line, shown
 from semisup.models import averaging
 from semisup.run import checkpoints
@@ -74,10 +75,9 @@ def open_run(logdir, task=None, output=""):
     Raises:
         UserError: if the directory holds no run, a damaged one, or one of another task.
     """
+    check_run(logdir)
     run = RunDirectory(logdir, output)
     saved = run.read_config()
-    if saved is None:
-        raise UserError(f"{logdir} holds no run: it has no config.json")
     task = task or task_named(saved["task"])
     if saved["task"] != task.name:
         raise UserError(f"{logdir} holds a run of {shown(saved['task'])}, not of {task.name}")

@@ -16,6 +16,7 @@ from PIL import Image
 
 from semisup.cli.dataset_names import file_name, is_folder
 from semisup.cli.flags import flags_for
+from semisup.cli.run_options import check_run
 from semisup.data import image_files
 from semisup.errors import UserError
 from semisup.files.names import printable
@@ -60,9 +61,8 @@ def render(run, task):
     Raises:
         UserError: if the directory holds no run, or a file of it is damaged.
     """
+    check_run(run.path)
     config = run.read_config()
-    if config is None:
-        raise UserError(f"{run.path} holds no run: it has no config.json")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("semisup.report.page"),
         autoescape=True,

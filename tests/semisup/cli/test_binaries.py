@@ -67,9 +67,32 @@ def test_help_names_the_flags_and_imports_nothing_heavy(binary):
     ],
 )
 def test_a_wrong_flag_exits_2_with_one_line_and_imports_nothing_heavy(arguments, message):
+    exits_2_at_once("semisup.train", arguments, message)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        ("semisup.train", ["--dataset=folder:/nowhere"], "--dataset=/nowhere: there is no such"),
+        ("semisup.train", ["--architecture=no.keras"], "--architecture=no.keras: there is no such"),
+        ("multimodal.train", ["--dataset=/nowhere"], "--dataset=/nowhere: there is no such folder"),
+        ("semisup.eval", ["--logdir=nowhere"], "nowhere holds no run"),
+        ("semisup.predict", ["--logdir=nowhere"], "nowhere holds no run"),
+        ("semisup.export", ["--logdir=nowhere", "--output=a.keras"], "nowhere holds no run"),
+        ("multimodal.search", ["a dog", "--images=.", "--logdir=nowhere"], "nowhere holds no run"),
+        ("segmentation.predict", ["--logdir=nowhere", "--images=."], "nowhere holds no run"),
+    ],
+)
+def test_a_path_to_nothing_exits_2_with_one_line_and_imports_nothing_heavy(
+    command, arguments, message
+):
+    exits_2_at_once(command, arguments, message)
+
+
+def exits_2_at_once(command, arguments, message):
     script = (
-        f"import sys; sys.argv = ['x', *{arguments!r}]\nfrom semisup import train\n"
-        "try: train.main()\nexcept SystemExit as end:\n"
+        f"import sys; sys.argv = ['x', *{arguments!r}]\nimport {command} as command\n"
+        "try: command.main()\nexcept SystemExit as end:\n"
         "  assert not {'keras', 'tensorflow'} & set(sys.modules)\n  raise"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -81,7 +104,6 @@ def test_a_wrong_flag_exits_2_with_one_line_and_imports_nothing_heavy(arguments,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--dataset=folder:/nowhere"], "/nowhere"),
         (["--architecture=mnist_modle"], "did you mean mnist_model"),
         (["--sup_per_class=401"], "400 training images"),
         (["--unsup_split=extra"], "extra"),
