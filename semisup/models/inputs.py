@@ -188,16 +188,24 @@ def _prepared(tensor, shape, dtype):
         return images
     _, height, width, channels = shape
     if channels and images.shape[-1] != channels:
-        if images.shape[-1] != 1:
-            raise ValueError(
-                f"images have {images.shape[-1]} channels, the network takes {channels}"
-            )
-        images = ops.repeat(images, channels, axis=-1)
+        images = _repeated(images, channels)
     if height and width and tuple(images.shape[1:3]) != (height, width):
         images = ops.image.resize(
             images, (height, width), interpolation="bilinear", data_format="channels_last"
         )
     return images
+
+
+def _repeated(images, channels):
+    """Return grey images with the channels that a network takes."""
+    given = images.shape[-1]
+    if given is None and channels > 1:
+        # TensorFlow forgets the channels of a function that has seen others: one is broadcast.
+        return images * ops.ones((channels,))
+    if given != 1:
+        given = "not the channels of earlier ones" if given is None else f"{given} channels"
+        raise ValueError(f"images have {given}, the network takes {channels}")
+    return ops.repeat(images, channels, axis=-1)
 
 
 def _of_rank(tensor, shape, dtype):

@@ -512,6 +512,28 @@ def test_grey_images_without_a_channel_axis_are_taken_as_keras_takes_them():
 
 
 @pytest.mark.backend
+def test_grey_and_rgb_images_are_taken_in_turn():
+    rgb, grey = (RNG.uniform(0, 1, (3, 4, 4, n)).astype("float32") for n in (3, 1))
+    net = keras.Sequential([keras.Input((4, 4, 3)), layers.Flatten(), layers.Dense(4)])
+    model = build(net, running_as=running.TRACED)
+    for images in (rgb, grey, rgb):
+        expected = keras.ops.convert_to_numpy(model(np.broadcast_to(images, rgb.shape)))
+        logits = model.predict(images, verbose=0)
+        np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    for images in (rgb, grey):
+        assert model.evaluate(images, LABELS[:3], verbose=0)[0] > 0
+
+
+@pytest.mark.backend
+def test_a_network_for_grey_images_that_has_seen_some_refuses_rgb_by_the_channels():
+    net = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(4)])
+    model = build(net, running_as=running.TRACED)
+    model.predict(np.zeros((3, 4, 4, 1)), verbose=0)
+    with pytest.raises(ValueError, match=r"channels.*, the network takes 1"):
+        model.predict(np.zeros((3, 4, 4, 3)), verbose=0)
+
+
+@pytest.mark.backend
 def test_a_classifier_of_ones_own_takes_the_place_of_the_dense_layer(tmp_path):
     head = keras.Sequential([layers.Dense(5, activation="relu"), layers.Dense(3)], name="head")
     model = build(classifier=head)
