@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from multimodal import encoders
-from semisup.embeddings.labels import class_numbers
+from semisup.embeddings.labels import class_numbers, renumbered
 from semisup.embeddings.measures import unit_lengths
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models import exporting
@@ -104,6 +104,22 @@ class MultimodalModel(OwnLosses, EmbeddingModel):
             self.encoder(keras.KerasTensor((None, *shape[1:]), "int32"))
         self.track_average()
         self.built = True
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train the model: see `keras.Model.fit`."""
+        return super().fit(x, renumbered(y), *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Measure the losses: see `keras.Model.evaluate`."""
+        return super().evaluate(x, renumbered(y), *args, **kwargs)
+
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Take a step: see `keras.Model.train_on_batch`."""
+        return super().train_on_batch(x, renumbered(y), *args, **kwargs)
+
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Measure the losses of a batch: see `keras.Model.test_on_batch`."""
+        return super().test_on_batch(x, renumbered(y), *args, **kwargs)
 
     def words_of(self, sentences: Sequence[str]) -> np.ndarray:
         """Return the numbers of the words of sentences, (n, length) int32."""

@@ -118,8 +118,7 @@ def target_distribution(labels: Tensor) -> Tensor:
     Returns:
         (n, n) float32; its rows sum to 1.
     """
-    labels = ops.convert_to_tensor(labels)
-    same_class = _same_class(class_numbers(labels, labels))
+    same_class = _same_class(class_numbers(labels, ops.convert_to_tensor(labels)))
     return same_class / ops.sum(same_class, axis=1, keepdims=True)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from semisup.embeddings.labels import check_known, class_numbers
 from semisup.embeddings.types import LossWeight, Tensor
 
 
@@ -60,6 +61,12 @@ class SimilarityTerm(keras.layers.Layer):
         self.loss_weights = dict(loss_weights)
         self.built = True
 
+    def __call__(self, a, b, labels=None, *args, **kwargs):
+        """Call the term: see `call`."""
+        if labels is not None:
+            check_known(labels, a)
+        return super().__call__(a, b, labels, *args, **kwargs)
+
     def call(
         self, a: Tensor, b: Tensor, labels: Tensor | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -88,8 +95,8 @@ class SimilarityTerm(keras.layers.Layer):
         Returns:
             Scalar float32.
         """
-        given = (a, b) if labels is None else (a, b, labels)
-        losses, _ = self(*map(ops.convert_to_tensor, given))
+        a, b = map(ops.convert_to_tensor, (a, b))
+        losses, _ = self(a, b, None if labels is None else class_numbers(labels, a))
         return sum(weight_at(self.loss_weights[name], step) * losses[name] for name in losses)
 
     def check_classes(self, num_classes: int) -> None:

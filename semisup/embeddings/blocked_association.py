@@ -44,7 +44,7 @@ def walk_values(
     Args:
         a: (n, d) float embeddings of labelled examples; n and m have to be known.
         b: (m, d) float embeddings of unlabelled examples.
-        labels: (n,) int32 classes of `a`, in any order.
+        labels: (n,) integer classes of `a`, in any order.
         measure: see `measures.similarities`.
         temperature: see `measures.similarities`.
         epsilon: added to a probability before its logarithm.

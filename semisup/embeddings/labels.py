@@ -15,7 +15,7 @@ def class_numbers(labels: Tensor, examples: Tensor) -> Tensor:
         examples: tensor (n, ...) of the examples.
 
     Returns:
-        (n,) int32 tensor.
+        (n,) integer tensor, int32 unless the backend has 64 bits and the labels do.
 
     Raises:
         ValueError: if there is not exactly one integer for each example. What cannot be known
@@ -23,9 +23,8 @@ def class_numbers(labels: Tensor, examples: Tensor) -> Tensor:
     """
     if labels is None:
         raise ValueError("labels are missing: give one class number for each example")
-    count = examples.shape[0]
-    advice = f"give ({'n' if count is None else count},) integers, one class for each example"
-    _check_known(labels, advice)
+    check_known(labels, examples)
+    advice, count = _advice(examples), examples.shape[0]
     labels = ops.convert_to_tensor(labels)
     shape = tuple(labels.shape)
     if len(shape) == 2 and shape[1] != 1:
@@ -39,7 +38,9 @@ def class_numbers(labels: Tensor, examples: Tensor) -> Tensor:
         raise ValueError(f"labels have type {kind}: {advice}")
     if None not in (shape[0], count) and shape[0] != count:
         raise ValueError(f"there are {shape[0]} labels for {count} examples: {advice}")
-    return ops.reshape(ops.cast(labels, "int32"), (-1,))
+    # In 32 bits, numbers that differ could be the same.
+    kind = "int64" if "64" in kind or kind == "uint32" else "int32"
+    return ops.reshape(ops.cast(labels, kind), (-1,))
 
 
 def numbers_of(labels: Tensor, num_classes: int, examples: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ def numbers_of(labels: Tensor, num_classes: int, examples: Tensor) -> Tensor:
         examples: tensor (n, ...) of the examples.
 
     Returns:
-        (n,) int32 tensor.
+        (n,) integer tensor.
 
     Raises:
         ValueError: see `class_numbers`.
@@ -65,18 +66,50 @@ def numbers_of(labels: Tensor, num_classes: int, examples: Tensor) -> Tensor:
     return class_numbers(ops.cast(labels, "int32"), examples)
 
 
-def _check_known(labels, advice):
-    """Check labels that are known as they are, and no tensors."""
-    is_list = isinstance(labels, (list, tuple)) and not any(hasattr(x, "shape") for x in labels)
-    if not (is_list or isinstance(labels, np.ndarray)):
+def known(labels: Tensor) -> np.ndarray | None:
+    """Return labels as an array, or None where they have no values yet, as in a graph."""
+    if not (isinstance(labels, (list, tuple)) or hasattr(labels, "__array__")):
+        return None
+    try:
+        return np.asarray(labels)
+    except Exception:  # each backend has an exception of its own
+        return None
+
+
+def check_known(labels: Tensor, examples: Tensor) -> None:
+    """Check labels that are known, before a backend makes them numbers of 32 bits.
+
+    Args:
+        labels: see `class_numbers`.
+        examples: see `class_numbers`.
+
+    Raises:
+        ValueError: if there are labels that are no numbers, or that 32 bits do not hold.
+    """
+    values = known(labels)
+    if values is None:
         return
-    known = np.asarray(labels)
-    if known.dtype.kind in "OSU":
-        for each in known.ravel().tolist():
+    if values.dtype.kind in "OSU":
+        for each in values.ravel().tolist():
             if not isinstance(each, (int, float)):
-                raise ValueError(f"labels such as {each!r} are no numbers: {advice}")
-    if known.size and known.dtype.kind in "iuO":
-        # A statement of its own: AutoGraph converts no assignment within an expression.
-        greatest = max(-float(known.min()), float(known.max()))
-        if greatest >= 2**31:
-            raise ValueError(f"labels reach {greatest:.0f}: {advice}, below 2**31")
+                raise ValueError(f"labels such as {each!r} are no numbers: {_advice(examples)}")
+    if values.size and values.dtype.kind in "iuO":
+        least, greatest = values.min(), values.max()
+        if least < -(2**31) or greatest >= 2**31:
+            raise ValueError(
+                f"labels are from {least} to {greatest}: {_advice(examples)}, from -2**31 to below "
+                "2**31"
+            )
+
+
+def renumbered(labels: Tensor) -> Tensor:
+    """Return known integer labels as numbers from 0, equal where they are; others as they are."""
+    values = known(labels)
+    if values is None or values.dtype.kind not in "iu":
+        return labels
+    return np.unique(values, return_inverse=True)[1].reshape(values.shape).astype("int32")
+
+
+def _advice(examples):
+    count = examples.shape[0]
+    return f"give ({'n' if count is None else count},) integers, one class for each example"

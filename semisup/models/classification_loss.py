@@ -69,11 +69,8 @@ class ClassificationLoss:
         Raises:
             ValueError: if there is a number that is no integer, or is neither a class nor ignored.
         """
-        if not self.takes_class_numbers or not hasattr(y, "__array__"):
-            return
-        try:
-            y = np.asarray(y)
-        except Exception:  # symbolic tensors have no values
+        y = labels.known(y) if self.takes_class_numbers else None
+        if y is None:
             return
         if y.dtype.kind not in "iuf" or (y.ndim == 2 and y.shape[1] != 1):
             return

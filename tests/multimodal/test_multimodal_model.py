@@ -13,8 +13,8 @@ from multimodal.model import MultimodalModel
 from semisup.association import Association
 
 WORDS = ("red", "green", "blue", "dark")
-needs_strings = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="only TensorFlow has strings"
+needs_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="only TensorFlow has strings and 64 bits"
 )
 
 
@@ -105,7 +105,25 @@ def test_fit_and_evaluate_take_numbers_of_images_as_labels(tmp_path):
     assert list(again.words_of(["dark green"])[0]) == [5, 3, 0, 0, 0]
 
 
-@needs_strings
+@pytest.mark.backend
+@pytest.mark.parametrize("as_data", [False, pytest.param(True, marks=needs_tensorflow)])
+def test_numbers_of_images_may_have_64_bits(as_data):
+    import tensorflow as tf
+
+    model = made(terms=[InfoNCE(), Association()])
+    model.compile("adam", **running.TRACED)
+    inputs = {"images": images(4), "sentences": model.words_of(["red", "green dark"] * 2)}
+
+    def measured(numbers):
+        given = [tf.data.Dataset.from_tensors((inputs, numbers))] if as_data else [inputs, numbers]
+        return model.evaluate(*given, verbose=0)
+
+    numbers = np.array([0, 0, 1, 2])
+    assert measured(numbers * 2**40 - 7) == pytest.approx(measured(numbers), rel=1e-5)
+    assert measured(numbers) != pytest.approx(measured(np.zeros(4, "int64")), rel=1e-3)
+
+
+@needs_tensorflow
 def test_an_exported_model_takes_strings(tmp_path):
     import tensorflow as tf
 

@@ -89,6 +89,27 @@ def test_target_is_uniform_over_the_examples_of_the_same_class():
     np.testing.assert_allclose(target[3], [0, 0, 0, 1, 0, 0])
 
 
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a, b, labels: association.target_distribution(labels),
+        association.association_loss,
+        association.Association(),
+        association.Association().loss,
+    ],
+    ids=["target_distribution", "association_loss", "call", "loss"],
+)
+def test_labels_that_32_bits_do_not_hold_are_refused_and_the_others_are_told_apart(function):
+    a, b = embeddings(4), embeddings(3)
+    numbers = np.array([0, 0, 1, 1])
+    with pytest.raises(ValueError, match="labels are from 0 to 1099511627776: give "):
+        function(a, b, numbers * 2**40)
+    expected, found = function(a, b, numbers), function(a, b, numbers * (2**32 - 1) - 2**31)
+    for one, other in zip(keras.tree.flatten(expected), keras.tree.flatten(found), strict=True):
+        np.testing.assert_allclose(number(one), number(other), rtol=1e-6)
+
+
 def test_losses_of_equal_similarities_are_the_logs_of_the_batch_sizes():
     a, b = np.zeros((6, 3), "float32"), np.zeros((4, 3), "float32")
     labels = np.array([0, 0, 1, 1, 2, 2])
