@@ -22,7 +22,7 @@ from keras import ops
 
 from semisup.cli import choices
 from semisup.embeddings import blocked_association
-from semisup.embeddings.labels import class_numbers
+from semisup.embeddings.labels import check_range, class_numbers, known, shares_of_each
 from semisup.embeddings.measures import check_measure, shares_of, similarities
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.similarity import SimilarityTerm, loss_weight
@@ -269,7 +269,8 @@ class Association(SimilarityTerm):
         temperature: see `measures.similarities`; None: 0.1 for the cosine, otherwise 1.
         class_shares: for each class, its share of the unlabelled examples, as far as that is known.
             The visit loss then counts labelled examples so that their classes have these shares,
-            and all unlabelled examples can be visited alike. None: it counts all alike.
+            and all unlabelled examples can be visited alike; it is not a number where a label is
+            none of the classes. None: it counts all alike.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
@@ -323,11 +324,19 @@ class Association(SimilarityTerm):
             the batches.
 
         Raises:
-            ValueError: if embeddings and labels don't fit together.
+            ValueError: if embeddings and labels don't fit together, or it is known before they are
+                computed with that a label has no share.
         """
+        labels = class_numbers(labels, a)
         walker, visit, entropy, accuracy = _walk_values(
             a, b, labels, self.measure, self.temperature, self.class_shares
         )
+        if self.class_shares is not None:
+            count, values = len(self.class_shares), known(labels)
+            if values is not None:
+                check_range(values, count, f"there are {count} class_shares")
+            has_share = ops.logical_and(labels >= 0, labels < count)
+            visit = ops.where(ops.all(has_share), visit, float("nan"))
         losses = {"walker_loss": walker, "visit_loss": visit}
         floor = (
             math.log(b.shape[0]) if b.shape[0] else ops.log(ops.cast(ops.shape(b)[0], "float32"))
@@ -373,8 +382,7 @@ def _walk_values(a, b, labels, measure, temperature, class_shares=None):
     weights = None
     if class_shares is not None:
         # An example counts as its class does, divided by the examples of the class.
-        shares = ops.take(ops.convert_to_tensor(class_shares, "float32"), labels)
-        weights = shares * ops.max(target, axis=1)
+        weights = shares_of_each(class_shares, labels) * ops.max(target, axis=1)
     return _walker_loss(p_aba, target), _visit_loss(p_ab, weights), entropy, accuracy
 
 

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from keras import ops
 
+from semisup.embeddings.labels import shares_of_each
 from semisup.embeddings.measures import factors, shares_of
 from semisup.embeddings.types import Tensor
 
@@ -102,8 +103,7 @@ class _Blocks:
         self.exists = self.cut(ops.ones((self.n,), "float32"))
         self.visiting = self.exists / self.n
         if class_shares is not None:
-            shares = ops.take(ops.convert_to_tensor(class_shares, "float32"), labels) / sizes
-            self.visiting = self.cut(shares_of(shares))
+            self.visiting = self.cut(shares_of(shares_of_each(class_shares, labels) / sizes))
         self.first = self.classes[:, 0] // rows
         self.last = (self.cut(ends, self.n)[:, -1] - 1) // rows
 

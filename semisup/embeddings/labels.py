@@ -1,5 +1,7 @@
 """Checks of labels, shared by every function and model that takes them."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
@@ -100,6 +102,30 @@ def check_known(labels: Tensor, examples: Tensor) -> None:
                 f"labels are from {least} to {greatest}: {_advice(examples)}, from -2**31 to below "
                 "2**31"
             )
+
+
+def check_range(values: np.ndarray, count: int, counted: str) -> None:
+    """Check that known class numbers are those of some classes.
+
+    Args:
+        values: integers.
+        count: number of classes.
+        counted: who has as many classes, for the message.
+
+    Raises:
+        ValueError: if there is a number below 0, or not below the number of classes.
+    """
+    if values.size and (values.min() < 0 or values.max() >= count):
+        raise ValueError(
+            f"labels are from {values.min()} to {values.max()}, and {counted}: "
+            f"give numbers from 0 to {count - 1}"
+        )
+
+
+def shares_of_each(class_shares: Sequence[float], labels: Tensor) -> Tensor:
+    """Return the share of the class of each label, (n,) float32; that of any class for no class."""
+    shares = ops.convert_to_tensor(class_shares, "float32")
+    return ops.take(shares, ops.clip(labels, 0, len(class_shares) - 1))
 
 
 def renumbered(labels: Tensor) -> Tensor:

@@ -216,7 +216,10 @@ class AssociativeModel(EmbeddingClassifier):
                 a, numbers = _repeated(a, numbers, counted, count)
             if self.memory and training:
                 a, numbers = self._with_memory(a, numbers)
-            losses, statistics = self.similarity(a, y_pred["unlabelled"], numbers)
+            # Where no example counts, their class is -1, and their losses are none.
+            losses, statistics = self.similarity(
+                a, y_pred["unlabelled"], ops.maximum(numbers, 0) if counted is not None else numbers
+            )
             if counted is not None:
                 losses = {name: ops.where(count > 0, loss, 0.0) for name, loss in losses.items()}
         losses = {**losses, CLASSIFICATION_LOSS: classification}

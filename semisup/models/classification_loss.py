@@ -76,15 +76,9 @@ class ClassificationLoss:
             return
         if self.ignore_class is not None:
             y = y[y != self.ignore_class]
-        if not y.size:
-            return
         if y.dtype.kind == "f" and np.any(y != np.floor(y)):
             raise ValueError("labels are no whole numbers: give class numbers")
-        if y.min() < 0 or y.max() >= num_classes:
-            raise ValueError(
-                f"labels are from {y.min()} to {y.max()}, and the model has {num_classes} classes: "
-                f"give numbers from 0 to {num_classes - 1}"
-            )
+        labels.check_range(y, num_classes, f"the model has {num_classes} classes")
 
     def counted(self, y):
         """Say which examples the loss is a mean of.

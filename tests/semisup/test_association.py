@@ -292,6 +292,36 @@ def test_where_no_class_of_a_batch_has_a_share_all_examples_count_alike(pairs, m
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+def compiled(function):
+    """A function whose arguments have no values when it is traced, where the backend traces."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function)
+    return function
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("pairs", [association.BLOCKED_PAIRS, 1])
+@pytest.mark.parametrize("labels", [[0, 1, 2, 2], [0, 1, 1, -1]])
+def test_labels_without_a_share_are_refused_or_make_the_visit_loss_no_number(
+    labels, pairs, monkeypatch
+):
+    monkeypatch.setattr(association, "BLOCKED_PAIRS", pairs)
+    a, b = embeddings(4), embeddings(3)
+    term = association.Association(class_shares=[0.5, 0.5])
+    with pytest.raises(ValueError, match="there are 2 class_shares: give numbers from 0 to 1"):
+        term.loss(a, b, labels)
+    visit = compiled(lambda *given: term(*given)[0]["visit_loss"])
+    if keras.backend.backend() != "torch":  # which knows all values
+        assert np.isnan(visit(a, b, np.array(labels)))
+    assert np.isfinite(visit(a, b, np.array([0, 0, 1, 1])))
+
+
 @pytest.mark.backend
 def test_distances_are_as_exact_far_from_the_origin():
     a, b = embeddings(6), embeddings(4)

@@ -266,7 +266,8 @@ def test_labels_that_are_no_classes_are_refused_before_a_step(labels, words):
 
 
 def test_a_class_that_a_loss_ignores_is_no_mistake():
-    model = semisup.AssociativeModel(keras.layers.Dense(4), 3)
+    term = semisup.Association(class_shares=[1, 1, 1])
+    model = semisup.AssociativeModel(keras.layers.Dense(4), 3, similarity=term)
     model.compile(
         "adam",
         keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
@@ -276,7 +277,9 @@ def test_a_class_that_a_loss_ignores_is_no_mistake():
         model.evaluate(np.zeros((2, 2), "float32"), np.array([-1, 3]))
     rows, labels = np.zeros((3, 2), "float32"), np.array([-1, 0, 2])
     assert np.isfinite(model.evaluate(rows, labels, verbose=0)).all()
-    assert np.isfinite(model.fit((rows, rows), labels, verbose=0).history["loss"]).all()
+    for given in (labels, np.full(3, -1)):
+        assert np.isfinite(model.fit((rows, rows), given, verbose=0).history["loss"]).all()
+    assert np.isfinite(model.predict(rows, verbose=0)).all()
 
 
 @pytest.mark.backend
