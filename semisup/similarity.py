@@ -83,6 +83,13 @@ class SimilarityTerm(keras.layers.Layer):
         """
         raise NotImplementedError
 
+    def compute_output_spec(self, a, b, labels=None):
+        """Return symbolic losses and statistics: JAX does not compute them of open batch sizes."""
+        return tuple(
+            {name: keras.KerasTensor((), "float32") for name in names}
+            for names in (self.loss_names, self.statistics_names)
+        )
+
     def loss(self, a: Tensor, b: Tensor, labels: Tensor | None = None, step: int = 0) -> Tensor:
         """Compute the weighted sum of the losses.
 

@@ -323,6 +323,17 @@ def test_labels_without_a_share_are_refused_or_make_the_visit_loss_no_number(
 
 
 @pytest.mark.backend
+def test_a_term_is_a_layer_of_a_functional_model():
+    a, b = embeddings(6), embeddings(6)
+    term = association.Association()
+    inputs = [keras.Input((5,)), keras.Input((5,)), keras.Input((), dtype="int32")]
+    found = keras.Model(inputs, term(*inputs)).predict_on_batch([a, b, LABELS])
+    for name, value in {**found[0], **found[1]}.items():
+        expected = {**term(a, b, LABELS)[0], **term(a, b, LABELS)[1]}[name]
+        np.testing.assert_allclose(value, number(expected), rtol=1e-5)
+
+
+@pytest.mark.backend
 def test_distances_are_as_exact_far_from_the_origin():
     a, b = embeddings(6), embeddings(4)
     for given in (association.walker_loss, association.visit_loss):
