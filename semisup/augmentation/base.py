@@ -12,9 +12,9 @@ class RandomImageLayer(keras.layers.Layer):
     """Base of the layers that change every image of a batch by a draw of its own.
 
     Takes and returns float32 images (n, height, width, channels) in [0, 255] of a known height,
-    width and number of channels, whatever the global precision. Acts with `training=True` only;
-    otherwise images pass as they are and no random number is spent, so that an evaluation leaves
-    the training that follows as it was.
+    width and number of channels, or one of them, whatever the global precision. Acts with
+    `training=True` only; otherwise images pass as they are and no random number is spent, so that
+    an evaluation leaves the training that follows as it was.
 
     Subclasses implement `augment`, and name the arguments of their constructor, other than the
     seed, in `arguments`; each is kept in an attribute of the same name.
@@ -39,6 +39,18 @@ class RandomImageLayer(keras.layers.Layer):
         raise NotImplementedError
 
     def call(self, images, training=False):
+        """Return what `change` makes of a batch of images, or of one image."""
+        rank = len(images.shape)
+        if rank not in (3, 4):
+            raise ValueError(
+                f"{self.name} takes images (n, height, width, channels), or one of them, not "
+                f"inputs of shape {tuple(images.shape)}"
+            )
+        if rank == 3:
+            return self.change(images[None], training)[0]
+        return self.change(images, training)
+
+    def change(self, images, training):
         """Return changed images in training, and the images themselves otherwise."""
         if not training:
             return images

@@ -255,7 +255,7 @@ class RandomWindow(RandomImageLayer):
         super().__init__(seed=seed, **kwargs)
         self.size = check_number("size", operator.index(size), 1)
 
-    def call(self, images, training=False):
+    def change(self, images, training):
         """Return windows (n, size, size, channels) of images (n, height, width, channels)."""
         height, width, channels = images.shape[1:]
         rows, columns = self._margins(images.shape)
@@ -273,7 +273,7 @@ class RandomWindow(RandomImageLayer):
     def compute_output_shape(self, input_shape):
         """Return the shape of the windows."""
         self._margins(input_shape)
-        return (input_shape[0], self.size, self.size, input_shape[3])
+        return (*input_shape[:-3], self.size, self.size, input_shape[-1])
 
     def _draw(self, count, margin):
         """Draw a whole number from 0 to the margin for each image, (n, 1, 1) int32."""
@@ -281,7 +281,7 @@ class RandomWindow(RandomImageLayer):
 
     def _margins(self, shape):
         """Return how many rows and columns a window leaves out of images of a shape."""
-        height, width = shape[1:3]
+        height, width = shape[-3:-1]
         if min(height, width) < self.size:
             raise ValueError(
                 f"images of {height}x{width} pixels are smaller than a window of {self.size}"

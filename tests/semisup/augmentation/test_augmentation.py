@@ -93,6 +93,24 @@ def test_shape_type_and_range_are_kept(make, channels):
     assert np.all(np.isfinite(result))
 
 
+@pytest.mark.parametrize("name", [*LAYERS, *SWITCHES, "window"])
+def test_one_image_is_taken_as_a_batch_of_one(name):
+    window = {"window": lambda: augmentation.RandomWindow(5, seed=1)}
+    make = {**LAYERS, **SWITCHES, **window}[name]
+    images = some_images(1)
+    for training in (True, False):
+        expected = ops.convert_to_numpy(make()(images, training=training))[0]
+        found = ops.convert_to_numpy(make()(images[0], training=training))
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+        assert make().compute_output_shape(images[0].shape) == found.shape
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (2, 3, 4, 5, 3)])
+def test_what_is_neither_images_nor_an_image_is_refused(shape):
+    with pytest.raises(ValueError, match="or one of them, not inputs of shape"):
+        LAYERS["noise"]()(np.zeros(shape), training=True)
+
+
 @pytest.mark.backend
 @pytest.mark.parametrize("make", [*LAYERS.values(), *SWITCHES.values()])
 def test_nothing_happens_and_nothing_is_drawn_outside_training(make):
