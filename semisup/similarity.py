@@ -1,6 +1,6 @@
 """Similarity terms: what a model adds to the classification loss to compare two batches."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import keras
@@ -8,6 +8,45 @@ from keras import ops
 
 from semisup.embeddings.labels import check_known, class_numbers
 from semisup.embeddings.types import LossWeight, Tensor
+
+
+class _LossWeights(MutableMapping):
+    """The weights of losses by their names, of which none comes or goes.
+
+    Args:
+        owner: name of the term that has the losses.
+        names: names of the losses, in order.
+        weights: the weight of each.
+
+    Raises:
+        ValueError: if there is not one weight for each loss.
+    """
+
+    def __init__(self, owner, names, weights):
+        if tuple(weights) != tuple(names):
+            raise ValueError(f"{owner} has the losses {', '.join(names)}, not {', '.join(weights)}")
+        self._owner = owner
+        self._weights = dict(weights)
+
+    def __getitem__(self, name):
+        return self._weights[name]
+
+    def __setitem__(self, name, weight):
+        if name not in self._weights:
+            raise ValueError(f"{self._owner} has the losses {', '.join(self)}, not {name}")
+        self._weights[name] = weight
+
+    def __delitem__(self, name):
+        raise TypeError(f"each loss has a weight: set that of {name} to 0")
+
+    def __iter__(self):
+        return iter(self._weights)
+
+    def __len__(self):
+        return len(self._weights)
+
+    def __repr__(self):
+        return repr(self._weights)
 
 
 class SimilarityTerm(keras.layers.Layer):
@@ -22,8 +61,8 @@ class SimilarityTerm(keras.layers.Layer):
         **kwargs: arguments of `keras.layers.Layer`.
 
     Attributes:
-        loss_weights: dictionary of the weights, which may be changed: the next call of `fit` takes
-            the new ones.
+        loss_weights: the weights by the names of the losses, which may be changed: the next call of
+            `fit` takes the new ones.
         loss_names: names of the losses, in order.
         statistics_names: names of what a call returns beside the losses.
         compares_logits: whether it takes the classifier's logits in place of embeddings.
@@ -53,13 +92,17 @@ class SimilarityTerm(keras.layers.Layer):
         self, loss_weights: Mapping[str, LossWeight], dtype: str = "float32", **kwargs: Any
     ):
         super().__init__(dtype=dtype, **kwargs)
-        if tuple(loss_weights) != tuple(self.loss_names):
-            raise ValueError(
-                f"{type(self).__name__} has the losses {', '.join(self.loss_names)}, "
-                f"not {', '.join(loss_weights)}"
-            )
-        self.loss_weights = dict(loss_weights)
+        self.loss_weights = loss_weights
         self.built = True
+
+    @property
+    def loss_weights(self) -> MutableMapping[str, LossWeight]:
+        """The weights by the names of the losses, of which none comes or goes."""
+        return self._loss_weights
+
+    @loss_weights.setter
+    def loss_weights(self, weights: Mapping[str, LossWeight]) -> None:
+        self._loss_weights = _LossWeights(type(self).__name__, self.loss_names, weights)
 
     def __call__(self, a, b, labels=None, *args, **kwargs):
         """Call the term: see `call`."""

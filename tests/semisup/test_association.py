@@ -322,6 +322,23 @@ def test_labels_without_a_share_are_refused_or_make_the_visit_loss_no_number(
     assert np.isfinite(visit(a, b, np.array([0, 0, 1, 1])))
 
 
+def test_weights_of_losses_may_be_changed_and_other_names_are_refused():
+    a, b = embeddings(6), embeddings(4)
+    term = association.Association()
+    term.loss_weights.update(walker_loss=3.0)
+    term.loss_weights["visit_loss"] = 0.0
+    assert dict(term.loss_weights) == {"walker_loss": 3.0, "visit_loss": 0.0}
+    walker = number(term(a, b, LABELS)[0]["walker_loss"])
+    assert number(term.loss(a, b, LABELS)) == pytest.approx(3 * walker, rel=1e-5)
+    words = "Association has the losses walker_loss, visit_loss, not walker"
+    with pytest.raises(ValueError, match=words):
+        term.loss_weights["walker"] = 2.0
+    with pytest.raises(ValueError, match=words):
+        term.loss_weights = {"walker": 2.0}
+    with pytest.raises(TypeError, match="set that of visit_loss to 0"):
+        del term.loss_weights["visit_loss"]
+
+
 @pytest.mark.backend
 def test_a_term_is_a_layer_of_a_functional_model():
     a, b = embeddings(6), embeddings(6)
