@@ -17,13 +17,30 @@ import keras
 import numpy as np
 from keras import ops
 
-from semisup.augmentation.base import MAX_PIXEL, RandomImageLayer, check_number, check_range
+from semisup.augmentation.base import (
+    MAX_PIXEL,
+    RandomImageLayer,
+    check_number,
+    check_range,
+    known_size,
+)
 
 FOG_GRIDS = (2, 4, 8)
 
 
+class _ColourLayer(RandomImageLayer):
+    """Base of the layers that change colours, which grey images do not have."""
+
+    def have_colours(self, images):
+        """Return whether images are RGB, and not grey; raise ValueError for any others."""
+        channels = images.shape[-1]
+        if channels not in (1, 3):
+            raise ValueError(f"{self.name} takes images of 1 or 3 channels, not {channels}")
+        return channels == 3
+
+
 @keras.saving.register_keras_serializable(package="semisup")
-class RandomHue(RandomImageLayer):
+class RandomHue(_ColourLayer):
     """Turn the hue of every image by a random angle; grey images stay as they are.
 
     Args:
@@ -42,7 +59,7 @@ class RandomHue(RandomImageLayer):
 
     def augment(self, images):
         """Return images of another hue."""
-        if images.shape[-1] == 1:
+        if not self.have_colours(images):
             return images
         turn = self.draw(images, -self.factor, self.factor)
         colors = ops.image.rgb_to_hsv(images / MAX_PIXEL, data_format="channels_last")
@@ -52,7 +69,7 @@ class RandomHue(RandomImageLayer):
 
 
 @keras.saving.register_keras_serializable(package="semisup")
-class RandomSaturation(RandomImageLayer):
+class RandomSaturation(_ColourLayer):
     """Multiply the HSV saturation of every image, up to full; grey pixels stay as they are.
 
     Args:
@@ -71,6 +88,8 @@ class RandomSaturation(RandomImageLayer):
 
     def augment(self, images):
         """Return images of another saturation."""
+        if not self.have_colours(images):
+            return images
         value = ops.max(images, axis=-1, keepdims=True)
         chroma = value - ops.min(images, axis=-1, keepdims=True)
         full = value / ops.maximum(chroma, keras.config.epsilon())
@@ -78,7 +97,7 @@ class RandomSaturation(RandomImageLayer):
 
 
 @keras.saving.register_keras_serializable(package="semisup")
-class RandomGrayscale(RandomImageLayer):
+class RandomGrayscale(_ColourLayer):
     """Remove the colour from some images, which keep their number of channels.
 
     Args:
@@ -97,7 +116,7 @@ class RandomGrayscale(RandomImageLayer):
 
     def augment(self, images):
         """Return images of which some are grey."""
-        if images.shape[-1] == 1:
+        if not self.have_colours(images):
             return images
         luma = ops.convert_to_tensor([0.299, 0.587, 0.114], "float32")
         gray = ops.sum(images * luma, axis=-1, keepdims=True)
@@ -137,8 +156,9 @@ class RandomGaussianBlur(RandomImageLayer):
         weights = weights / ops.sum(weights, axis=1, keepdims=True)
         # A matrix for each axis: compilers that fuse sums of shifted images would evaluate whatever
         # gave the images again for each shift.
-        rows = ops.tensordot(weights, _shift_matrices(images.shape[1], self.kernel_size), 1)
-        columns = ops.tensordot(weights, _shift_matrices(images.shape[2], self.kernel_size), 1)
+        height, width = known_size(images.shape)
+        rows = ops.tensordot(weights, _shift_matrices(height, self.kernel_size), 1)
+        columns = ops.tensordot(weights, _shift_matrices(width, self.kernel_size), 1)
         blurred = ops.einsum("nij,njwc->niwc", rows, images)
         blurred = ops.einsum("nij,nhjc->nhic", columns, blurred)
         return ops.where(self.choose(images, self.probability), blurred, images)
@@ -193,7 +213,7 @@ class RandomFog(RandomImageLayer):
     def augment(self, images):
         """Return images in fog."""
         count = ops.shape(images)[0]
-        height, width = images.shape[1:3]
+        height, width = known_size(images.shape)
         fog = 0.0
         for points in FOG_GRIDS:
             values = keras.random.uniform((count, points, points), seed=self.generator)

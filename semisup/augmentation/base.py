@@ -11,8 +11,8 @@ MAX_PIXEL = 255.0
 class RandomImageLayer(keras.layers.Layer):
     """Base of the layers that change every image of a batch by a draw of its own.
 
-    Takes and returns float32 images (n, height, width, channels) in [0, 255] of a known height,
-    width and number of channels, or one of them, whatever the global precision. Acts with
+    Takes images (n, height, width, channels) in [0, 255] of a known height, width and number of
+    channels, or one of them, and returns float32, whatever the global precision. Acts with
     `training=True` only; otherwise images pass as they are and no random number is spent, so that
     an evaluation leaves the training that follows as it was.
 
@@ -46,9 +46,11 @@ class RandomImageLayer(keras.layers.Layer):
                 f"{self.name} takes images (n, height, width, channels), or one of them, not "
                 f"inputs of shape {tuple(images.shape)}"
             )
+        images = ops.cast(images, self.compute_dtype)
         if rank == 3:
             return self.change(images[None], training)[0]
-        return self.change(images, training)
+        # Some operations of the backends take no empty batch.
+        return self.change(images, training and images.shape[0] != 0)
 
     def change(self, images, training):
         """Return changed images in training, and the images themselves otherwise."""
@@ -83,7 +85,8 @@ class Augmentation(keras.layers.Layer):
     precision.
 
     Args:
-        layers: layers from float32 images (n, height, width, channels) in [0, 255] to such images.
+        layers: layers from float32 images (n, height, width, channels) in [0, 255] to such images;
+            the chain takes images of any numeric type.
     """
 
     def __init__(self, layers, **kwargs):
@@ -99,6 +102,7 @@ class Augmentation(keras.layers.Layer):
 
     def call(self, images, training=False):
         """Return changed images in training, and the images themselves otherwise."""
+        images = ops.cast(images, self.compute_dtype)
         if training:
             for layer in self.layers:
                 images = layer(images, training=True)
@@ -118,6 +122,14 @@ class Augmentation(keras.layers.Layer):
         """Make the chain that `get_config` describes."""
         layers = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
         return cls(**{**config, "layers": layers})
+
+
+def known_size(shape):
+    """Return height and width of images of a shape if they are known; else raise ValueError."""
+    height, width = shape[-3:-1]
+    if None in (height, width):
+        raise ValueError(f"images of {height}x{width} pixels: their height and width must be known")
+    return height, width
 
 
 def check_range(name, value, lowest, highest=float("inf")):

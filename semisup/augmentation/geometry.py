@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from semisup.augmentation.base import RandomImageLayer, check_number, check_range
+from semisup.augmentation.base import RandomImageLayer, check_number, check_range, known_size
 
 FILL_MODES = ("constant", "nearest", "reflect", "wrap")
 INTERPOLATIONS = ("bilinear", "nearest")
@@ -34,7 +34,8 @@ def resample(images, matrices, offsets, interpolation, fill_modes, chosen, fill_
     Returns:
         (n, height, width, channels) float32.
     """
-    height, width, channels = images.shape[1:]
+    height, width = known_size(images.shape)
+    channels = images.shape[-1]
     count = ops.shape(images)[0]
     pixels = ops.reshape(images, (count * height * width, channels)) - fill_value
     first_pixel = ops.arange(count, dtype="int32")[:, None] * (height * width)
@@ -176,7 +177,8 @@ class RandomAffine(RandomResampling):
 
     def draw_maps(self, images):
         """Draw matrices (n, 2, 2) and offsets (n, 2) in pixels, both float32."""
-        size = ops.convert_to_tensor([images.shape[2], images.shape[1]], "float32")
+        height, width = known_size(images.shape)
+        size = ops.convert_to_tensor([width, height], "float32")
         angle = self._draw(images, -self.rotation, self.rotation) * (math.pi / 180.0)
         shear = self._draw(images, -self.shear, self.shear)
         scale = self._draw(images, *self.scale)
@@ -281,7 +283,7 @@ class RandomWindow(RandomImageLayer):
 
     def _margins(self, shape):
         """Return how many rows and columns a window leaves out of images of a shape."""
-        height, width = shape[-3:-1]
+        height, width = known_size(shape)
         if min(height, width) < self.size:
             raise ValueError(
                 f"images of {height}x{width} pixels are smaller than a window of {self.size}"

@@ -105,6 +105,47 @@ def test_one_image_is_taken_as_a_batch_of_one(name):
         assert make().compute_output_shape(images[0].shape) == found.shape
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(LAYERS[name] for name in ("affine", "normal_affine", "blur", "hue", "saturation")),
+        *(LAYERS[name] for name in ("noise", "fog")),
+        SWITCHES["grayscale"],
+        lambda: augmentation.RandomWindow(5, seed=1),
+        lambda: augmentation.build("stl10", 1),
+    ],
+)
+def test_uint8_images_become_float32(make):
+    images = some_images().astype("uint8")
+    for training in (True, False):
+        expected = ops.convert_to_numpy(make()(images.astype("float32"), training=training))
+        found = ops.convert_to_numpy(make()(images, training=training))
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("name", ["hue", "saturation", "grayscale"])
+def test_images_with_other_channels_than_colours_are_refused(name, channels):
+    with pytest.raises(ValueError, match=f"takes images of 1 or 3 channels, not {channels}"):
+        augmented({**LAYERS, **SWITCHES}[name](), some_images(channels=channels))
+
+
+@pytest.mark.parametrize("name", ["affine", "normal_affine", "blur", "fog", "window"])
+def test_images_of_unknown_size_are_refused_where_it_counts(name):
+    make = {**LAYERS, "window": lambda: augmentation.RandomWindow(5, seed=1)}[name]
+    with pytest.raises(ValueError, match="NonexNone pixels: their height and width must be known"):
+        make().change(keras.KerasTensor((2, None, None, 3)), training=True)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("name", [*LAYERS, *SWITCHES, "window"])
+def test_an_empty_batch_stays_empty(name):
+    make = {**LAYERS, **SWITCHES, "window": lambda: augmentation.RandomWindow(9, seed=1)}[name]
+    images = some_images(0, width=9)
+    assert augmented(make(), images).shape == images.shape
+
+
 @pytest.mark.parametrize("shape", [(4, 5), (2, 3, 4, 5, 3)])
 def test_what_is_neither_images_nor_an_image_is_refused(shape):
     with pytest.raises(ValueError, match="or one of them, not inputs of shape"):
