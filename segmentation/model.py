@@ -1,5 +1,6 @@
 """The fit-able model of segmentation: a classifier whose examples are pixels."""
 
+import math
 from typing import Any
 
 import keras
@@ -28,11 +29,12 @@ class SegmentationModel(AssociativeModel):
         network: model from images to the embeddings (n * rows * columns, d) of their pixels, made
             by `semisup.architectures.transfer.with_head`.
         num_classes: see `AssociativeModel`.
-        grid: (rows, columns) of the embeddings of an image.
+        grid: (rows, columns) of the embeddings of an image, image after image and row after row.
         **kwargs: arguments of `AssociativeModel`.
 
     Raises:
-        ValueError: if the network has no head; see `AssociativeModel`.
+        ValueError: if the network has no head; see `AssociativeModel`. When the model is built: if
+            the network returns another number of embeddings of an image than the grid has.
 
     Example:
         >>> images = keras.Input((8, 8, 3))
@@ -52,6 +54,17 @@ class SegmentationModel(AssociativeModel):
             raise ValueError("the network has no head: make it by transfer.with_head")
         super().__init__(network, num_classes, **kwargs)
         self.grid = tuple(grid)
+
+    def build(self, input_shape):
+        """Create the weights: see `EmbeddingClassifier.build`."""
+        super().build(input_shape)
+        one_image = keras.KerasTensor((1, *self.network.input_shape[1:]))
+        found, wanted = self.network.compute_output_spec(one_image).shape[0], math.prod(self.grid)
+        if found not in (None, wanted):
+            raise ValueError(
+                f"grid {self.grid} has {wanted} pixels, and the network returns the embeddings of "
+                f"{found} pixels of an image: give their (rows, columns)"
+            )
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
         """Configure the model: see `EmbeddingClassifier.compile`.

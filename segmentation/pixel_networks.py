@@ -207,10 +207,6 @@ class Hypercolumns(keras.layers.Layer):
         joined = ops.concatenate(resized, axis=-1)
         return ops.reshape(joined, (-1, joined.shape[-1]))
 
-    def compute_output_shape(self, input_shape):
-        """Return the shape of the features."""
-        return (None, sum(shape[-1] for shape in input_shape))
-
     def get_config(self):
         """Return the arguments of the constructor."""
         return {**super().get_config(), "rows": self.rows, "columns": self.columns}
@@ -235,10 +231,6 @@ class Patches(keras.layers.Layer):
             images, self.size, strides=STRIDE, padding="same", data_format="channels_last"
         )
         return ops.reshape(cut, (-1, cut.shape[-1]))
-
-    def compute_output_shape(self, input_shape):
-        """Return the shape of the patches."""
-        return (None, self.size * self.size * input_shape[-1])
 
     def get_config(self):
         """Return the arguments of the constructor."""

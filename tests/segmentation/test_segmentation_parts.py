@@ -385,6 +385,20 @@ def test_a_model_whose_network_has_no_head_is_refused():
         SegmentationModel(network, 3, (2, 2))
 
 
+@pytest.mark.backend
+def test_a_grid_of_another_number_of_pixels_than_the_network_returns_is_refused():
+    body = keras.Sequential([keras.Input((8, 12, 3)), keras.layers.Conv2D(4, 4, 4)])
+    for pixels in (
+        keras.Model(body.inputs, keras.ops.reshape(body.outputs[0], (-1, 4))),
+        pixel_networks.patches((8, 12, 3), 4),
+        pixel_networks.hypercolumns(body, (8, 12, 3)),
+    ):
+        network = transfer.with_head(pixels, 5, 0)
+        SegmentationModel(network, 3, (2, 3)).build((None, 8, 12, 3))
+        with pytest.raises(ValueError, match=r"\(3, 3\) has 9 pixels, and .* of 6 pixels"):
+            SegmentationModel(network, 3, (3, 3)).build((None, 8, 12, 3))
+
+
 def test_classes_have_different_colours_and_ignored_pixels_are_black():
     table = colours.palette(30)
     assert len({tuple(colour) for colour in table[:30]}) == 30
