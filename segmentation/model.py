@@ -129,12 +129,19 @@ class SegmentationModel(AssociativeModel):
             training: whether this is a training step.
 
         Returns:
-            Scalar float32.
+            Scalar float32; not a number if maps have another size than the images, and that is
+            not known before the batch is computed.
+
+        Raises:
+            ValueError: see `AssociativeModel.compute_loss`; or if it is known before.
         """
         if not isinstance(y_pred, dict) and len(y_pred.shape) == 4:
             if sample_weight is not None and len(sample_weight.shape) < 3:
                 of_images = ops.reshape(sample_weight, (-1, *[1] * (len(y.shape) - 1)))
                 sample_weight = ops.broadcast_to(of_images, ops.shape(y))
+            for maps in (y, sample_weight):
+                if maps is not None:
+                    y_pred = ops.where(_have_size(maps, y_pred), y_pred, float("nan"))
             y, y_pred, sample_weight = map(_by_pixel, (y, y_pred, sample_weight))
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
@@ -154,6 +161,25 @@ class SegmentationModel(AssociativeModel):
     def get_config(self):
         """Return the arguments of the constructor, parts serialised."""
         return {**super().get_config(), "grid": self.grid}
+
+
+def _have_size(maps, logits):
+    """Say whether maps have the height and width of logits (n, height, width, classes).
+
+    TensorFlow forgets the size of maps, and then their rank, after it has seen others.
+
+    Raises:
+        ValueError: if it is known that they do not.
+    """
+    known, size = maps.shape, tuple(logits.shape[1:3])
+    if getattr(known, "rank", 0) is None:
+        raise ValueError("maps have another number of axes than earlier ones: compile anew")
+    if len(known) < 3 or any(a not in (None, b) for a, b in zip(known[1:], size, strict=False)):
+        raise ValueError(
+            f"maps of classes, or weights of pixels, have the shape {tuple(known)}: give (n, "
+            f"{size[0]}, {size[1]}), the height and width of the images that the network takes"
+        )
+    return ops.all(ops.equal(ops.stack(ops.shape(maps)[1:3]), size))
 
 
 def _by_pixel(maps):

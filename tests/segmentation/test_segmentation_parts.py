@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from running import FEW_STEPS
+from running import FEW_STEPS, TRACED
 from sklearn import metrics as sklearn_metrics
 
 from segmentation import colours, data, label_maps, metrics, pixel_draws, pixel_networks
@@ -397,6 +397,28 @@ def test_a_grid_of_another_number_of_pixels_than_the_network_returns_is_refused(
         SegmentationModel(network, 3, (2, 3)).build((None, 8, 12, 3))
         with pytest.raises(ValueError, match=r"\(3, 3\) has 9 pixels, and .* of 6 pixels"):
             SegmentationModel(network, 3, (3, 3)).build((None, 8, 12, 3))
+
+
+@pytest.mark.backend
+def test_maps_and_weights_of_another_size_than_the_images_are_refused():
+    network = transfer.with_head(pixel_networks.patches((8, 12, 3), 4), 5, 0)
+    model = SegmentationModel(network, 3, (2, 3), similarity=None)
+    images, maps = np.zeros((2, 8, 12, 3), "float32"), np.zeros((2, 8, 12), "int32")
+    turned = maps.transpose(0, 2, 1)
+    for given in ((turned,), (maps[:, :4],), (maps.reshape(2, -1),), (maps, turned)):
+        model.compile(**FEW_STEPS)
+        with pytest.raises(ValueError, match=r"give \(n, 8, 12\), the height and width"):
+            model.train_on_batch(images, *given)
+
+
+def test_after_maps_of_the_right_size_those_of_another_have_no_number_as_loss():
+    network = transfer.with_head(pixel_networks.patches((8, 12, 3), 4), 5, 0)
+    model = SegmentationModel(network, 3, (2, 3), similarity=None)
+    model.compile(**TRACED)
+    images, maps = np.zeros((2, 8, 12, 3), "float32"), np.zeros((2, 8, 12), "int32")
+    assert np.isfinite(model.evaluate(images, maps, verbose=0)[0])
+    # TensorFlow then compiles a step for maps of any size.
+    assert np.isnan(model.evaluate(images, maps.transpose(0, 2, 1), verbose=0)[0])
 
 
 def test_classes_have_different_colours_and_ignored_pixels_are_black():
