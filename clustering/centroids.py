@@ -47,7 +47,7 @@ class PlaceCentroids(keras.callbacks.Callback):
     Args:
         images: (n, height, width, channels) images, or whatever else the network takes: an array,
             or a dictionary or tuple of arrays; n is at least the number of clusters.
-        step: number of training steps after which the centroids are placed.
+        step: number of training steps after which the centroids are placed, at least 0.
         noise: see `ClusteringModel.place_centroids`.
         seed: seed of k-means and of the noise.
         batch_size: examples in a batch when embeddings are computed.
@@ -56,7 +56,8 @@ class PlaceCentroids(keras.callbacks.Callback):
             an embedding to its cluster's centre, `k_means_squared_distance`.
 
     Raises:
-        ValueError: before the first step, if there are fewer images than clusters.
+        ValueError: if `step` is below 0; before the first step, if there are fewer images than
+            clusters.
         TrainingError: in training, if an embedding is not finite.
 
     Example:
@@ -80,6 +81,8 @@ class PlaceCentroids(keras.callbacks.Callback):
         on_placed: Callable[[dict[str, float]], None] | None = None,
     ):
         super().__init__()
+        if step < 0:
+            raise ValueError(f"step is {step}: give the steps taken before, at least 0")
         self.images = images
         self.step = step
         self.noise = noise
@@ -113,6 +116,9 @@ class PlaceCentroids(keras.callbacks.Callback):
             self._begin()
         if self._steps >= self.step and not self._is_placed:
             self._is_placed = True
+            if not self.model.built:
+                # On TensorFlow, the first step would build it.
+                self.model(keras.tree.map_structure(lambda part: part[:1], self.images))
             # On JAX, `self.model` brings the model up to date, and lets `fit` read it again.
             values = place(self.model, self._embeddings, self.images, self.noise, self.seed)
             if self.on_placed is not None:

@@ -115,7 +115,9 @@ class RestartableAdam(SteerableAdam):
             )
 
     def restart(self):
-        """Forget the averages of gradients and of their squares."""
+        """Forget the averages of gradients and of their squares, if there are any yet."""
+        if not self.built:
+            return
         # A number, since JAX' compiled functions give away buffers, which no two weights may share.
         self.restarted_at.assign(int(ops.convert_to_numpy(self.iterations)))
         for slot in (*self._momentums, *self._velocities):

@@ -375,6 +375,22 @@ def test_centroids_are_placed_by_examples_that_are_a_dictionary_of_arrays():
     )
 
 
+@pytest.mark.backend
+@pytest.mark.parametrize("optimizer", [keras.optimizers.SGD, RestartableAdam])
+def test_the_centroids_of_a_model_that_is_not_built_are_placed_before_the_first_step(optimizer):
+    rows = np.random.default_rng(0).normal(size=(30, 3)).astype("float32")
+    model = ClusteringModel(keras.layers.Identity(), 2)
+    model.compile(optimizer(0.0), **running.TRACED)
+    model.fit(rows, verbose=0, callbacks=[PlaceCentroids(rows, step=0, noise=0.0)])
+    centres = k_means(rows, 2, seed=0).cluster_centers_
+    np.testing.assert_allclose(array(model.centroids)[::4], centres, atol=1e-5)
+
+
+def test_centroids_are_not_placed_before_the_training():
+    with pytest.raises(ValueError, match="step is -1: give the steps taken before, at least 0"):
+        PlaceCentroids(np.zeros((9, 2)), step=-1)
+
+
 def test_fewer_images_than_clusters_are_refused_before_the_first_step():
     model = build()
     with pytest.raises(ValueError, match=r"centroids of 3 clusters by 2 images.*at least 3"):
