@@ -303,19 +303,21 @@ def test_compile_refuses_what_would_compare_clusters_with_labels(name):
 
 @pytest.mark.backend
 @pytest.mark.parametrize("labels", [None, np.arange(6) % 3], ids=["unlabelled", "labelled"])
-def test_weights_of_images_and_of_classes_are_refused(labels):
-    model, data = build(), (images(), labels)
-    for weights in ({"sample_weight": np.zeros(6)}, {"class_weight": {0: 0.0, 1: 0.0, 2: 0.0}}):
+def test_weights_of_images_and_of_classes_are_refused_by_name_and_by_position(labels):
+    model, data, weights = build(), (images(), labels), np.zeros(6)
+    of_classes = {0: 0.0, 1: 0.0, 2: 0.0}
+    for call in (
+        lambda: model.fit(*data, sample_weight=weights, verbose=0),
+        lambda: model.fit(*data, class_weight=of_classes, verbose=0),
+        lambda: model.fit(*data, 6, 1, 0, None, 0.0, None, True, None, weights),
+        lambda: model.evaluate(*data, sample_weight=weights, verbose=0),
+        lambda: model.evaluate(*data, None, 0, weights),
+        lambda: model.train_on_batch(*data, None, of_classes),
+        lambda: model.train_on_batch(*data, weights),
+        lambda: model.test_on_batch(*data, weights),
+    ):
         with pytest.raises(ValueError, match="takes no sample_weight and no class_weight"):
-            model.fit(*data, **weights, verbose=0)
-    with pytest.raises(ValueError, match="takes no sample_weight"):
-        model.evaluate(*data, sample_weight=np.zeros(6), verbose=0)
-
-
-def test_weights_that_come_with_a_batch_are_refused():
-    model = build()
-    with pytest.raises(ValueError, match="takes no sample_weight"):
-        model.train_on_batch(images(), np.arange(6) % 3, sample_weight=np.ones(6))
+            call()
 
 
 @pytest.mark.backend
