@@ -72,6 +72,8 @@ def pairs(
     indices = sampling.Sampler(pools, per_class, seed, sampling.LABELLED).batches()
     few = _gathered((examples, labels), indices)
     if isinstance(unlabelled, tf.data.Dataset):
+        if _is_empty(unlabelled):
+            raise ValueError("the unlabelled data set is empty")
         many = _stream(unlabelled, few.element_spec[0], batch_size, seed, buffer_size)
     else:
         unlabelled = _without_labels(_structure(unlabelled), examples)
@@ -230,6 +232,15 @@ def _check_rows(unlabelled, labelled):
                 f"unlabelled examples of shape {tuple(ours.shape[1:])} don't fit labelled ones of "
                 f"shape {tuple(theirs.shape[1:])}"
             )
+
+
+def _is_empty(dataset):
+    import tensorflow as tf
+
+    count = dataset.cardinality()
+    if count == tf.data.UNKNOWN_CARDINALITY:
+        return not list(dataset.take(1))
+    return count == 0
 
 
 def _stream(dataset, labelled, batch_size, seed, buffer_size):

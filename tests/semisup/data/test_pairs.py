@@ -138,6 +138,11 @@ def test_folders_of_images_that_keras_reads_can_be_fitted(tmp_path):
         (((ROWS, LABELS * 0), UNLABELLED), "all labelled examples are of class 0"),
         (((ROWS, np.eye(10)[LABELS] * (ROWS[:, :1] > 2)), UNLABELLED), "row . of the one-hot"),
         (((ROWS, LABELS), UNLABELLED[:0]), "no unlabelled examples"),
+        (((ROWS, LABELS), as_dataset(UNLABELLED).take(0)), "unlabelled data set is empty"),
+        (
+            ((ROWS, LABELS), as_dataset(UNLABELLED).filter(lambda row: row[0] < 0)),
+            "unlabelled data set is empty",
+        ),
         (((ROWS, LABELS), UNLABELLED[:, :1]), r"shape \(1,\) don't fit .* shape \(2,\)"),
         (((ROWS, LABELS), as_dataset(UNLABELLED[:, :1])), r"shape \(1,\) don't fit"),
         (((ROWS, LABELS), {"row": UNLABELLED}), r"\{'row': '\(30, 2\)'\} and \(12, 2\)"),
