@@ -114,12 +114,24 @@ def _read(dataset):
         raise ValueError(f"the labelled data set does not say all of its shapes: {spec}")
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("the labelled data set has no end: leave its repeat() out")
-    if not _is_batched(*spec):
-        dataset = dataset.batch(256)
-    batches = list(dataset.as_numpy_iterator())
+    is_batched = _is_batched(*spec)
+    batches = list((dataset if is_batched else dataset.batch(256)).as_numpy_iterator())
     if not batches:
         raise ValueError("the labelled data set is empty")
+    if is_batched and spec[1].shape.rank == 1 and spec[1].shape.is_fully_defined():
+        _check_are_numbers([labels for _, labels in batches])
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
+
+
+def _check_are_numbers(batches):
+    """Check that what looks like batches of class numbers cannot be one-hot labels, each of one."""
+    one_hot = all(np.count_nonzero(labels) == 1 == labels.sum() for labels in batches)
+    if one_hot and len({int(labels.argmax()) for labels in batches}) > 1:
+        count = len(batches[0])
+        raise ValueError(
+            f"the labelled data set has batches of {count} class numbers, or one-hot labels of "
+            f"{count} classes: give arrays, or batches of another size, by .batch({count + 1}) say"
+        )
 
 
 def _is_batched(examples, labels):

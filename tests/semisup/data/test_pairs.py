@@ -73,10 +73,12 @@ def test_class_numbers_of_one_value_each_need_no_batches():
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("batch", [None, 5])
+@pytest.mark.parametrize("batch", [None, 1, 5])
 @pytest.mark.parametrize("labels", [LABELS, np.eye(10)[LABELS]], ids=["numbers", "one_hot"])
 def test_data_sets_give_what_arrays_give_batched_or_not(labels, batch):
-    labelled = as_dataset(ROWS, labels, batch=batch)
+    labelled = as_dataset(ROWS, labels)
+    if batch is not None:
+        labelled = labelled.batch(batch, drop_remainder=batch == 1)
     # Their labels are left out.
     unlabelled = as_dataset(UNLABELLED, np.zeros(30), batch=batch)
     batches = take(semisup.pairs(labelled, unlabelled, batch_size=10, per_class=2), 6)
@@ -86,6 +88,14 @@ def test_data_sets_give_what_arrays_give_batched_or_not(labels, batch):
         np.testing.assert_array_equal(given, wanted)
     seen = np.concatenate([many[:, 0] for (_, many), _ in batches])
     assert np.bincount(seen.astype(int)).tolist() == [2] * 30
+
+
+def test_batches_of_as_many_class_numbers_as_features_are_no_one_hot_labels():
+    rows, labels = np.eye(4)[[0, 1, 2, 3, 0, 1]], np.array([0, 1, 0, 1, 0, 1])
+    batches = as_dataset(rows, labels).batch(2, drop_remainder=True)
+    (((few, _), found),) = take(semisup.pairs(batches, rows, per_class=2), 1)
+    np.testing.assert_array_equal(found, [0, 0, 1, 1])
+    np.testing.assert_array_equal(few.argmax(axis=1) % 2, found)
 
 
 def test_examples_may_be_dictionaries_or_tuples_and_memory_mapped(tmp_path):
@@ -147,6 +157,10 @@ def test_folders_of_images_that_keras_reads_can_be_fitted(tmp_path):
         (((ROWS, LABELS), as_dataset(UNLABELLED[:, :1])), r"shape \(1,\) don't fit"),
         (((ROWS, LABELS), {"row": UNLABELLED}), r"\{'row': '\(30, 2\)'\} and \(12, 2\)"),
         ((({"a": ROWS, "b": ROWS[:5]}, LABELS), UNLABELLED), "have 5 to 12 rows"),
+        (
+            (as_dataset(np.ones((12, 10)), np.eye(10, dtype="int32")[LABELS]), np.ones((9, 10))),
+            r"batches of 10 class numbers, or one-hot labels of 10 classes: .* \.batch\(11\)",
+        ),
         ((as_dataset(ROWS), UNLABELLED), "no pairs"),
         ((as_dataset(ROWS, LABELS).repeat(), UNLABELLED), "leave its repeat"),
         (((ROWS, LABELS), UNLABELLED, 0), "batch_size is 0"),
