@@ -1,6 +1,7 @@
 """Batches for `fit` of one's own models, from arrays or `tf.data` sets of any structure."""
 
 import contextlib
+import numbers
 from typing import Any
 
 import keras
@@ -61,10 +62,14 @@ def pairs(
     """
     import tensorflow as tf
 
-    numbers = {"batch_size": batch_size, "per_class": per_class, "buffer_size": buffer_size}
-    for name, number in numbers.items():
-        if number is not None and number < 1:
-            raise ValueError(f"{name} is {number}; it has to be at least 1")
+    for name, number, least in (
+        ("batch_size", batch_size, 1),
+        ("per_class", 1 if per_class is None else per_class, 1),
+        ("buffer_size", buffer_size, 1),
+        ("seed", 0 if seed is None else seed, 0),
+    ):
+        if not isinstance(number, numbers.Integral) or number < least:
+            raise ValueError(f"{name} is {number!r}; it has to be a whole number, at least {least}")
     examples, labels = _labelled_arrays(labelled)
     pools = _pools(labels)
     if per_class is None:
@@ -76,7 +81,7 @@ def pairs(
             raise ValueError("the unlabelled data set is empty")
         many = _stream(unlabelled, few.element_spec[0], batch_size, seed, buffer_size)
     else:
-        unlabelled = _without_labels(_structure(unlabelled), examples)
+        unlabelled = _without_labels(_structure(unlabelled, "unlabelled"), examples)
         pool = np.arange(_count(unlabelled, "unlabelled"))
         _check_rows(unlabelled, examples)
         drawn = sampling.Sampler([pool], batch_size, seed, sampling.UNLABELLED).batches()
@@ -94,7 +99,8 @@ def _labelled_arrays(labelled):
         raise ValueError(
             "labelled is no pair (examples, labels) of arrays, and no tf.data.Dataset of such pairs"
         )
-    examples, labels = _structure(labelled[0]), np.asarray(labelled[1])
+    examples = _structure(labelled[0], "labelled")
+    labels = np.asarray(labelled[1])
     count = _count(examples, "labelled")
     if labels.ndim not in (1, 2) or len(labels) != count:
         raise ValueError(f"there are {count} labelled examples, and labels of shape {labels.shape}")
@@ -110,8 +116,7 @@ def _read(dataset):
         raise ValueError(
             f"the labelled data set has no pairs (examples, labels), but elements {spec}"
         )
-    if any(part.shape.rank is None for part in keras.tree.flatten(spec)):
-        raise ValueError(f"the labelled data set does not say all of its shapes: {spec}")
+    _check_ranks(spec, "labelled")
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("the labelled data set has no end: leave its repeat() out")
     is_batched = _is_batched(*spec)
@@ -121,6 +126,12 @@ def _read(dataset):
     if is_batched and spec[1].shape.rank == 1 and spec[1].shape.is_fully_defined():
         _check_are_numbers([labels for _, labels in batches])
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
+
+
+def _check_ranks(spec, name):
+    """Check that a data set says how many axes its elements have."""
+    if any(part.shape.rank is None for part in keras.tree.flatten(spec)):
+        raise ValueError(f"the {name} data set does not say all of its shapes: {spec}")
 
 
 def _check_are_numbers(batches):
@@ -147,12 +158,16 @@ def _is_batched(examples, labels):
     return count is None or labels.dtype.is_integer
 
 
-def _structure(examples):
+def _structure(examples, name):
     """Return examples as arrays with rows: one, or a dictionary or a tuple of them."""
     if isinstance(examples, dict):
-        return {name: _structure(part) for name, part in examples.items()}
+        return {key: _structure(part, name) for key, part in examples.items()}
     if isinstance(examples, tuple):
-        return tuple(_structure(part) for part in examples)
+        return tuple(_structure(part, name) for part in examples)
+    if not isinstance(examples, list) and not hasattr(examples, "shape"):
+        raise ValueError(
+            f"{name} examples are a {type(examples).__name__}: give arrays, or one tf.data.Dataset"
+        )
     if isinstance(examples, np.memmap):
         return examples
     array = np.asarray(examples)
@@ -257,6 +272,7 @@ def _is_empty(dataset):
 
 def _stream(dataset, labelled, batch_size, seed, buffer_size):
     """Return shuffled, endless batches of the examples of a data set, batched or not."""
+    _check_ranks(dataset.element_spec, "unlabelled")
     spec = _without_labels(dataset.element_spec, labelled)
     if spec is not dataset.element_spec:
         dataset = dataset.map(lambda examples, labels: examples)

@@ -29,6 +29,21 @@ def as_dataset(*arrays, batch=None):
     return dataset if batch is None else dataset.batch(batch)
 
 
+def without_shapes(*arrays):
+    types = tuple(array.dtype for array in arrays)
+    return tf.data.Dataset.from_generator(
+        lambda: zip(*arrays, strict=True), output_types=types if len(types) > 1 else types[0]
+    )
+
+
+class Rows(keras.utils.PyDataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return UNLABELLED
+
+
 def test_a_batch_has_the_same_number_of_examples_of_every_class_and_all_are_seen_before_one_again():
     batches = take(semisup.pairs((ROWS, LABELS), UNLABELLED, batch_size=10, per_class=2), 6)
     for (few, many), labels in batches:
@@ -163,6 +178,14 @@ def test_folders_of_images_that_keras_reads_can_be_fitted(tmp_path):
         ),
         ((as_dataset(ROWS), UNLABELLED), "no pairs"),
         ((as_dataset(ROWS, LABELS).repeat(), UNLABELLED), "leave its repeat"),
+        (((ROWS, LABELS), None), "unlabelled examples are a NoneType: give arrays"),
+        (((ROWS, LABELS), (row for row in ROWS)), "unlabelled examples are a generator"),
+        (((ROWS, LABELS), Rows()), "unlabelled examples are a Rows"),
+        (((as_dataset(ROWS), as_dataset(LABELS)), ROWS), "labelled examples are a .*Dataset"),
+        (((ROWS, LABELS), without_shapes(UNLABELLED)), "unlabelled data set does not say all of"),
+        ((without_shapes(ROWS, LABELS), UNLABELLED), "labelled data set does not say all of its"),
+        (((ROWS, LABELS), UNLABELLED, 4.0), "batch_size is 4.0; it has to be a whole number"),
+        (((ROWS, LABELS), UNLABELLED, 4, None, -1), "seed is -1; .* at least 0"),
         (((ROWS, LABELS), UNLABELLED, 0), "batch_size is 0"),
         (((ROWS, LABELS), UNLABELLED, 10, 0), "per_class is 0"),
     ],
