@@ -60,9 +60,11 @@ def words_of(vectorization, sentences):
 
     Returns:
         (n, length) int32 array.
+
+    Raises:
+        TypeError: if there is a single string in place of a list.
     """
-    sentences = np.array([composed(sentence) for sentence in sentences])
-    return ops.convert_to_numpy(vectorization(sentences)).astype("int32")
+    return ops.convert_to_numpy(vectorization(_composed(sentences))).astype("int32")
 
 
 def vocabulary_of(sentences, size, least_count=1):
@@ -77,13 +79,20 @@ def vocabulary_of(sentences, size, least_count=1):
         List of words, the most frequent first; empty if the sentences have none.
     """
     layer = keras.layers.TextVectorization(standardize=standardized, name="counting")
-    layer.adapt(np.array([composed(sentence) for sentence in sentences]))
+    layer.adapt(_composed(sentences))
     words = layer.get_vocabulary(include_special_tokens=False)
     if not words:
         # The layer has no table to look words up in.
         return []
     counts = np.bincount(words_of(layer, sentences).ravel(), minlength=len(words) + 2)[2:]
     return words[: min(size, int(np.sum(counts >= least_count)))]
+
+
+def _composed(sentences):
+    """Return sentences as an array of strings, with composed accents."""
+    if isinstance(sentences, str):
+        raise TypeError(f"sentences are the string {sentences!r}: give a list, [{sentences!r}]")
+    return np.array([composed(sentence) for sentence in sentences])
 
 
 @keras.saving.register_keras_serializable(package="multimodal")

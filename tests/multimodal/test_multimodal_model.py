@@ -170,6 +170,12 @@ def test_weights_of_pairs_are_refused_with_and_without_labels():
             call(pairs, labels, sample_weight=np.ones(2), verbose=0)
 
 
+def test_a_sentence_in_place_of_a_list_of_sentences_is_refused():
+    for function in (made().words_of, lambda sentences: encoders.vocabulary_of(sentences, 9)):
+        with pytest.raises(TypeError, match=r"the string 'a red dog': give a list"):
+            function("a red dog")
+
+
 @pytest.mark.backend
 def test_an_encoder_that_is_not_built_yet_is_averaged_and_saved_with_the_rest(tmp_path):
     encoder = keras.Sequential(
