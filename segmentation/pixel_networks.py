@@ -67,8 +67,8 @@ def build(config, image_shape):
             int(trainable) if trainable.isdecimal() else trainable,
             config.centre_features,
         )
-    except ValueError as error:
-        raise UserError(f"--trainable={trainable}: {error}") from None
+    except ArgumentError as error:
+        raise UserError(f"--{error}") from None
 
 
 def patches(image_shape, size):

@@ -74,8 +74,8 @@ def build(
 
     Raises:
         ValueError: if the name is unknown, the images don't fit the network, `num_blocks` or
-            `dropout` is given to a network that has no such setting, or out of its range, or more
-            layers are to be trained than there are.
+            `dropout` is given to a network that has no such setting, or out of its range, or
+            `trainable` is none of its values, or more layers than there are.
         UserError: if a file or preset cannot be read, is no such model or does not take such
             images, or if weights cannot be downloaded.
     """
@@ -104,11 +104,8 @@ def build(
         else:
             model = applications.build(known, input_shape, width, normalization, pretrained)
     if has_head:
-        try:
-            centred = centre_features and trainable == transfer.HEAD
-            model = transfer.with_head(model, embedding_size, head_units, trainable, centred)
-        except ValueError as error:
-            raise ArgumentError("trainable", trainable, str(error)) from None
+        centred = centre_features and trainable == transfer.HEAD
+        model = transfer.with_head(model, embedding_size, head_units, trainable, centred)
     if l2_weight is not None and (has_head or known not in NETWORKS):
         _regularize(model, l2_weight)
     return model

@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from semisup.architectures.normalization import Standardization
+from semisup.errors import ArgumentError
 
 _logger = logging.getLogger(__name__)
 
@@ -63,12 +64,13 @@ def with_head(network, embedding_size, units=DEFAULT_UNITS, trainable=ALL, centr
         normalisation keep their statistics.
 
     Raises:
-        ValueError: if the network does not have as many layers with weights.
+        ArgumentError: if `trainable` is neither of these, or the network does not have as many
+            layers with weights.
     """
     network = without_classifier(network)
     backbone = keras.Model(network.inputs[0], network.outputs[0], name=_BACKBONE)
     if trainable != ALL:
-        freeze(backbone, 0 if trainable == HEAD else trainable)
+        _freeze(backbone, 0 if trainable == HEAD else trainable)
     width = backbone.output_shape[-1]
     layers = [keras.Input((width,), name="features")]
     if centred:
@@ -136,24 +138,23 @@ def ends_in_probabilities(network):
     return isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax
 
 
-def freeze(network, trained=0):
-    """Keep the weights of a network as they are, but for its last layers.
+def _freeze(network, trainable):
+    """Keep the weights of a network as they are, but for so many of its last layers with weights.
 
-    Args:
-        network: Keras model.
-        trained: how many of the last layers that have weights are trained, nested ones included.
-
-    Raises:
-        ValueError: if there are not as many.
+    Nested layers count, too.
     """
     layers = [
         layer
         for layer in network._flatten_layers(include_self=False)
         if layer.weights and not list(layer._flatten_layers(include_self=False))
     ]
-    if trained > len(layers):
-        raise ValueError(f"the network has {len(layers)} layers with weights, not {trained}")
-    for layer in layers[: len(layers) - trained]:
+    if not isinstance(trainable, int) or trainable < 0:
+        reason = f"give {ALL!r}, {HEAD!r}, or the number of the last layers that are trained"
+        raise ArgumentError("trainable", trainable, reason)
+    if trainable > len(layers):
+        reason = f"the network has {len(layers)} layers with weights, not {trainable}"
+        raise ArgumentError("trainable", trainable, reason)
+    for layer in layers[: len(layers) - trainable]:
         layer.trainable = False
 
 

@@ -109,6 +109,21 @@ def test_more_layers_than_there_are_cannot_be_trained():
         transfer.with_head(network(), 5, trainable=4)
 
 
+@pytest.mark.parametrize("trainable", [-1, "1", "heads", 1.5])
+def test_what_is_trained_is_all_the_head_or_a_number_of_layers(trainable):
+    message = f"trainable={trainable}: give 'all', 'head', or the number"
+    with pytest.raises(ValueError, match=message):
+        transfer.with_head(network(), 5, trainable=trainable)
+    with pytest.raises(ValueError, match=message):
+        architectures.build("mnist_model", SHAPE, trainable=trainable)
+
+
+def test_a_head_of_a_size_that_cannot_be_is_not_blamed_on_what_is_trained():
+    with pytest.raises(ValueError, match="units=-3") as caught:
+        architectures.build("mnist_model", SHAPE, head_units=-3)
+    assert "trainable" not in str(caught.value)
+
+
 def test_frozen_batch_normalisation_counts_as_none():
     assert architectures.uses_batch_statistics(transfer.with_head(network(), 5))
     assert not architectures.uses_batch_statistics(transfer.with_head(network(), 5, 0, "head"))
