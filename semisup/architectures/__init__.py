@@ -7,6 +7,7 @@ policy. The layer that maps embeddings to logits is not part of it.
 """
 
 import difflib
+import numbers
 import textwrap
 
 import keras
@@ -73,13 +74,19 @@ def build(
         A Keras model from images (n, height, width, channels) to embeddings (n, embedding_size).
 
     Raises:
-        ValueError: if the name is unknown, the images don't fit the network, `num_blocks` or
-            `dropout` is given to a network that has no such setting, or out of its range, or
-            `trainable` is none of its values, or more layers than there are.
+        ValueError: if the name is unknown, `input_shape` is no shape of images or does not fit the
+            network, `num_blocks` or `dropout` is given to a network that has no such setting, or
+            out of its range, or `trainable` is none of its values, or more layers than there are.
         UserError: if a file or preset cannot be read, is no such model or does not take such
             images, or if weights cannot be downloaded.
     """
     input_shape = tuple(input_shape)
+    if len(input_shape) != 3 or not all(
+        isinstance(size, numbers.Integral) and size > 0 for size in input_shape
+    ):
+        raise ArgumentError(
+            "input_shape", input_shape, "give (height, width, channels), each at least 1"
+        )
     if trainable != transfer.ALL and head_units is None:
         head_units = transfer.DEFAULT_UNITS
     has_head = head_units is not None

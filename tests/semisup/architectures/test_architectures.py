@@ -1,5 +1,7 @@
 """Networks: shapes and counts in closed form, regularisation, input scaling, errors."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -249,6 +251,14 @@ def test_settings_out_of_their_range_are_refused():
             architectures.build("mnist_model_dropout", (8, 8, 1), dropout=rate)
     with pytest.raises(ArgumentError, match="num_blocks=0: a stage has 1 block or more"):
         architectures.build("resnet_cifar_model", (8, 8, 1), num_blocks=0)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (None, None, 1), (32, 32, 0), (8.0, 8, 1)])
+@pytest.mark.parametrize("name", ["mnist_model", "MobileNetV2"])
+def test_what_is_no_shape_of_images_is_refused(name, shape):
+    message = re.escape(f"input_shape={shape}: give (height, width, channels), each at least 1")
+    with pytest.raises(ArgumentError, match=message):
+        architectures.build(name, shape)
 
 
 def test_layer_names_do_not_depend_on_the_networks_built_before():
