@@ -46,7 +46,7 @@ class PlaceCentroids(keras.callbacks.Callback):
 
     Args:
         images: (n, height, width, channels) images, or whatever else the network takes: an array,
-            or a dictionary or tuple of arrays; n is at least the number of clusters.
+            or a dictionary, list or tuple of arrays; n is at least the number of clusters.
         step: number of training steps after which the centroids are placed, at least 0.
         noise: see `ClusteringModel.place_centroids`.
         seed: seed of k-means and of the noise.
@@ -56,6 +56,7 @@ class PlaceCentroids(keras.callbacks.Callback):
             an embedding to its cluster's centre, `k_means_squared_distance`.
 
     Raises:
+        TypeError: if the images are no arrays.
         ValueError: if `step` is below 0; before the first step, if there are fewer images than
             clusters.
         TrainingError: in training, if an embedding is not finite.
@@ -83,6 +84,12 @@ class PlaceCentroids(keras.callbacks.Callback):
         super().__init__()
         if step < 0:
             raise ValueError(f"step is {step}: give the steps taken before, at least 0")
+        parts = keras.tree.flatten(images)
+        if not parts or not all(hasattr(part, "shape") for part in parts):
+            raise TypeError(
+                f"images are a {type(images).__name__}: give PlaceCentroids an array, or a "
+                "dictionary, list or tuple of arrays"
+            )
         self.images = images
         self.step = step
         self.noise = noise

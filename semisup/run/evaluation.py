@@ -91,7 +91,12 @@ class Predictor(keras.Model):
         shape = tuple(tuple(part.shape[1:]) for part in keras.tree.flatten(images))
         self.predict_function = self._functions.get(shape)
         multiple = backend.sharing_devices()
-        batches = image_batches(images, self.batch_size, multiple, hosts.share())
+        several = isinstance(images, (list, tuple))
+        given = tuple(images) if several else images
+        batches = image_batches(given, self.batch_size, multiple, hosts.share())
+        if several:
+            # Two would be taken for inputs and labels, and tf.data would stack those of a list.
+            batches = batches.map(lambda *parts: (parts,))
         outputs = self.predict(batches, verbose=0)
         self._functions[shape] = self.predict_function
         return tuple(output[: rows(images)] for output in outputs)

@@ -378,6 +378,29 @@ def test_centroids_are_placed_by_examples_that_are_a_dictionary_of_arrays():
 
 
 @pytest.mark.backend
+@pytest.mark.parametrize("structure", [list, tuple])
+def test_centroids_are_placed_by_examples_that_are_a_list_or_a_tuple_of_arrays(structure):
+    rows = structure(np.random.default_rng(0).normal(size=(30, size)) for size in (2, 2))
+    inputs = [keras.Input(part.shape[1:]) for part in rows]
+    model = ClusteringModel(keras.Model(inputs, keras.layers.Concatenate()(inputs)), 2)
+    model.compile(keras.optimizers.SGD(0.0), **running.FEW_STEPS)
+    callback = PlaceCentroids(rows, step=0, noise=0.0)
+    model.fit(rows, batch_size=30, verbose=0, callbacks=[callback])
+    joined = np.concatenate(rows, axis=1).astype("float32")
+    centres = k_means(joined, 2, seed=0).cluster_centers_
+    np.testing.assert_allclose(array(model.centroids)[::4], centres, atol=1e-5)
+
+
+def test_centroids_are_not_placed_by_what_is_no_array():
+    import tensorflow as tf
+
+    rows = np.zeros((9, 2))
+    for given in (tf.data.Dataset.from_tensor_slices(rows), rows.tolist(), [], None):
+        with pytest.raises(TypeError, match=f"images are a {type(given).__name__}: give Place"):
+            PlaceCentroids(given, step=1)
+
+
+@pytest.mark.backend
 @pytest.mark.parametrize("optimizer", [keras.optimizers.SGD, RestartableAdam])
 def test_the_centroids_of_a_model_that_is_not_built_are_placed_before_the_first_step(optimizer):
     rows = np.random.default_rng(0).normal(size=(30, 3)).astype("float32")
