@@ -105,21 +105,10 @@ class MultimodalModel(OwnLosses, EmbeddingModel):
         self.track_average()
         self.built = True
 
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Train the model: see `keras.Model.fit`."""
-        return super().fit(x, renumbered(y), *args, **kwargs)
-
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Measure the losses: see `keras.Model.evaluate`."""
-        return super().evaluate(x, renumbered(y), *args, **kwargs)
-
-    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Take a step: see `keras.Model.train_on_batch`."""
-        return super().train_on_batch(x, renumbered(y), *args, **kwargs)
-
-    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Measure the losses of a batch: see `keras.Model.test_on_batch`."""
-        return super().test_on_batch(x, renumbered(y), *args, **kwargs)
+    def check_arguments(self, method, arguments):
+        """Make known numbers of images small: see `CheckedArgumentsModel`."""
+        super().check_arguments(method, arguments)
+        arguments["y"] = renumbered(arguments.get("y"))
 
     def words_of(self, sentences: Sequence[str]) -> np.ndarray:
         """Return the numbers of the words of sentences, (n, length) int32."""

@@ -132,25 +132,10 @@ class AssociativeModel(EmbeddingClassifier):
         """Return the labelled ones of a pair of batches: see `EmbeddingClassifier`."""
         return inputs[0] if model_inputs.is_pair(self.network, inputs) else inputs
 
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Train the model: see `keras.Model.fit`."""
-        self.classification_loss.check_classes(y, self.num_classes)
-        return super().fit(x, y, *args, **kwargs)
-
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Measure the losses and metrics: see `keras.Model.evaluate`."""
-        self.classification_loss.check_classes(y, self.num_classes)
-        return super().evaluate(x, y, *args, **kwargs)
-
-    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Take a step: see `keras.Model.train_on_batch`."""
-        self.classification_loss.check_classes(y, self.num_classes)
-        return super().train_on_batch(x, y, *args, **kwargs)
-
-    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Measure the losses and metrics of a batch: see `keras.Model.test_on_batch`."""
-        self.classification_loss.check_classes(y, self.num_classes)
-        return super().test_on_batch(x, y, *args, **kwargs)
+    def check_arguments(self, method, arguments):
+        """Check known labels: see `CheckedArgumentsModel`."""
+        super().check_arguments(method, arguments)
+        self.classification_loss.check_classes(arguments.get("y"), self.num_classes)
 
     def call(self, inputs: Any, training: bool = False) -> Tensor | dict[str, Tensor]:
         """Compute the logits of examples, or embeddings and logits of a pair of batches.

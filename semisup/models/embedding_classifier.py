@@ -84,20 +84,11 @@ class EmbeddingClassifier(EmbeddingModel):
         self.embedding_width = None
         self._walk_watch = WalkWatch()
 
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: str | int = "auto",
-        callbacks: Any = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> keras.callbacks.History:
-        """Train the model: see `keras.Model.fit`. `WalkWatch` watches over its walks."""
-        callbacks = watched(callbacks, self._walk_watch)
-        return super().fit(x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs)
+    def check_arguments(self, method, arguments):
+        """Let a `WalkWatch` watch over the walks of a training: see `CheckedArgumentsModel`."""
+        super().check_arguments(method, arguments)
+        if method == "fit":
+            arguments["callbacks"] = watched(arguments.get("callbacks"), self._walk_watch)
 
     def compile(
         self,

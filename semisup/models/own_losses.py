@@ -1,9 +1,6 @@
 """What models refuse whose losses are their own, and compare no outputs with labels."""
 
-import inspect
 from typing import Any
-
-import keras
 
 
 class OwnLosses:
@@ -47,32 +44,10 @@ class OwnLosses:
                 raise ValueError(f"compile of {type(self).__name__} takes no {name}: {reason}")
         super().compile(optimizer=optimizer, **kwargs)
 
-    # Without labels, Keras would leave the weights out before any batch has them.
-    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """Train the model: see `keras.Model.fit`; weights are not taken."""
-        self._check("fit", args, kwargs)
-        return super().fit(*args, **kwargs)
-
-    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """Take a step: see `keras.Model.train_on_batch`; weights are not taken."""
-        self._check("train_on_batch", args, kwargs)
-        return super().train_on_batch(*args, **kwargs)
-
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """Measure the losses: see `keras.Model.evaluate`; weights are not taken."""
-        self._check("evaluate", args, kwargs)
-        return super().evaluate(*args, **kwargs)
-
-    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """Measure the losses of a batch: see `keras.Model.test_on_batch`."""
-        self._check("test_on_batch", args, kwargs)
-        return super().test_on_batch(*args, **kwargs)
-
-    def _check(self, method, args, kwargs):
-        """Check the arguments of a method of `keras.Model`, by position or by name."""
-        signature = inspect.signature(getattr(keras.Model, method))
-        given = signature.bind_partial(self, *args, **kwargs).arguments
-        self.refuse_weights(given.get("sample_weight"), given.get("class_weight"))
+    def check_arguments(self, method, arguments):
+        """Refuse weights: without labels, Keras would leave them out before a batch has them."""
+        super().check_arguments(method, arguments)
+        self.refuse_weights(arguments.get("sample_weight"), arguments.get("class_weight"))
 
     def refuse_weights(self, *weights: Any) -> None:
         """Refuse weights of examples or of classes.

@@ -8,6 +8,7 @@ from keras import ops
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models import replicas
 from semisup.models.averaging import WeightAverage
+from semisup.models.checked_arguments import CheckedArgumentsModel
 from semisup.models.latest_values import LatestValue, LatestValues, Mean
 from semisup.similarity import weight_at
 
@@ -15,7 +16,7 @@ REGULARIZATION_LOSS = "regularization_loss"
 TOTAL_LOSS = "total_loss"
 
 
-class WeightedLossesModel(keras.Model):
+class WeightedLossesModel(CheckedArgumentsModel):
     """A model with several losses, each with a weight that may follow a schedule of the step.
 
     It is what a training of this project needs of a model. A subclass says in `loss_weights` what
