@@ -45,6 +45,11 @@ class EvalConfig(EvaluationConfig):
         others = [name for name in self.__dataclass_fields__ if name != "ablation"]
         check_unused(self, others, "with --ablation: leave it out")
 
+    def check_paths(self):
+        """Check that there is a run, unless many are compared: see `RunOptions`."""
+        if not self.ablation:
+            super().check_paths()
+
 
 def main():
     """Run the command."""

@@ -53,13 +53,18 @@ class RunOptions:
         return dataclasses.replace(config, data_dir=self.data_dir, **moved)
 
 
+def is_run(logdir):
+    """Return whether a folder is that of a run."""
+    return os.path.lexists(os.path.join(os.path.expanduser(logdir), "config.json"))
+
+
 def check_run(logdir):
     """Check that a folder is that of a run.
 
     Raises:
         UserError: if it is not.
     """
-    if not os.path.lexists(os.path.join(os.path.expanduser(logdir), "config.json")):
+    if not is_run(logdir):
         raise UserError(f"{logdir} holds no run: it has no config.json")
 
 

@@ -8,7 +8,14 @@ import math
 import os
 from typing import ClassVar
 
-from semisup.cli import architecture_names, choices, dataset_names, head_options, host_options
+from semisup.cli import (
+    architecture_names,
+    choices,
+    dataset_names,
+    head_options,
+    host_options,
+    run_options,
+)
 from semisup.cli.dataset_names import FOLDER, file_name, is_folder, whole_path
 from semisup.cli.options import check, option
 from semisup.cli.saved_settings import SavedSettings
@@ -324,9 +331,13 @@ class RunConfig(SavedSettings):
     def check_paths(self):
         """Check that the folders and files that are named exist, without opening any.
 
+        A run that goes on may not need them any more.
+
         Raises:
             UserError: if one does not.
         """
+        if run_options.is_run(self.resolved_logdir):
+            return
         for name in self.DATASETS:
             value = getattr(self, name)
             # A folder may have been moved to --data_dir.

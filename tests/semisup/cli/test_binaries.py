@@ -89,6 +89,15 @@ def test_a_path_to_nothing_exits_2_with_one_line_and_imports_nothing_heavy(
     exits_2_at_once(command, arguments, message)
 
 
+def test_a_run_that_goes_on_may_lack_what_its_paths_name(tmp_path):
+    arguments = {"architecture": "gone.keras", "dataset": f"folder:{tmp_path / 'gone'}"}
+    config = TrainConfig(logdir=str(tmp_path), **arguments)
+    with pytest.raises(UserError, match="there is no such folder"):
+        config.check_paths()
+    (tmp_path / "config.json").touch()
+    config.check_paths()
+
+
 def exits_2_at_once(command, arguments, message):
     script = (
         f"import sys; sys.argv = ['x', *{arguments!r}]\nimport {command} as command\n"
