@@ -204,7 +204,7 @@ def calibrate_by_features(run, step, features, labels, logits, seed):
 
     How right a classifier of the features is, is known of a logistic regression, which takes a
     moment to cross-validate. The head is taken to be as right, and made as sure on images without
-    labels.
+    labels. All of l labels right count as l + 1 of l + 2, so that nothing becomes perfectly sure.
 
     Args:
         run: a `RunDirectory`.
@@ -221,7 +221,10 @@ def calibrate_by_features(run, step, features, labels, logits, seed):
     parts = min(np.bincount(labels).min(), _PARTS)
     if parts < 2 or len(logits) < _FEWEST:
         return Calibration()
-    accuracy = _cross_validated_accuracy(features, labels, int(parts), seed)
+    count = len(labels)
+    found = _cross_validated_accuracy(features, labels, int(parts), seed)
+    # As in `fit_temperature`.
+    accuracy = min(found, (count + 1) / (count + 2))
     fitted = Calibration(
         match_confidence(logits, accuracy), f"{len(logits):,} unlabelled images, by their features"
     )

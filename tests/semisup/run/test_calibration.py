@@ -64,6 +64,13 @@ def test_a_head_is_made_as_sure_as_a_classifier_of_its_features_is_right(tmp_pat
     assert abs(accuracy - right) < 0.15
 
 
+def test_labels_that_are_all_found_make_no_head_perfectly_sure(tmp_path):
+    run, labels = RunDirectory(tmp_path), np.arange(12) % 3
+    logits = RNG.normal(size=(100, 3))
+    calibration.calibrate_by_features(run, 4, 10 * np.eye(3)[labels], labels, logits, 0)
+    assert run.read_json("calibration.json")["expected_accuracy"] == pytest.approx(13 / 14)
+
+
 def test_single_labels_or_few_other_images_say_nothing_of_confidence(tmp_path):
     run, features, logits = RunDirectory(tmp_path), np.eye(4), np.eye(3)[np.arange(40) % 3]
     for labels, others in (([0, 1, 2, 2], 40), ([0, 0, 1, 1], 29)):
