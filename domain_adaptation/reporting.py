@@ -148,7 +148,7 @@ class AdaptationReporter(ImageReporter):
         for name in self.bounds:
             lines.append(f"{name.replace('_', ' ')}: target error {100 * self.bounds[name]:.2f} %")
         if content.get("coverage") is not None:
-            lines.append(f"coverage of the gap between them: {100 * content['coverage']:.2f} %")
+            lines.append(f"coverage of the gap between them: {100 * content['coverage']:z.2f} %")
         return "\n".join([*lines, self.where(), *self.cross_validated(content)])
 
     def drawings(self):
@@ -172,12 +172,8 @@ def title(config):
     """Say in two words at most what kind of training a configuration stands for."""
     if config.target_only:
         return "target only"
-    return {
-        "none": "source only",
-        "association": "association",
-        "mmd": "MMD",
-        "coral": "CORAL",
-    }[config.similarity]
+    names = {"none": "source only", "mmd": "MMD", "coral": "CORAL"}
+    return names.get(config.similarity, config.similarity)
 
 
 def coverage(error, source_only, target_only):

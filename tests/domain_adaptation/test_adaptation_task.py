@@ -2,12 +2,14 @@
 
 import dataclasses
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import running
 from PIL import Image
 
+from domain_adaptation import reporting as adaptation_reporting
 from domain_adaptation import task as adaptation_task
 from domain_adaptation.config import TrainConfig
 from domain_adaptation.eval import EvalConfig
@@ -367,3 +369,9 @@ def test_a_new_image_of_more_than_8_bits_is_as_dark_as_among_those_of_the_target
     preparation = task.preparation(config, {"image_shape": (8, 8, 1)})
     Image.fromarray(np.full((8, 8), 2047, "uint16")).save(tmp_path / "half.png")
     assert np.all(preparation.of_file(tmp_path / "half.png") == 127)
+
+
+def test_a_run_with_a_further_similarity_term_is_titled_by_its_name():
+    for similarity, title in (("mmd", "MMD"), ("means", "means"), ("none", "source only")):
+        config = SimpleNamespace(target_only=False, similarity=similarity)
+        assert adaptation_reporting.title(config) == title
