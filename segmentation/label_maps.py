@@ -80,6 +80,8 @@ def parse(names, ignored, found):
     listed = [name.strip() for name in names.split(",")] if names else []
     if len(set(listed)) < len(listed) or "" in listed:
         raise UserError(f"--classes={names}: every class needs a name of its own")
+    if len(listed) == 1:
+        raise UserError(f"--classes={names} names one class: give two or more, joined by commas")
     out = set()
     for text in filter(None, (part.strip() for part in ignored.split(","))):
         if text in listed:

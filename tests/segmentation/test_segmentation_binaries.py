@@ -163,6 +163,7 @@ def test_commands_for_classes_of_images_refuse_such_a_run(trained, tmp_path):
     [
         ({"labelled_images": 9}, "--labelled_images=9: only 8 training images have a label map"),
         ({"classes": "ground,square"}, "has the number 2, which is no class"),
+        ({"classes": "ground"}, "--classes=ground names one class: give two or more"),
         ({"classes": "ground,ground"}, "every class needs a name of its own"),
         ({"ignore": "sky"}, "--ignore=sky: sky is neither a number nor one of --classes"),
         ({"ignore": "0,1,2,9", "classes": "a,b,c,d,e"}, "no pixel of the test label maps"),
