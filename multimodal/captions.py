@@ -11,6 +11,7 @@ from typing import NamedTuple
 from semisup.cli.choices import SPLIT_ALIASES
 from semisup.data.folder_walk import composed
 from semisup.errors import UserError, shown
+from semisup.files import csv_files
 
 NAMES = ("captions.csv", "captions.txt", "*.token.txt", "*.token")
 """What a file of captions in a folder of images is called."""
@@ -68,12 +69,7 @@ def read(path, image_column="image", caption_column="caption", split_column="spl
             one of them, a line with more cells than headings, or a quotation mark that nothing
             closes.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"--captions={path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"--captions={path}: it is no text in UTF-8: {error.reason}") from None
+    text = csv_files.content("captions", path, newline=None)
     first = text.partition("\n")[0]
     if _TOKEN.fullmatch(first.rstrip("\r")):
         return _tokens(path, text)

@@ -2,13 +2,14 @@
 
 import collections
 import csv
+import io
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from semisup.errors import UserError
+from semisup.files import csv_files
 
 _SICK = ("sentence_A", "sentence_B", "relatedness_score")
 _STS_BENCHMARK = (5, 6, 4)
@@ -58,12 +59,9 @@ def read(path):
     Raises:
         UserError: the file cannot be read, or is none of these.
     """
+    text = io.StringIO(csv_files.content("sentence_pairs", path), newline="")
     try:
-        with open(Path(path).expanduser(), encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error.reason
-        raise UserError(f"--sentence_pairs={path}: {reason}") from None
+        rows = list(csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE))
     except csv.Error as error:
         raise UserError(f"--sentence_pairs={path}: {error}") from None
     rows = [row for row in rows if row]

@@ -1,10 +1,32 @@
 """Tables as CSV files that a spreadsheet opens without surprises."""
 
 import csv
+import os
 
+from semisup.errors import UserError
 from semisup.files.names import printable
 
 _FORMULA = tuple("=+-@＝＋－＠")
+
+
+def content(flag, path, newline=""):
+    """Read the text of a user's table, without a byte order mark.
+
+    Args:
+        flag: name of the flag that names the file, for messages.
+        path: the file.
+        newline: see `open`; the default is that of `csv`.
+
+    Raises:
+        UserError: if it cannot be read, or is no text in UTF-8.
+    """
+    try:
+        with open(os.path.expanduser(path), encoding="utf-8-sig", newline=newline) as file:
+            return file.read()
+    except UnicodeDecodeError:
+        raise UserError(f"--{flag}={path} is no text in UTF-8: save it in that encoding") from None
+    except OSError as error:
+        raise UserError(f"--{flag}={path}: {error.strerror}") from None
 
 
 def write_csv(file, header, rows):

@@ -11,6 +11,7 @@ from pathlib import Path
 from semisup.data import class_folders
 from semisup.data.folder_walk import composed
 from semisup.errors import UserError, shown
+from semisup.files import csv_files
 from semisup.files.csv_files import read_text
 from semisup.files.names import printable
 
@@ -62,13 +63,9 @@ def _read(path, folders):
 
 
 def _labels(path, folders):
-    try:
-        with open(Path(path).expanduser(), encoding="utf-8-sig", newline="") as file:
-            text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--list={path}: {getattr(error, 'strerror', None) or error}") from None
-    # Spreadsheets of many countries separate by semicolons.
-    delimiter = ";" if ";" in text.partition("\n")[0] else ","
+    text = csv_files.content("list", path)
+    # Spreadsheets of many countries separate by semicolons, and some by tabs.
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     if not {"path", "label"} <= set(rows.fieldnames or ()):
         raise UserError(f"--list={path}: its first line has to name the columns path and label")

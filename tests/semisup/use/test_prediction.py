@@ -119,6 +119,17 @@ def test_names_beyond_ascii_are_those_of_files_where_the_locale_is_ascii(tmp_pat
     assert (tmp_path / "犬").is_dir()
 
 
+def test_lists_of_labels_may_be_separated_by_tabs_and_have_to_be_utf_8(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("path\tlabel\nä, b.png\tcat\n", encoding="utf-8")
+    (file,) = labelling._read(str(path), {"cat": tmp_path})
+    assert file.name == "ä, b.png"
+    for encoding in ("cp1252", "utf-16"):
+        path.write_text("path;label\nä.png;cat\n", encoding=encoding)
+        with pytest.raises(UserError, match=r"list\.txt is no text in UTF-8: save it in that"):
+            labelling._read(str(path), {"cat": tmp_path})
+
+
 def test_why_an_image_is_not_read_is_said_in_words_for_users(tmp_path):
     (tmp_path / "text.png").write_text("no image")
     files = [tmp_path / "text.png", tmp_path / "missing.png"]
