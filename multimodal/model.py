@@ -109,6 +109,9 @@ class MultimodalModel(OwnLosses, EmbeddingModel):
         """Make known numbers of images small: see `CheckedArgumentsModel`."""
         super().check_arguments(method, arguments)
         arguments["y"] = renumbered(arguments.get("y"))
+        held_out = arguments.get("validation_data")
+        if isinstance(held_out, (tuple, list)) and len(held_out) > 1:
+            arguments["validation_data"] = (held_out[0], renumbered(held_out[1]), *held_out[2:])
 
     def words_of(self, sentences: Sequence[str]) -> np.ndarray:
         """Return the numbers of the words of sentences, (n, length) int32."""

@@ -299,7 +299,7 @@ def place(recipe, changed, note=""):
     data = [f"data={note.partition(':')[0]}"] if note else []
     whole = ",".join([*changed, *data])
     name = re.sub(r"[^a-zA-Z0-9_.,=+-]+", "_", whole)
-    if len(name) > LONGEST_NAME:
+    if len(name) > LONGEST_NAME or not whole.isascii():
         digest = hashlib.sha256(whole.encode()).hexdigest()[:16]
         name = f"{name[: LONGEST_NAME - 17]}-{digest}"
     return Path(recipe) / name

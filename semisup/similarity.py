@@ -1,6 +1,6 @@
 """Similarity terms: what a model adds to the classification loss to compare two batches."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -8,45 +8,6 @@ from keras import ops
 
 from semisup.embeddings.labels import check_known, class_numbers
 from semisup.embeddings.types import LossWeight, Tensor
-
-
-class _LossWeights(MutableMapping):
-    """The weights of losses by their names, of which none comes or goes.
-
-    Args:
-        owner: name of the term that has the losses.
-        names: names of the losses, in order.
-        weights: the weight of each.
-
-    Raises:
-        ValueError: if there is not one weight for each loss.
-    """
-
-    def __init__(self, owner, names, weights):
-        if tuple(weights) != tuple(names):
-            raise ValueError(f"{owner} has the losses {', '.join(names)}, not {', '.join(weights)}")
-        self._owner = owner
-        self._weights = dict(weights)
-
-    def __getitem__(self, name):
-        return self._weights[name]
-
-    def __setitem__(self, name, weight):
-        if name not in self._weights:
-            raise ValueError(f"{self._owner} has the losses {', '.join(self)}, not {name}")
-        self._weights[name] = weight
-
-    def __delitem__(self, name):
-        raise TypeError(f"each loss has a weight: set that of {name} to 0")
-
-    def __iter__(self):
-        return iter(self._weights)
-
-    def __len__(self):
-        return len(self._weights)
-
-    def __repr__(self):
-        return repr(self._weights)
 
 
 class SimilarityTerm(keras.layers.Layer):
@@ -61,8 +22,8 @@ class SimilarityTerm(keras.layers.Layer):
         **kwargs: arguments of `keras.layers.Layer`.
 
     Attributes:
-        loss_weights: the weights by the names of the losses, which may be changed: the next call of
-            `fit` takes the new ones.
+        loss_weights: dictionary of the weights, which may be changed: the next call of `fit` takes
+            the new ones, and refuses names that are none of the losses'.
         loss_names: names of the losses, in order.
         statistics_names: names of what a call returns beside the losses.
         compares_logits: whether it takes the classifier's logits in place of embeddings.
@@ -92,23 +53,16 @@ class SimilarityTerm(keras.layers.Layer):
         self, loss_weights: Mapping[str, LossWeight], dtype: str = "float32", **kwargs: Any
     ):
         super().__init__(dtype=dtype, **kwargs)
-        self.loss_weights = loss_weights
+        self.loss_weights = dict(loss_weights)
+        self.check_weights()
         self.built = True
 
-    @property
-    def loss_weights(self) -> MutableMapping[str, LossWeight]:
-        """The weights by the names of the losses, of which none comes or goes."""
-        return self._loss_weights
-
-    @loss_weights.setter
-    def loss_weights(self, weights: Mapping[str, LossWeight]) -> None:
-        self._loss_weights = _LossWeights(type(self).__name__, self.loss_names, weights)
-
-    def __call__(self, a, b, labels=None, *args, **kwargs):
+    def __call__(self, a, b, *args, **kwargs):
         """Call the term: see `call`."""
+        labels = args[0] if args else kwargs.get("labels")
         if labels is not None:
             check_known(labels, a)
-        return super().__call__(a, b, labels, *args, **kwargs)
+        return super().__call__(a, b, *args, **kwargs)
 
     def call(
         self, a: Tensor, b: Tensor, labels: Tensor | None = None
@@ -126,7 +80,7 @@ class SimilarityTerm(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def compute_output_spec(self, a, b, labels=None):
+    def compute_output_spec(self, *args, **kwargs):
         """Return symbolic losses and statistics: JAX does not compute them of open batch sizes."""
         return tuple(
             {name: keras.KerasTensor((), "float32") for name in names}
@@ -145,9 +99,19 @@ class SimilarityTerm(keras.layers.Layer):
         Returns:
             Scalar float32.
         """
+        self.check_weights()
         a, b = map(ops.convert_to_tensor, (a, b))
-        losses, _ = self(a, b, None if labels is None else class_numbers(labels, a))
+        further = () if labels is None else (class_numbers(labels, a),)
+        losses, _ = self(a, b, *further)
         return sum(weight_at(self.loss_weights[name], step) * losses[name] for name in losses)
+
+    def check_weights(self) -> None:
+        """Check that there is one weight for each loss.
+
+        Raises:
+            ValueError: if there is not.
+        """
+        check_names(type(self).__name__, self.loss_names, self.loss_weights)
 
     def check_classes(self, num_classes: int) -> None:
         """Check that the term fits a model; for a subclass that knows of the classes.
@@ -211,6 +175,21 @@ def loss_weight(name: str) -> property:
     return property(read, write, doc=f"Weight of `{name}`: a number, or a schedule of the step.")
 
 
+def check_names(owner: str, names: Iterable[str], weights: Iterable[str]) -> None:
+    """Check that there is one weight for each loss.
+
+    Args:
+        owner: who has the losses, for the message.
+        names: names of the losses.
+        weights: names of the weights, in any order.
+
+    Raises:
+        ValueError: if there is a weight of no loss, or a loss without one.
+    """
+    if set(names) != set(weights):
+        raise ValueError(f"{owner} has the losses {', '.join(names)}, not {', '.join(weights)}")
+
+
 def weight_at(weight: LossWeight, step: Tensor) -> Tensor:
     """Evaluate the weight of a loss at a step.
 
@@ -236,6 +215,7 @@ def check_term(similarity: Any, num_classes: int | None = None) -> None:
             another number of classes.
     """
     if isinstance(similarity, SimilarityTerm):
+        similarity.check_weights()
         if num_classes is not None:
             similarity.check_classes(num_classes)
         return

@@ -6,6 +6,7 @@ head is given images or their features.
 """
 
 import logging
+import numbers
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -148,7 +149,8 @@ def _freeze(network, trainable):
         for layer in network._flatten_layers(include_self=False)
         if layer.weights and not list(layer._flatten_layers(include_self=False))
     ]
-    if not isinstance(trainable, int) or trainable < 0:
+    is_number = isinstance(trainable, numbers.Integral) and not isinstance(trainable, bool)
+    if not is_number or trainable < 0:
         reason = f"give {ALL!r}, {HEAD!r}, or the number of the last layers that are trained"
         raise ArgumentError("trainable", trainable, reason)
     if trainable > len(layers):

@@ -55,7 +55,7 @@ class RunOptions:
 
 def is_run(logdir):
     """Return whether a folder is that of a run."""
-    return os.path.lexists(os.path.join(os.path.expanduser(logdir), "config.json"))
+    return os.path.exists(os.path.join(os.path.expanduser(logdir), "config.json"))
 
 
 def check_run(logdir):

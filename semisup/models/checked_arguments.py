@@ -42,8 +42,9 @@ class CheckedArgumentsModel(keras.Model):
     def _arguments(self, method, args, kwargs):
         """Return arguments by name, whether they were given by name or by position."""
         signature = inspect.signature(getattr(keras.Model, method))
+        # A further base class may take them, or else Keras names the mistake.
+        further = {name: kwargs.pop(name) for name in [*kwargs] if name not in signature.parameters}
         bound = signature.bind_partial(self, *args, **kwargs).arguments
-        further = bound.pop("kwargs", {})
         del bound["self"]
         arguments = {**bound, **further}
         self.check_arguments(method, arguments)

@@ -10,7 +10,7 @@ from semisup.models import replicas
 from semisup.models.averaging import WeightAverage
 from semisup.models.checked_arguments import CheckedArgumentsModel
 from semisup.models.latest_values import LatestValue, LatestValues, Mean
-from semisup.similarity import weight_at
+from semisup.similarity import check_names, weight_at
 
 REGULARIZATION_LOSS = "regularization_loss"
 TOTAL_LOSS = "total_loss"
@@ -188,6 +188,7 @@ class WeightedLossesModel(CheckedArgumentsModel):
 
     def _has_other_weights(self, function):
         """Return whether the losses have other weights than when a function was last asked for."""
+        check_names(type(self).__name__, self.scales, self.loss_weights)
         weights = {name: _fingerprint(weight) for name, weight in self.loss_weights.items()}
         changed = weights != self._traced_weights.get(function, weights)
         self._traced_weights = {**self._traced_weights, function: weights}

@@ -65,9 +65,11 @@ def _read(path, folders):
 def _labels(path, folders):
     text = csv_files.content("list", path)
     # Spreadsheets of many countries separate by semicolons, and some by tabs.
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    if not {"path", "label"} <= set(rows.fieldnames or ()):
+    for delimiter in ",;\t":
+        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+        if {"path", "label"} <= set(rows.fieldnames or ()):
+            break
+    else:
         raise UserError(f"--list={path}: its first line has to name the columns path and label")
     labelled, names_by_text = {}, functools.cache(_names_by_text)
     for row in rows:

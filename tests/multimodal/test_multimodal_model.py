@@ -123,6 +123,16 @@ def test_numbers_of_images_may_have_64_bits(as_data):
     assert measured(numbers) != pytest.approx(measured(np.zeros(4, "int64")), rel=1e-3)
 
 
+@pytest.mark.backend
+def test_numbers_of_images_of_64_bits_are_told_apart_in_validation_data():
+    model = made(terms=[InfoNCE(), Association()])
+    model.compile(keras.optimizers.SGD(0.0), **running.TRACED)
+    inputs = {"images": images(4), "sentences": model.words_of(["red", "green dark"] * 2)}
+    numbers = np.array([0, 0, 1, 2]) * 2**40
+    history = model.fit(inputs, numbers, validation_data=(inputs, numbers), verbose=0).history
+    assert history["val_loss"] == pytest.approx(history["loss"], rel=1e-4)
+
+
 @needs_tensorflow
 def test_an_exported_model_takes_strings(tmp_path):
     import tensorflow as tf

@@ -390,7 +390,8 @@ def test_a_run_of_another_task_is_no_result_of_a_recipe(results, tmp_path):
 def test_rows_of_many_changes_have_folders_of_their_own_with_names_that_can_be_written(tmp_path):
     changed = [f"setting_{number}=value" for number in range(50)]
     places = {script.place("mnist_100", changed, note) for note in ("", "one: a", "two: b")}
-    assert len(places) == 3
+    places |= {script.place("mnist_100", [f"captions={name}.csv"]) for name in "猫犬"}
+    assert len(places) == 5
     for place in places:
         (tmp_path / place).mkdir(parents=True)
 

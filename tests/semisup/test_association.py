@@ -7,6 +7,8 @@ from gradients import gradient_of
 
 from semisup import association
 from semisup.embeddings import measures
+from semisup.models.associative import AssociativeModel
+from semisup.similarity import SimilarityTerm
 
 RNG = np.random.default_rng(0)
 LABELS = np.array([7, 3, 3, 100, 7, 3])
@@ -325,18 +327,42 @@ def test_labels_without_a_share_are_refused_or_make_the_visit_loss_no_number(
 def test_weights_of_losses_may_be_changed_and_other_names_are_refused():
     a, b = embeddings(6), embeddings(4)
     term = association.Association()
-    term.loss_weights.update(walker_loss=3.0)
+    term.loss_weights["walker_loss"] = 3.0
     term.loss_weights["visit_loss"] = 0.0
     assert dict(term.loss_weights) == {"walker_loss": 3.0, "visit_loss": 0.0}
     walker = number(term(a, b, LABELS)[0]["walker_loss"])
     assert number(term.loss(a, b, LABELS)) == pytest.approx(3 * walker, rel=1e-5)
-    words = "Association has the losses walker_loss, visit_loss, not walker"
+    term.loss_weights = {"visit_loss": 0.0, "walker_loss": 3.0}
+    assert number(term.loss(a, b, LABELS)) == pytest.approx(3 * walker, rel=1e-5)
+    model = AssociativeModel(keras.layers.Dense(2), 3, similarity=term)
+    model.compile("sgd")
+    term.loss_weights["walker"] = 2.0
+    words = "has the losses .*, not .*walker$"
     with pytest.raises(ValueError, match=words):
-        term.loss_weights["walker"] = 2.0
+        term.loss(a, b, LABELS)
     with pytest.raises(ValueError, match=words):
-        term.loss_weights = {"walker": 2.0}
-    with pytest.raises(TypeError, match="set that of visit_loss to 0"):
-        del term.loss_weights["visit_loss"]
+        AssociativeModel(keras.layers.Dense(2), 3, similarity=term)
+    with pytest.raises(ValueError, match=words):
+        model.fit((a, a), np.arange(6) % 3, verbose=0)
+
+
+@keras.saving.register_keras_serializable(package="test")
+class Weighted(SimilarityTerm):
+    """A term whose configuration has its weights as they are."""
+
+    loss_names = ("mean_loss",)
+
+    def call(self, a, b):
+        return {"mean_loss": keras.ops.mean(a) + keras.ops.mean(b)}, {}
+
+    def get_config(self):
+        return {**super().get_config(), "loss_weights": self.loss_weights}
+
+
+def test_a_term_may_lack_labels_and_keep_its_weights_in_its_configuration():
+    term = Weighted.from_config(Weighted({"mean_loss": 2.0}).get_config())
+    a, b = embeddings(6), embeddings(6)
+    assert number(term.loss(a, b)) == pytest.approx(2 * (a.mean() + b.mean()), abs=1e-5)
 
 
 @pytest.mark.backend
