@@ -22,7 +22,7 @@ from keras import ops
 
 from semisup.cli import choices
 from semisup.embeddings import blocked_association
-from semisup.embeddings.labels import check_range, class_numbers, known, shares_of_each
+from semisup.embeddings.labels import class_numbers, have_shares, shares_of_each
 from semisup.embeddings.measures import check_measure, shares_of, similarities
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.similarity import SimilarityTerm, loss_weight
@@ -220,7 +220,8 @@ def association_loss(
         >>> round(float(loss), 3)
         3.328
     """
-    walker, visit, *_ = _walk_values(a, b, labels, measure, temperature)
+    a, b = ops.convert_to_tensor(a), ops.convert_to_tensor(b)
+    walker, visit, *_ = _walk_values(a, b, class_numbers(labels, a), measure, temperature)
     return walker_weight * walker + visit_weight * visit
 
 
@@ -332,11 +333,7 @@ class Association(SimilarityTerm):
             a, b, labels, self.measure, self.temperature, self.class_shares
         )
         if self.class_shares is not None:
-            count, values = len(self.class_shares), known(labels)
-            if values is not None:
-                check_range(values, count, f"there are {count} class_shares")
-            has_share = ops.logical_and(labels >= 0, labels < count)
-            visit = ops.where(ops.all(has_share), visit, float("nan"))
+            visit = ops.where(have_shares(labels, self.class_shares), visit, float("nan"))
         losses = {"walker_loss": walker, "visit_loss": visit}
         floor = (
             math.log(b.shape[0]) if b.shape[0] else ops.log(ops.cast(ops.shape(b)[0], "float32"))
@@ -365,9 +362,10 @@ class Association(SimilarityTerm):
 
 
 def _walk_values(a, b, labels, measure, temperature, class_shares=None):
-    """Return walker and visit loss, the target's entropy and the round-trip accuracy."""
-    a, b = ops.convert_to_tensor(a), ops.convert_to_tensor(b)
-    labels = class_numbers(labels, a)
+    """Return walker and visit loss, the target's entropy and the round-trip accuracy.
+
+    The labels are `class_numbers`.
+    """
     n, m = a.shape[0], b.shape[0]
     if None not in (n, m) and n * m >= BLOCKED_PAIRS:
         return blocked_association.walk_values(

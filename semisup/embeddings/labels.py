@@ -122,6 +122,22 @@ def check_range(values: np.ndarray, count: int, counted: str) -> None:
         )
 
 
+def have_shares(labels: Tensor, class_shares: Sequence[float]) -> Tensor:
+    """Say whether the class of every label has a share, as a scalar bool.
+
+    Args:
+        labels: (n,) integer tensor.
+        class_shares: the share of each class.
+
+    Raises:
+        ValueError: if it is known that one has none.
+    """
+    count, values = len(class_shares), known(labels)
+    if values is not None:
+        check_range(values, count, f"there are {count} class_shares")
+    return ops.all(ops.logical_and(labels >= 0, labels < count))
+
+
 def shares_of_each(class_shares: Sequence[float], labels: Tensor) -> Tensor:
     """Return the share of the class of each label, (n,) float32; that of any class for no class."""
     shares = ops.convert_to_tensor(class_shares, "float32")
