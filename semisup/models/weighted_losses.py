@@ -178,6 +178,11 @@ class WeightedLossesModel(CheckedArgumentsModel):
         # Keras counts each batch by its inputs, of which some may not count in the losses.
         return {**results, "loss": results[TOTAL_LOSS]}
 
+    def check_arguments(self, method, arguments):
+        """Check that no weight of a loss was added under a name of none."""
+        super().check_arguments(method, arguments)
+        check_names(type(self).__name__, self.scales, self.loss_weights)
+
     def make_train_function(self, force=False):
         """Make the function that takes a step, anew if the weight of a loss was changed."""
         return super().make_train_function(force=self._has_other_weights("train") or force)
@@ -188,7 +193,6 @@ class WeightedLossesModel(CheckedArgumentsModel):
 
     def _has_other_weights(self, function):
         """Return whether the losses have other weights than when a function was last asked for."""
-        check_names(type(self).__name__, self.scales, self.loss_weights)
         weights = {name: _fingerprint(weight) for name, weight in self.loss_weights.items()}
         changed = weights != self._traced_weights.get(function, weights)
         self._traced_weights = {**self._traced_weights, function: weights}
