@@ -169,7 +169,7 @@ def _search(config, fixed, options):
         )
         return 128 + received
     reports.write(folder, study, description)
-    if any(trial.number not in study.stopped for trial in trials.running(study)):
+    if trials.left_to_others(study):
         terminal.say("Other processes train the trials that are left.")
     elif not trials.complete(study):
         raise TrainingError("no trial is complete")

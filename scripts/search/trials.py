@@ -286,9 +286,10 @@ def complete(study):
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
-def running(study):
-    """Return the trials that are being trained."""
-    return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+def left_to_others(study):
+    """Return the trials that other processes train, when this one has nothing left to train."""
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    return [trial for trial in running if trial.number not in study.stopped]
 
 
 def shown(value):
