@@ -108,7 +108,7 @@ def fit_temperature(logits, labels):
     logits, count = np.asarray(logits, "float64"), len(labels)
     if not count:
         return 1.0
-    doubt = 1 / (count + 2)
+    doubt = _doubt(count)
     truth = np.full(logits.shape, doubt / (logits.shape[1] - 1))
     truth[np.arange(count), labels] = 1 - doubt
 
@@ -117,6 +117,11 @@ def fit_temperature(logits, labels):
 
     found = minimize_scalar(cross_entropy, bounds=np.log(_LIMITS), method="bounded")
     return float(np.exp(found.x))
+
+
+def _doubt(count):
+    """Return what is left of certainty where all of some images are classified right."""
+    return 1 / (count + 2)
 
 
 def match_confidence(logits, accuracy):
@@ -221,10 +226,8 @@ def calibrate_by_features(run, step, features, labels, logits, seed):
     parts = min(np.bincount(labels).min(), _PARTS)
     if parts < 2 or len(logits) < _FEWEST:
         return Calibration()
-    count = len(labels)
     found = _cross_validated_accuracy(features, labels, int(parts), seed)
-    # As in `fit_temperature`.
-    accuracy = min(found, (count + 1) / (count + 2))
+    accuracy = min(found, 1 - _doubt(len(labels)))
     fitted = Calibration(
         match_confidence(logits, accuracy), f"{len(logits):,} unlabelled images, by their features"
     )
