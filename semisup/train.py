@@ -38,17 +38,16 @@ def command(task, config_class, summary, hints=None, dataset=""):
     def train(config):
         from semisup.cli import terminal
 
-        asks_for_help = config.architecture == "help"
-        if not asks_for_help:
-            if dataset and not config.dataset:
-                raise UserError(f"--dataset is required: {dataset}")
-            config.check_paths()
-        terminal.import_quietly()
-        if asks_for_help:
+        if config.architecture == "help":
+            terminal.import_quietly()
             from semisup import architectures
 
             print(architectures.describe())
             return 0
+        if dataset and not config.dataset:
+            raise UserError(f"--dataset is required: {dataset}")
+        config.check_paths()
+        terminal.import_quietly()
         from semisup.run import cross_validation
         from semisup.run.task import task_named
 

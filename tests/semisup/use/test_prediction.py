@@ -303,9 +303,6 @@ def test_help_imports_nothing_heavy(binary):
         f"try: {binary}.main()\nexcept SystemExit as end: assert not end.code\n"
         "assert not {'keras', 'tensorflow', 'numpy'} & set(sys.modules)"
     )
-    import subprocess
-    import sys
-
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
