@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from semisup.cli import flags
+from semisup.cli import flags, run_options
 from semisup.cli.options import option
 from semisup.cli.run_options import RunOptions
 from semisup.errors import UserError
@@ -37,6 +37,12 @@ class SearchConfig(RunOptions):
                 raise UserError(f"--{name} is required: {what}")
         if not self.output.endswith(".csv"):
             raise UserError(f"--output={self.output}: its name has to end in .csv")
+
+    def check_paths(self):
+        """Check that what is named exists, without opening any: see `RunOptions`."""
+        super().check_paths()
+        run_options.check_parent(self.output)
+        run_options.check_images(self.images)
 
 
 def main():

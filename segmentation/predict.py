@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from semisup.cli import flags
+from semisup.cli import flags, run_options
 from semisup.cli.options import option
 from semisup.cli.run_options import RunOptions
 from semisup.errors import UserError
@@ -33,6 +33,11 @@ class PredictConfig(RunOptions):
         super().__post_init__()
         if not self.images:
             raise UserError("--images is required: a folder of images")
+
+    def check_paths(self):
+        """Check that what is named exists, without opening any: see `RunOptions`."""
+        super().check_paths()
+        run_options.check_images(self.images)
 
 
 def main():

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from semisup.cli import flags
+from semisup.cli import flags, run_options
 from semisup.cli.options import option, redefault
 from semisup.cli.run_options import RunOptions, calibrated_by
 from semisup.errors import UserError
@@ -40,6 +40,11 @@ class ExportConfig(RunOptions):
         super().__post_init__()
         if not self.output:
             raise UserError("--output is required: what to write")
+
+    def check_paths(self):
+        """Check that what is named exists, without opening any: see `RunOptions`."""
+        super().check_paths()
+        run_options.check_parent(self.output)
 
 
 def main():

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from semisup.cli import flags
+from semisup.cli import dataset_names, flags, run_options
+from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.cli.options import check_unused, option
 from semisup.cli.run_options import RunOptions, calibrated_by
 from semisup.errors import UserError
@@ -70,6 +71,15 @@ class PredictConfig(RunOptions):
         for name, owner in (("split", "dataset"), ("copy", "sort_into")):
             if not getattr(self, owner):
                 check_unused(self, [name], f"without --{owner}")
+
+    def check_paths(self):
+        """Check that what is named exists, without opening any: see `RunOptions`."""
+        super().check_paths()
+        run_options.check_parent(self.output)
+        if self.images:
+            run_options.check_images(self.images)
+        if is_folder(self.dataset):
+            dataset_names.check_folder("dataset", self.dataset.removeprefix(FOLDER))
 
 
 def main():

@@ -68,6 +68,28 @@ def check_run(logdir):
         raise UserError(f"{logdir} holds no run: it has no config.json")
 
 
+def check_images(path):
+    """Check that a folder of images, or the one image, exists, without opening it.
+
+    Raises:
+        UserError: if it does not.
+    """
+    whole = os.path.expanduser(path)
+    if not os.path.isdir(whole) and not os.path.isfile(whole):
+        raise UserError(f"--images={path}: there is no such folder")
+
+
+def check_parent(output):
+    """Check that the folder exists into which a command writes a file.
+
+    Raises:
+        UserError: if it does not.
+    """
+    parent = os.path.dirname(os.path.expanduser(output)) or os.curdir
+    if not os.path.isdir(parent):
+        raise UserError(f"--output={output}: there is no folder {parent}")
+
+
 def calibrated_by():
     """Make the option of a run whose temperature is taken."""
     return option(

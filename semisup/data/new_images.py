@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from semisup.cli import run_options
 from semisup.cli.choices import SPLIT_ALIASES
 from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.data import datasets, depth, folder_layout, folders, image_files, pixels
@@ -243,11 +244,10 @@ def in_folder(path: str, preparation: Preparation) -> ImageFiles:
     Raises:
         UserError: there is no such folder or file, or no image in it.
     """
+    run_options.check_images(path)
     whole = Path(path).expanduser()
     if whole.is_file():
         return ImageFiles([whole], preparation)
-    if not whole.is_dir():
-        raise UserError(f"--images={path}: there is no such folder")
     files = folder_layout.images_below(whole)
     if not files:
         raise UserError(f"--images={path}: there is no image in it, at any depth")

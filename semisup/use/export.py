@@ -70,8 +70,6 @@ def _check(settings, output, described):
     if output.suffix != ending and (ending or output.suffix in _ENDINGS.values()):
         wanted = f"has to end in {ending}" if ending else "is that of a folder"
         raise UserError(f"--output={settings.output}: the name {wanted}")
-    if not output.parent.is_dir():
-        raise UserError(f"--output={settings.output}: there is no folder {output.parent}")
     for path in (output, described):
         if path.exists():
             raise UserError(f"{path} exists, and nothing is overwritten: give another --output")

@@ -79,8 +79,6 @@ def predict_images(settings):
 def _check_output(output, settings):
     if output.suffix not in (".csv", ".jsonl"):
         raise UserError(f"--output={settings.output}: its name has to end in .csv or .jsonl")
-    if not output.parent.is_dir():
-        raise UserError(f"--output={settings.output}: there is no folder {output.parent}")
     parent = output.parent.resolve()
     if parent == Path(settings.logdir).expanduser().resolve() and output.name in PARTS:
         raise UserError(

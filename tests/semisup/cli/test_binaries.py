@@ -89,6 +89,24 @@ def test_a_path_to_nothing_exits_2_with_one_line_and_imports_nothing_heavy(
     exits_2_at_once(command, arguments, message)
 
 
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        ("semisup.predict", ["--images=nowhere"], "--images=nowhere: there is no such folder"),
+        ("semisup.predict", ["--dataset=folder:no"], "--dataset=no: there is no such folder"),
+        ("semisup.predict", ["--output=no/a.csv"], "--output=no/a.csv: there is no folder no"),
+        ("semisup.export", ["--output=no/a.keras"], "--output=no/a.keras: there is no folder no"),
+        ("multimodal.search", ["a dog", "--images=nowhere"], "--images=nowhere: there is no such"),
+        ("segmentation.predict", ["--images=nowhere"], "--images=nowhere: there is no such folder"),
+    ],
+)
+def test_what_is_given_to_a_run_is_looked_for_before_the_run_is_loaded(
+    tmp_path, command, arguments, message
+):
+    (tmp_path / "config.json").touch()
+    exits_2_at_once(command, [f"--logdir={tmp_path}", *arguments], message)
+
+
 def test_a_run_that_goes_on_may_lack_what_its_paths_name(tmp_path):
     arguments = {"architecture": "gone.keras", "dataset": f"folder:{tmp_path / 'gone'}"}
     config = TrainConfig(logdir=str(tmp_path), **arguments)
