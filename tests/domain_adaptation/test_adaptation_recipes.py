@@ -16,6 +16,8 @@ PAIRS = {
     "svhn_to_mnist": ("svhn_cropped", "mnist"),
     "synthetic_signs_to_gtsrb": ("synthetic_signs_generated", "gtsrb_cropped"),
 }
+DIGITS = {"mnist_to_usps": ("mnist", "usps"), "usps_to_mnist": ("usps", "mnist")}
+DIGIT_TERMS = {"": "association", "_mmd": "mmd", "_coral": "coral", "_source_only": "none"}
 KINDS = ("", "_fixed", "_mmd", "_source_only", "_target_only")
 PHOTOS = {
     "photos_to_photos": "association",
@@ -24,6 +26,7 @@ PHOTOS = {
     "photos_to_photos_source_only": "none",
     "photos_to_photos_target_only": "none",
 }
+FURTHER_DIGITS = [pair + kind for pair in DIGITS for kind in DIGIT_TERMS]
 
 
 def parse(name):
@@ -32,10 +35,10 @@ def parse(name):
 
 def test_every_cell_of_the_thesis_own_has_a_recipe():
     cells = {pair + kind for pair in PAIRS for kind in KINDS}
-    assert set(NAMES) == {*cells, "svhn_to_mnist_swapped", *PHOTOS}
+    assert set(NAMES) == {*cells, "svhn_to_mnist_swapped", *PHOTOS, *FURTHER_DIGITS}
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - set(PHOTOS)))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {*PHOTOS, *FURTHER_DIGITS}))
 def test_a_recipe_parses_and_says_table_protocol_and_run_time(name):
     config = parse(name)
     lines = (FOLDER / f"{name}.flags").read_text(encoding="utf-8").splitlines()
@@ -56,6 +59,18 @@ def test_recipes_for_photographs_train_a_head_as_long_for_each_term(name):
     assert config.match_means == (PHOTOS[name] != "none")
     # Another network may take the place of the one with ImageNet weights.
     assert config.pretrained
+
+
+@pytest.mark.parametrize("pair", DIGITS)
+def test_recipes_for_two_kinds_of_digits_differ_in_nothing_but_data_and_term(pair):
+    terms = {kind: parse(pair + kind) for kind in DIGIT_TERMS}
+    assert {kind: config.similarity for kind, config in terms.items()} == DIGIT_TERMS
+    assert {(config.dataset, config.target_dataset) for config in terms.values()} == {DIGITS[pair]}
+    shared = ("architecture", "new_size", "augmentation", "sup_per_batch", "learning_rate")
+    shared += ("decay_steps", "max_steps", "clip_norm", "logit_weight")
+    first = parse("mnist_to_usps")
+    for config in terms.values():
+        assert all(getattr(config, name) == getattr(first, name) for name in shared)
 
 
 @pytest.mark.parametrize("pair", PAIRS)
