@@ -19,6 +19,8 @@ from semisup.report.figures.drawing import (
 _COLUMN_GAP = 0.35
 _HEADING = 0.24
 _LABELLED_PER_CLASS = 10
+_LEGIBLE_CELL = 0.26
+_LEGIBLE_CLASSES = 60
 _MIN_HEIGHT = 4.6
 _MIN_LEFT_WIDTH = 4.6
 _MISTAKE_GAP = 0.1
@@ -42,7 +44,8 @@ def confusion_figure(
 
     Colour marks only mistakes, on a square-root scale, so that a single one stays visible beside a
     dominating diagonal. If not everything fits, the figure says how much is shown: at most ten
-    labelled images of each class, and mistakes picked evenly from all kinds.
+    labelled images of each of sixty classes, and mistakes picked evenly from all kinds. The matrix
+    of more than sixty classes has neither names nor numbers.
 
     Args:
         images: uint8 (n, h, w, 1 or 3), at least one.
@@ -63,7 +66,8 @@ def confusion_figure(
     # Sorted by kind of mistake.
     order = np.lexsort((predicted, labels))
     mistakes = order[labels[order] != predicted[order]]
-    cell = float(np.clip(4.6 / len(class_names), 0.26, 0.8))
+    cell = float(np.clip(4.6 / len(class_names), _LEGIBLE_CELL, 0.8))
+    cell = min(cell, _LEGIBLE_CELL * _LEGIBLE_CLASSES / len(class_names))
     side = cell * len(class_names)
     left_width, height = max(_MIN_LEFT_WIDTH, side), max(_MIN_HEIGHT, side + _HEADING)
     matrix_left = left_width + _COLUMN_GAP
@@ -78,9 +82,10 @@ def confusion_figure(
     _draw_matrix(matrix, confusion, class_names, cell)
     top = 0.0
     if labelled_images is not None:
+        present = np.unique(labelled_labels)
         rows = [
             labelled_images[labelled_labels == label][:_LABELLED_PER_CLASS]
-            for label in np.unique(labelled_labels)
+            for label in present[:: -(-len(present) // _LEGIBLE_CLASSES)]
         ]
         shown = _shown(sum(map(len, rows)), labelled_total or len(labelled_images))
         _heading(axes, 0, 0, f"Labelled set ({shown})")
@@ -109,6 +114,14 @@ def _draw_matrix(axes: Axes, confusion: np.ndarray, names: Sequence[str], cell: 
     colours[mistakes == 0] = 1
     colours[diagonal] = matplotlib.colors.to_rgb("#dfe6ec")
     axes.imshow(colours)
+    axes.set_xlabel("predicted", size=FONT_SIZE)
+    axes.set_ylabel("true", size=FONT_SIZE)
+    axes.yaxis.set_label_position("right")
+    axes.tick_params(which="both", length=0)
+    if classes > _LEGIBLE_CLASSES:
+        axes.set(xticks=[], yticks=[])
+        return
+    axes.spines[:].set_visible(False)
     size = min(FONT_SIZE, 0.85 * cell / text_width([str(confusion.max())], 1))
     for row, column in np.argwhere((confusion > 0) | diagonal):
         colour = "white" if shades[row, column] > 0.6 else "black"
@@ -121,14 +134,9 @@ def _draw_matrix(axes: Axes, confusion: np.ndarray, names: Sequence[str], cell: 
     axes.set_yticks(range(classes), names, size=name_size)
     # Names of any width have room on the right.
     axes.yaxis.tick_right()
-    axes.yaxis.set_label_position("right")
-    axes.set_xlabel("predicted", size=FONT_SIZE)
-    axes.set_ylabel("true", size=FONT_SIZE)
     axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="0.88", lw=0.5)
-    axes.tick_params(which="both", length=0)
-    axes.spines[:].set_visible(False)
 
 
 def _draw_rows(

@@ -29,6 +29,9 @@ FONT_SIZE = 9
 MARGIN = 0.12
 """Free space around a figure's content, in inches."""
 
+_LARGEST_PAGE = 2000
+"""In square inches; saved, it takes 180 MB of memory."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -52,7 +55,12 @@ def new_figure(width: float, height: float, **options) -> Figure:
         width: Width in inches.
         height: Height in inches.
         **options: Further arguments of `Figure`.
+
+    Raises:
+        ValueError: If nobody could look at so large a page.
     """
+    if width * height > _LARGEST_PAGE:
+        raise ValueError(f"its page would measure {width:.0f} by {height:.0f} inches")
     return _Page(figsize=(width, height), dpi=DPI, facecolor="white", **options)
 
 

@@ -1,3 +1,4 @@
+import functools
 import itertools
 import logging
 import subprocess
@@ -15,6 +16,7 @@ from PIL import Image
 from semisup.data.datasets import over_classes
 from semisup.report.figures import associations, confusion, drawing, neighbours, tsne
 from semisup.report.figures.associations import _line_colours
+from semisup.report.figures.clusters import clusters_figure
 from semisup.report.figures.drawing import abbreviate, as_rgb, shortened, text_width
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -250,6 +252,35 @@ def test_hundreds_of_mistakes_are_capped_and_their_number_said(classes):
     assert 10 < shown < mistakes
     assert f"Mistakes, true→predicted ({shown} of {mistakes} shown)" in texts(figure)
     assert f"Labelled set ({10 * classes} of {20 * classes} shown)" in texts(figure)
+
+
+def test_the_page_of_a_confusion_matrix_stays_of_one_size_for_hundreds_of_classes():
+    def drawn(classes):
+        labels, predictions = simulated_predictions(classes, 2_000, 0.4)
+        names = [f"name {index}" for index in range(classes)]
+        images = random_images(2_000)
+        return confusion.confusion_figure(
+            images, labels, predictions, names, "Error", images, labels
+        )
+
+    few, many = drawn(60), drawn(700)
+    np.testing.assert_allclose(many.get_size_inches(), few.get_size_inches())
+    assert many.axes[1].images[0].get_array().shape == (700, 700, 3)
+    # Neither could be read.
+    assert not many.axes[1].get_xticklabels()
+    assert not many.axes[1].texts
+    shown = [text for text in texts(many) if text.startswith("Labelled set")]
+    assert len(shown) == 1
+    assert int(shown[0].split()[2].strip("(")) <= 600
+
+
+def test_a_page_that_nobody_could_look_at_is_left_out(caplog):
+    probabilities = np.eye(2_000)
+    names = [str(index) for index in range(2_000)]
+    images = random_images(2_000)
+    draw = functools.partial(clusters_figure, images, probabilities, names)
+    assert drawing.drawn({"clusters": draw}) == {}
+    assert "figure clusters is left out: its page would measure" in caplog.text
 
 
 def test_shown_mistakes_are_of_all_kinds():
