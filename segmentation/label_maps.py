@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from segmentation.choices import NO_CLASS
+from semisup.cli.options import is_whole_number
 from semisup.data import depth, image_files, pixels
 from semisup.data.cache import UNLABELLED, Source
 from semisup.errors import UserError
@@ -86,7 +87,7 @@ def parse(names, ignored, found):
     for text in filter(None, (part.strip() for part in ignored.split(","))):
         if text in listed:
             out.add(listed.index(text))
-        elif text.isdecimal() and int(text) < 2**16:
+        elif is_whole_number(text, 2**16 - 1):
             out.add(int(text))
         else:
             raise UserError(f"--ignore={ignored}: {text} is neither a number nor one of --classes")

@@ -149,7 +149,7 @@ def parse(argv, config_class, recipes=None, hints=None, positional=None):
     try:
         # First, so that a flag and its value may stand on two lines of a file of flags.
         expanded = _expand_recipes(argv, recipes)[1:]
-        arguments = values.read_flags_from_files(expanded, False)
+        arguments = _with_files(expanded, values)
         for argument in arguments:
             name = _name(argument)
             if name in hints and name not in values:
@@ -159,6 +159,9 @@ def parse(argv, config_class, recipes=None, hints=None, positional=None):
                 raise UserError(f"Unknown command line flag {shown(name)!r}")
         _check_that_values_follow(arguments, values)
         stray = values([argv[0], *arguments])[1:]
+    except flags.CantOpenFlagFileError as error:
+        cause = error.__context__
+        raise UserError(f"--flagfile={cause.filename}: {cause.strerror}") from None
     except flags.Error as error:
         raise UserError(" ".join(str(error).split())) from None
     except OSError as error:
@@ -173,6 +176,19 @@ def parse(argv, config_class, recipes=None, hints=None, positional=None):
     if stray:
         raise UserError(f"unexpected argument {stray[0]!r}: settings are given as --name=value")
     return _configuration(config_class, values, _set_by_recipes_alone(expanded, values, recipes))
+
+
+def _with_files(arguments, values):
+    """Return arguments with the lines of the files of flags that they name in the files' place.
+
+    Some editors begin a file with a byte order mark, which absl takes for a part of its first line.
+    """
+    found = []
+    for line in values.read_flags_from_files(arguments, False):
+        plain = line.removeprefix("\ufeff")
+        if plain == line or (plain and not plain.startswith(("#", "//"))):
+            found.append(plain)
+    return found
 
 
 def _configuration(config_class, values, given_up):
@@ -207,7 +223,7 @@ def _set_by_recipes_alone(arguments, values, recipes):
 
     def names(wanted):
         chosen = [argument for argument in arguments if wanted(argument)]
-        found = {_name(argument) for argument in values.read_flags_from_files(chosen, False)}
+        found = {_name(argument) for argument in _with_files(chosen, values)}
         return {name.removeprefix("no") for name in found - {None}} | found
 
     def is_recipe(argument):

@@ -4,7 +4,7 @@ Nothing here imports Keras.
 """
 
 from semisup.cli import architecture_names
-from semisup.cli.options import check_unused, option
+from semisup.cli.options import GREATEST, check_unused, is_whole_number, option
 from semisup.errors import UserError
 
 
@@ -74,7 +74,9 @@ def check(config):
         UserError: if they contradict each other.
     """
     trained = config.trainable
-    if trained not in ("all", "head") and not (trained.isdecimal() and int(trained)):
+    if trained not in ("all", "head") and not (
+        is_whole_number(trained, GREATEST[int]) and int(trained)
+    ):
         raise UserError(
             f"--trainable={trained}: give all, head, or the number of the network's last layers to "
             "train"

@@ -3,7 +3,7 @@
 Nothing here imports Keras.
 """
 
-from semisup.cli.options import check_unused, option
+from semisup.cli.options import check_unused, is_whole_number, option
 from semisup.errors import UserError
 
 GREATEST_PORT = 65_535
@@ -67,7 +67,8 @@ def check(config):
             "that says them"
         )
     address, _, port = config.coordinator.rpartition(":")
-    if config.coordinator and not (address and port.isdecimal() and 0 < int(port) <= GREATEST_PORT):
+    is_port = is_whole_number(port, GREATEST_PORT) and int(port)
+    if config.coordinator and not (address and is_port):
         raise UserError(
             f"--coordinator={config.coordinator} has to be ADDRESS:PORT, such as node1:1234"
         )

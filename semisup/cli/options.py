@@ -23,6 +23,11 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 _BEYOND = re.compile(r"Expected `\w+` (>=|<=|>) ")
 
 
+def is_whole_number(text, most):
+    """Return whether a text is a whole number from 0 to `most`; Python reads no longer ones."""
+    return text.isdecimal() and len(text) <= len(str(most)) and int(text) <= most
+
+
 def option(
     default,
     section,

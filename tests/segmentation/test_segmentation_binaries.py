@@ -165,6 +165,7 @@ def test_commands_for_classes_of_images_refuse_such_a_run(trained, tmp_path):
         ({"classes": "ground,square"}, "has the number 2, which is no class"),
         ({"classes": "ground"}, "--classes=ground names one class: give two or more"),
         ({"classes": "ground,ground"}, "every class needs a name of its own"),
+        ({"ignore": "9" * 5_000}, "is neither a number nor one of --classes"),
         ({"ignore": "sky"}, "--ignore=sky: sky is neither a number nor one of --classes"),
         ({"ignore": "0,1,2,9", "classes": "a,b,c,d,e"}, "no pixel of the test label maps"),
         ({"label_suffix": "_masks"}, "there is no folder of its label maps"),

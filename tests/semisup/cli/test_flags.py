@@ -55,6 +55,22 @@ def test_values_may_follow_their_flags_and_be_negative(tmp_path):
     assert flags.parse(["train", "--logdir="], TrainConfig).logdir == ""
 
 
+@pytest.mark.parametrize("first", ["--seed=3", "# seeds", "", "--noprogress"])
+def test_a_file_of_flags_may_begin_with_a_byte_order_mark(tmp_path, first):
+    path = tmp_path / "marked.flags"
+    path.write_text(f"{first}\n--max_steps=7\n", encoding="utf-8-sig")
+    config = flags.parse(["train", f"--flagfile={path}", "--logdir", "//x"], TrainConfig)
+    expected = (3 if first == "--seed=3" else TrainConfig().seed, 7, first != "--noprogress", "//x")
+    assert (config.seed, config.max_steps, config.progress, config.logdir) == expected
+
+
+@pytest.mark.parametrize("name", ["none.flags", ""])
+def test_a_file_of_flags_that_cannot_be_opened_is_named(tmp_path, name):
+    path = tmp_path / name
+    with pytest.raises(UserError, match=rf"^--flagfile={re.escape(str(path))}: (No such|Is a)"):
+        flags.parse(["train", f"--flagfile={path}"], TrainConfig)
+
+
 def test_a_file_of_flags_that_is_no_text_is_told_in_one_line(tmp_path):
     path = tmp_path / "binary.flags"
     path.write_bytes(b"--seed=3\n\xff\xfe")
