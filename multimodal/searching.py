@@ -11,6 +11,7 @@ from semisup.data import new_images
 from semisup.errors import UserError
 from semisup.files import writing
 from semisup.files.names import printable
+from semisup.run import belongings
 from semisup.use import outputs
 from semisup.use.contact_sheet import contact_sheet
 from semisup.use.trained import TrainedRun
@@ -65,6 +66,7 @@ def search(settings):
 def _outputs(settings):
     """Return the paths of the table and of the contact sheet, which replace only their own kind."""
     output = Path(settings.output).expanduser()
+    belongings.check_is_no_part("output", settings.output)
     outputs.check_replaceable(output, ",".join(HEADER))
     sheet = output.with_suffix(".png")
     # A search writes the table first.

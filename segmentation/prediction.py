@@ -10,9 +10,11 @@ from segmentation import colours
 from segmentation.label_maps import Classes, resized
 from segmentation.task import TASK
 from semisup.data import class_folders, image_files, new_images, pixels
+from semisup.data.folder_layout import counted
 from semisup.errors import UserError
 from semisup.files import writing
 from semisup.files.replacing import replacing
+from semisup.run import belongings
 from semisup.use.trained import TrainedRun
 
 _logger = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ def predict_images(settings):
     Raises:
         UserError: if the run, the images or the folder to write to are not as they should be.
     """
+    belongings.check_is_no_part("output", settings.output)
     output = class_folders.empty_folder(settings.output)
     trained = TrainedRun(
         settings.logdir, settings.step, settings.eval_batch_size, settings.relocated, task=TASK
@@ -57,7 +60,7 @@ def predict_images(settings):
                     _write(output / OVERLAYS / targets[index], Image.fromarray(overlay))
     _write_classes(output / CLASSES, classes)
     count = new_images.count_readable(images)
-    _logger.info("wrote %s: the label maps of %s images", output, f"{count:,}")
+    _logger.info("wrote %s: the label maps of %s", output, counted(count, "image"))
 
 
 def _targets(files):

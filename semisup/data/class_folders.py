@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from semisup.data.folder_walk import composed
@@ -29,10 +30,27 @@ def empty_folder(path: str) -> Path:
     return folder
 
 
-def folder_name(class_name: str) -> str:
-    """Return the name of a class as that of a folder, in UTF-8 whatever the locale."""
-    name = os.fsdecode(class_name.translate(_UNUSABLE).encode())
-    return f"_{name}" if name in ("", ".", "..") or name.startswith(".") else name
+def folder_names(class_names: Sequence[str]) -> list[str]:
+    """Return a name for the folder of each class, in UTF-8 whatever the locale; no two are equal.
+
+    A class whose name can be that of a folder has it.
+    """
+    taken = {name for name in class_names if _folder_name(name) == name}
+    found = []
+    for class_name in class_names:
+        name = plain = _folder_name(class_name)
+        number = 1
+        while name != class_name and name in taken:
+            number += 1
+            name = f"{plain}_{number}"
+        taken.add(name)
+        found.append(os.fsdecode(name.encode()))
+    return found
+
+
+def _folder_name(class_name):
+    name = class_name.translate(_UNUSABLE)
+    return f"_{name}" if not name or name.startswith(".") else name
 
 
 def class_folders(root: Path) -> dict[str, Path]:

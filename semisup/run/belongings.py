@@ -7,6 +7,7 @@ before the first is deleted, and nothing is written or deleted through a link.
 import os
 import re
 
+from semisup.cli.run_options import is_run
 from semisup.data import image_files
 from semisup.errors import UserError
 from semisup.files import locking, replacing
@@ -57,6 +58,21 @@ _FOLDERS = {
     "figures": re.compile(r".+\.png"),
     "evaluations": re.compile(r".+\.(json|csv)"),
 }
+
+
+def check_is_no_part(flag, path):
+    """Check that what a command writes takes no place of a run's own files and folders.
+
+    Args:
+        flag: name of the flag that says where to write.
+        path: its value.
+
+    Raises:
+        UserError: if it does.
+    """
+    whole = os.path.abspath(os.path.expanduser(path))
+    if os.path.basename(whole) in PARTS and is_run(os.path.dirname(whole)):
+        raise UserError(f"--{flag}={path} is the place of a run's own: give another name")
 
 
 def check_places(path):

@@ -12,6 +12,7 @@ from semisup.errors import ArgumentError, UserError, first_line
 from semisup.files import writing
 from semisup.models import exporting
 from semisup.models.stock_layers import hub_layers, stock_model
+from semisup.run import belongings
 from semisup.use.trained import TrainedRun
 
 _ENDINGS = {"keras": ".keras", "saved_model": "", "litert": ".tflite", "onnx": ".onnx"}
@@ -71,6 +72,7 @@ def _check(settings, output, described):
         wanted = f"has to end in {ending}" if ending else "is that of a folder"
         raise UserError(f"--output={settings.output}: the name {wanted}")
     for path in (output, described):
+        belongings.check_is_no_part("output", path)
         if path.exists():
             raise UserError(f"{path} exists, and nothing is overwritten: give another --output")
     backend = keras.backend.backend()

@@ -73,12 +73,14 @@ def _labels(path, folders):
         raise UserError(f"--list={path}: its first line has to name the columns path and label")
     labelled, names_by_text = {}, functools.cache(_names_by_text)
     for row in rows:
-        label = composed((row["label"] or "").strip())
+        text = composed(row["label"] or "")
+        label = text.strip()
         if not label:
             continue
         where = f"--list={path}, line {rows.line_num}"
-        # The class may have been copied from a column that `write_csv` wrote.
-        label = label if label in folders else read_text(label)
+        # The class may have been copied from a column that `write_csv` wrote, and its name may
+        # begin or end with a space.
+        label = next((name for name in (text, label) if name in folders), read_text(label))
         if label not in folders:
             raise UserError(
                 f"{where}: {shown(label)} is none of the classes {shown(', '.join(folders))}; make "

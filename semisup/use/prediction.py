@@ -9,12 +9,12 @@ import numpy as np
 
 from semisup.cli import dataset_names
 from semisup.data import class_folders, new_images
+from semisup.data.folder_layout import counted
 from semisup.errors import UserError
 from semisup.files.csv_files import write_rows
 from semisup.files.replacing import replacing
 from semisup.report.uncertainty import predictive_entropy
-from semisup.run import progress
-from semisup.run.belongings import PARTS
+from semisup.run import belongings, progress
 from semisup.use import least_sure, outputs
 from semisup.use.trained import TrainedRun
 
@@ -38,6 +38,7 @@ def predict_images(settings):
     """
     output = Path(settings.output).expanduser()
     _check_output(output, settings)
+    belongings.check_is_no_part("sort_into", settings.sort_into)
     folder = settings.sort_into and class_folders.empty_folder(settings.sort_into)
     _check_outside(folder, settings.images)
     candidates = settings.least_sure and least_sure.Candidates(
@@ -52,6 +53,7 @@ def predict_images(settings):
     calibration = trained.calibration(settings.calibrated_by)
     _logger.info(calibration.describe())
     how = "copy" if settings.copy else "link"
+    class_folder_names = class_folders.folder_names(trained.class_names)
     show = progress.image_bar(len(images))
     with replacing(output) as temporary:
         open_writer = _json_lines if output.suffix == ".jsonl" else _csv
@@ -60,16 +62,16 @@ def predict_images(settings):
                 probabilities = calibration.probabilities(prediction.logits)
                 write([images.names[index] for index in prediction.indices], probabilities)
                 if folder:
-                    guesses = [trained.class_names[row.argmax()] for row in probabilities]
+                    guesses = probabilities.argmax(axis=1)
                     for index, guess in zip(prediction.indices, guesses, strict=True):
-                        place = folder / class_folders.folder_name(guess)
+                        place = folder / class_folder_names[guess]
                         class_folders.place(images.files[index], place, how)
                 if candidates:
                     candidates.add(prediction.indices, probabilities, prediction.embeddings)
                 show(prediction.indices[-1] + 1)
         show(len(images))
         count = new_images.count_readable(images)
-    _logger.info("wrote %s: the predictions of %s images", output, f"{count:,}")
+    _logger.info("wrote %s: the predictions of %s", output, counted(count, "image"))
     if folder:
         _logger.info("wrote %s: the images by class", folder)
     if candidates:
@@ -79,11 +81,7 @@ def predict_images(settings):
 def _check_output(output, settings):
     if output.suffix not in (".csv", ".jsonl"):
         raise UserError(f"--output={settings.output}: its name has to end in .csv or .jsonl")
-    parent = output.parent.resolve()
-    if parent == Path(settings.logdir).expanduser().resolve() and output.name in PARTS:
-        raise UserError(
-            f"--output={settings.output} is the evaluation's own file: give another name"
-        )
+    belongings.check_is_no_part("output", settings.output)
     if settings.list and output.resolve() == Path(settings.list).expanduser().resolve():
         raise UserError(f"--output={settings.output} is the list of images itself")
     outputs.check_replaceable(output, _BEGINNINGS[output.suffix])

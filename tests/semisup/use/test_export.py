@@ -141,10 +141,14 @@ def test_other_formats_are_loaded_without_this_package(run, tmp_path, format):
         (["--output=a.h5"], "has to end in .keras"),
         (["--output=a.keras", "--format=saved_model"], "the name is that of a folder"),
         (["--output=none/a.keras"], "there is no folder none"),
+        (["--output={run}/network.keras"], "is the place of a run's own"),
+        (["--output={run}/folds", "--format=saved_model"], "is the place of a run's own"),
+        (["--output={run}/results", "--format=saved_model"], "results.json"),
     ],
 )
 def test_mistakes_are_told_in_one_line(run, tmp_path, monkeypatch, flags, message):
     monkeypatch.chdir(tmp_path)
+    flags = [flag.format(run=run.path) for flag in flags]
     status, _, err = running.call("export", f"--logdir={run.path}", *flags)
     assert status == 2
     assert message in err

@@ -16,7 +16,7 @@ import running
 from made_runs import BLUE, write_image
 from PIL import Image
 
-from semisup.data import folder_layout, new_images
+from semisup.data import class_folders, folder_layout, new_images
 from semisup.errors import UserError
 from semisup.files.writing import write_table
 from semisup.label import LabelConfig
@@ -111,12 +111,28 @@ def test_names_beyond_ascii_are_those_of_files_where_the_locale_is_ascii(tmp_pat
         "import pathlib; from semisup.data import class_folders, new_images; "
         "images = new_images.listed('list.txt', new_images.Preparation((8, 8, 1))); "
         "assert images.files[0].exists(); "
-        "pathlib.Path(class_folders.folder_name('\\u72ac')).mkdir()"
+        "pathlib.Path(*class_folders.folder_names(['\\u72ac'])).mkdir()"
     )
     ascii = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     environment = {**os.environ, **ascii, "PYTHONPATH": str(running.ROOT)}
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env=environment)
     assert (tmp_path / "犬").is_dir()
+
+
+def test_no_two_classes_share_a_folder():
+    names = ["a\\b", "a_b", "a/b", ".x", "_.x", "", "a_b_2", "a\0b"]
+    expected = ["a_b_3", "a_b", "a_b_4", "_.x_2", "_.x", "_", "a_b_2", "a_b_5"]
+    assert class_folders.folder_names(names) == expected
+
+
+def test_a_label_may_begin_or_end_with_a_space_as_its_class_does(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("path,label\na.png,trail \nb.png, b\nc.png, trail\n")
+    folders = {"trail ": tmp_path, "b": tmp_path, " b c": tmp_path}
+    with pytest.raises(UserError, match="line 4: trail is none of the classes"):
+        labelling._read(str(path), folders)
+    path.write_text("path,label\na.png,trail \nb.png, b\nc.png,  \n")
+    assert list(labelling._read(str(path), folders).values()) == ["trail ", "b"]
 
 
 def test_lists_of_labels_may_be_separated_by_tabs_and_have_to_be_utf_8(tmp_path):
@@ -281,7 +297,8 @@ def test_a_split_of_a_data_set_is_predicted_without_files(run, tmp_path):
         (["--images=a", "--list=b"], "give one of --images, --list"),
         (["--images={new}", "--output=a.txt"], "has to end in .csv or .jsonl"),
         (["--images={new}", "--output=none/a.csv"], "there is no folder none"),
-        (["--images={new}", "--output={run}/predictions.csv"], "the evaluation's own file"),
+        (["--images={new}", "--output={run}/predictions.csv"], "place of a run's own"),
+        (["--images={new}", "--sort_into={run}/weak_labels"], "place of a run's own"),
         (["--images={new}", "--sort_into={new}/sorted"], "lies in the folder of the images"),
         (["--images=nowhere"], "there is no such folder"),
         (["--split=test"], "--split=test has no effect without --dataset"),
