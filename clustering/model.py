@@ -18,6 +18,7 @@ from semisup.association import Association
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
 from semisup.models.own_losses import OwnLosses
+from semisup.models.weighted_losses import returns_total
 from semisup.similarity import SimilarityTerm, check_embedding_term
 
 NORM_LOSS = "norm_loss"
@@ -255,6 +256,7 @@ class ClusteringModel(OwnLosses, EmbeddingClassifier):
         plain, copies = self.together(lambda batch: self.run_network(batch, training=True), batches)
         return {"plain": plain, "augmented": copies}
 
+    @returns_total
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Compute the total loss of a batch (eq. 5 to 9); in training, also advance the step.
 

@@ -14,6 +14,7 @@ from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models import exporting
 from semisup.models.embedding_model import EmbeddingModel
 from semisup.models.own_losses import OwnLosses
+from semisup.models.weighted_losses import returns_total
 from semisup.similarity import SimilarityTerm, check_embedding_term
 
 IMAGES, SENTENCES = "images", "sentences"
@@ -145,6 +146,7 @@ class MultimodalModel(OwnLosses, EmbeddingModel):
             raise ValueError(f"inputs have to be a dictionary of {IMAGES} and {SENTENCES}")
         return {name: embed[name](part, training) for name, part in inputs.items()}
 
+    @returns_total
     def compute_loss(
         self,
         x: Any = None,

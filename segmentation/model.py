@@ -10,6 +10,7 @@ from segmentation.choices import NO_CLASS
 from semisup.architectures import transfer
 from semisup.embeddings.types import Tensor
 from semisup.models.associative import AssociativeModel
+from semisup.models.weighted_losses import returns_total
 
 IMAGES, PLACES = "images", "places"
 
@@ -118,6 +119,7 @@ class SegmentationModel(AssociativeModel):
         is_images = len(getattr(inputs, "shape", ())) == 4
         return self.as_maps(outputs) if is_images else outputs
 
+    @returns_total
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Compute the total loss of a batch of pixels, or of whole images and their maps.
 

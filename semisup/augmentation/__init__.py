@@ -1,7 +1,8 @@
 """Augmentation of images on the device: layers, and pipelines of them by name (thesis 2.1.3).
 
 All layers take and return float32 images (n, height, width, channels) in [0, 255], draw for every
-image on its own, and act in training only; `RandomWindow` alone changes the shape, always.
+image on its own, and act in training only; `RandomWindow` alone changes the shape, always. In a
+`tf.data` pipeline they run under TensorFlow alone.
 """
 
 import keras

@@ -26,8 +26,8 @@ from semisup.embeddings.types import Tensor
 ROWS = 64
 """Labelled embeddings in a block."""
 
-_NEVER = -1e30
-"""Added to the similarities of rows that fill up the last block."""
+_NEVER = -3e38
+"""Added to the similarities of rows that fill up the last block: as low as float32 goes."""
 
 
 def walk_values(

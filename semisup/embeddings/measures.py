@@ -120,7 +120,9 @@ def shares_of(weights: Tensor) -> Tensor:
 
 def _centred(a, b):
     """Move two batches, which leaves their distances as they are, to where float32 is finest."""
-    centre = ops.stop_gradient(ops.mean(b, axis=0))
+    # A batch of open size may be empty, and has no mean then.
+    count = ops.cast(ops.maximum(ops.shape(b)[0], 1), b.dtype)
+    centre = ops.stop_gradient(ops.sum(b, axis=0) / count)
     return a - centre, b - centre
 
 

@@ -16,6 +16,7 @@ from semisup.embeddings.types import LossWeight, Tensor
 from semisup.models import inputs as model_inputs
 from semisup.models import replicas
 from semisup.models.embedding_classifier import CLASSIFICATION_LOSS, EmbeddingClassifier
+from semisup.models.weighted_losses import returns_total
 from semisup.similarity import SimilarityTerm, check_term, compares_logits
 
 
@@ -167,6 +168,7 @@ class AssociativeModel(EmbeddingClassifier):
             a, b = logits, self.classify(b)
         return {"logits": logits, "labelled": a, "unlabelled": b}
 
+    @returns_total
     def compute_loss(
         self,
         x: Any = None,
@@ -201,12 +203,18 @@ class AssociativeModel(EmbeddingClassifier):
                 a, numbers = _repeated(a, numbers, counted, count)
             if self.memory and training:
                 a, numbers = self._with_memory(a, numbers)
-            # Where no example counts, their class is -1, and their losses are none.
+            # Where no example counts, their class is -1. There is nothing to compare then, nor if
+            # a batch is empty, as one of open size may be.
+            b = y_pred["unlabelled"]
             losses, statistics = self.similarity(
-                a, y_pred["unlabelled"], ops.maximum(numbers, 0) if counted is not None else numbers
+                a, b, ops.maximum(numbers, 0) if counted is not None else numbers
             )
-            if counted is not None:
-                losses = {name: ops.where(count > 0, loss, 0.0) for name, loss in losses.items()}
+            if counted is not None or None in (a.shape[0], b.shape[0]):
+                is_pair = ops.minimum(count, ops.shape(b)[0]) > 0
+                losses, statistics = (
+                    {name: ops.where(is_pair, value, 0.0) for name, value in values.items()}
+                    for values in (losses, statistics)
+                )
         losses = {**losses, CLASSIFICATION_LOSS: classification}
         return self.combine(losses, statistics, count, training)
 

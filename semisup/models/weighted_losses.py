@@ -16,6 +16,16 @@ REGULARIZATION_LOSS = "regularization_loss"
 TOTAL_LOSS = "total_loss"
 
 
+def returns_total(compute_loss):
+    """Mark a `compute_loss` that returns what `combine` does.
+
+    `loss` is then the mean over the examples that count in the losses. Of a subclass that computes
+    another loss, or takes steps of its own, it is what Keras tracks.
+    """
+    compute_loss.returns_total = True
+    return compute_loss
+
+
 class WeightedLossesModel(CheckedArgumentsModel):
     """A model with several losses, each with a weight that may follow a schedule of the step.
 
@@ -175,8 +185,19 @@ class WeightedLossesModel(CheckedArgumentsModel):
     def get_metrics_result(self):
         """Return the values of the metrics by name: see `keras.Model.get_metrics_result`."""
         results = super().get_metrics_result()
-        # Keras counts each batch by its inputs, of which some may not count in the losses.
-        return {**results, "loss": results[TOTAL_LOSS]}
+        if self._loss_is_total:
+            # Keras counts each batch by its inputs, of which some may not count in the losses.
+            results["loss"] = results[TOTAL_LOSS]
+        return results
+
+    @property
+    def _loss_is_total(self):
+        """Whether no subclass computes another loss, or takes steps of its own."""
+        own, keras_own = type(self), keras.Model
+        has_steps_of_keras = (
+            own.train_step is keras_own.train_step and own.test_step is keras_own.test_step
+        )
+        return has_steps_of_keras and getattr(own.compute_loss, "returns_total", False)
 
     def check_arguments(self, method, arguments):
         """Check that no weight of a loss was added under a name of none."""

@@ -175,6 +175,17 @@ def test_walks_that_never_return_and_walks_that_are_certain_are_as_in_the_plain_
 
 
 @pytest.mark.backend
+@pytest.mark.parametrize("measure", ["dot", "euclidean"])
+def test_similarities_as_low_as_float32_goes_are_walked_as_in_the_plain_form(measure):
+    a, b, labels = batches(SIZES[ACROSS])
+    # All similarities are below -1e30.
+    a, b = 1e16 * np.abs(a), -1e17 * np.abs(b)
+    walker, visit, *_ = values_of(lambda *given: blocked(*given, measure, 1.0), a, b, labels)
+    losses, _ = values_of(lambda a, b: association.Association(measure=measure)(a, b, labels), a, b)
+    assert walker == pytest.approx(losses["walker_loss"], rel=1e-5)
+    assert visit == pytest.approx(losses["visit_loss"], rel=1e-5)
+
+
 def test_batches_below_the_limit_and_of_unknown_size_are_walked_in_the_plain_form(monkeypatch):
     a, b, labels = batches(SIZES["classes within blocks"])
     monkeypatch.setattr(blocked_association, "walk_values", None)

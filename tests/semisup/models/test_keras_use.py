@@ -8,6 +8,7 @@ import running
 from keras import layers
 
 import semisup
+from domain_adaptation import MaximumMeanDiscrepancy
 from semisup.architectures import transfer
 from semisup.models.associative import AssociativeModel
 from semisup.models.classification_loss import ClassificationLoss
@@ -89,6 +90,58 @@ def test_losses_of_an_epoch_are_means_as_those_of_keras():
     assert history["total_loss"] == pytest.approx(history["loss"], rel=1e-6)
     terms = history["classification_loss"][0] + history["walker_loss"][0] + history["visit_loss"][0]
     assert terms == pytest.approx(history["loss"][0], rel=1e-5)
+
+
+class Costlier(semisup.AssociativeModel):
+    """A model whose loss is greater by 100."""
+
+    def compute_loss(self, *args, **kwargs):
+        return super().compute_loss(*args, **kwargs) + 100.0
+
+
+@pytest.mark.backend
+def test_the_loss_of_a_subclass_that_computes_its_own_is_what_is_reported():
+    model = Costlier(network(), num_classes=3)
+    model.compile("adam")
+    history = fit(model, validation_data=(ROWS, LABELS))
+    assert history["loss"][0] == pytest.approx(history["total_loss"][0] + 100, rel=1e-6)
+    assert history["val_loss"][0] == pytest.approx(history["val_total_loss"][0] + 100, rel=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a step of TensorFlow's")
+def test_the_loss_that_a_step_of_ones_own_tracks_is_what_is_reported():
+    class Stepping(semisup.AssociativeModel):
+        def train_step(self, data):
+            self._loss_tracker.update_state(7.0)
+            return self.get_metrics_result()
+
+    model = Stepping(network(), num_classes=3)
+    model.compile("adam")
+    assert fit(model)["loss"] == [7.0]
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="only TensorFlow's sizes are open"
+)
+@pytest.mark.parametrize("empty", [0, 1])
+def test_an_empty_batch_leaves_the_weights_finite_and_has_no_losses_of_walks(empty):
+    def batches():
+        yield (ROWS[:9], UNLABELLED[:8]), LABELS[:9]
+        sizes = [9, 8]
+        sizes[empty] = 0
+        yield (ROWS[: sizes[0]], UNLABELLED[: sizes[1]]), LABELS[: sizes[0]]
+
+    import tensorflow as tf
+
+    rows = tf.TensorSpec((None, 6), tf.float32)
+    signature = ((rows, rows), tf.TensorSpec((None,), tf.int64))
+    data = tf.data.Dataset.from_generator(batches, output_signature=signature).repeat()
+    for term in ("association", MaximumMeanDiscrepancy()):
+        model = build(similarity=term, running_as={"jit_compile": False})
+        fit(model, data, steps=2)
+        assert all(np.isfinite(weight).all() for weight in model.get_weights())
+        found = model.evaluate(data.skip(1), steps=1, verbose=0, return_dict=True)
+        assert all(np.isfinite(value) for value in found.values())
 
 
 @pytest.mark.parametrize(
