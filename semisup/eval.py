@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from semisup.cli import flags
+from semisup.cli import dataset_names, flags
 from semisup.cli.options import check_unused, option
 from semisup.cli.run_options import RunOptions
 from semisup.errors import UserError
@@ -87,6 +87,11 @@ class EvalConfig(EvaluationConfig):
             return
         unused = ("follow", "figures", "projector", "mc_dropout", "report")
         check_unused(self, unused, "with --dataset: leave it out")
+
+    def check_paths(self):
+        """Check that what is named exists, without opening any: see `RunOptions`."""
+        super().check_paths()
+        dataset_names.check_dataset("dataset", self.dataset)
 
 
 def main():

@@ -3,7 +3,6 @@
 import dataclasses
 
 from semisup.cli import dataset_names, flags, run_options
-from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.cli.options import check_unused, option
 from semisup.cli.run_options import RunOptions, calibrated_by
 from semisup.errors import UserError
@@ -78,8 +77,7 @@ class PredictConfig(RunOptions):
         run_options.check_parent(self.output)
         if self.images:
             run_options.check_images(self.images)
-        if is_folder(self.dataset):
-            dataset_names.check_folder("dataset", self.dataset.removeprefix(FOLDER))
+        dataset_names.check_dataset("dataset", self.dataset)
 
 
 def main():

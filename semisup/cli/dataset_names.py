@@ -47,6 +47,21 @@ def resolved(name, flag, data_dir=None):
     return choices.DATASET_ALIASES.get(name, name)
 
 
+def check_dataset(flag, name):
+    """Check that a data set exists if it is a folder.
+
+    Args:
+        flag: name of the flag that names it, for the message.
+        name: what the user gave; may be empty.
+
+    Raises:
+        UserError: if it does not.
+    """
+    name = resolved(name, flag)
+    if is_folder(name):
+        check_folder(flag, name.removeprefix(FOLDER))
+
+
 def check_folder(flag, path):
     """Check that a folder exists.
 

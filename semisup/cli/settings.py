@@ -16,7 +16,7 @@ from semisup.cli import (
     host_options,
     run_options,
 )
-from semisup.cli.dataset_names import FOLDER, file_name, is_folder, whole_path
+from semisup.cli.dataset_names import file_name, is_folder, whole_path
 from semisup.cli.options import check, option
 from semisup.cli.saved_settings import SavedSettings
 from semisup.errors import UserError
@@ -339,10 +339,9 @@ class RunConfig(SavedSettings):
         if run_options.is_run(self.resolved_logdir):
             return
         for name in self.DATASETS:
-            value = getattr(self, name)
             # A folder may have been moved to --data_dir.
-            if is_folder(value) and not self.data_dir:
-                dataset_names.check_folder(name, value.removeprefix(FOLDER))
+            if not self.data_dir:
+                dataset_names.check_dataset(name, getattr(self, name))
         if architecture_names.is_file(self.architecture):
             architecture_names.check_file(self.architecture)
 

@@ -93,7 +93,8 @@ def test_a_path_to_nothing_exits_2_with_one_line_and_imports_nothing_heavy(
     ("command", "arguments", "message"),
     [
         ("semisup.predict", ["--images=nowhere"], "--images=nowhere: there is no such folder"),
-        ("semisup.predict", ["--dataset=folder:no"], "--dataset=no: there is no such folder"),
+        ("semisup.predict", ["--dataset=folder:/no"], "--dataset=/no: there is no such folder"),
+        ("semisup.eval", ["--dataset=/no"], "--dataset=/no: there is no such folder"),
         ("semisup.predict", ["--output=no/a.csv"], "--output=no/a.csv: there is no folder no"),
         ("semisup.export", ["--output=no/a.keras"], "--output=no/a.keras: there is no folder no"),
         ("multimodal.search", ["a dog", "--images=nowhere"], "--images=nowhere: there is no such"),
