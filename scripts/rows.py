@@ -8,6 +8,9 @@ from scripts import published, results
 from semisup.machine.environment import devices_text
 
 CONFIDENCE = 0.95
+ASSOCIATION = ("ours", "association")
+"""What association is called where it is measured besides the papers' numbers."""
+
 ERRORS = ("test_error", "least_test_error")
 
 
@@ -102,6 +105,12 @@ class Row:
         """Whether several runs had the recipe's own settings, steps and data; if not, a trial."""
         own_data = not self.note and all(run.get("comparable", True) for run in self.runs)
         return own_data and not self.changes and len(self.runs) > 1
+
+    @property
+    def is_comparison(self):
+        """Whether it is no number of a paper, and of another method than association."""
+        number = self.number
+        return number is not None and not number.own and number.method not in ASSOCIATION
 
     @property
     def distance(self):

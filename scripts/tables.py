@@ -6,7 +6,7 @@ Every published number that a recipe reproduces gets a row for each folder of re
 it: the published value, ours, their difference with its 95 % confidence interval, and what our runs
 took. The interval is Student's, over our seeds, and given for means alone; the published value is
 taken as exact. Measurements of several seeds with the recipe's own settings, steps and data come
-first, and the README shows these alone; trials follow in tables of their own. Before them stands an
+first, and the README shows them alone; trials follow in tables of their own. Before them stands an
 overview of the dissertation's own numbers, see `overview`; after them stand curves, see `curves`.
 """
 
@@ -254,14 +254,14 @@ def _number(value):
 def files():
     """The files that tables are written to, and what stands in them.
 
-    The README shows the full measurements, in one table; `results/README.md` shows all, after an
-    overview of the dissertation's own numbers.
+    The README shows the full measurements, in one table, without those of other methods that are in
+    no paper; `results/README.md` shows all, after an overview of the dissertation's own numbers.
     """
     root = results.RESULTS.parent
     folders = list(results.rows())
     rows = sorted(collected(folders), key=lambda row: not row.is_full)
     standings = overview.standings(rows)
-    few = summary([row for row in rows if row.is_full], linking(root))
+    few = summary([row for row in rows if row.is_full and not row.is_comparison], linking(root))
     link = linking(results.RESULTS)
     many = {
         "The dissertation's own numbers": overview.markdown(standings, link),

@@ -1,6 +1,7 @@
 """Tests of results and their tables: what is kept, what is left out, what is shown."""
 
 import dataclasses
+import itertools
 import json
 import statistics
 from pathlib import Path
@@ -316,6 +317,19 @@ def test_the_first_page_shows_several_seeds_of_the_recipes_own_steps_and_data_al
         assert f"]({folder})" not in full
     assert first.startswith("before\n")
     assert first.endswith("\nafter\n")
+
+
+def test_the_first_page_leaves_out_what_association_is_compared_with_in_no_paper(
+    results, tmp_path, monkeypatch
+):
+    flags = {"association": [], "labels alone": ["--similarity=none"]}
+    for seed, (method, given) in itertools.product(range(2), flags.items()):
+        arguments = ["--recipe=omniglot_5", *given, f"--seed={seed}"]
+        results.collect("omniglot_5", run_directory(tmp_path / f"{method}_{seed}", *arguments))
+    what = "Omniglot, 5 labels a character"
+    first, every = pages(tmp_path, monkeypatch)
+    assert [f"{what}, {method}](" in first for method in flags] == [True, False]
+    assert all(f"{what}, {method}](" in every for method in flags)
 
 
 def test_the_remark_of_a_result_stands_beside_its_row_until_it_is_measured_again(
