@@ -23,7 +23,7 @@ from keras import ops
 from semisup.cli import choices
 from semisup.embeddings import blocked_association
 from semisup.embeddings.labels import class_numbers, have_shares, shares_of_each
-from semisup.embeddings.measures import check_measure, shares_of, similarities
+from semisup.embeddings.measures import check_measure, known_size, shares_of, similarities
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.similarity import SimilarityTerm, loss_weight
 
@@ -335,9 +335,8 @@ class Association(SimilarityTerm):
         if self.class_shares is not None:
             visit = ops.where(have_shares(labels, self.class_shares), visit, float("nan"))
         losses = {"walker_loss": walker, "visit_loss": visit}
-        floor = (
-            math.log(b.shape[0]) if b.shape[0] else ops.log(ops.cast(ops.shape(b)[0], "float32"))
-        )
+        m = known_size(b)
+        floor = math.log(m) if m else ops.log(ops.cast(ops.shape(b)[0], "float32"))
         statistics = (walker - entropy, visit - floor, accuracy)
         return losses, dict(zip(self.statistics_names, statistics, strict=True))
 
@@ -366,7 +365,7 @@ def _walk_values(a, b, labels, measure, temperature, class_shares=None):
 
     The labels are `class_numbers`.
     """
-    n, m = a.shape[0], b.shape[0]
+    n, m = known_size(a), known_size(b)
     if None not in (n, m) and n * m >= BLOCKED_PAIRS:
         return blocked_association.walk_values(
             a, b, labels, measure, temperature, EPSILON, class_shares

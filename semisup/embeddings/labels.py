@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from semisup.embeddings.measures import known_size
 from semisup.embeddings.types import Tensor
 
 
@@ -26,7 +27,7 @@ def class_numbers(labels: Tensor, examples: Tensor) -> Tensor:
     if labels is None:
         raise ValueError("labels are missing: give one class number for each example")
     check_known(labels, examples)
-    advice, count = _advice(examples), examples.shape[0]
+    advice = _advice(examples)
     labels = ops.convert_to_tensor(labels)
     shape = tuple(labels.shape)
     if len(shape) == 2 and shape[1] != 1:
@@ -38,8 +39,9 @@ def class_numbers(labels: Tensor, examples: Tensor) -> Tensor:
     kind = keras.backend.standardize_dtype(labels.dtype)
     if "int" not in kind and kind != "bool":
         raise ValueError(f"labels have type {kind}: {advice}")
-    if None not in (shape[0], count) and shape[0] != count:
-        raise ValueError(f"there are {shape[0]} labels for {count} examples: {advice}")
+    given, count = known_size(labels), known_size(examples)
+    if None not in (given, count) and given != count:
+        raise ValueError(f"there are {given} labels for {count} examples: {advice}")
     # In 32 bits, numbers that differ could be the same.
     kind = "int64" if "64" in kind or kind == "uint32" else "int32"
     return ops.reshape(ops.cast(labels, kind), (-1,))
@@ -153,5 +155,5 @@ def renumbered(labels: Tensor) -> Tensor:
 
 
 def _advice(examples):
-    count = examples.shape[0]
+    count = known_size(examples)
     return f"give ({'n' if count is None else count},) integers, one class for each example"

@@ -112,6 +112,15 @@ def embedding_matrices(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return ops.cast(a, "float32"), ops.cast(b, "float32")
 
 
+def known_size(x: Tensor) -> int | None:
+    """Return how many examples a batch (n, ...) has, or None where that is open.
+
+    JAX has symbols for open sizes, which Keras gives a layer of a functional model, and which can't
+    be compared with numbers.
+    """
+    return x.shape[0] if isinstance(x.shape[0], int) else None
+
+
 def shares_of(weights: Tensor) -> Tensor:
     """Divide weights (n,) of at least 0 by their sum; if all are 0, all are alike."""
     weights = ops.where(ops.sum(weights) > 0, weights, ops.ones_like(weights))

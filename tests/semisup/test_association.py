@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import running
 from gradients import gradient_of
 
 from semisup import association
@@ -374,6 +375,37 @@ def test_a_term_is_a_layer_of_a_functional_model():
     for name, value in {**found[0], **found[1]}.items():
         expected = {**term(a, b, LABELS)[0], **term(a, b, LABELS)[1]}[name]
         np.testing.assert_allclose(value, number(expected), rtol=1e-5)
+
+
+class Added(keras.layers.Layer):
+    """Adds a loss of a user's own."""
+
+    def __init__(self, loss):
+        super().__init__()
+        self.loss = loss
+
+    def call(self, a, b, labels):
+        self.add_loss(self.loss(a, b, labels))
+        return a
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    "loss",
+    [
+        association.association_loss,
+        association.Association(class_shares=np.full(101, 1 / 101)).loss,
+        lambda a, b, labels: association.Association()(a, b, labels)[1]["visit_loss_above_floor"],
+    ],
+    ids=["function", "term", "statistics"],
+)
+def test_a_loss_is_computed_in_a_layer_of_a_functional_model(loss):
+    a, b = embeddings(6), embeddings(6)
+    inputs = [keras.Input((5,)), keras.Input((5,)), keras.Input((), dtype="int32")]
+    model = keras.Model(inputs, Added(loss)(*inputs))
+    model.compile(**running.FEW_STEPS)
+    found = model.evaluate([a, b, LABELS], batch_size=6, verbose=0)
+    assert found == pytest.approx(float(number(loss(a, b, LABELS))), abs=1e-5)
 
 
 @pytest.mark.backend
