@@ -23,11 +23,12 @@ def domains(panels, data, seed):
         A matplotlib figure with a column for each model.
 
     Raises:
-        ValueError: if there are too few images.
+        ValueError: if there are too few images, or too many classes to tell apart.
     """
     splits = [sample(split, POINTS // 2, seed) for split in (data.source_test, data.target_test)]
     domain = np.repeat([0, 1], [len(split.labels) for split in splits])
     classes = np.concatenate([split.labels for split in splits])
+    tsne.check_looks(classes)
     points = []
     for title, predictor in panels:
         embeddings = np.concatenate([predictor.embeddings(split.images) for split in splits])

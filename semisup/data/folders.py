@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from semisup.cli.choices import SPLIT_ALIASES
-from semisup.data import depth, folder_layout, folder_summary, image_files, pixels
+from semisup.data import depth, folder_layout, folder_summary, image_files, pixels, threads
 from semisup.data.cache import Blocks, Contents, Source
 from semisup.errors import UserError
 from semisup.files.names import printable
@@ -181,15 +181,23 @@ def _examine(
         layout: names the files.
         decode: whether to look at all pixels, too.
     """
-    headers, broken = {}, {}
-    for file in (file for files in layout.files.values() for file in files):
+
+    def look(file):
         try:
-            headers[file] = _read_header(*_identity(file))
+            header = _read_header(*_identity(file))
             if decode:
                 _decode(*_identity(file))
         except Exception as error:  # damaged files make Pillow raise almost anything
-            headers.pop(file, None)
-            broken[file] = image_files.why_unreadable(error)
+            return None, image_files.why_unreadable(error)
+        return header, ""
+
+    headers, broken = {}, {}
+    every = [file for files in layout.files.values() for file in files]
+    for file, (header, reason) in zip(every, threads.in_order(look, every), strict=True):
+        if header is None:
+            broken[file] = reason
+        else:
+            headers[file] = header
     return headers, broken
 
 
@@ -257,11 +265,15 @@ def _source(
     files, labels = layout.files[split], layout.labels[split]
     identities = [_identity(file) for file in files]
 
+    def read(file):
+        with image_files.open_image(file) as image:
+            return pixels.to_array(image, shape[-1], image_size, scales, fit)
+
     def blocks() -> Blocks:
+        arrays = threads.in_order(read, files)
         for file, label in zip(files, labels, strict=True):
             try:
-                with image_files.open_image(file) as image:
-                    array = pixels.to_array(image, shape[-1], image_size, scales, fit)
+                array = next(arrays)
             except Exception as error:  # damaged files make Pillow raise almost anything
                 raise (
                     _unreadable(whole)

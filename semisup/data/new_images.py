@@ -10,7 +10,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +19,7 @@ from PIL import Image
 from semisup.cli import run_options
 from semisup.cli.choices import SPLIT_ALIASES
 from semisup.cli.dataset_names import FOLDER, is_folder
-from semisup.data import datasets, depth, folder_layout, folders, image_files, pixels
+from semisup.data import datasets, depth, folder_layout, folders, image_files, pixels, threads
 from semisup.data.cache import UNLABELLED, Source
 from semisup.errors import UserError
 from semisup.files.names import printable
@@ -145,28 +144,27 @@ class ImageFiles:
             UserError: see `Preparation.of_file`.
         """
         self.skipped.clear()
-        with ThreadPoolExecutor() as pool:
-
-            def begin(start: int) -> list[tuple[int, Future]]:
-                chosen = range(start, min(start + size, len(self)))
-                return [(i, pool.submit(self._preparation.of_file, self.files[i])) for i in chosen]
-
-            ahead = begin(0)
-            for start in range(0, len(self), size):
-                current, ahead = ahead, begin(start + size)
+        indices, images = [], []
+        decoded = threads.in_order(self._decoded, self.files, ahead=size)
+        for index, (image, reason) in enumerate(decoded):
+            if image is None:
+                self.skipped.append((index, reason))
+            else:
+                indices.append(index)
+                images.append(image)
+            is_last = index + 1 == len(self)
+            if indices and (is_last or (index + 1) % size == 0):
+                yield Block(np.array(indices), np.stack(images), self._labels[indices])
                 indices, images = [], []
-                for index, future in current:
-                    try:
-                        images.append(future.result())
-                        indices.append(index)
-                    except UserError:
-                        for _, waiting in ahead:
-                            waiting.cancel()
-                        raise
-                    except Exception as error:  # damaged files make Pillow raise almost anything
-                        self.skipped.append((index, image_files.why_unreadable(error)))
-                if indices:
-                    yield Block(np.array(indices), np.stack(images), self._labels[indices])
+
+    def _decoded(self, file: Path) -> tuple[np.ndarray | None, str]:
+        """Return an image; or None, and why it cannot be read."""
+        try:
+            return self._preparation.of_file(file), ""
+        except UserError:
+            raise
+        except Exception as error:  # damaged files make Pillow raise almost anything
+            return None, image_files.why_unreadable(error)
 
     def image(self, index: int) -> np.ndarray:
         """Return one image, uint8 (height, width, channels)."""

@@ -122,6 +122,7 @@ def _labelled(data, per_class):
 
 
 def _tsne(config, data, embeddings, labels):
+    tsne.check_looks(labels)
     points = tsne.tsne(embeddings, seed=config.seed)
     perplexity = tsne.effective_perplexity(len(embeddings))
     kind = data.evaluated_on.split()[0]

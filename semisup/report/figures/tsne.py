@@ -88,6 +88,19 @@ def tsne(embeddings: np.ndarray, seed: int, perplexity: float = 35.0) -> np.ndar
         return TSNE(perplexity=used, init=init, random_state=seed).fit_transform(embeddings)
 
 
+def check_looks(labels: np.ndarray) -> None:
+    """Check that classes can be told apart in a figure, before t-SNE is computed for it.
+
+    Args:
+        labels: (n,) int indices of classes.
+
+    Raises:
+        ValueError: If there are more classes than looks.
+    """
+    if labels.max() >= len(COLOURS) * len(_MARKERS):
+        raise ValueError(f"{labels.max() + 1} classes cannot be told apart in one figure")
+
+
 def tsne_figure(
     points: np.ndarray,
     labels: np.ndarray,
@@ -174,8 +187,7 @@ def _look(label: int) -> dict:
 
 def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
     """Put (n, 2) points into axes, coloured by their (n,) classes."""
-    if labels.max() >= len(COLOURS) * len(_MARKERS):
-        raise ValueError(f"{labels.max() + 1} classes cannot be told apart in one figure")
+    check_looks(labels)
     colours = np.array(COLOURS)[labels % len(COLOURS)]
     marker_of = labels // len(COLOURS)
     area = float(np.clip(12_000 / len(points), 4, 30))

@@ -402,6 +402,12 @@ def test_tsne_of_a_collapsed_network_is_finite():
     assert np.all(np.isfinite(tsne.tsne(np.ones((9, 4)), seed=0, perplexity=2)))
 
 
+def test_classes_that_no_figure_can_tell_apart_are_refused_before_tsne():
+    tsne.check_looks(np.arange(100))
+    with pytest.raises(ValueError, match="101 classes cannot be told apart"):
+        tsne.check_looks(np.arange(101))
+
+
 @pytest.mark.parametrize("embeddings", [np.ones((2, 4)), np.ones((9, 1)), np.full((9, 4), np.nan)])
 def test_tsne_refuses_too_few_or_broken_embeddings(embeddings):
     with pytest.raises(ValueError, match=r"t-SNE needs|NaN"):

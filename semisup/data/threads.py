@@ -1,0 +1,34 @@
+"""Many files read side by side, in their order."""
+
+import collections
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+
+def in_order(function: Callable, items: Iterable, ahead: int = 64) -> Iterator[Any]:
+    """Call a function for each item on several threads, and yield what it returns, in order.
+
+    Pillow lets other threads work while it decodes or resizes, and a file on another machine keeps
+    none of them busy.
+
+    Args:
+        function: takes an item; may be called for several at a time.
+        items: what it is called for.
+        ahead: how many results are at hand before they are asked for, at most.
+
+    Raises:
+        Exception: whatever the function raises, in the place of the result.
+    """
+    with ThreadPoolExecutor() as pool:
+        waiting = collections.deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
