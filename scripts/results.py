@@ -50,7 +50,7 @@ RUN_ALONE = ("overwrite", "progress", "projector")
 FREE = (*PATHS, *RUN_ALONE, "seed", "precision", "jit_compile", "steps_per_execution")
 FREE += ("deterministic", "devices", "hosts", "host_index", "max_checkpoints", "log_interval")
 FREE += ("eval_interval", "eval_batch_size", "checkpoint_interval", "inspect_interval")
-FREE += ("histograms", "fold")
+FREE += ("histograms",)
 
 
 class WentOnFrom(TypedDict):

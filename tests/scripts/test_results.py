@@ -401,6 +401,11 @@ def test_a_run_of_another_task_is_no_result_of_a_recipe(results, tmp_path):
         results.collect("mnist_vcnn", run)
 
 
+def test_a_run_on_other_test_images_takes_no_place_of_another():
+    settings = {**published.settings("captions").to_dict(), "fold": 2}
+    assert script.changes("captions", settings) == ["fold=2"]
+
+
 def test_rows_of_many_changes_have_folders_of_their_own_with_names_that_can_be_written(tmp_path):
     changed = [f"setting_{number}=value" for number in range(50)]
     places = {script.place("mnist_100", changed, note) for note in ("", "one: a", "two: b")}
