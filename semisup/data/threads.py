@@ -9,8 +9,8 @@ from typing import Any
 def in_order(function: Callable, items: Iterable, ahead: int = 64) -> Iterator[Any]:
     """Call a function for each item on several threads, and yield what it returns, in order.
 
-    Pillow lets other threads work while it decodes or resizes, and a file on another machine keeps
-    none of them busy.
+    Other threads go on while Pillow decodes or resizes in one, or while one waits for a file of
+    another machine.
 
     Args:
         function: takes an item; may be called for several at a time.
