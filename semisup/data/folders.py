@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from semisup.cli.choices import SPLIT_ALIASES
-from semisup.data import depth, folder_layout, folder_summary, image_files, pixels, threads
+from semisup.data import ahead, depth, folder_layout, folder_summary, image_files, pixels
 from semisup.data.cache import Blocks, Contents, Source
 from semisup.errors import UserError
 from semisup.files.names import printable
@@ -193,7 +193,9 @@ def _examine(
 
     headers, broken = {}, {}
     every = [file for files in layout.files.values() for file in files]
-    for file, (header, reason) in zip(every, threads.in_order(look, every), strict=True):
+    # Threads wait for each other over headers, which Python reads; Pillow decodes side by side.
+    looks = ahead.in_threads(look, every) if decode else map(look, every)
+    for file, (header, reason) in zip(every, looks, strict=True):
         if header is None:
             broken[file] = reason
         else:
@@ -270,7 +272,7 @@ def _source(
             return pixels.to_array(image, shape[-1], image_size, scales, fit)
 
     def blocks() -> Blocks:
-        arrays = threads.in_order(read, files)
+        arrays = ahead.in_threads(read, files)
         for file, label in zip(files, labels, strict=True):
             try:
                 array = next(arrays)

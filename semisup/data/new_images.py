@@ -19,7 +19,7 @@ from PIL import Image
 from semisup.cli import run_options
 from semisup.cli.choices import SPLIT_ALIASES
 from semisup.cli.dataset_names import FOLDER, is_folder
-from semisup.data import datasets, depth, folder_layout, folders, image_files, pixels, threads
+from semisup.data import ahead, datasets, depth, folder_layout, folders, image_files, pixels
 from semisup.data.cache import UNLABELLED, Source
 from semisup.errors import UserError
 from semisup.files.names import printable
@@ -145,7 +145,7 @@ class ImageFiles:
         """
         self.skipped.clear()
         indices, images = [], []
-        decoded = threads.in_order(self._decoded, self.files, ahead=size)
+        decoded = ahead.in_threads(self._decoded, self.files, ahead=size)
         for index, (image, reason) in enumerate(decoded):
             if image is None:
                 self.skipped.append((index, reason))

@@ -1,6 +1,6 @@
 """Rendering of numbered examples in worker processes, delivered in order."""
 
-import collections
+import functools
 import multiprocessing
 import os
 import signal
@@ -14,6 +14,8 @@ from typing import Any
 
 import joblib
 import numpy as np
+
+from semisup.data import ahead
 
 
 def blocks(
@@ -49,14 +51,8 @@ def blocks(
     # Spawned, since a forked copy of a process that runs TensorFlow may hang.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, context, _begin, (render,))
-    waiting = collections.deque()
     try:
-        for indices in ranges:
-            waiting.append(_submit(pool, indices))
-            if len(waiting) > 2 * processes:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from ahead.in_order(functools.partial(_submit, pool), ranges, 2 * processes)
     except BrokenProcessPool as broken:
         raise RuntimeError(
             "a rendering process ended early; there may be too little memory"

@@ -1,10 +1,10 @@
-"""Tests of reading side by side: order, how far ahead, and what errors leave."""
+"""Tests of work on several threads: order, how far ahead, and what errors leave."""
 
 import threading
 
 import pytest
 
-from semisup.data import threads
+from semisup.data import ahead
 
 
 def test_results_keep_the_order_of_the_items_though_later_ones_are_done_first():
@@ -17,12 +17,12 @@ def test_results_keep_the_order_of_the_items_though_later_ones_are_done_first():
             second.set()
         return item
 
-    assert list(threads.in_order(slow, range(5))) == [0, 1, 2, 3, 4]
+    assert list(ahead.in_threads(slow, range(5))) == [0, 1, 2, 3, 4]
 
 
 def test_no_more_results_are_computed_ahead_than_are_wanted():
     begun = []
-    results = threads.in_order(lambda item: begun.append(item) or item, range(1000), ahead=3)
+    results = ahead.in_threads(lambda item: begun.append(item) or item, range(1000), ahead=3)
     assert next(results) == 0
     # The one that was yielded, and those at hand.
     assert len(begun) <= 4
@@ -38,7 +38,7 @@ def test_an_error_is_raised_in_the_place_of_its_item_and_nothing_is_begun_after_
             raise OSError("damaged")
         return item
 
-    results = threads.in_order(fail, range(1000), ahead=5)
+    results = ahead.in_threads(fail, range(1000), ahead=5)
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(OSError, match="damaged"):
         next(results)
@@ -46,4 +46,4 @@ def test_an_error_is_raised_in_the_place_of_its_item_and_nothing_is_begun_after_
 
 
 def test_there_may_be_nothing_to_read():
-    assert list(threads.in_order(str, [])) == []
+    assert list(ahead.in_threads(str, [])) == []
