@@ -11,6 +11,7 @@ from keras import ops
 
 from semisup.association import target_distribution
 from semisup.embeddings.labels import class_numbers
+from semisup.embeddings.measures import known_size
 from semisup.embeddings.types import LossWeight, Tensor
 from semisup.similarity import SingleLossTerm
 
@@ -141,7 +142,7 @@ class Hinge(SingleLossTerm):
 
 def _image_numbers(images, sentences, labels):
     """Check that two batches are pairs, row by row, and return the numbers (n,) of their images."""
-    counts = images.shape[0], sentences.shape[0]
+    counts = known_size(images), known_size(sentences)
     if None not in counts and counts[0] != counts[1]:
         raise ValueError(
             f"there are {counts[0]} images and {counts[1]} sentences: give pairs, row by row"

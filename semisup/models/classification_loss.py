@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from semisup.embeddings import labels
+from semisup.embeddings.measures import known_size
 from semisup.models import replicas
 
 
@@ -138,8 +139,10 @@ class ClassificationLoss:
             )
         if not one_hot and self.takes_class_numbers is not None:
             labels.class_numbers(ops.cast(y, "int32"), logits)
-        elif None not in (y.shape[0], logits.shape[0]) and y.shape[0] != logits.shape[0]:
-            raise ValueError(f"there are {y.shape[0]} labels for {logits.shape[0]} examples")
+            return
+        given, count = known_size(y), known_size(logits)
+        if None not in (given, count) and given != count:
+            raise ValueError(f"there are {given} labels for {count} examples")
 
 
 class _FunctionLoss(keras.losses.Loss):
