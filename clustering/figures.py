@@ -72,7 +72,7 @@ def _sizes(run, config, data):
 
 def _tsne(config, model, clusters, embeddings, names):
     """Draw t-SNE of embeddings and centroids together, by cluster."""
-    tsne.check_looks(np.asarray(model.centroid_labels))
+    tsne.check_looks(model.centroid_labels)
     centroids = keras.ops.convert_to_numpy(model.centroids)
     points = tsne.tsne(np.concatenate([embeddings, centroids]), seed=config.seed)
     perplexity = tsne.effective_perplexity(len(points))
