@@ -19,6 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import heads
+from scripts.skewed import skewed_rows
 from semisup.cli import flags
 from semisup.cli.dataset_names import file_name
 from semisup.errors import UserError
@@ -98,15 +99,8 @@ def balanced(source, target, classes, generator):
 
 def skewed(source, target, classes, generator):
     """Let the classes of the target have from all to a tenth of their images, in random order."""
-    kept = SKEW ** -np.linspace(0, 1, classes)
-    counts = np.bincount(target, minlength=classes)
-    wanted = np.maximum(1, np.rint(kept[generator.permutation(classes)] * counts))
-    # Places of the images within their classes, in random order.
-    order = generator.permutation(len(target))
-    order = order[np.argsort(target[order], kind="stable")]
-    rank = np.empty(len(target), int)
-    rank[order] = np.arange(len(target)) - np.searchsorted(target[order], target[order])
-    return source, np.where(rank < wanted[target], target, -1)
+    kept = skewed_rows(target, classes, SKEW, generator)
+    return source, np.where(np.isin(np.arange(len(target)), kept), target, -1)
 
 
 def incomplete(source, target, classes, generator):
