@@ -28,31 +28,75 @@ from semisup.errors import TrainingError
 from semisup.files.archives import read_archive
 from semisup.files.replacing import is_temporary
 
+NETWORK = "network.keras"
+NETWORK_OF_COLOURS = "network_of_colours.keras"
+CAPTIONED = "captioned"
+MAPPED = "mapped"
+"""What is made for the trainings: networks for digits and for pictures, pictures with captions, and
+pictures with label maps."""
+
 _STEPS = 30
 _COMMON = {
     "max_steps": _STEPS,
     "checkpoint_interval": 5,
     "log_interval": 5,
     "eval_interval": 10,
+    "inspect_interval": 10,
+    "progress": False,
+}
+_ON_DIGITS = {
     "eval_batch_size": 500,
     "unsup_batch_size": 20,
     "unsup_samples": 500,
-    "inspect_interval": 10,
     "projector": True,
-    "progress": False,
 }
 TASKS = {
-    "semisup": ("semisup", {"sup_per_batch": 2, "augmentation": "inversion"}),
-    "features": ("semisup", {"sup_per_batch": 2, "trainable": "head", "head_units": 0}),
+    "semisup": (
+        "semisup",
+        {**_ON_DIGITS, "sup_per_batch": 2, "augmentation": "inversion", "weak_label_share": 0.5},
+    ),
+    "features": (
+        "semisup",
+        {**_ON_DIGITS, "sup_per_batch": 2, "trainable": "head", "head_units": 0},
+    ),
     "adaptation": (
         "domain_adaptation",
         {
+            **_ON_DIGITS,
             "sup_per_batch": 2,
             "walker_weight_envelope_delay": 10,
             "visit_weight_envelope_delay": 10,
         },
     ),
-    "clustering": ("clustering", {"reg_warmup_steps": 15, "num_augmented_samples": 2}),
+    "clustering": (
+        "clustering",
+        {**_ON_DIGITS, "reg_warmup_steps": 15, "num_augmented_samples": 2},
+    ),
+    "captions": (
+        "multimodal",
+        {
+            "architecture": NETWORK_OF_COLOURS,
+            "dataset": CAPTIONED,
+            "new_size": 16,
+            "loss": "infonce+association",
+            "batch_size": 4,
+            "emb_size": 8,
+            "word_size": 8,
+        },
+    ),
+    "segmentation": (
+        "segmentation",
+        {
+            "architecture": NETWORK_OF_COLOURS,
+            "dataset": MAPPED,
+            "classes": "ground,square",
+            "labelled_images": 2,
+            "labelled_pixels": 20,
+            "unlabelled_pixels": 20,
+            "emb_size": 8,
+            "head_units": 8,
+        },
+    ),
 }
 """For each kind of training, its package and its own settings."""
 
@@ -128,9 +172,9 @@ class Chaos:
         self.faults = []
         self._whole = {}
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.network = self.folder / "network.keras"
-        if not self.network.exists():
-            _finish(processes.Process(_save_network, str(self.network)))
+        self.made = self.folder / "made"
+        if not self.made.exists():
+            _finish(processes.Process(_make, self.made))
 
     def whole(self, task):
         """Return the directory of a run that nobody has disturbed."""
@@ -163,7 +207,8 @@ class Chaos:
         while process.poll() is None and not has_come(path):
             time.sleep(0.0005)
         time.sleep(patience * _DELAYS.get(moment, 0.0))
-        if process.poll() is None:
+        in_time = process.poll() is None
+        if in_time:
             process.send_signal(sign)
         status, text = _finish(process)
         what = f"{task}, {sign.name} at {moment}"
@@ -173,7 +218,7 @@ class Chaos:
             return
         status, text = _finish(start(task, path))
         outcome = _compared(path, whole) if status == 0 else f"status {status}"
-        self._conclude("killed", what, outcome, text, path)
+        self._conclude("killed" if in_time else "ended before", what, outcome, text, path)
 
     def damage(self, number):
         """Damage a file of a complete run, then go on with it, or evaluate it."""
@@ -190,8 +235,9 @@ class Chaos:
             (path / "results.json").unlink(missing_ok=True)
             (path / "checkpoints" / f"step_{_STEPS:08d}.npz").unlink()
         if victim.exists():
-            DAMAGES[how](victim, other if other.exists() else self.network)
+            DAMAGES[how](victim, other if other.exists() else self.made / NETWORK)
         before = _contents(path, victim)
+        linked = _contents(path, victim, "*.elsewhere")
         start = self._training if is_training else self._evaluation
         status, text = _finish(start(task, path, limit=how == "a full disk"))
         what = f"{task}, {how}: {victim.relative_to(path)}"
@@ -199,21 +245,24 @@ class Chaos:
             status in _ANSWERS - {0}
             and "Traceback" not in text
             and _contents(path, victim) == before
+            and _contents(path, victim, "*.elsewhere") == linked
         ):
             terminal.say(f"{what}: {text.strip().splitlines()[-1]}")
             self.counts["damaged: one line"] += 1
-            shutil.rmtree(path)
+            _remove(path)
             return
         outcome = f"status {status}"
         if status == 0:
             outcome = _compared(path, whole) if is_training else "the same bits"
+            if _contents(path, victim, "*.elsewhere") != linked:
+                outcome = "written through a link"
         self._conclude("damaged", what, outcome, text, path)
 
     def _conclude(self, kind, what, outcome, text, path):
         if outcome == "the same bits":
             terminal.say(f"{what}: {outcome}")
             self.counts[f"{kind}: {outcome}"] += 1
-            shutil.rmtree(path)
+            _remove(path)
         else:
             self._fault(f"{what}: {outcome}", text, path)
 
@@ -224,8 +273,11 @@ class Chaos:
 
     def _training(self, task, path, limit=False):
         package, own = TASKS[task]
-        settings = {**_COMMON, **own, "architecture": self.network, "logdir": path}
+        settings = {**_COMMON, **own, "logdir": path}
+        settings["architecture"] = self.made / own.get("architecture", NETWORK)
         settings["cache_dir"] = path.with_name(f"{path.name}_cache")
+        if "dataset" in own:
+            settings["dataset"] = self.made / own["dataset"]
         return processes.Process(_command, f"{package}.train", _flags(settings), limit)
 
     def _evaluation(self, task, path, limit=False):
@@ -246,11 +298,13 @@ def _command(module, arguments, limit):
     processes.run(module, *arguments)
 
 
-def _save_network(path):
+def _make(folder):
+    """Write the networks and pictures of the trainings."""
     import keras
 
     keras.utils.set_random_seed(0)
     layers = keras.layers
+    folder.mkdir()
     keras.Sequential(
         [
             keras.Input((28, 28, 1)),
@@ -261,7 +315,43 @@ def _save_network(path):
             layers.Dropout(0.3),
             layers.Dense(8),
         ]
-    ).save(path)
+    ).save(folder / NETWORK)
+    keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(8, 3, 2, padding="same", activation="elu"),
+            layers.Conv2D(8, 3, 2, padding="same", activation="elu"),
+            layers.GlobalAveragePooling2D(),
+        ]
+    ).save(folder / NETWORK_OF_COLOURS)
+    generator = np.random.default_rng(0)
+    captions = ["image,caption"]
+    for number in range(20):
+        name = f"{number:02}.png"
+        pixels, places = _picture(generator)
+        _save(pixels, folder / CAPTIONED / name)
+        captions.append(f"{name},a square {int(places[8].argmax())} from the left")
+        split = "test" if number % 2 else "train"
+        _save(pixels, folder / MAPPED / split / name)
+        _save(places, folder / MAPPED / f"{split}_labels" / name)
+    (folder / CAPTIONED / "captions.csv").write_text("\n".join(captions))
+
+
+def _picture(generator):
+    """Draw a square on a dark ground: pixels (16, 16, 3), and which of them are the square's."""
+    places = np.zeros((16, 16), "uint8")
+    left = generator.integers(10)
+    places[4:12, left : left + 6] = 1
+    noise = generator.integers(0, 60, (16, 16, 3))
+    return (noise + 150 * places[..., None]).astype("uint8"), places
+
+
+def _save(pixels, path):
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
 
 
 def _finish(process):
@@ -322,6 +412,19 @@ def _make_pipe(victim, other):
     os.mkfifo(victim)
 
 
+def _make_link(victim, other):
+    elsewhere = victim.with_name(f"{victim.name}.elsewhere")
+    victim.rename(elsewhere)
+    victim.symlink_to(elsewhere)
+
+
+def _flip_bit(victim, other):
+    content = bytearray(victim.read_bytes())
+    if content:
+        content[len(content) // 3] ^= 4
+        victim.write_bytes(content)
+
+
 DAMAGES = {
     "emptied": lambda victim, other: os.truncate(victim, 0),
     "truncated": _truncate,
@@ -329,15 +432,23 @@ DAMAGES = {
     "replaced by another file": _replace,
     "a folder": _make_folder,
     "a pipe": _make_pipe,
+    "a link": _make_link,
+    "a flipped bit": _flip_bit,
+    "its folder gone": lambda victim, other: shutil.rmtree(victim.parent),
     "a full disk": lambda victim, other: None,
 }
 """What is done to a file of a run; the other file is one of the same run."""
 
 
-def _contents(path, victim):
-    """Return the bytes of what nobody may lose: the checkpoints, but for the damaged file."""
-    files = sorted((path / "checkpoints").glob("*.npz"))
-    return {file.name: file.read_bytes() for file in files if file.is_file() and file != victim}
+def _contents(path, victim, pattern="checkpoints/*.npz"):
+    """Return the bytes of what nobody may lose, but for the damaged file."""
+    files = path.rglob(pattern)
+    return {file: file.read_bytes() for file in files if file.is_file() and file != victim}
+
+
+def _remove(path):
+    shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(path.with_name(f"{path.name}_cache"), ignore_errors=True)
 
 
 def _compared(path, whole):

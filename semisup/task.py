@@ -52,14 +52,13 @@ class SemiSupervised(Task):
         )
         return dataclasses.replace(composed, notes=data.notes + unlabelled_notes(config, composed))
 
-    def weak_labels(self, config, run, data):
-        """Return the `WeakLabels` of a run: see `Task`."""
+    def weak_labels(self, config, data):
+        """Return the `WeakLabels` of a training: see `Task`."""
         if not config.weak_label_share:
             return None
         from semisup.run.weak_labels import WeakLabels
 
         return WeakLabels(
-            run,
             data.unlabelled.images,
             data.pool,
             len(data.class_names),

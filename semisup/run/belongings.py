@@ -34,7 +34,6 @@ PARTS = (
     "metrics.jsonl",
     "data.json",
     "network.keras",
-    "weak_labels",
     "checkpoints",
     "folds",
     "train",
@@ -49,7 +48,6 @@ EVENTS = re.compile(r"events\.out\.tfevents\..+")
 _PROJECTOR = r"embeddings\.tsv|classes\.tsv|sprite\.png|projector_config\.pbtxt"
 _TENSORBOARD = re.compile(rf"{EVENTS.pattern}|{_PROJECTOR}")
 _FOLDERS = {
-    "weak_labels": re.compile(r"step_\d{8,}\.npy"),
     "folds": re.compile(r"\d+_of_\d+"),
     "checkpoints": re.compile(r"step_\d{8,}\.npz(\.damaged\d*)?"),
     "train": _TENSORBOARD,

@@ -36,9 +36,9 @@ class StopWhenNotFinite(StepCallback):
 class Checkpointing(StepCallback):
     """A callback that saves at intervals, early on, at the end, and when a signal asks it to."""
 
-    def __init__(self, run, config, signals, step, steps_per_execution):
+    def __init__(self, save, config, signals, step, steps_per_execution):
         super().__init__(step, steps_per_execution)
-        self.run = run
+        self.save = save
         self.config = config
         self.signals = signals
 
@@ -48,7 +48,7 @@ class Checkpointing(StepCallback):
         due = self.step % config.checkpoint_interval == 0
         first_or_last = self.step in (config.log_interval, config.max_steps)
         if due or first_or_last or self.signals.received:
-            checkpoints.save(self.model, self.run.checkpoints, self.step, config.max_checkpoints)
+            self.save()
         if self.signals.received:
             self.model.stop_training = True
 

@@ -1,7 +1,8 @@
 """Checkpoints: every variable of model and optimizer, written so that a kill loses one at most.
 
 A checkpoint is a NumPy archive `step_NNNNNNNN.npz` with an entry for each variable: the weights,
-the step, the states of the seed generators, and the optimizer's. Dtypes that NumPy lacks, such as
+the step, the states of the seed generators, and the optimizer's; besides, what else the training
+has to know when it is resumed. Dtypes that NumPy lacks, such as
 bfloat16, are stored as bits, and named in an entry of their own. A file with the final name is
 whole: see `replacing`. Its checksums reveal later damage.
 """
@@ -24,6 +25,7 @@ _logger = logging.getLogger(__name__)
 _NAME = re.compile(r"step_(\d{8,})\.npz")
 # No variable has this name: their names begin with that of their owner.
 _DTYPES = "dtypes"
+_FURTHER = "further/"
 # In earlier versions, optimizers kept the averages of the weights.
 _EARLIER_AVERAGE = re.compile(r"optimizer/.*_average(#\d+)?")
 
@@ -70,7 +72,7 @@ def path_of(folder, step):
     return os.path.join(folder, f"step_{step:08d}.npz")
 
 
-def save(model, folder, step, keep):
+def save(model, folder, step, keep, further=None):
     """Write a checkpoint and remove the oldest ones.
 
     Args:
@@ -79,6 +81,7 @@ def save(model, folder, step, keep):
         step: training step.
         keep: number of newest checkpoints to keep, at least 1; the very first is kept too, to
             show what training began with.
+        further: arrays by their names that belong to neither model nor optimizer.
 
     Returns:
         Path of the checkpoint.
@@ -90,6 +93,7 @@ def save(model, folder, step, keep):
         name: keras.ops.convert_to_numpy(variable)
         for name, variable in named_variables(model).items()
     }
+    arrays.update({_FURTHER + name: array for name, array in (further or {}).items()})
     if name := _not_finite(arrays):
         raise TrainingError(f"at step {step}, {name} is not finite; no checkpoint is written")
     os.makedirs(folder, exist_ok=True)
@@ -137,6 +141,21 @@ def _from_bits(entries):
     return arrays
 
 
+def further_entries(path):
+    """Return what a checkpoint holds that belongs to neither model nor optimizer.
+
+    Args:
+        path: a checkpoint that has been restored.
+
+    Returns:
+        Arrays by the names under which `save` got them.
+    """
+    arrays = read_archive(path).items()
+    return {
+        name.removeprefix(_FURTHER): array for name, array in arrays if name.startswith(_FURTHER)
+    }
+
+
 def _set_aside(folder, step):
     """Rename what stands where a checkpoint should, so that nothing is lost."""
     path = path_of(folder, step)
@@ -179,6 +198,7 @@ def restore(model, folder, step, to_evaluate=False):
     except Exception as error:
         # A flipped bit in an archive's headers can raise nearly anything.
         raise CheckpointDamaged(f"{path} cannot be read ({error})") from None
+    arrays = {name: array for name, array in arrays.items() if not name.startswith(_FURTHER)}
     variables = named_variables(model)
     if any(map(_EARLIER_AVERAGE.fullmatch, arrays.keys() - variables.keys())):
         if not to_evaluate:

@@ -63,7 +63,7 @@ class Session:
             self._inspection(step),
             inspection.walk_watch(),
             self.steering,
-            callbacks.Checkpointing(run, config, signals, step, spe),
+            callbacks.Checkpointing(self._save, config, signals, step, spe),
             callbacks.Evaluation(self.evaluate, step, spe),
             *task.callbacks(config, data, self.predictor, self._keep),
         ]
@@ -123,8 +123,13 @@ class Session:
 
     def _evaluate_if_due(self):
         step = self.step
-        if step and step % self.steering.eval_interval == 0 and not self._measured(step):
-            self.evaluate(step)
+        if step and step % self.steering.eval_interval == 0:
+            if not self._measured(step):
+                self.evaluate(step)
+            elif self.weak_labels is not None:
+                # The checkpoint was written before the evaluation that made new ones.
+                with averaging.averaged_weights(self.model):
+                    self.weak_labels.refresh(step, self.predictor)
 
     def _keep(self, values):
         # At once: it may have taken long to change the model, which was saved here before.
@@ -132,7 +137,10 @@ class Session:
         self.recorder.record(self.step, values)
 
     def _save(self):
-        checkpoints.save(self.model, self.run.checkpoints, self.step, self.config.max_checkpoints)
+        further = None if self.weak_labels is None else self.weak_labels.entries()
+        checkpoints.save(
+            self.model, self.run.checkpoints, self.step, self.config.max_checkpoints, further
+        )
 
     def _inspection(self, step):
         def probed_images():

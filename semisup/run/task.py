@@ -197,12 +197,11 @@ class Task(abc.ABC):
         """
         return None
 
-    def weak_labels(self, config, run, data):
-        """Return the weak labels by which a run draws unlabelled images.
+    def weak_labels(self, config, data):
+        """Return the weak labels by which a training draws unlabelled images.
 
         Args:
             config: a configuration of the task.
-            run: the `RunDirectory`.
             data: the `TaskData`, whose batches take `weak_labels` if there are some.
 
         Returns:

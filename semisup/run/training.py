@@ -90,11 +90,12 @@ def _train(config, task, run, data):
         features.centre(model, data.batches(step))
     hardware = environment.hardware(backend.sharing_devices())
     _check_batches(model, data, step, found, hardware)
-    weak_labels = task.weak_labels(config, run, data)
-    labels = None
-    if weak_labels is not None and config.weak_labels and not resumed:
-        labels = weak_labels.of_another_run(
-            config.weak_labels, record["class_names"], config.eval_batch_size
+    weak_labels = task.weak_labels(config, data)
+    if weak_labels is not None:
+        _put_in_force(weak_labels, config, run, record, step)
+        # Not once: each evaluation makes new ones.
+        data = dataclasses.replace(
+            data, batches=lambda step: draw(step, weak_labels=weak_labels.in_force)
         )
 
     # Nothing is deleted or written before data and model are known to be right.
@@ -104,14 +105,6 @@ def _train(config, task, run, data):
         run.keep_network(config, transfer.without_head(network))
     run.write_json("data.json", record)
     run.cut_metrics(step)
-    if weak_labels is not None:
-        weak_labels.forget_after(step)
-        if labels is not None:
-            weak_labels.put(0, labels)
-        # Not once: an evaluation that was missed makes the labels of the step that is gone on from.
-        data = dataclasses.replace(
-            data, batches=lambda step: draw(step, weak_labels=weak_labels.in_force(step))
-        )
     _say_on_what(config, hardware)
     # Only now: what comes before has nothing to save, and stops at once.
     with hosts.stop_signals() as signals:
@@ -131,6 +124,15 @@ def _resume(config, task, run, data, model):
             "has taken"
         )
     return step, record
+
+
+def _put_in_force(weak_labels, config, run, record, step):
+    """Restore the weak labels of a step, or take those of another run at the beginning."""
+    if step:
+        path = checkpoints.path_of(run.checkpoints, step)
+        weak_labels.restore(checkpoints.further_entries(path), path)
+    elif config.weak_labels:
+        weak_labels.take_from(config.weak_labels, record["class_names"], config.eval_batch_size)
 
 
 def _check_batches(model, data, step, found, hardware):

@@ -1,8 +1,6 @@
 """Tests of trainings that draw unlabelled images by weak labels: resumed to the same bits."""
 
-import io
 import json
-import os
 import shutil
 
 import numpy as np
@@ -12,8 +10,7 @@ import running
 from semisup.config import TrainConfig
 from semisup.data.datasets import load_dataset
 from semisup.errors import UserError
-from semisup.run import loading, weak_labels
-from semisup.run.directory import RunDirectory
+from semisup.run import checkpoints, loading, weak_labels
 from semisup.run.evaluation import Predictor
 
 SETTINGS = {"weak_label_share": 0.5, "weak_label_delay": 15, "classes_per_batch": 4, "memory": 20}
@@ -28,17 +25,23 @@ def own(tmp_path_factory):
 
 
 def labels_of(run):
-    folder = run.file("weak_labels")
-    return {name: np.load(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}
+    """The weak labels that each checkpoint keeps, by its step."""
+    found = {}
+    for step in checkpoints.list_steps(run.checkpoints):
+        entries = checkpoints.further_entries(checkpoints.path_of(run.checkpoints, step))
+        found[step] = entries["weak_labels"]
+    return found
 
 
-def test_each_evaluation_after_the_delay_keeps_the_networks_predictions(own):
+def test_checkpoints_keep_the_predictions_of_the_latest_evaluation_after_the_delay(own):
     labels = labels_of(own)
-    assert list(labels) == [f"step_000000{step}.npy" for step in (20, 40, 60)]
-    model, _ = loading.load_run(own.path)
+    assert not any(len(labels[step]) for step in labels if step <= 20)
     images = load_dataset("mnist_5k", splits=("train",)).splits["train"].images
-    np.testing.assert_array_equal(labels["step_00000060.npy"], Predictor(model, 300).labels(images))
-    assert np.any(labels["step_00000020.npy"] != labels["step_00000040.npy"])
+    for step in (30, 50):
+        model, _ = loading.load_run(own.path, step=step - 10)
+        np.testing.assert_array_equal(labels[step], Predictor(model, 300).labels(images))
+    np.testing.assert_array_equal(labels[30], labels[40])
+    assert np.any(labels[30] != labels[50])
 
 
 def test_a_training_killed_between_evaluations_draws_by_the_labels_that_were_in_force(
@@ -51,27 +54,28 @@ def test_a_training_killed_between_evaluations_draws_by_the_labels_that_were_in_
     assert running.losses(own) == running.losses(run)
 
 
-def test_a_last_step_between_evaluations_leaves_the_labels_that_were_in_force(own, tmp_path):
-    run = running.cut(own, tmp_path, 30)
+def test_a_training_that_ended_between_evaluations_goes_on_by_the_labels_in_force(own, tmp_path):
+    run = running.cut(own, tmp_path, 20)
     assert running.resume(run, max_steps=30) == 0
-    assert run.completed_step() == 30
-    assert list(labels_of(run)) == ["step_00000020.npy"]
+    np.testing.assert_array_equal(labels_of(run)[30], labels_of(own)[30])
+    assert running.resume(run, max_steps=60) == 0
+    running.assert_same_weights(own, run, 60)
 
 
-def test_a_training_killed_in_an_evaluation_makes_the_labels_when_it_is_resumed(own, tmp_path):
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_a_training_killed_around_an_evaluation_makes_its_labels_again(own, tmp_path, is_recorded):
+    # The checkpoint of step 40 was written before the evaluation, and keeps the labels of step 20.
     run = running.cut(own, tmp_path, 40)
-    os.remove(run.file("weak_labels", "step_00000040.npy"))
     entries = [
         entry
         for entry in run.read_metrics()
-        if entry["step"] < 40 or (entry["step"] == 40 and "test_error" not in entry)
+        if entry["step"] < 40
+        or (entry["step"] == 40 and (is_recorded or "test_error" not in entry))
     ]
     run.write_text("metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
     assert running.resume(run) == 0
     running.assert_same_weights(own, run, 60)
     assert running.losses(own) == running.losses(run)
-    for name, labels in labels_of(own).items():
-        np.testing.assert_array_equal(labels_of(run)[name], labels)
 
 
 def test_labels_of_another_run_are_kept_with_the_run_and_never_made_anew(own, tmp_path):
@@ -80,54 +84,44 @@ def test_labels_of_another_run_are_kept_with_the_run_and_never_made_anew(own, tm
     status, run = running.train(tmp_path, "run", **settings)
     assert status == 0
     shutil.rmtree(other.path)
-    np.testing.assert_array_equal(
-        labels_of(run)["step_00000000.npy"], labels_of(own)["step_00000060.npy"]
-    )
+    model, _ = loading.load_run(own.path)
+    images = load_dataset("mnist_5k", splits=("train",)).splits["train"].images
+    expected = Predictor(model, 300).labels(images)
     assert running.resume(run, max_steps=3) == 0
-    assert list(labels_of(run)) == ["step_00000000.npy"]
+    for labels in labels_of(run).values():
+        np.testing.assert_array_equal(labels, expected)
 
 
 def test_labels_of_a_run_with_other_classes_or_of_none_are_refused(own, tmp_path):
     images = np.zeros((2, 28, 28, 1), np.uint8)
-    labels = weak_labels.WeakLabels(own, images, np.arange(2), 10, 0, fixed=True)
+    labels = weak_labels.WeakLabels(images, np.arange(2), 10, 0, fixed=True)
     with pytest.raises(UserError, match="holds no run"):
-        labels.of_another_run(str(tmp_path), ["a", "b"], 2)
+        labels.take_from(str(tmp_path), ["a", "b"], 2)
     with pytest.raises(UserError, match=r"--weak_labels=\S+ is a run with other classes"):
-        labels.of_another_run(own.path, ["a", "b"], 2)
-
-
-def npy(array, shape=None):
-    """The bytes of an array in a file, whose header may claim another shape."""
-    buffer = io.BytesIO()
-    description = np.lib.format.header_data_from_array_1_0(array)
-    np.lib.format.write_array_header_1_0(buffer, {**description, "shape": shape or array.shape})
-    return buffer.getvalue() + array.tobytes()
+        labels.take_from(own.path, ["a", "b"], 2)
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("labels", "message"),
     [
-        (b"damaged", "cannot be read"),
-        (npy(np.int32([0, 1, 2]), shape=(10**14,)), "cannot be read"),
-        (npy(np.int32([0, 1, 2]), shape=(10**30,)), "cannot be read"),
-        (npy(np.int32([0, 1])), "has labels of other images"),
-        (npy(np.float64([0, 1, 2])), "has labels of other images"),
-        (npy(np.int32([0, 1, 4])), "has labels of other classes"),
-        (npy(np.int32([0, -1, 3])), "has labels of other classes"),
+        (None, "keeps no weak labels"),
+        (np.int32([0, 1]), "has weak labels of other images"),
+        (np.float64([0, 1, 2]), "has weak labels of other images"),
+        (np.int32([0, 1, 4]), "has weak labels of other classes"),
+        (np.int32([0, -1, 3]), "has weak labels of other classes"),
     ],
 )
-def test_damaged_labels_are_named(tmp_path, content, message):
-    run = RunDirectory(tmp_path)
-    labels = weak_labels.WeakLabels(run, None, np.arange(3), 4, 10, fixed=False)
-    assert labels.in_force(100) is None
-    labels.put(20, [0, 1, 3])
-    assert labels.in_force(19) is None
-    assert labels.in_force(20).tolist() == [0, 1, 3]
-    with open(run.file("weak_labels", "step_00000030.npy"), "wb") as file:
-        file.write(content)
-    with pytest.raises(UserError, match=rf"step_00000030.npy {message}.*; start again") as caught:
-        labels.in_force(30)
-    assert len(str(caught.value).splitlines()) == 1
+def test_labels_of_another_training_are_named(labels, message):
+    here = weak_labels.WeakLabels(None, np.arange(3), 4, 10, fixed=False)
+    there = weak_labels.WeakLabels(None, np.arange(3), 4, 10, fixed=False)
+    here.restore(there.entries(), "path")
+    assert here.in_force is None
+    good = {**there.entries(), "weak_labels": np.int32([0, 1, 3])}
+    here.restore(good, "path")
+    assert here.in_force.tolist() == [0, 1, 3]
+    bad = {} if labels is None else {**good, "weak_labels": labels}
+    with pytest.raises(UserError, match=rf"^path {message}; start again with --overwrite$"):
+        here.restore(bad, "path")
 
 
 @pytest.mark.parametrize(

@@ -298,7 +298,7 @@ def test_a_split_of_a_data_set_is_predicted_without_files(run, tmp_path):
         (["--images={new}", "--output=a.txt"], "has to end in .csv or .jsonl"),
         (["--images={new}", "--output=none/a.csv"], "there is no folder none"),
         (["--images={new}", "--output={run}/predictions.csv"], "place of a run's own"),
-        (["--images={new}", "--sort_into={run}/weak_labels"], "place of a run's own"),
+        (["--images={new}", "--sort_into={run}/layers"], "place of a run's own"),
         (["--images={new}", "--sort_into={new}/sorted"], "lies in the folder of the images"),
         (["--images=nowhere"], "there is no such folder"),
         (["--split=test"], "--split=test has no effect without --dataset"),
