@@ -116,8 +116,8 @@ def remove_temporary(folder):
     """
     for name in filter(is_temporary, os.listdir(folder)):
         path = os.path.join(folder, name)
-        # Another process may remove it, or have renamed it, at the same time.
-        with contextlib.suppress(FileNotFoundError):
+        # Another process may remove or rename it at the same time; what is no file stays.
+        with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
             try:
                 if _lock(descriptor):

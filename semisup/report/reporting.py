@@ -30,7 +30,7 @@ def evaluate_run(settings, task):
         seconds = settings.poll_seconds
         _wait_until(_is_begun, RunDirectory(settings.logdir), "a training to begin", seconds)
     run, config, task = loading.open_run(settings.logdir, task, settings.output)
-    admission.check_output(run)
+    admission.prepare_output(run)
     if settings.follow:
         _wait_until(_has_checkpoint, run, "a checkpoint", seconds)
     reporter_class = task.reporter_class()

@@ -24,8 +24,8 @@ def strangers(run):
     return sorted(name for name in names if not replacing.is_temporary(name))
 
 
-def check_output(run):
-    """Check that an evaluation can write what it measures, before it measures anything.
+def prepare_output(run):
+    """Make the directory that an evaluation writes to ready, before it measures anything.
 
     Args:
         run: a `RunDirectory`.
@@ -52,6 +52,7 @@ def check_output(run):
             raise UserError(
                 f"{folder} cannot be written: --output names another folder for what is measured"
             )
+    belongings.remove_leftovers(run.output)
 
 
 def check(run, config, task_name, overwrite=False):

@@ -137,7 +137,7 @@ class Session:
         self.recorder.record(self.step, values)
 
     def _save(self):
-        further = None if self.weak_labels is None else self.weak_labels.entries()
+        further = None if self.weak_labels is None else self.weak_labels.entries(self.step)
         checkpoints.save(
             self.model, self.run.checkpoints, self.step, self.config.max_checkpoints, further
         )

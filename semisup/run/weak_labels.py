@@ -4,6 +4,8 @@ They are in force from the step at which they are made until they are made anew.
 them, so that a training that is resumed sees the batches that it would have seen.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from semisup.errors import UserError
@@ -11,6 +13,11 @@ from semisup.run import loading
 from semisup.run.evaluation import Predictor
 
 _LABELS, _STEP = "weak_labels", "weak_labels_step"
+
+
+class _Made(NamedTuple):
+    step: int
+    labels: np.ndarray
 
 
 class WeakLabels:
@@ -22,18 +29,19 @@ class WeakLabels:
         num_classes: number of classes.
         delay: step before which no labels are needed.
         fixed: whether they are those of another run, and never made anew.
-
-    Attributes:
-        in_force: (k,) int32, the predicted class of each image that may be drawn, or None as long
-            as there are none.
     """
 
     def __init__(self, images, pool, num_classes, delay, fixed):
         self._images, self._pool = images, pool
         self._num_classes = num_classes
         self._delay, self._fixed = delay, fixed
-        self._made_at = None
-        self.in_force = None
+        # The latest ones, after those before.
+        self._made = []
+
+    @property
+    def in_force(self):
+        """The predicted class (k,) of each image that may be drawn, or None if there are none."""
+        return self._made[-1].labels if self._made else None
 
     def refresh(self, step, predictor):
         """Predict the labels in force from a step on, unless they are fixed or not needed yet.
@@ -42,17 +50,21 @@ class WeakLabels:
             step: the step.
             predictor: a `Predictor`.
         """
-        if not self._fixed and step >= self._delay and step != self._made_at:
+        is_due = not self._fixed and step >= self._delay
+        if is_due and not (self._made and self._made[-1].step == step):
             self._put(step, predictor.labels(self._images)[self._pool])
 
     def _put(self, step, labels):
-        self._made_at, self.in_force = step, np.asarray(labels, np.int32)
+        self._made = [*self._made[-1:], _Made(step, np.asarray(labels, np.int32))]
 
-    def entries(self):
-        """Return what a checkpoint keeps of them, arrays by their names."""
-        if self.in_force is None:
-            return {_LABELS: np.empty(0, np.int32), _STEP: np.int64(0)}
-        return {_LABELS: self.in_force, _STEP: np.int64(self._made_at)}
+    def entries(self, step):
+        """Return what the checkpoint of a step keeps of them, arrays by their names.
+
+        These are the labels that the step was taken by, whether or not new ones were made after it.
+        """
+        earlier = [made for made in self._made if made.step < step]
+        kept = earlier[-1] if earlier else _Made(0, np.empty(0, np.int32))
+        return {_LABELS: kept.labels, _STEP: np.int64(kept.step)}
 
     def restore(self, entries, path):
         """Put in force what a checkpoint has kept.

@@ -42,7 +42,7 @@ def evaluate_elsewhere(settings):
         settings.relocated,
         settings.output,
     )
-    admission.check_output(trained.run)
+    admission.prepare_output(trained.run)
     if "labelled_indices" not in trained.record:
         raise UserError(f"{settings.logdir} is a clustering, whose clusters are no classes")
     theirs, images = new_images.of_dataset(

@@ -81,8 +81,12 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
     names = ["step_00000004.npz", ".lock", "notes.tmp"]
     for name in [left, *names]:
         (tmp_path / name).write_text("")
+    # Nobody's temporary files, though they have the name of some.
+    link, folder = (f".a.{digit * 16}.tmp" for digit in "01")
+    (tmp_path / link).symlink_to(tmp_path / "notes.tmp")
+    (tmp_path / folder).mkdir()
     replacing.remove_temporary(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == sorted(names)
+    assert sorted(os.listdir(tmp_path)) == sorted([*names, link, folder])
 
 
 def test_what_is_being_written_is_not_taken_for_what_a_kill_left(tmp_path):

@@ -156,27 +156,34 @@ def test_what_stands_where_a_run_keeps_files_is_named_before_anything_is_written
 
 def test_what_an_evaluation_writes_elsewhere_counts_before_what_the_run_has(run, tmp_path):
     both = RunDirectory(run.path, tmp_path / "output")
-    admission.check_output(both)
+    admission.prepare_output(both)
     both.write_json("evaluation.json", {"step": 3})
-    admission.check_output(both)
+    admission.prepare_output(both)
     assert both.read_json("evaluation.json") == {"step": 3}
     assert both.file("results.json") == run.file("results.json")
     assert run.read_json("evaluation.json") == {}
+
+
+def test_an_evaluation_removes_what_one_that_was_killed_has_left(run):
+    left = Path(run.file(".report.html.0123456789abcdef.tmp.html"))
+    left.write_text("half")
+    admission.prepare_output(run)
+    assert not left.exists()
 
 
 def test_an_evaluation_overwrites_nothing_but_an_evaluation(run, tmp_path):
     (tmp_path / "predictions.csv").write_text("mine")
     for output in (tmp_path, tmp_path / "predictions.csv"):
         with pytest.raises(UserError, match="--output="):
-            admission.check_output(RunDirectory(run.path, output))
+            admission.prepare_output(RunDirectory(run.path, output))
     with pytest.raises(UserError, match="holds a run of its own"):
-        admission.check_output(RunDirectory(tmp_path / "other", run.path))
+        admission.prepare_output(RunDirectory(tmp_path / "other", run.path))
 
 
 def test_a_run_that_cannot_be_written_is_told_before_anything_is_measured(run, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("eval"))
     with pytest.raises(UserError, match="eval cannot be written: --output names another folder"):
-        admission.check_output(run)
+        admission.prepare_output(run)
 
 
 def test_a_name_that_is_not_utf_8_is_told_before_anything_is_written(run, tmp_path):
@@ -187,5 +194,5 @@ def test_a_name_that_is_not_utf_8_is_told_before_anything_is_written(run, tmp_pa
     ):
         pass
     with pytest.raises(UserError, match=r"--output=.*r\\xf6n is not UTF-8"):
-        admission.check_output(RunDirectory(run.path, name))
+        admission.prepare_output(RunDirectory(run.path, name))
     assert os.listdir(tmp_path) == ["run"]

@@ -101,6 +101,21 @@ def test_labels_of_a_run_with_other_classes_or_of_none_are_refused(own, tmp_path
         labels.take_from(own.path, ["a", "b"], 2)
 
 
+def test_the_checkpoint_of_a_step_keeps_the_labels_by_which_it_was_taken():
+    class Predictions:
+        def labels(self, images):
+            return images + 1
+
+    made = weak_labels.WeakLabels(np.arange(3), np.array([0, 2]), 9, 15, fixed=False)
+    for step in (10, 20, 30, 30):
+        made.refresh(step, Predictions())
+        made._images = made._images + 1
+    assert made.entries(20)["weak_labels"].size == 0
+    assert made.entries(30)["weak_labels"].tolist() == [2, 4]
+    assert made.entries(30)["weak_labels_step"] == 20
+    assert made.in_force.tolist() == made.entries(31)["weak_labels"].tolist() == [3, 5]
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -114,9 +129,9 @@ def test_labels_of_a_run_with_other_classes_or_of_none_are_refused(own, tmp_path
 def test_labels_of_another_training_are_named(labels, message):
     here = weak_labels.WeakLabels(None, np.arange(3), 4, 10, fixed=False)
     there = weak_labels.WeakLabels(None, np.arange(3), 4, 10, fixed=False)
-    here.restore(there.entries(), "path")
+    here.restore(there.entries(5), "path")
     assert here.in_force is None
-    good = {**there.entries(), "weak_labels": np.int32([0, 1, 3])}
+    good = {**there.entries(5), "weak_labels": np.int32([0, 1, 3])}
     here.restore(good, "path")
     assert here.in_force.tolist() == [0, 1, 3]
     bad = {} if labels is None else {**good, "weak_labels": labels}
