@@ -86,6 +86,14 @@ class WeightAverage:
             average = self._add(f"{weight.path.replace('/', '_')}_average", weight.shape, dtype)
             self._averages[id(weight)] = (weight, average, ages.get(id(weight), 0.0))
 
+    def lacks(self, weights):
+        """Return those of some weights that could be averaged, and are not."""
+        return [
+            weight
+            for weight in weights
+            if keras.backend.is_float_dtype(weight.dtype) and id(weight) not in self._averages
+        ]
+
     @property
     def variables(self):
         """The averages, and the number of updates."""

@@ -1,6 +1,7 @@
 """A Keras model whose loss is a weighted sum, each part of which is logged and may be steered."""
 
 import warnings
+from typing import Any
 
 import keras
 from keras import ops
@@ -94,6 +95,20 @@ class WeightedLossesModel(CheckedArgumentsModel):
             parts = [weight for layer in self.layers for weight in layer.weights]
             parts = [weight for weight in parts if id(weight) not in transient]
             self.average.track([*parts, *self.trainable_weights])
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Configure the model for training: see `keras.Model.compile`.
+
+        Raises:
+            ValueError: if it keeps an average, and got further weights after it was built.
+        """
+        averages = self.built and self.average is not None
+        if averages and (late := self.average.lacks(self.trainable_weights)):
+            raise ValueError(
+                f"{late[0].path} came after the model and its average of the weights were built: "
+                "enable adapters first, or make the model anew from the network"
+            )
+        super().compile(*args, **kwargs)
 
     def compile_from_config(self, config):
         """Compile the model as one was that is loaded, if it still can be; else warn.

@@ -287,6 +287,28 @@ def test_any_keras_model_can_keep_an_average():
         np.testing.assert_allclose(values([kernel])[0], average, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.backend
+def test_an_adapter_that_comes_after_the_average_is_refused(tmp_path):
+    plain = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    rows, labels = np.ones((6, 4), "float32"), np.array([0, 1, 0, 1, 0, 1])
+
+    def trained():
+        model = AssociativeModel(plain, 2, average_decay=0.9)
+        model.compile("sgd")
+        model.fit((rows, rows), labels, verbose=0)
+        return model
+
+    before = trained()
+    plain.layers[-1].enable_lora(2)
+    with pytest.raises(ValueError, match="lora_kernel_a came after the model"):
+        before.compile("sgd")
+    after = trained()
+    after.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    logits = [model.predict(rows, verbose=0) for model in (loaded, after)]
+    np.testing.assert_allclose(*logits, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("decay", [-0.5, 1.0])
 def test_a_decay_out_of_range_is_refused(decay):
     with pytest.raises(ValueError, match="between 0 and 1"):
