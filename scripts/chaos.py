@@ -244,7 +244,7 @@ class Chaos:
         if (
             status in _ANSWERS - {0}
             and "Traceback" not in text
-            and _contents(path, victim) == before
+            and _contents(path, victim).items() >= before.items()
             and _contents(path, victim, "*.elsewhere") == linked
         ):
             terminal.say(f"{what}: {text.strip().splitlines()[-1]}")
