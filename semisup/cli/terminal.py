@@ -102,6 +102,9 @@ def _visible(error):
 def import_quietly():
     """Import TensorFlow and Keras, and hide what TensorFlow then prints unless it fails.
 
+    What they would import besides, for uses of theirs that no command makes, is imported where a
+    command needs it: that is nearly half of the time.
+
     Its native code writes about missing drivers and processor features to the process' standard
     error, whatever its own settings say. Nothing is hidden where TF_CPP_MIN_LOG_LEVEL is set to 0.
 
@@ -118,12 +121,25 @@ def import_quietly():
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "0":
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         with _hidden_stderr():
-            importlib.import_module("keras")
+            _import_alone(backend)
             tensorflow = importlib.import_module("tensorflow")
             # Looking for devices is what complains.
             tensorflow.config.list_physical_devices()
         tensorflow.get_logger().setLevel("ERROR")
-    _set_defaults(importlib.import_module("keras"), backend)
+    _set_defaults(_import_alone(backend), backend)
+
+
+def _import_alone(backend):
+    """Import Keras and its backend without what they take if it is there; return Keras."""
+    optional = {"jax", "matplotlib", "pandas", "sklearn"} - {backend}
+    absent = optional - sys.modules.keys()
+    # To Python, such a package is not installed.
+    sys.modules.update(dict.fromkeys(absent))
+    try:
+        return importlib.import_module("keras")
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 def _set_defaults(keras, backend):

@@ -1,6 +1,7 @@
 """Image classification data sets of TensorFlow Datasets (TFDS): stock, ours, or just on disk."""
 
 import contextlib
+import importlib
 import logging
 import math
 import os
@@ -50,9 +51,7 @@ def open_tfds(
         UserError: there is no such data set, it could not be prepared, it is not one of images
             with one class each, or its images differ in size and there is no `image_size`.
     """
-    # absl, TFDS and TensorFlow take seconds to import: only these data sets should wait for them.
-    import tensorflow_datasets as tfds
-
+    tfds = _with_our_builders()
     data_dir = data_dir and os.path.expanduser(data_dir)
     where = data_dir or tfds.core.constants.DATA_DIR
     with _quiet():
@@ -100,8 +99,8 @@ def texts(
         UserError: the data set has no such feature, or cannot be read.
     """
     import tensorflow as tf
-    import tensorflow_datasets as tfds
 
+    tfds = _with_our_builders()
     data_dir = data_dir and os.path.expanduser(data_dir)
     with _quiet():
         builder = _builder(tfds, name, data_dir, data_dir or tfds.core.constants.DATA_DIR)
@@ -133,6 +132,15 @@ def _is_of_images(tfds: Any, features: Any, labelled: bool) -> bool:
         and features["image"].np_dtype == np.uint8
         and features["image"].shape[-1] in (1, 3)
     )
+
+
+def _with_our_builders():
+    """Import TFDS, which then knows the data sets of `semisup.data.builders`, too."""
+    # It takes seconds, and no other data set should wait for it.
+    import tensorflow_datasets
+
+    importlib.import_module("semisup.data.builders")
+    return tensorflow_datasets
 
 
 def _builder(tfds: Any, name: str, data_dir: str | None, where: str) -> Any:

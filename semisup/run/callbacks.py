@@ -48,7 +48,8 @@ class Checkpointing(StepCallback):
         due = self.step % config.checkpoint_interval == 0
         first_or_last = self.step in (config.log_interval, config.max_steps)
         if due or first_or_last or self.signals.received:
-            self.save()
+            # To ask for a callback's model brings its weights up to date under JAX.
+            self.save(self.model)
         if self.signals.received:
             self.model.stop_training = True
 

@@ -115,7 +115,7 @@ class Session:
             self.signals.agree()
             if self.signals.received or self.steering.stops:
                 # A signal may have come while `fit` evaluated, after its last chance to save.
-                self._save()
+                self._save(self.model)
                 return True
             if self.steering.eval_interval != interval:
                 return False
@@ -133,13 +133,13 @@ class Session:
 
     def _keep(self, values):
         # At once: it may have taken long to change the model, which was saved here before.
-        self._save()
+        self._save(self.model)
         self.recorder.record(self.step, values)
 
-    def _save(self):
+    def _save(self, model):
         further = None if self.weak_labels is None else self.weak_labels.entries(self.step)
         checkpoints.save(
-            self.model, self.run.checkpoints, self.step, self.config.max_checkpoints, further
+            model, self.run.checkpoints, self.step, self.config.max_checkpoints, further
         )
 
     def _inspection(self, step):

@@ -8,7 +8,6 @@ from semisup.errors import UserError
 from semisup.files import writing
 from semisup.report.uncertainty import predictive_entropy
 from semisup.run.features import unit_lengths
-from semisup.use.contact_sheet import contact_sheet
 
 HEADER = ("path", "label", "predicted", "probability", "uncertainty")
 
@@ -115,6 +114,9 @@ class Candidates:
                 zip(names, confidence[chosen], strict=True), start=1
             )
         ]
+        # Not before: Matplotlib takes a second to import.
+        from semisup.use.contact_sheet import contact_sheet
+
         contact_sheet([images.image(index) for index in indices[chosen]], captions, self.sheet)
         _logger.info(
             "wrote %s and %s: the %d least sure images, to be labelled next",

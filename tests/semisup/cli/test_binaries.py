@@ -481,21 +481,37 @@ def test_a_backend_that_commands_do_not_run_on_exits_2_with_one_line(tmp_path, b
     assert (ended.returncode, ended.stderr.strip()) == (2, f"semisup-train: {line}")
 
 
-def test_settings_of_keras_in_the_users_home_are_not_obeyed(tmp_path):
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """What a process prints of Keras and of other packages after it has imported Keras."""
+    home = tmp_path_factory.mktemp("home")
     settings = {"backend": "torch", "image_data_format": "channels_first"}
-    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    (home / "keras.json").write_text(json.dumps(settings))
     code = (
+        "import sys\n"
         "from semisup.cli import terminal\n"
         "terminal.import_quietly()\n"
         "import keras\n"
         "print(keras.backend.backend(), keras.config.image_data_format())\n"
+        "print(*{'jax', 'matplotlib', 'pandas', 'sklearn'} & sys.modules.keys())\n"
+        "import matplotlib, pandas, sklearn\n"
+        "print(matplotlib.__name__, pandas.__name__, sklearn.__name__)\n"
     )
-    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    environment = {**os.environ, "KERAS_HOME": str(home)}
     environment.pop("KERAS_BACKEND", None)
     result = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
     )
-    assert result.stdout.split() == ["tensorflow", "channels_last"], result.stderr
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+def test_settings_of_keras_in_the_users_home_are_not_obeyed(imported):
+    assert imported[0] == "tensorflow channels_last"
+
+
+def test_packages_that_keras_takes_if_they_are_there_wait_until_they_are_needed(imported):
+    assert imported[1:] == ["", "matplotlib pandas sklearn"]
 
 
 def test_paths_in_the_users_home_are_found(monkeypatch, tmp_path):

@@ -50,11 +50,11 @@ def without_md5(original):
 # Registration
 
 
-def test_importing_the_data_package_registers_the_builders_without_tensorflow_or_keras():
+def test_importing_the_builders_registers_them_without_tensorflow_or_keras():
     script = f"""
 import sys
 sys.path[:0] = {sys.path!r}
-import semisup.data
+import semisup.data.builders
 import tensorflow_datasets as tfds
 print([name for name in {NAMES} if name not in tfds.core.registered._DATASET_REGISTRY])
 print([name for name in ("tensorflow", "keras") if name in sys.modules])
