@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from semisup.cli import flags, run_options
+from semisup.cli import run_options
 from semisup.cli.options import option
 from semisup.cli.run_options import RunOptions
 from semisup.errors import UserError
@@ -47,16 +47,12 @@ class SearchConfig(RunOptions):
 
 def main():
     """Run the command."""
-    flags.run(
+    run_options.run_command(
         _search, SearchConfig, program="multimodal-search", summary=SUMMARY, positional="sentence"
     )
 
 
 def _search(config):
-    from semisup.cli import terminal
-
-    config.check_paths()
-    terminal.import_quietly()
     from multimodal import searching
 
     searching.search(config)

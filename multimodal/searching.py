@@ -59,7 +59,7 @@ def search(settings):
         _logger.info("%.3f  %s", cosine, printable(name))
     writing.write_table(output, HEADER, [(name, f"{cosine:.4f}") for name, cosine in found])
     captions = [(Path(name).name, f"{cosine:.2f}") for name, cosine in found]
-    contact_sheet([images.image(index) for index in indices[best]], captions, sheet)
+    contact_sheet(images.images(indices[best]), captions, sheet)
     _logger.info("wrote %s and %s: the best of %s images", output, sheet, f"{len(indices):,}")
 
 

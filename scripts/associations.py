@@ -83,8 +83,7 @@ def _line(entry):
 
 def _measure(size, classes, form, turns):
     """Return the seconds of a pass and its memory in MiB; runs in a process of its own."""
-    from contestants import memory_in_use, rate, similarity_gradients
-
+    from scripts.contestants import memory_in_use, rate, similarity_gradients
     from semisup import association
 
     if form == ALL_PAIRS:

@@ -231,7 +231,7 @@ def _size(path):
 
 
 def duration(seconds):
-    """Format a time for the screen."""
+    """Format an estimated time for the screen, no finer than it can be known."""
     if seconds < 90:
         return f"{seconds:.0f} seconds"
     if seconds < 90 * 60:

@@ -5,6 +5,7 @@ import statistics
 from pathlib import Path
 
 from scripts import published, results
+from semisup.cli.options import value_before
 from semisup.machine.environment import devices_text
 
 CONFIDENCE = 0.95
@@ -177,7 +178,8 @@ def collected(folders):
 def _setting(run, name):
     """Return a setting of a result, or its default where it did not exist yet."""
     config_class = published.TASKS[published.task_of(run["recipe"])]
-    return run["settings"].get(name, config_class.__dataclass_fields__[name].default)
+    field = config_class.__dataclass_fields__[name]
+    return run["settings"].get(name, value_before(field))
 
 
 def _distance(row):

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scripts.heads import positive
 from semisup.cli import flags, terminal
 from semisup.cli.dataset_names import resolved
+from semisup.data import labelled_subset
 from semisup.data.class_folders import empty_folder, folder_names
 from semisup.errors import UserError, rephrased
 
@@ -40,7 +41,6 @@ def main():
     root = empty_folder(arguments.output)
 
     terminal.import_quietly()
-    from semisup.data import labelled_subset
     from semisup.data.datasets import load_dataset
 
     name = resolved(arguments.dataset, "dataset", arguments.data_dir)
@@ -83,12 +83,8 @@ def skewed_rows(labels, classes, skew, generator):
     kept = float(skew) ** -np.linspace(0, 1, classes)
     counts = np.bincount(labels[labels >= 0], minlength=classes)
     wanted = np.maximum(1, np.rint(kept[generator.permutation(classes)] * counts))
-    # Places of the images within their classes, in random order.
-    order = generator.permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    rank = np.empty(len(labels), int)
-    rank[order] = np.arange(len(labels)) - np.searchsorted(labels[order], labels[order])
-    return np.flatnonzero((labels >= 0) & (rank < wanted[labels]))
+    turns = labelled_subset.turns(labels, generator.permutation(len(labels)))
+    return np.flatnonzero((labels >= 0) & (turns < wanted[labels]))
 
 
 def _write(split, rows, folder, class_folders=None):

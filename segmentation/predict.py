@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from semisup.cli import flags, run_options
+from semisup.cli import run_options
 from semisup.cli.options import option
 from semisup.cli.run_options import RunOptions
 from semisup.errors import UserError
@@ -42,14 +42,12 @@ class PredictConfig(RunOptions):
 
 def main():
     """Run the command."""
-    flags.run(_predict, PredictConfig, program="segmentation-predict", summary=SUMMARY)
+    run_options.run_command(
+        _predict, PredictConfig, program="segmentation-predict", summary=SUMMARY
+    )
 
 
 def _predict(config):
-    from semisup.cli import terminal
-
-    config.check_paths()
-    terminal.import_quietly()
     from segmentation import prediction
 
     prediction.predict_images(config)

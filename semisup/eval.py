@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from semisup.cli import dataset_names, flags
+from semisup.cli import dataset_names, run_options
 from semisup.cli.options import check_unused, option
 from semisup.cli.run_options import RunOptions
 from semisup.errors import UserError
@@ -111,10 +111,6 @@ def command(task, config_class, summary, instead=None):
     """
 
     def evaluate(config):
-        from semisup.cli import terminal
-
-        config.check_paths()
-        terminal.import_quietly()
         if instead is not None and instead(config):
             return
         from semisup.report import reporting
@@ -123,7 +119,7 @@ def command(task, config_class, summary, instead=None):
         reporting.evaluate_run(config, task_named(task))
 
     program = f"{task.replace('_', '-')}-eval"
-    flags.run(evaluate, config_class, program=program, summary=summary)
+    run_options.run_command(evaluate, config_class, program=program, summary=summary)
 
 
 def _elsewhere(config):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from semisup.cli import flags, run_options
+from semisup.cli import run_options
 from semisup.cli.options import option, redefault
 from semisup.cli.run_options import RunOptions, calibrated_by
 from semisup.errors import UserError
@@ -49,14 +49,10 @@ class ExportConfig(RunOptions):
 
 def main():
     """Run the command."""
-    flags.run(_export, ExportConfig, program="semisup-export", summary=SUMMARY)
+    run_options.run_command(_export, ExportConfig, program="semisup-export", summary=SUMMARY)
 
 
 def _export(config):
-    from semisup.cli import terminal
-
-    config.check_paths()
-    terminal.import_quietly()
     from semisup.use import export
 
     export.export_run(config)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from semisup.cli import dataset_names, flags, run_options
+from semisup.cli import dataset_names, run_options
 from semisup.cli.options import check_unused, option
 from semisup.cli.run_options import RunOptions, calibrated_by
 from semisup.errors import UserError
@@ -82,14 +82,10 @@ class PredictConfig(RunOptions):
 
 def main():
     """Run the command."""
-    flags.run(_predict, PredictConfig, program="semisup-predict", summary=SUMMARY)
+    run_options.run_command(_predict, PredictConfig, program="semisup-predict", summary=SUMMARY)
 
 
 def _predict(config):
-    from semisup.cli import terminal
-
-    config.check_paths()
-    terminal.import_quietly()
     from semisup.use import prediction
 
     prediction.predict_images(config)

@@ -6,6 +6,7 @@ Nothing here imports Keras.
 import dataclasses
 import os
 
+from semisup.cli import flags, terminal
 from semisup.cli.dataset_names import FOLDER, is_folder
 from semisup.cli.options import check, option
 from semisup.errors import UserError
@@ -51,6 +52,24 @@ class RunOptions:
             return config
         moved = {"dataset": FOLDER + self.data_dir} if is_folder(config.dataset) else {}
         return dataclasses.replace(config, data_dir=self.data_dir, **moved)
+
+
+def run_command(use, config_class, **declared):
+    """Run a command on a run, and exit.
+
+    Args:
+        use: function of the configuration, which may import what is heavy: that the run and all
+            else that is named exist has been checked.
+        config_class: subclass of `RunOptions`.
+        **declared: see `flags.run`.
+    """
+
+    def command(config):
+        config.check_paths()
+        terminal.import_quietly()
+        use(config)
+
+    flags.run(command, config_class, **declared)
 
 
 def is_run(logdir):

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from semisup.cli.choices import DATASET_ALIASES, SPLIT_ALIASES
-from semisup.data import cache, pixels
+from semisup.data import cache, labelled_subset, pixels
 from semisup.data.cache import MEMORY_LIMIT_BYTES, Blocks, Contents, Source
 from semisup.errors import UserError
 from semisup.files.names import printable
@@ -248,11 +248,8 @@ def over_classes(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
         (at most count,) int64 places in `labels`, sorted by class.
     """
     drawn = np.random.default_rng([seed, 0xC1A55]).permutation(len(labels))
-    by_class = drawn[np.argsort(labels[drawn], kind="stable")]
-    first = np.searchsorted(labels[by_class], labels[by_class])
-    turn = np.empty(len(labels), np.int64)
-    turn[by_class] = np.arange(len(labels)) - first
-    chosen = drawn[np.argsort(turn[drawn], kind="stable")[:count]]
+    turns = labelled_subset.turns(labels, drawn)
+    chosen = drawn[np.argsort(turns[drawn], kind="stable")[:count]]
     return chosen[np.argsort(labels[chosen], kind="stable")]
 
 

@@ -93,6 +93,23 @@ def members_of(labels, num_classes):
     return [order[start:end] for start, end in itertools.pairwise(bounds)]
 
 
+def turns(labels, order):
+    """Return the place of each image among those of its class, in an order.
+
+    Args:
+        labels: (n,) classes.
+        order: (n,) permutation of the images.
+
+    Returns:
+        (n,) int64, from 0 on.
+    """
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    first = np.searchsorted(labels[by_class], labels[by_class])
+    places = np.empty(len(labels), np.int64)
+    places[by_class] = np.arange(len(labels)) - first
+    return places
+
+
 def choose_pool(num_images, samples, seed):
     """Choose the images from which unlabelled batches are drawn.
 

@@ -166,9 +166,9 @@ class ImageFiles:
         except Exception as error:  # damaged files make Pillow raise almost anything
             return None, image_files.why_unreadable(error)
 
-    def image(self, index: int) -> np.ndarray:
-        """Return one image, uint8 (height, width, channels)."""
-        return self._preparation.of_file(self.files[index])
+    def images(self, indices: Iterable[int]) -> list[np.ndarray]:
+        """Return some of the images, uint8 (height, width, channels)."""
+        return [self._preparation.of_file(self.files[index]) for index in indices]
 
 
 class SplitImages:
@@ -207,10 +207,15 @@ class SplitImages:
                 start += len(images)
                 images, labels = [], []
 
-    def image(self, index: int) -> np.ndarray:
-        """Return one image, for which those before it are decoded, too."""
-        image, _ = next(x for place, x in enumerate(self._examples()) if place == index)
-        return self._preparation.of_array(image)
+    def images(self, indices: Iterable[int]) -> list[np.ndarray]:
+        """Return some of the images, for which those before them are decoded, too, once."""
+        wanted, found = set(indices), {}
+        for index, (image, _) in enumerate(self._examples()):
+            if index in wanted:
+                found[index] = self._preparation.of_array(image)
+                if len(found) == len(wanted):
+                    break
+        return [found[index] for index in indices]
 
     def _examples(self) -> Iterator[tuple[np.ndarray, int]]:
         for images, labels in self._source.blocks():

@@ -29,28 +29,21 @@ def content(flag, path, newline=""):
         raise UserError(f"--{flag}={path}: {error.strerror}") from None
 
 
-def write_csv(file, header, rows):
-    """Write a table as CSV.
+def write_rows(file, rows):
+    """Write rows of a table as CSV.
 
     A text that a spreadsheet would take for a formula is prefixed with an apostrophe. Names are
     written as `names.printable` shows them.
 
     Args:
         file: text file, opened with `newline=""`.
-        header: names of the columns.
         rows: iterable of rows; a cell is a text, a number or None.
     """
-    write_rows(file, [header])
-    write_rows(file, rows)
-
-
-def write_rows(file, rows):
-    """Write rows of a table as CSV: see `write_csv`."""
     csv.writer(file).writerows([_cell(value) for value in row] for row in rows)
 
 
 def read_text(cell):
-    """Return the text that `write_csv` wrote into a cell, unless it had characters to escape."""
+    """Return the text that `write_rows` wrote into a cell, unless it had characters to escape."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 

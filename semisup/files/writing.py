@@ -3,7 +3,7 @@
 import json
 import shutil
 
-from semisup.files.csv_files import write_csv
+from semisup.files.csv_files import write_rows
 from semisup.files.replacing import replacing
 
 
@@ -30,7 +30,7 @@ def write_json(path, content):
 
 
 def write_table(path, header, rows):
-    """Write a CSV file: see `csv_files.write_csv`.
+    """Write a CSV file: see `csv_files.write_rows`.
 
     Args:
         path: the file; its folder must exist.
@@ -38,7 +38,8 @@ def write_table(path, header, rows):
         rows: iterable of rows.
     """
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        write_csv(file, header, rows)
+        write_rows(file, [header])
+        write_rows(file, rows)
 
 
 def copy(source, path):

@@ -78,7 +78,7 @@ def _labels(path, folders):
         if not label:
             continue
         where = f"--list={path}, line {rows.line_num}"
-        # The class may have been copied from a column that `write_csv` wrote, and its name may
+        # The class may have been copied from a column that `write_rows` wrote, and its name may
         # begin or end with a space.
         label = next((name for name in (text, label) if name in folders), read_text(label))
         if label not in folders:
@@ -104,7 +104,7 @@ def _labels(path, folders):
 
 
 def _file(cell, names_by_text):
-    """Return the file that a cell names, as it is called or as `write_csv` writes its name.
+    """Return the file that a cell names, as it is called or as `write_rows` writes its name.
 
     Args:
         cell: the text of the cell.

@@ -117,7 +117,7 @@ class Candidates:
         # Not before: Matplotlib takes a second to import.
         from semisup.use.contact_sheet import contact_sheet
 
-        contact_sheet([images.image(index) for index in indices[chosen]], captions, self.sheet)
+        contact_sheet(images.images(indices[chosen]), captions, self.sheet)
         _logger.info(
             "wrote %s and %s: the %d least sure images, to be labelled next",
             self.table,

@@ -38,7 +38,8 @@ def predict_images(settings):
     """
     output = Path(settings.output).expanduser()
     _check_output(output, settings)
-    belongings.check_is_no_part("sort_into", settings.sort_into)
+    if settings.sort_into:
+        belongings.check_is_no_part("sort_into", settings.sort_into)
     folder = settings.sort_into and class_folders.empty_folder(settings.sort_into)
     _check_outside(folder, settings.images)
     candidates = settings.least_sure and least_sure.Candidates(

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import pathlib
-import sys
 
 import keras
 import numpy as np
@@ -25,8 +24,7 @@ UNLABELLED = RNG.integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    monkeypatch.setattr("sys.path", [str(SCRIPT.parent), *sys.path])
+def benchmark():
     spec = importlib.util.spec_from_file_location("benchmark", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -16,7 +16,7 @@ import running
 from made_runs import BLUE, write_image
 from PIL import Image
 
-from semisup.data import class_folders, folder_layout, new_images
+from semisup.data import cache, class_folders, folder_layout, new_images
 from semisup.errors import UserError
 from semisup.files.writing import write_table
 from semisup.label import LabelConfig
@@ -87,6 +87,22 @@ def test_a_byte_order_mark_is_no_part_of_the_first_path_of_a_list(tmp_path, monk
     assert new_images.listed(str(path), preparation).names == ["a.png", "b.png"]
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
     assert new_images.listed("-", preparation).names == ["a.png", "b.png"]
+
+
+def test_some_images_of_a_split_are_decoded_in_one_pass():
+    passes = []
+
+    def blocks():
+        passes.append(0)
+        yield np.full((3, 8, 8, 1), 5, "uint8"), np.zeros(3, int)
+        yield np.full((3, 8, 8, 1), 7, "uint8"), np.zeros(3, int)
+        raise AssertionError("nothing beyond the last one that was asked for")
+
+    source = cache.Source("digits", "key", (9, 8, 8, 1), blocks)
+    split = new_images.SplitImages("digits", source, new_images.Preparation((8, 8, 1)))
+    found = split.images(np.array([4, 0, 4]))
+    assert [image[0, 0, 0] for image in found] == [7, 5, 7]
+    assert len(passes) == 1
 
 
 def test_only_line_feeds_end_the_lines_of_lists(tmp_path, monkeypatch):
@@ -439,6 +455,17 @@ def test_images_are_not_sorted_into_the_folder_that_they_come_from(run, new, tmp
         assert status == 2
         assert "lies in the folder of the images" in err
     assert not folder.exists()
+
+
+def test_a_command_without_a_folder_to_sort_into_may_be_given_in_a_runs_own(
+    run, tmp_path, monkeypatch
+):
+    os.makedirs(run.file("figures"), exist_ok=True)
+    monkeypatch.chdir(run.file("figures"))
+    settings = PredictConfig(logdir="none", images="none", output=str(tmp_path / "out.csv"))
+    # Only then the run is looked for.
+    with pytest.raises(UserError, match="none"):
+        prediction.predict_images(settings)
 
 
 def test_a_folder_is_no_output(tmp_path):
