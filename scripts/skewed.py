@@ -1,7 +1,7 @@
 """A folder of images with few labels, whose unlabelled images have other class shares.
 
     python scripts/skewed.py --dataset=mnist --data_dir=DIR --labels=10 --skew=20 --output=digits
-    semisup-train --recipe=mnist_100 --dataset=folder:digits
+    semisup-train --recipe=mnist_skewed --dataset=folder:digits
 
 In the folder's `train` are some labelled images of each class, in `unlabelled` others of the
 training set, and in `test` the whole test set. The most frequent of the unlabelled classes has all
