@@ -8,7 +8,6 @@ import importlib
 import importlib.util
 import logging
 import os
-import zipfile
 
 import keras
 
@@ -42,7 +41,7 @@ def build(name, input_shape, embedding_size, normalization=None):
         UserError: if Keras Hub is not installed, the preset cannot be read, is no backbone for
             images, or does not take such images.
     """
-    package = _package(name)
+    package = imported(name)
     preset = name.removeprefix(PRESET)
     backbone = _backbone(package, name, preset)
     takes = backbone.input_shape[1:]
@@ -80,30 +79,14 @@ def package_of(kind):
     return kind.__module__.partition(".")[0]
 
 
-def import_for(path):
-    """Import Keras Hub if a `.keras` file has layers of it, so that Keras finds their classes.
-
-    Args:
-        path: the file; whatever else is wrong with it is left to whoever reads it.
-
-    Raises:
-        UserError: if Keras Hub is needed and not installed.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            needed = f'"{PACKAGE}>'.encode() in archive.read("config.json")
-    except Exception:
-        # A damaged file can raise nearly anything.
-        return
-    if needed:
-        _package(path)
-
-
-def _package(name):
-    """Return the package.
+def imported(name):
+    """Import Keras Hub, so that Keras finds its classes, and return it.
 
     Args:
         name: what needs it.
+
+    Raises:
+        UserError: if it is not installed.
     """
     if importlib.util.find_spec(PACKAGE) is None:
         raise UserError(f"{name} needs the package keras-hub: {_INSTALL}")

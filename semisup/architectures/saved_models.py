@@ -44,8 +44,9 @@ def load(path, **options):
     except Exception as error:
         # A damaged file can raise nearly anything.
         raise _unreadable(path, error) from None
-    hub.import_for(path)
     parts = list(_parts(config))
+    if any(str(part.get("registered_name")).startswith(f"{hub.PACKAGE}>") for part in parts):
+        hub.imported(path)
     missing = list(dict.fromkeys(filter(None, map(_missing, parts))))
     if missing:
         raise UserError(
